@@ -1,0 +1,3 @@
+"""socksify: makes unmodified Python clients go through a SOCKS server."""
+
+__version__ = "0.1.0"
