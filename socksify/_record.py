@@ -27,7 +27,7 @@ class Record:
     _hidden: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, hidden: tuple[str, ...] = ()) -> None:
-        own = tuple(name for name in cls.__dict__.get("__annotations__", {}) if name not in cls._fields)
+        own = tuple(name for name in cls.__annotations__ if name not in cls._fields)
         cls._fields = cls._fields + own
         cls._hidden = cls._hidden | frozenset(hidden)
 
