@@ -1,0 +1,69 @@
+"""The servers every test may ask for, started once a session.
+
+The SOCKS fixtures yield `tests.servers.Server`, the targets `tests.targets.Target`. Loopback destinations are routed
+direct by default, so a test that means to go through a proxy says so in its routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import servers, targets
+
+
+@pytest.fixture(scope="session")
+def danted() -> Iterator[servers.Server]:
+    with servers.danted() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def danted6() -> Iterator[servers.Server]:
+    """danted on ::1."""
+    with servers.danted(host="::1") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def danted_with_password() -> Iterator[servers.Server]:
+    with servers.danted("alice", "open sesame") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def microsocks() -> Iterator[servers.Server]:
+    with servers.microsocks() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def microsocks_with_password() -> Iterator[servers.Server]:
+    with servers.microsocks("alice", "open sesame") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ssh_d() -> Iterator[servers.Server]:
+    with servers.ssh_dynamic() as server:
+        yield server
+
+
+@pytest.fixture(params=["danted", "microsocks", "ssh_d"])
+def proxy(request: pytest.FixtureRequest) -> servers.Server:
+    """Each of the three servers in turn."""
+    server: servers.Server = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture(scope="session")
+def echo_server() -> Iterator[targets.Target]:
+    with targets.serve(targets.Echo) as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def http_server() -> Iterator[targets.Target]:
+    with targets.serve(targets.Page) as target:
+        yield target
