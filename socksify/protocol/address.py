@@ -1,0 +1,106 @@
+"""An address as SOCKS5 carries it (RFC 1928 section 5): an IPv4 or IPv6 address or a name, and a port.
+
+The other protocols use the same value, each in its own spelling. A name stays a name, even one that reads
+like a literal, so that what was asked is what is sent; `literal()` is for who has to resolve it.
+"""
+
+from __future__ import annotations
+
+from socksify._record import Record
+from socksify.protocol import literals
+from socksify.protocol.errors import garbled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.protocol.conversation import Script
+
+IPV4, NAME, IPV6 = 1, 3, 4
+ADDRESS_TYPE_NOT_SUPPORTED = 8
+LONGEST_NAME = 255
+
+
+class Address(Record):
+    """`type` is IPV4, NAME or IPV6; `host` a canonical literal or the name; `port` 0..65535."""
+
+    type: int
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, host: str, port: int) -> Address:
+        """The address that `host` spells: a literal (a zone is dropped, it means nothing elsewhere), else a name.
+
+        Raises OverflowError for a port out of range, UnicodeError for a name that IDNA cannot encode and
+        ValueError for one that is empty, longer than 255 bytes or has a null character in it.
+        """
+        if not 0 <= port <= 65535:
+            raise OverflowError("port must be 0-65535.")
+        found = _literal(host, port)
+        if found is not None:
+            return found
+        encode_name(host)
+        return cls(NAME, host, port)
+
+    def literal(self) -> Address:
+        """This address, a name that reads like a literal turned into what it reads like."""
+        return (_literal(self.host, self.port) or self) if self.type == NAME else self
+
+    def encode(self) -> bytes:
+        """ATYP, ADDR and PORT. Raises as `of` does for what cannot be sent."""
+        return bytes((self.type,)) + self._encode_host() + self.port.to_bytes(2, "big")
+
+    def _encode_host(self) -> bytes:
+        if self.type == NAME:
+            name = encode_name(self.host)
+            return bytes((len(name),)) + name
+        packed = literals.ipv4(self.host) if self.type == IPV4 else literals.ipv6(self.host)
+        if packed is None:
+            raise ValueError(f"{self.host!r} is not an address of type {self.type}")
+        return packed
+
+    @classmethod
+    def parse(cls) -> Script[Address]:
+        """Read ATYP, ADDR and PORT."""
+        kind, first = yield 2
+        return (yield from cls.parse_rest(kind, first))
+
+    @classmethod
+    def parse_rest(cls, kind: int, first: int) -> Script[Address]:
+        """Read on after ATYP and the one byte that every address type has next, so that one read takes the rest."""
+        if kind == IPV4:
+            rest = yield 5
+            host = literals.ipv4_text(bytes((first,)) + rest[:-2])
+        elif kind == NAME:
+            rest = yield first + 2
+            host = rest[:-2].decode("ascii", "surrogateescape")
+        elif kind == IPV6:
+            rest = yield 17
+            host = literals.ipv6_text(bytes((first,)) + rest[:-2])
+        else:
+            raise garbled("address type 1, 3 or 4", bytes((kind,)), ADDRESS_TYPE_NOT_SUPPORTED)
+        return cls(kind, host, int.from_bytes(rest[-2:], "big"))
+
+
+UNSPECIFIED = Address(IPV4, "0.0.0.0", 0)
+
+
+def encode_name(host: str) -> bytes:
+    """A name's bytes, 1 to 255 of them: ASCII as given, bytes that were parsed as they were, else IDNA."""
+    try:
+        name = host.encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        name = host.encode("idna")
+    if not name:
+        raise ValueError("host name is empty")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"host name is {len(name)} bytes long, {LONGEST_NAME} at most can be sent")
+    if 0 in name:
+        raise ValueError("host name must not contain null character")
+    return name
+
+
+def _literal(host: str, port: int) -> Address | None:
+    if ":" in host:
+        packed = literals.ipv6(host.partition("%")[0])
+        return None if packed is None else Address(IPV6, literals.ipv6_text(packed), port)
+    return None if literals.ipv4(host) is None else Address(IPV4, host, port)

@@ -1,0 +1,156 @@
+"""One conversation: feeds a script the bytes it asks for, and tells a driver what to do next.
+
+A script is a generator whose program counter is the protocol's state. It yields
+
+    int n     n bytes are needed; it is sent exactly these,
+    bytes     these are to be written; it is sent b"" when they were,
+    Head      a header is needed, up to and including its empty line; it is sent exactly that,
+
+and returns its result. Nothing is ever read beyond what the script asked for: what follows the last message
+belongs to the client program (an SSH server's banner may arrive in the segment of the proxy's reply). Only a
+header has no length known beforehand; it is looked at with MSG_PEEK, and exactly what belongs to it is read.
+"""
+
+from __future__ import annotations
+
+from socksify.protocol.errors import Closed, garbled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any, NoReturn, TypeAlias, TypeVar
+
+    Result = TypeVar("Result")
+    Script: TypeAlias = Generator["int | bytes | Head", bytes, Result]
+
+LONGEST_HEAD = 64 * 1024
+
+
+class Head:
+    """What a script yields to get a header; `start` is how it must begin.
+
+    A mail or SSH server speaks first and then waits for us: its banner must not be taken for half a header.
+    """
+
+    __slots__ = ("start",)
+
+    def __init__(self, start: bytes) -> None:
+        self.start = start
+
+
+class Conversation:
+    """A running script. Write `outgoing` first, then read `needs` bytes or peek if `peeking`, until `over`.
+
+    outgoing  what must be written before anything is read; report with `sent`
+    needs     how many more bytes to read now; hand over with `receive`
+    peeking   a header is awaited: peek, hand over with `peeked`, and read as many bytes as it says
+    over      the script has returned `result`
+
+    The script runs up to its first need at once, so its errors may come from here too, as well as from `sent`,
+    `receive`, `peeked` and `end`. After an error there is nothing left to do.
+    """
+
+    __slots__ = ("_head", "_held", "_script", "needs", "outgoing", "over", "peeking", "result")
+
+    def __init__(self, script: Script[Any]) -> None:
+        self._script = script
+        self._held = bytearray()
+        self.outgoing: bytes = b""
+        self.needs: int = 0
+        self.peeking = False
+        self.over = False
+        self.result: Any = None
+        self._advance(None)
+
+    def sent(self, count: int) -> None:
+        """The first `count` bytes of `outgoing` were written."""
+        self.outgoing = self.outgoing[count:]
+        if not self.outgoing:
+            self._advance(b"")
+
+    def receive(self, data: bytes) -> None:
+        """`data` was read: at least one byte, at most `needs`."""
+        if not 0 < len(data) <= self.needs:
+            raise ValueError(f"{len(data)} bytes received where {self.needs} are needed")
+        self.needs -= len(data)
+        if self.needs:
+            self._held += data
+        else:
+            self._advance(self._taken() + data if self._held else data)
+
+    def peeked(self, data: bytes) -> int:
+        """`data` was peeked; the answer is how many of its bytes are to be read off (they need no handing over).
+
+        Without the empty line that is all of it, so that peeking again shows something new.
+        """
+        known = len(self._held)
+        self._held += data[: LONGEST_HEAD - known]
+        self._check_start()
+        end = _head_end(self._held, known)
+        if end:
+            del self._held[end:]
+            self._advance(self._taken())
+            return end - known
+        if len(self._held) == LONGEST_HEAD:
+            raise garbled("an empty line within 64 KiB", self._held)
+        return len(data)
+
+    def end(self) -> NoReturn:
+        """The peer closed. Raises Closed, saying what was awaited and how much of it had come."""
+        closed = Closed(f"closed {self._progress()}")
+        # A script may say more about it (`awaiting` does), but not carry on without its peer.
+        self._script.throw(closed)
+        raise closed
+
+    def _advance(self, answer: bytes | None) -> None:
+        self.outgoing = b""
+        self.needs = 0
+        self.peeking = False
+        try:
+            want = next(self._script) if answer is None else self._script.send(answer)
+            while not want:
+                want = self._script.send(b"")
+        except StopIteration as stop:
+            self.over = True
+            self.result = stop.value
+            return
+        if isinstance(want, int):
+            self.needs = want
+        elif isinstance(want, bytes):
+            self.outgoing = want
+        else:
+            self._head = want
+            self.peeking = True
+
+    def _taken(self) -> bytes:
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+    def _check_start(self) -> None:
+        start = self._head.start
+        if not self._held.startswith(start[: len(self._held)]):
+            raise garbled(f"a header that starts {start!r}", self._held)
+
+    def _progress(self) -> str:
+        if self.outgoing:
+            return f"with {len(self.outgoing)} bytes still to be written"
+        if self.peeking:
+            return f"after {len(self._held)} bytes of the header"
+        return f"after {len(self._held)} of {len(self._held) + self.needs} bytes"
+
+
+def awaiting(what: str, script: Script[Result]) -> Script[Result]:
+    """Run `script`; if the peer closes meanwhile, the error says that `what` was awaited."""
+    try:
+        return (yield from script)
+    except Closed as closed:
+        raise Closed(f"awaiting {what}: {closed}") from None
+
+
+def _head_end(head: bytearray, known: int) -> int:
+    """Where the header ends, behind its empty line; 0 when that has not come. `known` bytes were searched before."""
+    # RFC 9112 section 2.2: "a recipient MAY recognize a single LF as a line terminator".
+    start = max(0, known - 2)
+    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := head.find(mark, start)) >= 0]
+    return min(ends, default=0)

@@ -1,0 +1,61 @@
+"""Which errno a failed conversation is for the client program, and which reply an errno is for a server's client.
+
+Dante and tsocks make nearly every refusal ECONNREFUSED; here each keeps its meaning as far as connect(2) has one.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from socksify.protocol import http, socks5
+from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED
+from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError, Refused, Unsupported
+
+# connect(2): "EACCES, EPERM The user tried to connect to a broadcast address ... or the connection request failed
+# because of a local firewall rule."
+_OF_SOCKS5 = {
+    socks5.NOT_ALLOWED: errno.EACCES,
+    socks5.NETWORK_UNREACHABLE: errno.ENETUNREACH,
+    socks5.HOST_UNREACHABLE: errno.EHOSTUNREACH,
+    socks5.CONNECTION_REFUSED: errno.ECONNREFUSED,
+    socks5.TTL_EXPIRED: errno.ETIMEDOUT,
+    socks5.COMMAND_NOT_SUPPORTED: errno.EOPNOTSUPP,
+    ADDRESS_TYPE_NOT_SUPPORTED: errno.EAFNOSUPPORT,
+}
+_OF_HTTP = {
+    403: errno.EACCES,
+    http.PROXY_AUTHENTICATION_REQUIRED: errno.EACCES,
+    502: errno.EHOSTUNREACH,
+    503: errno.EHOSTUNREACH,
+    504: errno.ETIMEDOUT,
+}
+# SOCKS4 tells no reasons apart.
+_OF_REPLY: dict[str, dict[int, int]] = {"socks4": {}, "socks5": _OF_SOCKS5, "http": _OF_HTTP}
+
+_SOCKS5_OF = {
+    errno.ENETDOWN: socks5.NETWORK_UNREACHABLE,
+    errno.ENETUNREACH: socks5.NETWORK_UNREACHABLE,
+    errno.EHOSTDOWN: socks5.HOST_UNREACHABLE,
+    errno.EHOSTUNREACH: socks5.HOST_UNREACHABLE,
+    errno.ECONNREFUSED: socks5.CONNECTION_REFUSED,
+    errno.ECONNRESET: socks5.CONNECTION_REFUSED,
+    errno.ETIMEDOUT: socks5.TTL_EXPIRED,
+    errno.EACCES: socks5.NOT_ALLOWED,
+    errno.EPERM: socks5.NOT_ALLOWED,
+}
+
+
+def errno_of(error: ProtocolError) -> int:
+    """The errno that connect(2) would have given."""
+    if isinstance(error, Refused) and error.reply is not None:
+        return _OF_REPLY[error.kind].get(error.reply, errno.ECONNREFUSED)
+    if isinstance(error, Unsupported) and error.reply is not None:
+        return _OF_SOCKS5[error.reply]
+    if isinstance(error, AuthenticationRefused):
+        return errno.EACCES
+    return errno.ECONNRESET if isinstance(error, Closed) else errno.ECONNABORTED
+
+
+def socks5_reply_of(number: int) -> int:
+    """The SOCKS5 reply for a failed connect; a failed look-up has no errno and is `socks5.HOST_UNREACHABLE`."""
+    return _SOCKS5_OF.get(number, socks5.GENERAL_FAILURE)

@@ -1,0 +1,115 @@
+"""SOCKS4 messages (the protocol's memo, Ying-Da Lee) and their extension for names, SOCKS4A.
+
+Strings end with a null byte and have no length before them: they are read one byte at a time, so that
+nothing behind them is taken.
+"""
+
+from __future__ import annotations
+
+from socksify._record import Record
+from socksify.protocol import literals
+from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, NAME, Address, encode_name
+from socksify.protocol.errors import Unsupported, garbled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.protocol.conversation import Script
+
+VERSION = 4
+CONNECT, BIND = 1, 2
+GRANTED, REJECTED, NO_IDENTD, OTHER_USER = 90, 91, 92, 93
+LONGEST_STRING = 255
+
+REPLIES = {
+    GRANTED: "request granted",
+    REJECTED: "request rejected or failed",
+    NO_IDENTD: "request rejected because SOCKS server cannot connect to identd on the client",
+    OTHER_USER: "request rejected because the client program and identd report different user-ids",
+}
+
+# SOCKS4A: "the destination address DSTIP: 0.0.0.x with nonzero x", the mark of a name that follows.
+_NAME_FOLLOWS = b"\0\0\0\1"
+
+
+class Request(Record, hidden=("userid",)):
+    """What the client wants: `command` is CONNECT or BIND; `userid` 0 to 255 bytes, none of them null.
+
+    encode() raises Unsupported for an address that SOCKS4 has no room for, ValueError for a bad userid, and
+    what `Address.of` raises for a bad name.
+    """
+
+    command: int
+    address: Address
+    userid: bytes
+
+    def encode(self) -> bytes:
+        if len(self.userid) > LONGEST_STRING or 0 in self.userid:
+            raise ValueError("userid must be at most 255 bytes long and contain no null byte")
+        name = encode_name(self.address.host) + b"\0" if self.address.type == NAME else b""
+        ip = _NAME_FOLLOWS if name else _ip(self.address)
+        return b"%c%c%b%b%b\0%b" % (VERSION, self.command, self.address.port.to_bytes(2, "big"), ip, self.userid, name)
+
+    @classmethod
+    def parse(cls) -> Script[Request]:
+        version, command = yield 2
+        if version != VERSION:
+            raise garbled("SOCKS version 4", bytes((version,)))
+        return (yield from cls.parse_rest(command))
+
+    @classmethod
+    def parse_rest(cls, command: int) -> Script[Request]:
+        """Read on after VN and CD."""
+        destination = yield 6
+        port, ip = int.from_bytes(destination[:2], "big"), destination[2:]
+        userid = yield from _string("userid")
+        if not _marks_name(ip):
+            return cls(command, Address(IPV4, literals.ipv4_text(ip), port), userid)
+        name = yield from _string("name")
+        return cls(command, Address(NAME, name.decode("ascii", "surrogateescape"), port), userid)
+
+
+class Reply(Record):
+    """The server's answer; `address` is an IPV4 one and means something for BIND only."""
+
+    code: int
+    address: Address
+
+    def encode(self) -> bytes:
+        return b"%c%c%b%b" % (0, self.code, self.address.port.to_bytes(2, "big"), _packed(self.address))
+
+    @classmethod
+    def parse(cls) -> Script[Reply]:
+        answer = yield 8
+        # "VN is the version of the reply code and should be 0."
+        if answer[0] != 0:
+            raise garbled("a SOCKS4 reply", answer)
+        address = Address(IPV4, literals.ipv4_text(answer[4:]), int.from_bytes(answer[2:4], "big"))
+        return cls(answer[1], address)
+
+
+def _ip(address: Address) -> bytes:
+    """DSTIP of a request, which must not look like the mark of a name."""
+    packed = _packed(address)
+    if _marks_name(packed):
+        raise Unsupported(f"SOCKS4 cannot carry {address.host}: it would announce a name", ADDRESS_TYPE_NOT_SUPPORTED)
+    return packed
+
+
+def _packed(address: Address) -> bytes:
+    packed = literals.ipv4(address.host) if address.type == IPV4 else None
+    if packed is None:
+        raise Unsupported(f"SOCKS4 carries IPv4 addresses, not {address.host}", ADDRESS_TYPE_NOT_SUPPORTED)
+    return packed
+
+
+def _marks_name(ip: bytes) -> bool:
+    return ip[:3] == b"\0\0\0" and ip[3] != 0
+
+
+def _string(what: str) -> Script[bytes]:
+    found = bytearray()
+    while (byte := (yield 1)) != b"\0":
+        if len(found) == LONGEST_STRING:
+            raise garbled(f"a {what} of at most {LONGEST_STRING} bytes", found)
+        found += byte
+    return bytes(found)
