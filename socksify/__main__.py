@@ -1,0 +1,5 @@
+"""`python -m socksify`."""
+
+from socksify.launch import main
+
+raise SystemExit(main())

@@ -1,0 +1,202 @@
+"""Run a program as `python` itself would run it, in the `__main__` that is already there.
+
+CPython's Modules/main.c and Python/pythonrun.c are the model: `pymain_run_python()` decides among a command, a
+module, a directory or zip archive, a file and standard input; what it sets for each (`sys.argv`, `sys.path[0]`,
+the contents of `__main__`) is set here, and where it calls a Python function, that same function is called.
+One thing cannot be had from Python: our frames are *below* the program's, where `sys._getframe()` can see them.
+Tracebacks do not show them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+
+# Already loaded in every interpreter, whatever the program's directory may hold.
+from _frozen_importlib import BuiltinImporter
+from _frozen_importlib_external import SourceFileLoader, SourcelessFileLoader
+
+from .source import compile_file, is_bytecode, load_bytecode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Prepared = tuple[Callable[[], object], tuple[str, ...]]
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs the program that `words` name, as they would stand behind `python`, its own arguments included.
+
+    `words` begin with a script, a directory, a zip archive, `-m module`, `-c code` or `-`. Returns when the program
+    has ended. Raises SystemExit where python would end at once with a status, and whatever exception the program
+    lets escape; when that reaches the interpreter, the report shows no frame of ours.
+    """
+    execute, temporary = _prepare(list(words))
+    try:
+        execute()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        from .uncaught import leave_report_to_python
+
+        leave_report_to_python(error, afterwards=lambda: _forget(temporary))
+        raise
+    _forget(temporary)
+
+
+def _prepare(words: list[str]) -> Prepared:
+    """How to execute the program, and which names python deletes from `__main__` when it has ended."""
+    if words[0].startswith(("-c", "-m")):
+        start = _command if words[0].startswith("-c") else _module
+        return start(*_operand(words))
+    return _standard_input(words) if words[0] == "-" else _path(words)
+
+
+def _operand(words: list[str]) -> tuple[str, list[str]]:
+    """Splits `-c code ...` or, glued as getopt(3) allows, `-ccode ...`."""
+    glued = words[0][2:]
+    return (glued, words[1:]) if glued else (words[1], words[2:])
+
+
+def _command(code: str, arguments: list[str]) -> Prepared:
+    sys.audit("cpython.run_command", code)
+    sys.argv[:] = ["-c", *arguments]
+    _lead_path("")
+    namespace = _main_namespace()
+    source = code + "\n"
+    if sys.version_info >= (3, 13):
+        # Python/pythonrun.c, run_mod(): tracebacks of a command show its lines since 3.13.
+        import linecache
+
+        linecache._register_code("<string>", source, "<string>")  # type: ignore[attr-defined]
+    return lambda: exec(compile(source, "<string>", "exec", dont_inherit=True), namespace), ()
+
+
+def _module(name: str, arguments: list[str]) -> Prepared:
+    sys.audit("cpython.run_module", name)
+    sys.argv[:] = ["-m", *arguments]
+    directory = _working_directory()
+    if directory is not None:
+        _lead_path(directory)
+    return _by_runpy(name, alter_argv=True)
+
+
+def _standard_input(words: list[str]) -> Prepared:
+    sys.audit("cpython.run_stdin")
+    sys.argv[:] = words
+    if sys.stdin is not None and sys.stdin.isatty():
+        from .console import interact
+
+        _lead_path("")
+        namespace = _main_namespace()
+        return lambda: interact(namespace), ()
+    return _file("<stdin>", BuiltinImporter, _read_standard_input, directory="")
+
+
+def _read_standard_input() -> bytes:
+    # As python does, from the descriptor to its end and past `sys.stdin`, whose buffer stays empty.
+    try:
+        with open(0, "rb", buffering=0, closefd=False) as stream:
+            return stream.read()
+    except OSError:  # a closed or unreadable standard input is an empty program to python
+        return b""
+
+
+def _path(words: list[str]) -> Prepared:
+    sys.argv[:] = words
+    path = _absolute(words[0])
+    if _has_importer(path):  # a directory or an archive; leads the path even under -P
+        sys.path.insert(0, path)
+        return _by_runpy("__main__", alter_argv=False)
+    sys.audit("cpython.run_file", path)
+    data = _read(path)
+    kind = SourcelessFileLoader if is_bytecode(path, data) else SourceFileLoader
+    return _file(path, kind("__main__", path), lambda: data, os.path.dirname(os.path.realpath(path)))
+
+
+def _read(path: str) -> bytes:
+    import io
+
+    try:
+        with io.open_code(path) as file:
+            return file.read()
+    except OSError as error:
+        # Modules/main.c, pymain_run_file_obj()
+        reason = f"[Errno {error.errno}] {error.strerror}"
+        sys.stderr.write(f"{sys.orig_argv[0]}: can't open file {path!r}: {reason}\n")
+        raise SystemExit(2) from None
+
+
+def _file(name: str, loader: object, read: Callable[[], bytes], directory: str) -> Prepared:
+    namespace = _main_namespace(loader)
+    namespace.update(__file__=name, __cached__=None)
+
+    def execute() -> None:
+        data = read()
+        code = load_bytecode(data) if is_bytecode(name, data) else compile_file(data, name)
+        # Only now: what reading and compiling import must not come from the program's directory.
+        _lead_path(directory)
+        exec(code, namespace)
+
+    # Python/pythonrun.c, _PyRun_SimpleFile(): both names are gone when exit handlers run, unless the program
+    # ended with SystemExit.
+    return execute, ("__file__", "__cached__")
+
+
+def _by_runpy(name: str, alter_argv: bool) -> Prepared:
+    _main_namespace()
+    # Modules/main.c, pymain_run_module(): this very call, private as it is, so its frames and messages are python's.
+    from runpy import _run_module_as_main  # type: ignore[attr-defined]
+
+    return lambda: _run_module_as_main(name, alter_argv), ()
+
+
+def _main_namespace(loader: object = BuiltinImporter) -> dict[str, object]:
+    """The dictionary of `__main__`, the same object, as Python/pylifecycle.c's add_main_module() makes it."""
+    namespace = vars(sys.modules["__main__"])
+    annotated = "__annotations__" in namespace
+    namespace.clear()
+    namespace.update(__name__="__main__", __doc__=None, __package__=None, __loader__=loader, __spec__=None)
+    if annotated:
+        namespace["__annotations__"] = {}
+    namespace["__builtins__"] = builtins
+    return namespace
+
+
+def _forget(names: tuple[str, ...]) -> None:
+    for name in names:
+        vars(sys.modules["__main__"]).pop(name, None)
+
+
+def _lead_path(directory: str) -> None:
+    if not sys.flags.safe_path:
+        sys.path.insert(0, directory)
+
+
+def _absolute(path: str) -> str:
+    """As Python/fileutils.c's _Py_abspath(): the working directory in front, nothing normalised."""
+    directory = None if os.path.isabs(path) else _working_directory()
+    return path if directory is None else f"{directory}/{path}"
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed
+        return None
+
+
+def _has_importer(path: str) -> bool:
+    """Whether `path` can stand on `sys.path`; the answer is cached as PyImport_GetImporter() caches it."""
+    cache = sys.path_importer_cache
+    if path not in cache:
+        cache[path] = None
+        for hook in sys.path_hooks:
+            try:
+                cache[path] = hook(path)
+                break
+            except ImportError:
+                continue
+    return cache[path] is not None

@@ -1,0 +1,84 @@
+"""From a program's file to its code, with python's own errors.
+
+`compile()` and `python file` read the same language with two tokenizers, one for strings and one for files. They
+agree on every program that is right, but for two things: the words of a few errors (encodings, null bytes, a last
+line without an end), and a comment that is not UTF-8, which only the file's tokenizer refuses.
+"""
+
+from __future__ import annotations
+
+import builtins
+from _frozen_importlib_external import MAGIC_NUMBER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+
+
+def is_bytecode(path: str, data: bytes) -> bool:
+    """Whether a program is a .pyc: by name, or by the first half of the magic number (maybe_pyc_file())."""
+    return path.endswith(".pyc") or data[:2] == MAGIC_NUMBER[:2]
+
+
+def load_bytecode(data: bytes) -> CodeType:
+    """The code object of a .pyc. Raises RuntimeError, in run_pyc_file()'s words, when there is none for this python."""
+    import marshal
+    from types import CodeType
+
+    if data[:4] != MAGIC_NUMBER:
+        raise RuntimeError("Bad magic number in .pyc file")
+    try:
+        code = marshal.loads(data[16:])
+    except (ValueError, EOFError, TypeError):
+        code = None
+    if not isinstance(code, CodeType):
+        raise RuntimeError("Bad code object in .pyc file")
+    return code
+
+
+def compile_file(data: bytes, name: str) -> CodeType:
+    """The code object of a source file `name` that holds `data`. Raises what `python name` raises: SyntaxError."""
+    refusal: Exception | None = None
+    try:
+        if _is_readable(data):
+            return compile(data, name, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        refusal = error
+    _raise_as_python(data, name)
+    raise refusal or SyntaxError(f"Non-UTF-8 code in file {name}, but no encoding declared")
+
+
+def _is_readable(data: bytes) -> bool:
+    """Whether the bytes are UTF-8 or declare to be something else."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        from tokenize import detect_encoding
+
+        lines = iter(data.splitlines(keepends=True))
+        return detect_encoding(lambda: next(lines, b""))[0] not in ("utf-8", "utf-8-sig")
+    return True
+
+
+def _raise_as_python(data: bytes, name: str) -> None:
+    """Reads `data` once more with the tokenizer for files, which raises what python would; silent if out of reach."""
+    try:
+        import ctypes
+        import os
+
+        fdopen, run_file = ctypes.CDLL(None).fdopen, ctypes.pythonapi.PyRun_FileExFlags
+        # A real descriptor: declared encodings are read through io.open(fileno(file)).
+        descriptor = os.memfd_create("program")
+    except (ImportError, OSError, AttributeError):
+        return
+    os.write(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    fdopen.restype, fdopen.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_char_p)
+    pointer, integer, value = ctypes.c_void_p, ctypes.c_int, ctypes.py_object
+    run_file.restype, run_file.argtypes = value, (pointer, ctypes.c_char_p, integer, value, value, integer, pointer)
+    py_file_input, close_it = 257, 1
+    # Nothing runs: what one tokenizer refuses the other refuses too. The builtins are for the codec that it imports.
+    namespace: dict[str, object] = {"__builtins__": builtins}
+    run_file(fdopen(descriptor, b"r"), os.fsencode(name), py_file_input, namespace, namespace, close_it, None)
