@@ -1,0 +1,113 @@
+"""The server's script: what a client of either SOCKS version asks for, negotiation included.
+
+A failure that the RFC has an answer for is answered first and raised when the answer was written, so that a
+driver has one thing to do with an error: log it and close.
+"""
+
+from __future__ import annotations
+
+from socksify._record import Record
+from socksify.protocol import socks4, socks5
+from socksify.protocol.address import IPV4, UNSPECIFIED, Address, encode_name
+from socksify.protocol.conversation import awaiting
+from socksify.protocol.errors import AuthenticationRefused, Garbled, garbled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from socksify.protocol.conversation import Script
+
+    Verify: TypeAlias = Callable[[bytes, bytes], bool]
+
+
+class Request(Record, hidden=("user", "userid")):
+    """What a client asks for.
+
+    `version` is 4 or 5; `command` is CONNECT, BIND, UDP_ASSOCIATE or unknown, for the caller to answer
+    COMMAND_NOT_SUPPORTED; `user` was verified, None without authentication; `userid` is SOCKS4's mere claim.
+    """
+
+    version: int
+    command: int
+    target: Address
+    user: bytes | None = None
+    userid: bytes = b""
+
+
+def request(verify: Verify | None = None) -> Script[Request]:
+    """Read a request of the version that its first byte tells.
+
+    With `verify(user, password)` nobody gets in without it: SOCKS4, which has no passwords, is refused.
+    Raises Garbled and AuthenticationRefused, after the client was told.
+    """
+    version, second = yield 2
+    if version == socks5.VERSION:
+        return (yield from awaiting("a SOCKS5 request", _socks5(second, verify)))
+    if version == socks4.VERSION:
+        return (yield from awaiting("a SOCKS4 request", _socks4(second, verify)))
+    raise garbled("SOCKS version 4 or 5", bytes((version, second)))
+
+
+def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
+    """The reply to `request` in its own version; `code` is one of SOCKS5's, of which SOCKS4 knows yes and no."""
+    if request.version == socks5.VERSION:
+        return socks5.Reply(code, bound).encode()
+    return _socks4_reply(socks4.GRANTED if code == socks5.SUCCEEDED else socks4.REJECTED, bound)
+
+
+def _socks5(count: int, verify: Verify | None) -> Script[Request]:
+    greeting = yield from socks5.Greeting.parse_rest(count)
+    method = socks5.USERNAME_PASSWORD if verify else socks5.NO_AUTHENTICATION
+    if method not in greeting.methods:
+        yield socks5.MethodChoice(socks5.NO_ACCEPTABLE_METHODS).encode()
+        raise AuthenticationRefused("no acceptable methods offered", socks5.NO_ACCEPTABLE_METHODS)
+    yield socks5.MethodChoice(method).encode()
+    user = (yield from _user(verify)) if verify else None
+    try:
+        asked = yield from socks5.Request.parse()
+        _check_name(asked.address)
+    except Garbled as error:
+        if error.reply is not None:
+            yield socks5.Reply(error.reply, UNSPECIFIED).encode()
+        raise
+    return Request(socks5.VERSION, asked.command, asked.address, user)
+
+
+def _user(verify: Verify) -> Script[bytes]:
+    given = yield from socks5.Credentials.parse()
+    accepted = verify(given.user, given.password)
+    # RFC 1929: "If the server returns a `failure' ... status, it MUST close the connection."
+    yield socks5.CredentialsStatus(0 if accepted else 1).encode()
+    if not accepted:
+        raise AuthenticationRefused("user name and password not accepted", 1)
+    return given.user
+
+
+def _socks4(command: int, verify: Verify | None) -> Script[Request]:
+    asked = yield from socks4.Request.parse_rest(command)
+    if verify:
+        yield _socks4_reply(socks4.REJECTED)
+        raise AuthenticationRefused("SOCKS4 has no passwords", socks4.REJECTED)
+    try:
+        _check_name(asked.address)
+    except Garbled:
+        yield _socks4_reply(socks4.REJECTED)
+        raise
+    return Request(socks4.VERSION, asked.command, asked.address, None, asked.userid)
+
+
+def _socks4_reply(code: int, bound: Address = UNSPECIFIED) -> bytes:
+    # A SOCKS4 reply has room for an IPv4 address only; the port is worth telling all the same.
+    address = bound if bound.type == IPV4 else UNSPECIFIED.replace(port=bound.port)
+    return socks4.Reply(code, address).encode()
+
+
+def _check_name(address: Address) -> None:
+    """Refuse what no resolver should see: an empty name would be this very machine, a null would end the name."""
+    try:
+        encode_name(address.host)
+    except ValueError:
+        name = address.host.encode("ascii", "surrogateescape")
+        raise garbled("a host name", name, socks5.HOST_UNREACHABLE) from None
