@@ -1,3 +1,119 @@
-"""socksify: makes unmodified Python clients go through a SOCKS server."""
+"""socksify: makes unmodified Python clients go through a SOCKS server.
+
+    python -m socksify --proxy socks5h://gw:1080 client.py --its --own args
+
+    import socksify
+    socksify.install("socks5h://gw:1080")
+
+The counterpart, at run time, of compiling a C client with -Dconnect=Rconnect and linking it with libsocks.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from socksify.config.settings import ConfigError
+    from socksify.tunnel.errors import (
+        ProxyConnectionAbortedError,
+        ProxyConnectionRefusedError,
+        ProxyConnectionResetError,
+        ProxyError,
+        ProxyPermissionError,
+        ProxyTimeoutError,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "ProxyConnectionAbortedError",
+    "ProxyConnectionRefusedError",
+    "ProxyConnectionResetError",
+    "ProxyError",
+    "ProxyPermissionError",
+    "ProxyTimeoutError",
+    "init",
+    "install",
+    "last_error",
+    "uninstall",
+]
+
+
+def install(
+    proxy: str | Sequence[str] | None = None,
+    *,
+    routes: Sequence[str] | None = None,
+    direct: Sequence[str] | None = None,
+    dns: str | None = None,
+    connect_timeout: float | None = None,
+    c_watcher_timeout: float | None = None,
+    log: str | None = None,
+    config: str | None = None,
+) -> None:
+    """Route this process's TCP connections through a proxy, from now on and for whatever was imported before.
+
+    proxy is a URL (socks5h, socks5, socks4a, socks4 or http), or a chain of them, first hop first; routes are
+    "MATCH=VIA" rules, direct the MATCHes of rules that end in "=direct". What is not given comes from SOCKSIFY_*
+    variables, the configuration file and the conventional proxy variables, as README.md describes.
+
+    May be called late, from any thread, and again: the same settings change nothing, others replace them.
+    Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened.
+    """
+    import os
+
+    from socksify import config as configuration
+    from socksify import patches
+
+    given = {
+        "proxy": proxy,
+        "routes": routes,
+        "direct": direct,
+        "dns": dns,
+        "connect_timeout": connect_timeout,
+        "c_watcher_timeout": c_watcher_timeout,
+        "log": log,
+        "config": config,
+    }
+    arguments = {name: value for name, value in given.items() if value is not None}
+    patches.install(configuration.load(arguments, os.environ, os.getcwd()))
+
+
+def uninstall() -> None:
+    """Undo install(): every patched object is what it was before. Open connections stay open."""
+    from socksify import patches
+
+    patches.uninstall()
+
+
+def init(name: str) -> None:
+    """Name the client, as SOCKSinit(name) did: the name stands in the log's lines."""
+    from socksify.tunnel import log
+
+    log.name = name
+
+
+def last_error(sock: socket.socket) -> OSError | None:
+    """Why the last connect() of a socket failed, None if it did not.
+
+    For event loops that make an exception of their own from SO_ERROR: this one knows the proxy and its reply.
+    """
+    from socksify.tunnel import registry
+
+    tunnel = registry.find(sock)
+    return tunnel.error if tunnel is not None else None
+
+
+def __getattr__(name: str) -> object:
+    """The exceptions are imported when they are first asked for."""
+    if name == "ConfigError":
+        from socksify.config.settings import ConfigError
+
+        return ConfigError
+    if name in __all__:
+        from socksify.tunnel import errors
+
+        return getattr(errors, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,107 @@
+"""The patcher: puts the replacements in place, in order, and takes them out again without a trace."""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+
+from socksify.patches.journal import Journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.config.settings import Settings
+
+_lock = RLock()
+_journal: Journal | None = None
+_settings: Settings | None = None
+_fork_is_watched = False
+
+
+def install(settings: Settings) -> None:
+    """Route this process's connections by `settings`; again with the same does nothing, with others replaces them.
+
+    Raises OSError when the log cannot be opened; nothing is patched then.
+    """
+    global _settings
+    with _lock:
+        if settings == _settings:
+            return
+        _configure(settings)
+        if _journal is None:
+            _apply()
+        _settings = settings
+        _clean_environment(settings)
+
+
+def uninstall() -> None:
+    """Leave every patched object as it was before install(); connections that are open stay open."""
+    global _journal, _settings
+    from socksify.tunnel import log
+
+    with _lock:
+        if _journal is not None:
+            _journal.undo()
+        _environment.undo()
+        _journal = _settings = None
+        log.close_log()
+
+
+def is_installed() -> bool:
+    """Whether connections are being routed."""
+    return _journal is not None
+
+
+_environment = Journal()
+
+
+def _configure(settings: Settings) -> None:
+    from socksify.patches import connecting
+    from socksify.tunnel import log
+    from socksify.tunnel.route import Router
+
+    router = Router(settings)
+    log.open_log(settings.log)
+    log.name = settings.name or log.DEFAULT_NAME
+    connecting.router = router
+
+
+def _apply() -> None:
+    global _journal
+    from socksify import _real
+    from socksify.patches import connecting, lifetime, stale, waiting
+    from socksify.tunnel import log, watch
+
+    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *connecting.REPLACEMENTS]
+    journal = Journal()
+    watch.prime()
+    stale.rebind(replacements, journal, log.notice)
+    stale.rehouse_poll_selectors(journal, waiting.poll, _real.poll)
+    for replacement in replacements:
+        journal.apply(replacement)
+    _journal = journal
+    _watch_forks()
+
+
+def _clean_environment(settings: Settings) -> None:
+    """httpx and requests, seeing the SOCKS URL in force, fail for want of a SOCKS library of their own."""
+    from socksify.config.environ import conflicting
+
+    _environment.undo()
+    for name in conflicting(settings, os.environ):
+        _environment.remove_item(os.environ, name)
+
+
+def _watch_forks() -> None:
+    global _fork_is_watched
+    if not _fork_is_watched and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+        _fork_is_watched = True
+
+
+def _after_fork() -> None:
+    global _lock
+    from socksify.tunnel import names, registry
+
+    _lock = RLock()
+    names.TABLE.after_fork()
+    registry.after_fork()

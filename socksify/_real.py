@@ -1,0 +1,56 @@
+"""The standard library's originals, captured once, before anything of ours replaces them.
+
+Whatever must not be routed (the way to the proxy, the server's own sockets, a replacement falling through)
+calls these. The C methods are taken from `_socket.socket`, which nobody can patch; the methods that the
+`socket` module adds in Python are taken from its class, and must not be ours already.
+"""
+
+from __future__ import annotations
+
+import _socket
+import select as _select
+import socket as _python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+Socket = _socket.socket
+
+connect = Socket.connect
+bind = Socket.bind
+getpeername = Socket.getpeername
+getsockname = Socket.getsockname
+getsockopt = Socket.getsockopt
+setsockopt = Socket.setsockopt
+gettimeout = Socket.gettimeout
+recv = Socket.recv
+send = Socket.send
+sendto = Socket.sendto
+shutdown = Socket.shutdown
+close = Socket.close
+fileno = Socket.fileno
+
+
+def _original(owner: type, name: str) -> Callable[..., Any]:
+    method: Callable[..., Any] = vars(owner)[name]
+    if getattr(method, "__globals__", {}).get("__name__", "").startswith("socksify."):
+        raise RuntimeError(f"{owner.__name__}.{name} was patched by another copy of socksify; import it only once")
+    return method
+
+
+init = _original(_python.socket, "__init__")
+accept = _original(_python.socket, "accept")
+detach = _original(_python.socket, "detach")
+real_close = _original(_python.socket, "_real_close")
+
+getaddrinfo = _socket.getaddrinfo
+
+select = _select.select
+poll = _select.poll
+if hasattr(_select, "epoll"):  # Linux
+    epoll_register = _original(_select.epoll, "register")
+    epoll_modify = _original(_select.epoll, "modify")
+    epoll_unregister = _original(_select.epoll, "unregister")
+    epoll_poll = _original(_select.epoll, "poll")

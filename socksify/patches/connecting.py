@@ -1,0 +1,199 @@
+"""connect, connect_ex, getpeername, getsockname and the options of a socket, as the client sees them.
+
+What a connected tunnel looks like: getpeername() is the target, getsockname() the address from which the proxy
+speaks to it, SO_ERROR the outcome of a non-blocking connect, told once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket as _module
+from errno import EAGAIN, EALREADY, EINPROGRESS, EISCONN, ENOTCONN
+from socket import AF_INET, SO_ERROR, SOCK_STREAM, SOL_SOCKET
+from time import monotonic
+
+from socksify import _real
+from socksify.patches import guarding
+from socksify.patches.journal import Replacement
+from socksify.tunnel import dial, errors, gateway, log, readiness, registry, transplant, watch
+from socksify.tunnel.route import Denied, Direct, Via
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.config.settings import Rule
+    from socksify.tunnel.registry import Tunnel
+    from socksify.tunnel.route import Router, SockAddress
+
+# Set by install(), before the first replacement is in place.
+router: Router = None  # type: ignore[assignment]
+
+
+def _connect(self: Socket, address: SockAddress, /) -> None:
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is not None:
+        _connect_again(self, tunnel)
+    route = router.decide(self.family, address) if self.type == SOCK_STREAM else Direct()
+    if isinstance(route, Via):
+        _connect_via(self, route)
+    elif isinstance(route, Denied):
+        log.denied(address, route.why)
+        raise errors.denied(route.why, address)
+    elif log.is_open() and route.rule is not None:
+        _connect_logged(self, address, route.rule)
+    else:
+        _real.connect(self, address)
+
+
+def _connect_ex(self: Socket, address: SockAddress, /) -> int:
+    try:
+        _connect(self, address)
+    except (_module.gaierror, _module.herror):
+        raise
+    except TimeoutError as error:
+        # A timeout of the socket's own is EAGAIN here, the stdlib says; a proxy's word for it is ETIMEDOUT.
+        return EAGAIN if getattr(error, "reply", None) is None and _real.gettimeout(self) else error.errno or EAGAIN
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return error.errno
+    return 0
+
+
+def _connect_via(sock: Socket, route: Via) -> None:
+    tunnel = dial.start(sock, route, router.settings.connect_timeout)
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.waits:
+        guarding.guard(tunnel)
+        readiness.begin_watching(sock.fileno(), tunnel)
+        raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
+    dial.finish(tunnel)
+    if tunnel.error is not None:
+        raise tunnel.error
+
+
+def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
+    """Another connect() on a socket that has a tunnel: raises, unless the socket is free for a new one.
+
+    EALREADY while pending, then the outcome: EISCONN, as the original promised, or the error. After an error the
+    socket is as good as new.
+    """
+    if tunnel.handshake is not None:
+        dial.advance(tunnel)
+    if tunnel.handshake is not None:
+        raise OSError(EALREADY, os.strerror(EALREADY))
+    if tunnel.report is not None:
+        error = tunnel.report
+        registry.settle(tunnel)
+        raise error
+    if tunnel.error is None and _is_connected(sock):
+        raise OSError(EISCONN, os.strerror(EISCONN))
+    fd = sock.fileno()
+    registry.drop(fd, tunnel)
+    transplant.restore_family(sock)
+    watch.moved(fd)
+
+
+def _is_connected(sock: Socket) -> bool:
+    try:
+        _real.getpeername(sock)
+    except OSError as error:
+        return error.errno != ENOTCONN
+    return True
+
+
+def _connect_logged(sock: Socket, address: SockAddress, rule: Rule) -> None:
+    started = monotonic()
+    failure: OSError | None = None
+    try:
+        _real.connect(sock, address)
+    except OSError as error:
+        failure = error
+        raise
+    finally:
+        log.direct(address, rule.text, started, failure)
+
+
+def _getpeername(self: Socket) -> Any:
+    peer = _real.getpeername(self) if not registry.by_fd else None
+    if peer is not None:
+        return peer
+    tunnel = registry.find(self)
+    if tunnel is None:
+        return _real.getpeername(self)
+    if not tunnel.is_open:
+        raise registry.not_connected()
+    # The kernel's word on whether it still is connected.
+    _real.getpeername(self)
+    return tunnel.route.peer
+
+
+def _getsockname(self: Socket) -> Any:
+    name = _real.getsockname(self)
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is None or not tunnel.is_open:
+        return name
+    return _outside(self, tunnel, name)
+
+
+def _outside(sock: Socket, tunnel: Tunnel, name: Any) -> SockAddress:
+    """The address from which the proxy speaks to the target, as a client tells it to its peer (FTP's PORT).
+
+    BND.ADDR if it means something, else the proxy's own address, in the socket's family.
+    """
+    host, port = tunnel.bound or (gateway.own_address(tunnel.route.chain[-1]), name[1] if type(name) is tuple else 0)
+    if sock.family == AF_INET:
+        return (host if host and ":" not in host else "0.0.0.0", port)
+    return (host if ":" in host else f"::ffff:{host}" if host else "::", port, 0, 0)
+
+
+def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> Any:
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is None:
+        return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
+    if level == SOL_SOCKET and optname == SO_ERROR:
+        return _outcome(self, tunnel)
+    stored = tunnel.options.get((level, optname))
+    if stored is not None:
+        return stored if not buflen or isinstance(stored, bytes) else stored.to_bytes(buflen, "little")
+    return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
+
+
+def _outcome(sock: Socket, tunnel: Tunnel) -> int:
+    """SO_ERROR of a non-blocking connect: 0 while it is pending and when it is open, its errno once if it failed.
+
+    A watcher in C that believes the kernel asks too early; the handshake is then finished here.
+    """
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.watched and not handshake.waits:
+        dial.finish(tunnel, router.settings.c_watcher_timeout)
+    if tunnel.report is not None:
+        number = tunnel.report.errno or 0
+        registry.settle(tunnel)
+        return number
+    if tunnel.handshake is not None:
+        return 0
+    return int(_real.getsockopt(sock, SOL_SOCKET, SO_ERROR))
+
+
+def _setsockopt(self: Socket, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is not None and (level, optname) in tunnel.options and isinstance(value, int):
+        tunnel.options[level, optname] = value
+        transplant.try_option(self, level, optname, value)
+    elif optlen is None:
+        _real.setsockopt(self, level, optname, value)
+    else:
+        _real.setsockopt(self, level, optname, value, optlen)
+
+
+REPLACEMENTS = (
+    Replacement(_module.socket, "connect", _connect),
+    Replacement(_module.socket, "connect_ex", _connect_ex),
+    Replacement(_module.socket, "getpeername", _getpeername),
+    Replacement(_module.socket, "getsockname", _getsockname),
+    Replacement(_module.socket, "getsockopt", _getsockopt),
+    Replacement(_module.socket, "setsockopt", _setsockopt),
+)

@@ -1,0 +1,61 @@
+"""How socket objects come and go: made from an fd, detached, closed. The registry is told."""
+
+from __future__ import annotations
+
+import socket as _module
+
+from socksify import _real
+from socksify.patches import guarding
+from socksify.patches.journal import Replacement
+from socksify.tunnel import dial, registry, watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+    from typing import Any
+
+
+def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+    _real.init(self, family, type, proto, fileno)
+    if fileno is not None and registry.by_fd:
+        tunnel = registry.adopt(self)
+        if tunnel is not None and tunnel.handshake is not None:
+            guarding.guard_object(self)
+
+
+def _accept(self: Socket) -> tuple[Socket, Any]:
+    """As the stdlib's. What was just accepted is nobody's tunnel, so it is not looked up."""
+    fd, address = self._accept()  # type: ignore[attr-defined]
+    sock = _module.socket.__new__(_module.socket)
+    _real.init(sock, self.family, self.type, self.proto, fileno=fd)
+    if _module.getdefaulttimeout() is None and self.gettimeout():
+        sock.setblocking(True)
+    return sock, address
+
+
+def _detach(self: Socket) -> int:
+    if registry.by_fd:
+        registry.detach(self)
+        guarding.unguard_object(self)
+    fd: int = _real.detach(self)
+    return fd
+
+
+def _real_close(self: Socket, _ss: type = _real.Socket) -> None:
+    fd = _real.fileno(self)
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is not None:
+        if len(tunnel.holders) == 1:
+            dial.cancel(tunnel)
+        registry.drop(fd, tunnel)
+        guarding.unguard_object(self)
+    watch.closed(fd)
+    _real.real_close(self, _ss)
+
+
+REPLACEMENTS = (
+    Replacement(_module.socket, "__init__", _init),
+    Replacement(_module.socket, "accept", _accept),
+    Replacement(_module.socket, "detach", _detach),
+    Replacement(_module.socket, "_real_close", _real_close),
+)

@@ -1,0 +1,226 @@
+"""select, poll and epoll as the client sees them: they tell of a tunnel where the kernel knows only the proxy.
+
+With nothing unsettled each is the stdlib's call and one look at an empty dict. `select.epoll` is a type whose
+methods can be set, which covers objects and names that exist already; objects of `select.poll` keep no trace of
+what they watch, so a thin class takes the place of the function.
+"""
+
+from __future__ import annotations
+
+import select as _module
+from math import ceil
+from select import POLLIN, POLLOUT, POLLPRI
+from time import monotonic
+
+from socksify import _real
+from socksify.patches.journal import Replacement
+from socksify.tunnel import readiness, watch
+from socksify.tunnel.readiness import Clock
+from socksify.tunnel.registry import unsettled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from select import epoll as Epoll
+    from typing import Any
+
+    from socksify.tunnel.readiness import Events
+
+    Lists = tuple[list[Any], list[Any], list[Any]]
+    FileDescriptorLike = Any  # an int or an object with fileno(), as select takes them
+
+_DEFAULT = POLLIN | POLLPRI | POLLOUT
+
+
+def _fd_of(file: FileDescriptorLike) -> int | None:
+    """The fd of a file object; None for what select itself will refuse."""
+    if isinstance(file, int):
+        return file
+    fileno = getattr(file, "fileno", None)
+    try:
+        fd = fileno() if fileno is not None else None
+    except Exception:  # select asks again, and raises whatever this was
+        return None
+    return fd if isinstance(fd, int) else None
+
+
+# --- epoll ---
+
+
+def _register(self: Epoll, fd: FileDescriptorLike, eventmask: int = _DEFAULT) -> None:
+    number = _fd_of(fd)
+    stand_in = readiness.wanted(number) if number is not None else None
+    _real.epoll_register(self, fd, eventmask if stand_in is None else stand_in)
+    _note(self, number, eventmask, stand_in)
+
+
+def _modify(self: Epoll, fd: FileDescriptorLike, eventmask: int) -> None:
+    number = _fd_of(fd)
+    stand_in = readiness.wanted(number) if number is not None else None
+    _real.epoll_modify(self, fd, eventmask if stand_in is None else stand_in)
+    _note(self, number, eventmask, stand_in)
+
+
+def _note(epoll: Epoll, fd: int | None, mask: int, stand_in: int | None) -> None:
+    if fd is None:
+        return
+    watch.note(epoll.fileno(), fd, mask)
+    if stand_in is not None:
+        watch.join(unsettled.get(fd), epoll, fd)
+
+
+def _unregister(self: Epoll, fd: FileDescriptorLike) -> None:
+    _real.epoll_unregister(self, fd)
+    number = _fd_of(fd)
+    if number is not None:
+        watch.leave(unsettled.get(number), self.fileno(), number)
+
+
+def _epoll_poll(self: Epoll, timeout: float | None = None, maxevents: int = -1) -> Events:
+    def masks(fd: int) -> int:
+        return watch.mask_of(self.fileno(), fd)
+
+    started = monotonic()
+    if not unsettled:
+        events: Events = _real.epoll_poll(self, timeout, maxevents)
+        # Another thread may have begun a connect meanwhile.
+        if not unsettled:
+            return events
+        ready, moved = readiness.sift(events, masks)
+        if ready or not (events or moved):
+            return ready
+    return readiness.wait(lambda left: _real.epoll_poll(self, left, maxevents), Clock(timeout, started), masks)
+
+
+class poll:
+    """Returns a polling object. As select.poll() of the stdlib, which holds the registrations."""
+
+    __slots__ = ("_masks", "_poll", "_stand_ins")
+
+    def __init__(self) -> None:
+        self._poll = _real.poll()
+        self._masks: dict[int, int] = {}
+        # The fds for which the poll object was told something else than the client's mask.
+        self._stand_ins: set[int] = set()
+
+    def register(self, fd: FileDescriptorLike, eventmask: int = _DEFAULT, /) -> None:
+        """Register a file descriptor with the polling object."""
+        self._poll.register(fd, eventmask)
+        self._masks[_number(fd)] = eventmask
+
+    def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
+        """Modify an already registered file descriptor."""
+        self._poll.modify(fd, eventmask)
+        self._masks[_number(fd)] = eventmask
+
+    def unregister(self, fd: FileDescriptorLike, /) -> None:
+        """Remove a file descriptor being tracked by the polling object."""
+        self._poll.unregister(fd)
+        del self._masks[_number(fd)]
+        self._stand_ins.discard(_number(fd))
+
+    def poll(self, timeout: float | None = None, /) -> Events:
+        """Polls the set of registered file descriptors; timeout in milliseconds, None or negative for ever."""
+        started = monotonic()
+        if not unsettled and not self._stand_ins:
+            events: Events = self._poll.poll(timeout)
+            # Another thread may have begun a connect meanwhile.
+            if not unsettled:
+                return events
+        seconds = None if timeout is None else timeout / 1000
+        return readiness.wait(self._look, Clock(seconds, started), self._masks.__getitem__)
+
+    def _look(self, seconds: float | None) -> Events:
+        for fd in self._stand_ins.union(self._masks.keys() & unsettled.keys()):
+            self._substitute(fd)
+        return self._poll.poll(None if seconds is None else ceil(seconds * 1000))
+
+    def _substitute(self, fd: int) -> None:
+        stand_in = readiness.wanted(fd)
+        if stand_in is not None:
+            self._stand_ins.add(fd)
+            self._poll.modify(fd, stand_in)
+        else:
+            self._stand_ins.discard(fd)
+            self._poll.modify(fd, self._masks[fd])
+
+
+def _number(file: FileDescriptorLike) -> int:
+    return file if isinstance(file, int) else file.fileno()
+
+
+def _select(
+    rlist: Iterable[FileDescriptorLike],
+    wlist: Iterable[FileDescriptorLike],
+    xlist: Iterable[FileDescriptorLike],
+    timeout: float | None = None,
+    /,
+) -> Lists:
+    started = monotonic()
+    if not unsettled:
+        # Iterators can be gone through only once.
+        rlist, wlist, xlist = _sequence(rlist), _sequence(wlist), _sequence(xlist)
+        found: Lists = _real.select(rlist, wlist, xlist, timeout)
+        # Another thread may have begun a connect meanwhile.
+        if not unsettled:
+            return found
+    return _Selection(list(rlist), list(wlist), list(xlist)).wait(Clock(timeout, started))
+
+
+def _sequence(files: Iterable[FileDescriptorLike]) -> Iterable[FileDescriptorLike]:
+    return files if isinstance(files, (list, tuple, set)) or not hasattr(files, "__next__") else list(files)
+
+
+class _Selection:
+    """One select() call while tunnels are unsettled: the three lists, each file with its fd."""
+
+    def __init__(self, *lists: list[FileDescriptorLike]) -> None:
+        self._lists = lists
+        self._fds = [[_fd_of(file) for file in files] for files in lists]
+
+    def wait(self, clock: Clock) -> Lists:
+        while True:
+            found, moved = self._look(clock.slice())
+            if any(found):
+                return found
+            if not moved and clock.is_over():
+                return found
+
+    def _look(self, seconds: float | None) -> tuple[Lists, bool]:
+        """Select on what is left of the lists and the handshakes' stand-ins; push these on."""
+        pending = {fd: events for fd in self._unsettled() if (events := readiness.wanted(fd)) is not None}
+        rlist, wlist, xlist = (
+            [file for file, fd in zip(files, fds, strict=True) if fd not in pending]
+            for files, fds in zip(self._lists, self._fds, strict=True)
+        )
+        reading = [fd for fd, events in pending.items() if events & POLLIN]
+        writing = [fd for fd, events in pending.items() if events & POLLOUT]
+        readable, writable, exceptional = _real.select(rlist + reading, wlist + writing, xlist, seconds)
+        ready = {fd for fd in (*readable, *writable) if type(fd) is int and fd in pending}
+        _, moved = readiness.sift([(fd, pending[fd]) for fd in ready], lambda _: 0)
+        return (_without(readable, reading), _without(writable, writing), exceptional), moved
+
+    def _unsettled(self) -> set[int]:
+        return {fd for fds in self._fds for fd in fds if fd in unsettled}
+
+
+def _without(files: list[FileDescriptorLike], stand_ins: list[int]) -> list[FileDescriptorLike]:
+    """The client's own files: an fd that stands in for a handshake is never one of them at the same time."""
+    return [file for file in files if not (type(file) is int and file in stand_ins)]
+
+
+EPOLL = (
+    ()
+    if not hasattr(_module, "epoll")
+    else (
+        Replacement(_module.epoll, "register", _register),
+        Replacement(_module.epoll, "modify", _modify),
+        Replacement(_module.epoll, "unregister", _unregister),
+        Replacement(_module.epoll, "poll", _epoll_poll),
+    )
+)
+REPLACEMENTS = (
+    *EPOLL,
+    Replacement(_module, "select", _select),
+    Replacement(_module, "poll", poll),
+)

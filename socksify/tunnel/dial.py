@@ -1,0 +1,211 @@
+"""Reach the first proxy on the client's own fd, run each hop's handshake, and settle what came of it.
+
+    start()    connect to the proxy; the handshake is pending
+    advance()  as far as the socket allows now
+    finish()   until it is settled, waiting in between
+
+A settled tunnel is either open, and the fd is from then on the kernel's own connection and no business of
+ours, or failed: the connection to the proxy is shut down, so nothing that the client still writes can reach it.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import EBADF, ECANCELED
+from select import POLLOUT
+from socket import SHUT_RDWR
+from time import monotonic
+
+from socksify import _real
+from socksify.protocol.errors import ProtocolError
+from socksify.tunnel import errors, gateway, log, reach, registry, watch
+from socksify.tunnel.handshake import Handshake
+from socksify.tunnel.registry import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+
+    from socksify.tunnel.route import Via
+
+
+def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
+    """Begin: the socket is connected, or connecting, to the first proxy when this returns.
+
+    The socket's own timeout bounds everything; without one, or on a non-blocking socket, `connect_timeout` does.
+    Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
+    sent, and ProxyError when the proxy cannot be reached.
+    """
+    timeout = _real.gettimeout(sock)
+    target = log.text(route.target)
+    try:
+        handshake = Handshake(route, monotonic(), timeout or connect_timeout)
+    except ProtocolError as error:
+        raise errors.refused(error, route.chain[0], target, 1, len(route.chain)) from error
+    handshake.waits = timeout != 0
+    tunnel = Tunnel(route)
+    registry.begin(sock, tunnel, handshake)
+    try:
+        handshake.candidates = gateway.candidates(route.chain[0], sock.family)
+        reach.begin(sock, tunnel, handshake)
+    except OSError as error:
+        fail(tunnel, errors.unreachable(error, route.chain[0], target))
+        raise tunnel.error or error from None
+    except BaseException:
+        fail(tunnel, _interrupted())
+        raise
+    return tunnel
+
+
+def advance(tunnel: Tunnel) -> int:
+    """Go as far as the socket allows without waiting; returns the events to wait for, 0 when it is settled."""
+    if not tunnel.lock.acquire(blocking=False):
+        # Another thread is at it.
+        handshake = tunnel.handshake
+        return handshake.events if handshake is not None else 0
+    try:
+        return _advance(tunnel)
+    finally:
+        tunnel.lock.release()
+
+
+def finish(tunnel: Tunnel, seconds: float | None = None) -> None:
+    """Advance and wait, until the tunnel is settled, at the longest until its deadline or for `seconds`."""
+    handshake = tunnel.handshake
+    if handshake is None:
+        return
+    until = handshake.deadline if seconds is None else min(handshake.deadline, monotonic() + seconds)
+    try:
+        while (events := advance(tunnel)) and not tunnel.released:
+            left = until - monotonic()
+            if left > 0:
+                _wait(tunnel, events, left)
+            elif expire(tunnel, monotonic()) or seconds is not None:
+                break
+    except BaseException:
+        fail(tunnel, _interrupted())
+        raise
+    if tunnel.released:
+        raise OSError(EBADF, "the socket was closed while its connect() was pending")
+
+
+def expire(tunnel: Tunnel, now: float) -> bool:
+    """Fail a handshake whose time is over."""
+    handshake = tunnel.handshake
+    if handshake is None or now < handshake.deadline:
+        return False
+    stage = "the connection to it" if not handshake.begun else "its answer"
+    fail(tunnel, errors.silent(handshake.proxy, log.text(handshake.target), handshake.hop, handshake.limit, stage))
+    return True
+
+
+def fail(tunnel: Tunnel, error: OSError) -> None:
+    """Settle a tunnel as failed: what is left of the connection to the proxy is useless to anybody."""
+    handshake = tunnel.handshake
+    if handshake is None:
+        return
+    tunnel.error = error
+    tunnel.report = None if handshake.waits else error
+    for sock in registry.objects(tunnel):
+        try:
+            _real.shutdown(sock, SHUT_RDWR)
+        except OSError:
+            pass
+    _settle(tunnel, handshake)
+
+
+def cancel(tunnel: Tunnel) -> None:
+    """The last holder of a pending tunnel is about to close: wake who waits, then keep off the fd."""
+    handshake = tunnel.handshake
+    if handshake is None:
+        return
+    for sock in registry.objects(tunnel):
+        try:
+            _real.shutdown(sock, SHUT_RDWR)
+        except OSError:
+            pass
+    with tunnel.lock:
+        tunnel.released = True
+        tunnel.error = OSError(ECANCELED, "closed while its connect() was pending")
+        tunnel.watchers.clear()
+        registry.end(tunnel)
+
+
+def _advance(tunnel: Tunnel) -> int:
+    handshake = tunnel.handshake
+    if handshake is None:
+        return 0
+    held = registry.objects(tunnel)
+    if held:
+        return _drive(tunnel, handshake, held[0])
+    sock = registry.borrow(tunnel)
+    try:
+        return _drive(tunnel, handshake, sock)
+    finally:
+        sock.detach()
+
+
+def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
+    try:
+        events = handshake.advance(sock)
+    except ProtocolError as error:
+        hops = len(handshake.route.chain)
+        fail(tunnel, errors.refused(error, handshake.proxy, log.text(handshake.target), handshake.hop, hops))
+        return 0
+    except OSError as error:
+        return _reach_next(sock, tunnel, handshake, error)
+    if events == 0:
+        _open(tunnel, handshake)
+    elif events != handshake.events:
+        handshake.events = events
+        watch.change(tunnel, events)
+    return events
+
+
+def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError) -> int:
+    """The socket failed: if that was the connect itself, the proxy may have another address."""
+    if handshake.begun:
+        fail(tunnel, errors.broken(error, handshake.proxy, log.text(handshake.target), handshake.hop))
+        return 0
+    try:
+        if not handshake.candidates:
+            raise error
+        reach.begin(sock, tunnel, handshake)
+    except OSError as last:
+        gateway.forget(handshake.proxy)
+        fail(tunnel, errors.unreachable(last, handshake.proxy, log.text(handshake.route.target)))
+        return 0
+    return POLLOUT
+
+
+def _open(tunnel: Tunnel, handshake: Handshake) -> None:
+    tunnel.bound = handshake.bound()
+    _settle(tunnel, handshake)
+
+
+def _settle(tunnel: Tunnel, handshake: Handshake) -> None:
+    registry.end(tunnel)
+    if handshake.unblocked:
+        for sock in registry.objects(tunnel):
+            os.set_blocking(_real.fileno(sock), True)
+    for call in tunnel.settled:
+        call()
+    tunnel.settled.clear()
+    watch.restore(tunnel)
+    log.settled(tunnel, handshake.started)
+
+
+def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
+    """Wait until the fd is ready or a closing thread has shut it down."""
+    fds = list(tunnel.holders)
+    if not fds:
+        return
+    poller = _real.poll()
+    for fd in fds:
+        poller.register(fd, events)
+    # Rounded up: waking a moment early would only mean to wait again.
+    poller.poll(int(seconds * 1000) + 1)
+
+
+def _interrupted() -> OSError:
+    return OSError(ECANCELED, "connect() was interrupted")

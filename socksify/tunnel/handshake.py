@@ -1,0 +1,173 @@
+"""Conversations with the proxies of a chain, one after another, on the client's own socket.
+
+advance() goes as far as the socket allows without ever blocking, whatever the socket's mode, and says what to
+wait for: the blocking connect, the selectors and the event loops all drive the same code. Time is bounded by
+one deadline for all hops and reads together.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cache
+from select import POLLIN, POLLOUT
+from socket import MSG_DONTWAIT, MSG_PEEK
+
+from socksify import _real
+from socksify.protocol import client
+from socksify.protocol.address import Address
+from socksify.protocol.conversation import Conversation
+from socksify.protocol.socks5 import CONNECT
+
+# macOS has no MSG_NOSIGNAL.
+_FLAGS = MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.config.settings import Proxy
+    from socksify.protocol.conversation import Script
+    from socksify.tunnel.gateway import Candidate
+    from socksify.tunnel.route import Via
+
+# An HTTP head is peeked at in pieces of this size.
+_PIECE = 4096
+
+
+class Handshake:
+    """What is left to be said on one socket until the tunnel is open; `hop` counts from 1."""
+
+    __slots__ = (
+        "begun",
+        "candidates",
+        "conversation",
+        "deadline",
+        "events",
+        "hop",
+        "limit",
+        "route",
+        "started",
+        "unblocked",
+        "waits",
+        "watched",
+    )
+
+    def __init__(self, route: Via, started: float, limit: float) -> None:
+        self.route = route
+        self.started = started
+        self.limit = limit
+        self.deadline = started + limit
+        # Whether the first proxy has taken a byte: until then a failure is that of the connect itself.
+        self.begun = False
+        # The addresses of the first proxy that were not tried yet.
+        self.candidates: list[Candidate] = []
+        # Whether the client's connect() waits for the outcome; whether its fd was made non-blocking for that while.
+        self.waits = True
+        self.unblocked = False
+        # The poll(2) events to wait for, and whether a poller of the client's has been told to.
+        self.events = POLLOUT
+        self.watched = False
+        self.hop = 1
+        self.conversation = Conversation(script(self.proxy, self.target))
+
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy that is being talked to."""
+        return self.route.chain[self.hop - 1]
+
+    @property
+    def target(self) -> Address:
+        """What it is asked for: the next proxy, or at the last the client's target."""
+        if self.hop == len(self.route.chain):
+            return self.route.target
+        following = self.route.chain[self.hop]
+        return Address.of(following.host, following.port)
+
+    def bound(self) -> tuple[str, int] | None:
+        """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored."""
+        address = getattr(self.conversation.result, "address", None)
+        if self.proxy.scheme not in ("socks5", "socks5h") or address is None:
+            return None
+        return (address.host, address.port) if address.port and address.host not in ("0.0.0.0", "::", "") else None
+
+    def advance(self, sock: Socket) -> int:
+        """Talk until the socket would block; returns the poll(2) events to wait for, 0 when the tunnel is open.
+
+        Raises ProtocolError as the conversation does, OSError as the socket does.
+        """
+        while True:
+            talk = self.conversation
+            try:
+                if talk.outgoing:
+                    return self._write(sock)
+                if talk.over:
+                    if self.hop == len(self.route.chain):
+                        return 0
+                    self.hop += 1
+                    self.conversation = Conversation(script(self.proxy, self.target))
+                elif talk.peeking:
+                    self._peek(sock)
+                else:
+                    self._read(sock)
+            except BlockingIOError:
+                return POLLOUT if talk.outgoing else POLLIN
+
+    def _write(self, sock: Socket) -> int:
+        """Write what there is to say; an answer cannot have come yet, so it is not looked for."""
+        talk = self.conversation
+        while talk.outgoing:
+            talk.sent(_real.send(sock, talk.outgoing, _FLAGS))
+            self.begun = True
+        return POLLIN
+
+    def _read(self, sock: Socket) -> None:
+        data = read(sock, self.conversation.needs)
+        if data:
+            self.conversation.receive(data)
+        else:
+            self.conversation.end()
+
+    def _peek(self, sock: Socket) -> None:
+        """What comes behind an HTTP head belongs to the client: look first, then take exactly the head."""
+        data = _real.recv(sock, _PIECE, MSG_PEEK | MSG_DONTWAIT)
+        if not data:
+            self.conversation.end()
+        else:
+            read(sock, self.conversation.peeked(data))
+
+
+def read(sock: Socket, count: int) -> bytes:
+    """recv() that never waits.
+
+    On a socket with a timeout the recv() of Python polls first, for as long as that timeout and not for what is
+    left of the handshake's time; its fd is non-blocking, so a plain read(2) does.
+    """
+    if _real.gettimeout(sock) is None:
+        return _real.recv(sock, count, MSG_DONTWAIT)
+    return os.read(_real.fileno(sock), count)
+
+
+def script(proxy: Proxy, target: Address) -> Script[Any]:
+    """The client's side of asking one proxy for a connection to `target`."""
+    if proxy.scheme in ("socks5", "socks5h"):
+        return client.socks5(CONNECT, target, _credentials(proxy))
+    if proxy.scheme == "http":
+        return client.http(target, _credentials(proxy))
+    return client.socks4(CONNECT, target, proxy.user if proxy.user is not None else user_name())
+
+
+def _credentials(proxy: Proxy) -> tuple[bytes, bytes] | None:
+    return None if proxy.user is None else (proxy.user, proxy.password or b"")
+
+
+@cache
+def user_name() -> bytes:
+    """SOCKS4's USERID: the effective user's name; servers with user lists or ident refuse an empty one."""
+    import pwd
+
+    try:
+        return os.fsencode(pwd.getpwuid(os.geteuid()).pw_name)
+    except KeyError:  # a user without an entry, as in containers
+        return str(os.geteuid()).encode()

@@ -1,0 +1,116 @@
+"""Stand-ins: what the pollers wait for while a handshake is pending, and what they report.
+
+An essay on the rule. A client that polls a connecting socket wants to know when the *tunnel* is open; the kernel
+knows only of the connection to the proxy. So while a tunnel is unsettled
+
+  - the kernel is asked for the event that the handshake waits for, not for what the client asked;
+  - when it comes, the handshake is advanced, and the client is told nothing;
+  - once the tunnel is open, the client's own mask is back and the kernel's word is passed on;
+  - once it has failed, the client is told what a failed connect(2) gives, whatever was asked for: readable and
+    writable as far as that was, POLLERR and POLLHUP always, until SO_ERROR has been read.
+
+Waits are cut short at the deadline of the oldest handshake, which is then failed. Nothing here loops over the
+pending handshakes: a wait costs the same with one and with five thousand.
+"""
+
+from __future__ import annotations
+
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT
+from time import monotonic
+
+from socksify.tunnel import dial, registry, watch
+from socksify.tunnel.registry import unsettled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from socksify.tunnel.registry import Tunnel
+
+    Events = list[tuple[int, int]]
+
+# poll(2) and epoll_ctl(2) use the same bits.
+_FAILED = POLLERR | POLLHUP
+
+
+class Clock:
+    """A client's timeout in seconds from `started` on; None or negative: for ever."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, timeout: float | None, started: float) -> None:
+        self._end = None if timeout is None or timeout < 0 else started + timeout
+
+    def is_over(self) -> bool:
+        """Whether the client has waited long enough."""
+        return self._end is not None and monotonic() >= self._end
+
+    def slice(self) -> float | None:
+        """Seconds to wait at the longest: what is left, or until the oldest handshake's deadline."""
+        ends = [end for end in (self._end, _next_deadline()) if end is not None]
+        return max(0.0, min(ends) - monotonic()) if ends else None
+
+
+def wait(look: Callable[[float | None], Events], clock: Clock, masks: Callable[[int], int]) -> Events:
+    """Look until there is something to report or the time is over; `masks` tells what the client asked of an fd."""
+    while True:
+        events = look(clock.slice())
+        ready, moved = sift(events, masks)
+        if ready:
+            return ready
+        if not moved and clock.is_over():
+            return []
+
+
+def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tuple[Events, bool]:
+    """What of the kernel's report the client may be told, and whether another look might show more."""
+    ready = []
+    moved = _expire_oldest()
+    for fd, event in events:
+        tunnel = unsettled.get(fd)
+        if tunnel is None:
+            ready.append((fd, event))
+        elif tunnel.handshake is None:
+            ready.append((fd, event | _FAILED | masks(fd) & (POLLIN | POLLOUT)))
+        elif not push(tunnel):
+            moved = True
+    return ready, moved
+
+
+def push(tunnel: Tunnel) -> int:
+    """A poller of the client's found a pending tunnel's fd ready; returns what to wait for, 0 when it is settled."""
+    handshake = tunnel.handshake
+    if handshake is not None:
+        handshake.watched = True
+    return dial.advance(tunnel)
+
+
+def wanted(fd: int) -> int | None:
+    """The poll(2) events that stand in for the client's; None for an fd that needs no stand-in."""
+    tunnel = unsettled.get(fd)
+    handshake = tunnel.handshake if tunnel is not None else None
+    if handshake is None:
+        return None
+    handshake.watched = True
+    return handshake.events
+
+
+def begin_watching(fd: int, tunnel: Tunnel) -> None:
+    """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
+    if tunnel.handshake is not None:
+        watch.stand_in(tunnel, fd, tunnel.handshake.events)
+
+
+def _next_deadline() -> float | None:
+    tunnel = registry.oldest_pending()
+    handshake = tunnel.handshake if tunnel is not None else None
+    return handshake.deadline if handshake is not None else None
+
+
+def _expire_oldest() -> bool:
+    """Fail the handshakes whose time is over: they are kept in the order in which they began."""
+    expired = False
+    now = monotonic()
+    while (tunnel := registry.oldest_pending()) is not None and dial.expire(tunnel, now):
+        expired = True
+    return expired

@@ -1,0 +1,99 @@
+"""A fresh kernel socket moved onto the client's fd, when the one that is there cannot serve.
+
+That is so when the proxy is reached over another address family (an AF_INET socket and an IPv6 or Unix-socket
+proxy) and before the next connect() after a failure. dup2(2) exchanges the two at once, so no other thread can
+get hold of the fd's number in between; the options that the client had set are carried over. Other dups of the
+old socket, and whoever watches the fd from C, do not follow.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
+
+from socksify import _real
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+
+    from socksify.tunnel.registry import Tunnel
+
+
+def _named(level: int, *names: str) -> tuple[tuple[int, int], ...]:
+    """The options of these names that this platform has."""
+    return tuple((level, getattr(socket, name)) for name in names if hasattr(socket, name))
+
+
+# Values of these fit an int. SO_RCVBUF and SO_SNDBUF are apart: the kernel doubles what it is given.
+_SOCKET_OPTIONS = _named(
+    SOL_SOCKET, "SO_KEEPALIVE", "SO_REUSEADDR", "SO_REUSEPORT", "SO_OOBINLINE", "SO_PRIORITY", "SO_MARK"
+)
+_BUFFERS = _named(SOL_SOCKET, "SO_RCVBUF", "SO_SNDBUF")
+# struct linger, struct timeval, interface name.
+_STRUCTURES = _named(SOL_SOCKET, "SO_LINGER", "SO_RCVTIMEO", "SO_SNDTIMEO", "SO_BINDTODEVICE")
+_TCP_OPTIONS = _named(
+    IPPROTO_TCP, "TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT", "TCP_SYNCNT"
+)
+_IP_OPTIONS = _named(IPPROTO_IP, "IP_TOS", "IP_TTL") + _named(IPPROTO_IPV6, "IPV6_TCLASS", "IPV6_UNICAST_HOPS")
+
+_STRUCTURE_SIZE = 64
+
+
+def fresh_socket(sock: Socket, family: int) -> _real.Socket:
+    """A new stream socket of `family` with the options and the blocking mode of the client's."""
+    fresh = _real.Socket(family, SOCK_STREAM)
+    try:
+        os.set_blocking(fresh.fileno(), os.get_blocking(_real.fileno(sock)))
+        for level, name in _SOCKET_OPTIONS + _TCP_OPTIONS + _IP_OPTIONS:
+            _carry(sock, fresh, level, name)
+        for level, name in _BUFFERS:
+            _carry(sock, fresh, level, name, halved=True)
+        for level, name in _STRUCTURES:
+            _carry(sock, fresh, level, name, size=_STRUCTURE_SIZE)
+    except BaseException:
+        fresh.close()
+        raise
+    return fresh
+
+
+def move(fresh: _real.Socket, sock: Socket) -> None:
+    """Put a fresh kernel socket on the client's fd; the old one is closed, as far as no dup holds it."""
+    fd = _real.fileno(sock)
+    os.dup2(fresh.fileno(), fd, inheritable=os.get_inheritable(fd))
+    fresh.close()
+
+
+def remember_options(sock: Socket, tunnel: Tunnel) -> None:
+    """Before a move to another family: what the client may ask for later and the new socket could not tell."""
+    for level, name in _named(SOL_SOCKET, "SO_DOMAIN", "SO_PROTOCOL") + _TCP_OPTIONS + _IP_OPTIONS:
+        try:
+            tunnel.options[level, name] = _real.getsockopt(sock, level, name)
+        except OSError:
+            continue
+
+
+def try_option(sock: Socket, level: int, name: int, value: int) -> None:
+    """Set an option that the client is told it has, if the socket that is really there can have it."""
+    try:
+        _real.setsockopt(sock, level, name, value)
+    except OSError:
+        pass
+
+
+def restore_family(sock: Socket) -> None:
+    """Before another connect() on a socket whose last one failed: as good as new, and of the client's own family."""
+    fresh = fresh_socket(sock, sock.family if sock.family != AF_UNIX else AF_INET)
+    move(fresh, sock)
+
+
+def _carry(sock: Socket, fresh: _real.Socket, level: int, name: int, *, halved: bool = False, size: int = 0) -> None:
+    """Set one option as the client's socket has it, unless the fresh one has it so by default or cannot have it."""
+    try:
+        wanted = _real.getsockopt(sock, level, name, size)
+        if wanted == fresh.getsockopt(level, name, size):
+            return
+        fresh.setsockopt(level, name, wanted // 2 if halved and isinstance(wanted, int) else wanted)
+    except OSError:
+        pass

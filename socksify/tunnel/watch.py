@@ -1,0 +1,152 @@
+"""Which epoll objects watch which fds, and with what mask: what the client asked for, whatever the kernel is told.
+
+While a handshake is pending the kernel is told a stand-in: the event that the handshake waits for, level-
+triggered. When it is settled the client's own mask goes back in, which re-arms EPOLLET and EPOLLONESHOT too.
+
+Epoll objects all share one inode and take no weak reference, so registrations are kept by fd numbers, and a
+number that no longer means what it did shows itself when the kernel is asked to change it (ENOENT, EBADF). fds
+are small numbers that are used again: the table cannot grow beyond the most that were ever open.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from errno import EINVAL
+
+from socksify import _real
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from select import epoll as Epoll
+
+    from socksify.tunnel.registry import Tunnel
+
+    Mask = int
+
+# fd -> {fd of the epoll object: the client's mask}
+registrations: dict[int, dict[int, Mask]] = {}
+
+
+def note(epoll_fd: int, fd: int, mask: Mask) -> None:
+    """The client registered an fd with an epoll object, or changed its mask."""
+    watchers = registrations.get(fd)
+    if watchers is None:
+        registrations[fd] = {epoll_fd: mask}
+    else:
+        watchers[epoll_fd] = mask
+
+
+def join(tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
+    """The client registered a pending fd, or changed its mask, while the kernel was told a stand-in."""
+    if tunnel is not None:
+        tunnel.watchers[fd, epoll.fileno()] = epoll
+    # Another thread may have settled it, or gone a step further, in between.
+    handshake = tunnel.handshake if tunnel is not None else None
+    _set(epoll, fd, handshake.events if handshake is not None else mask_of(epoll.fileno(), fd))
+
+
+def leave(tunnel: Tunnel | None, epoll_fd: int, fd: int) -> None:
+    """The client took an fd out of an epoll object."""
+    forget(epoll_fd, fd)
+    if tunnel is not None:
+        tunnel.watchers.pop((fd, epoll_fd), None)
+
+
+def mask_of(epoll_fd: int, fd: int) -> Mask:
+    """What the client asked to be told of an fd."""
+    return registrations.get(fd, {}).get(epoll_fd, 0)
+
+
+def forget(epoll_fd: int, fd: int) -> None:
+    """An epoll object does not watch an fd, or no longer."""
+    watchers = registrations.get(fd)
+    if watchers is not None:
+        watchers.pop(epoll_fd, None)
+
+
+def closed(fd: int) -> None:
+    """The fd was closed: the kernel has taken it out of every epoll object."""
+    registrations.pop(fd, None)
+
+
+def stand_in(tunnel: Tunnel, fd: int, events: int) -> None:
+    """Tell every epoll object that watches a pending fd to wait for what the handshake waits for."""
+    for epoll_fd in list(registrations.get(fd, ())):
+        epoll = tunnel.watchers.get((fd, epoll_fd))
+        if epoll is None:
+            epoll = _reopened(epoll_fd)
+        if epoll is not None and _set(epoll, fd, events):
+            tunnel.watchers[fd, epoll_fd] = epoll
+        else:
+            forget(epoll_fd, fd)
+
+
+def change(tunnel: Tunnel, events: int) -> None:
+    """The handshake waits for something else now."""
+    for (fd, _), epoll in list(tunnel.watchers.items()):
+        _set(epoll, fd, events)
+
+
+def restore(tunnel: Tunnel) -> None:
+    """Tell the kernel what the client asked for."""
+    for (fd, epoll_fd), epoll in list(tunnel.watchers.items()):
+        _set(epoll, fd, mask_of(epoll_fd, fd))
+    tunnel.watchers.clear()
+
+
+def moved(fd: int) -> None:
+    """Another kernel socket was put on the fd, which took it out of every epoll object: put it back."""
+    for epoll_fd, mask in list(registrations.get(fd, {}).items()):
+        epoll = _reopened(epoll_fd)
+        try:
+            if epoll is not None:
+                _real.epoll_register(epoll, fd, mask)
+        except OSError:
+            forget(epoll_fd, fd)
+
+
+def _set(epoll: Epoll, fd: int, mask: Mask) -> bool:
+    """Change a registration; False if there is none."""
+    try:
+        _real.epoll_modify(epoll, fd, mask)
+    except ValueError:  # the epoll object was closed
+        return False
+    except OSError as error:
+        # epoll_ctl(2), EINVAL: a registration with EPOLLEXCLUSIVE cannot be modified.
+        if error.errno != EINVAL:
+            return False
+        _real.epoll_unregister(epoll, fd)
+        _real.epoll_register(epoll, fd, mask)
+    return True
+
+
+def _reopened(epoll_fd: int) -> Epoll | None:
+    """An object of ours for the client's epoll instance; closing it closes only its own fd."""
+    try:
+        return select.epoll.fromfd(os.dup(epoll_fd))
+    except OSError:
+        return None
+
+
+def prime() -> None:
+    """Learn what existing epoll objects watch, from /proc/self/fdinfo (proc(5)); Linux only, elsewhere nothing."""
+    try:
+        numbers = os.listdir("/proc/self/fd")
+    except OSError:
+        return
+    for number in numbers:
+        try:
+            if os.readlink(f"/proc/self/fd/{number}") == "anon_inode:[eventpoll]":
+                _prime_from(int(number))
+        except OSError:
+            continue
+
+
+def _prime_from(epoll_fd: int) -> None:
+    """Lines such as "tfd:        5 events:       1d data: ...", the mask in hexadecimal."""
+    with open(f"/proc/self/fdinfo/{epoll_fd}", encoding="ascii") as info:
+        for entry in info:
+            words = entry.split()
+            if words[:1] == ["tfd:"]:
+                note(epoll_fd, int(words[1]), int(words[3], 16))
