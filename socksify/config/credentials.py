@@ -1,0 +1,45 @@
+"""User and password of a proxy: what each protocol can carry.
+
+Told when the configuration is read, since a server would only answer "refused", or nothing.
+"""
+
+from __future__ import annotations
+
+from socksify.config.quoting import unquote
+
+
+class Malformed(Exception):
+    """What is wrong with a URL or its credentials, in words that quote no part of it."""
+
+
+def parse(userinfo: str, scheme: str) -> tuple[bytes, bytes | None]:
+    """User and password of a URL's percent-encoded `user[:password]`; raises Malformed as check() does."""
+    name, colon, secret = userinfo.partition(":")
+    user, password = unquote(name), unquote(secret) if colon else None
+    check(user, password, scheme)
+    return user, password
+
+
+def check(user: bytes, password: bytes | None, scheme: str) -> None:
+    """Raises Malformed for credentials that the scheme's protocol cannot carry."""
+    if not 1 <= len(user) <= 255:
+        raise Malformed("the user has to be 1 to 255 bytes long")
+    if scheme == "http":
+        _check_basic(user, password or b"")
+    elif scheme in ("socks5", "socks5h"):
+        # RFC 1929 section 2: PLEN, like ULEN, is 1 to 255.
+        if password is None or not 1 <= len(password) <= 255:
+            raise Malformed("with a user, SOCKS5 wants a password of 1 to 255 bytes")
+    elif password is not None:
+        raise Malformed("SOCKS4 has no password, only a user")
+    elif b"\0" in user:
+        raise Malformed("SOCKS4 ends the user with a null byte, so there can be none in it")
+
+
+def _check_basic(user: bytes, password: bytes) -> None:
+    # RFC 7617 section 2: "The user-id and password MUST NOT contain any control characters", and
+    # "a user-id containing a colon character is invalid".
+    if b":" in user:
+        raise Malformed("HTTP's Basic authentication allows no colon in the user")
+    if len(password) > 255 or any(byte < 32 or byte == 127 for byte in user + password):
+        raise Malformed("HTTP's Basic authentication takes up to 255 bytes without control characters")

@@ -1,0 +1,130 @@
+"""Environment variables: our own SOCKSIFY_*, and the conventions of curl, of Dante and of the first SOCKS package.
+
+NO_PROXY belongs to ALL_PROXY and is read with it only: whoever names a proxy to socksify means it, and a
+NO_PROXY left over from a desktop must not send that client out unproxied.
+"""
+
+from __future__ import annotations
+
+from socksify._record import Record
+from socksify.config import matching, urls
+from socksify.config.settings import ConfigError, Proxy, Rule, Settings
+from socksify.config.table import BY_VARIABLE, SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# In the order in which they are looked at, with the scheme of a value that has none.
+_SERVERS = (("SOCKS5_SERVER", "socks5h"), ("SOCKS4_SERVER", "socks4"), ("SOCKS_SERVER", "socks5h"))
+# Dante's names, the newer first.
+_USERS = ("SOCKS_USERNAME", "SOCKS5_USER")
+_PASSWORDS = ("SOCKS_PASSWORD", "SOCKS5_PASSWD")
+
+
+class Conventional(Record):
+    """What the conventional variables say: a proxy, the variable that named it, and what goes direct."""
+
+    proxy: tuple[Proxy, ...]
+    source: str
+    rules: tuple[Rule, ...] = ()
+
+
+def own(environ: Mapping[str, str]) -> dict[str, str]:
+    """The values of SOCKSIFY_* by the settings' names, empty ones left out; ConfigError for an unknown variable."""
+    values = {}
+    for variable in environ:
+        if variable.startswith("SOCKSIFY_") and variable not in BY_VARIABLE:
+            known = ", ".join(setting.variable for setting in SETTINGS)
+            raise ConfigError(f"{variable}: no such setting; there are {known}")
+        if variable in BY_VARIABLE and environ[variable]:
+            values[BY_VARIABLE[variable].name] = environ[variable]
+    return values
+
+
+def conventional(environ: Mapping[str, str]) -> Conventional | None:
+    """The proxy of the strongest conventional variable that names one."""
+    return _all_proxy(environ) or _server(environ)
+
+
+def conflicting(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The proxy variables that name the default proxy, in whatever spelling.
+
+    httpx, requests and others would hand such a value to a SOCKS library that may not be installed, before they
+    open a socket; with the variables out of the way their sockets come to us.
+    """
+    wanted = list(map(_server_identity, settings.proxy))
+    return tuple(name for name in environ if _is_proxy_variable(name) and _names(environ[name], wanted))
+
+
+def _all_proxy(environ: Mapping[str, str]) -> Conventional | None:
+    # curl(1), ENVIRONMENT: "The lower case version has precedence". An empty variable is no variable.
+    for variable in ("all_proxy", "ALL_PROXY"):
+        value = environ.get(variable, "")
+        if not value:
+            continue
+        # http://, https:// and a bare host:port, which is http there, are not for us.
+        if not value.lower().startswith("socks") or "://" not in value:
+            return None
+        return Conventional(urls.chain(value, variable), variable, _no_proxy(environ))
+    return None
+
+
+def _no_proxy(environ: Mapping[str, str]) -> tuple[Rule, ...]:
+    for variable in ("no_proxy", "NO_PROXY"):
+        entries = environ.get(variable, "").replace(",", " ").split()
+        if entries:
+            return tuple(_exception(entry, variable) for entry in entries)
+    return ()
+
+
+def _exception(entry: str, variable: str) -> Rule:
+    return Rule(f"{entry}=direct", variable, "direct", **matching.domain(entry, variable))
+
+
+def _server(environ: Mapping[str, str]) -> Conventional | None:
+    for variable, scheme in _SERVERS:
+        value = environ.get(variable, "")
+        if value:
+            proxy = urls.parse(value, variable, scheme)
+            return Conventional((_with_credentials(proxy, environ),), variable)
+    return None
+
+
+def _with_credentials(proxy: Proxy, environ: Mapping[str, str]) -> Proxy:
+    user_variable = next((name for name in _USERS if environ.get(name)), None)
+    if proxy.user is not None or user_variable is None:
+        return proxy
+    password = next((environ[name] for name in _PASSWORDS if environ.get(name)), None)
+    # The variables are Dante's for every version; SOCKS4 has a user alone.
+    if proxy.scheme in ("socks4", "socks4a"):
+        password = None
+    return urls.authorised(proxy, environ[user_variable], password, user_variable)
+
+
+def _is_proxy_variable(name: str) -> bool:
+    """urllib.request.getproxies_environment() takes every `*_proxy` in either case, and others follow it."""
+    folded = name.lower()
+    return folded.endswith("_proxy") and folded != "no_proxy" and not folded.startswith("socksify_")
+
+
+def _names(value: str, wanted: list[tuple[str, ...]]) -> bool:
+    """Whether a variable's value is a URL, or a list of them, for these servers."""
+    scheme, separator, place = value.partition("://")
+    if not separator or not scheme.lower().startswith("socks"):
+        return False
+    # socks:// says no version, so any is meant.
+    readings = [f"socks5h://{place}", f"socks4a://{place}"] if scheme.lower() == "socks" else [value]
+    return any(_identities(reading) == wanted for reading in readings)
+
+
+def _identities(value: str) -> list[tuple[str, ...]] | None:
+    try:
+        return list(map(_server_identity, urls.chain(value, "")))
+    except ConfigError:
+        return None
+
+
+def _server_identity(proxy: Proxy) -> tuple[str, ...]:
+    """What makes two URLs name one server: the SOCKS version, not who resolves the names; not the credentials."""
+    return proxy.scheme[:6], proxy.host, str(proxy.port), proxy.path or ""

@@ -1,0 +1,114 @@
+"""The launcher's command line, read as python reads its own: ours ends where the program begins.
+
+    socksify [options] (script | -m module | -c code | directory | zip file | -) arguments...
+
+argparse would cost ten milliseconds at each start, and would want to understand the program's options too.
+"""
+
+from __future__ import annotations
+
+from socksify.config.quoting import masked
+from socksify.config.settings import ConfigError
+from socksify.config.table import BY_OPTION, SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# What the launcher is to do, with the value that stands for the bare option; None where one has to be given.
+_ACTIONS: dict[str, str | bool | None] = {
+    "--embedded": True,
+    "--show": "text",
+    "--explain": None,
+    "--help": True,
+    "--version": True,
+}
+_SHORT = {"-h": "--help"}
+_SHOWN_AS = ("text", "json")
+
+
+def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], dict[str, str | bool]]:
+    """(arguments for config.load(), the program and its arguments untouched, what the launcher is to do).
+
+    The last has `embedded`, `help` and `version` (True), `show` (`text` or `json`), `explain` (`HOST:PORT`), each
+    only when asked for. Raises ConfigError for an unknown option and for one that lacks its value or has too many.
+    """
+    arguments: dict[str, object] = {}
+    actions: dict[str, str | bool] = {}
+    words = list(argv)
+    while words and not _starts_program(words[0]):
+        word = _SHORT.get(words[0], words[0])
+        del words[0]
+        if word == "--":
+            break
+        if word == "-v":
+            arguments.setdefault("log", "stderr")
+            continue
+        option, equals, value = word.partition("=")
+        if option in BY_OPTION:
+            _add(arguments, option, value if equals else _next(words, option))
+        elif option in _ACTIONS:
+            actions[option[2:]] = _action(option, value if equals else None, words)
+        else:
+            raise ConfigError(f"unknown option {masked(option)!r}; see socksify --help")
+    return arguments, words, actions
+
+
+def usage() -> str:
+    """The text of --help."""
+    rows = [(f"{setting.option} {setting.metavar}", setting.help) for setting in SETTINGS]
+    rows += [
+        ("-v", "short for --log stderr"),
+        ("--embedded", "start a SOCKS server in this process and go through it"),
+        ("--show[=text|json]", "print the settings in force and where each came from"),
+        ("--explain HOST:PORT", "print the route of such a connection, and the rule that says so"),
+        ("-h, --help", "print this"),
+        ("--version", "print the version"),
+    ]
+    options = "\n".join(f"  {left:28}{_folded(right, 28)}" for left, right in rows)
+    variables = ", ".join(setting.variable for setting in SETTINGS)
+    return (
+        "usage: socksify [options] (script | -m module | -c code | directory | zip file | -) arguments...\n\n"
+        "Runs a Python program as python does, with its connections going through a SOCKS server.\n\n"
+        f"{options}\n\nAlso read: {_folded(variables, 11)};\nsocksify.toml here or in ~/.config/socksify;"
+        " ALL_PROXY with NO_PROXY; SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER.\n"
+    )
+
+
+def _starts_program(word: str) -> bool:
+    """A script, a directory, a zip file, - for stdin; -m and -c, with or without their value in the same word."""
+    return not word.startswith("-") or word == "-" or word.startswith(("-m", "-c"))
+
+
+def _add(arguments: dict[str, object], option: str, value: str) -> None:
+    setting = BY_OPTION[option]
+    earlier = arguments.get(setting.name, []) if setting.many else None
+    arguments[setting.name] = [*earlier, value] if isinstance(earlier, list) else value
+
+
+def _action(option: str, value: str | None, words: list[str]) -> str | bool:
+    default = _ACTIONS[option]
+    if default is None:
+        return value or _next(words, option)
+    if value is None:
+        return default
+    if option != "--show" or value not in _SHOWN_AS:
+        raise ConfigError(f"{option}: {value!r}: expected {'text or json' if option == '--show' else 'no value'}")
+    return value
+
+
+def _next(words: list[str], option: str) -> str:
+    if not words:
+        raise ConfigError(f"{option}: expected a value behind it")
+    return words.pop(0)
+
+
+def _folded(text: str, indent: int) -> str:
+    """Lines of less than 80 columns."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + len(word) + indent > 78:
+            lines.append(line)
+            line = ""
+        line += (" " if line else "") + word
+    return ("\n" + " " * (indent + 2)).join([*lines, line])

@@ -1,0 +1,78 @@
+"""How the values of the settings are read, whatever their source.
+
+A text is what options and variables give, the other types are what install() and TOML give; the file's own
+distinction between "5" and 5 is not worth an error to anybody.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from os import PathLike, fspath
+
+from socksify.config.quoting import masked
+from socksify.config.settings import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def urls(value: object, source: str) -> tuple[str, ...]:
+    """One text, or a list of texts; commas are left to the reading of the chain."""
+    return (value,) if isinstance(value, str) else _listed(value, source)
+
+
+def texts(value: object, source: str) -> tuple[str, ...]:
+    """A text with commas, or a list of texts, whose commas are their own."""
+    if not isinstance(value, str):
+        return _listed(value, source)
+    pieces = [piece.strip() for piece in value.split(",")]
+    for piece, following in pairwise(pieces):
+        # Else the error about half a URL would show half a password.
+        if "://" in piece and "@" not in piece and "@" in following and "://" not in following:
+            raise ConfigError(f"{source}: {masked(value)!r}: a comma in credentials has to be written %2C")
+    return tuple(piece for piece in pieces if piece)
+
+
+def seconds(value: object, source: str) -> float:
+    """A finite number of seconds above 0."""
+    try:
+        # bool is a number to Python and a slip here.
+        number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ConfigError(f"{source}: {_shown(value)}: expected a number of seconds above 0, such as 30 or 0.5")
+    return number
+
+
+def one_of(*words: str) -> Callable[[object, str], str]:
+    """A reader of one of some words."""
+
+    def read(value: object, source: str) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        raise ConfigError(f"{source}: {_shown(value)}: expected {', '.join(words[:-1])} or {words[-1]}")
+
+    return read
+
+
+def path(value: object, source: str) -> str:
+    """A file's name, as text or os.PathLike; `stderr` is one, too, where it is a log's."""
+    name = fspath(value) if isinstance(value, (str, PathLike)) else None
+    if not isinstance(name, str) or "\0" in name:
+        raise ConfigError(f"{source}: {_shown(value)}: expected a file's name")
+    return name
+
+
+def _listed(value: object, source: str) -> tuple[str, ...]:
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ConfigError(f"{source}: {_shown(value)}: expected a text or a list of texts")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return repr(masked(value))
+    # A table or a list may hold anything, a URL with its password too.
+    return repr(value) if isinstance(value, (bool, int, float)) else type(value).__name__

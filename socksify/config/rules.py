@@ -1,0 +1,121 @@
+"""Rules: MATCH=VIA, first match wins; and the built-in end, which every list of rules has.
+
+The machine's own addresses come last of all, through a question to the caller: the answer costs system calls,
+and a rule of the user's that speaks of the address outranks it anyway.
+"""
+
+from __future__ import annotations
+
+from socksify.config import matching, urls
+from socksify.config.addresses import address, fold, unmapped
+from socksify.config.quoting import masked
+from socksify.config.settings import ConfigError, Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from ipaddress import IPv4Address, IPv6Address
+
+    from socksify.config.settings import Proxy
+
+    Proxies = dict[str, tuple[Proxy, ...]]
+
+RESERVED = ("direct", "block", "proxy")
+
+# RFC 6761 section 6.3: all names below "localhost." are loopback. connect(2) to the unspecified address, which is
+# also what '' means, reaches loopback. The numbers are those of ::1 and ::, written out to save the parsing.
+BUILT_IN = (
+    Rule("localhost=direct", "built in", "direct", domain="localhost"),
+    Rule("127.0.0.0/8=direct", "built in", "direct", network=(32, 0xFF000000, 0x7F000000)),
+    Rule("::1=direct", "built in", "direct", network=(128, (1 << 128) - 1, 1)),
+    Rule("0.0.0.0=direct", "built in", "direct", network=(32, 0xFFFFFFFF, 0)),
+    Rule("::=direct", "built in", "direct", network=(128, (1 << 128) - 1, 0)),
+    Rule("''=direct", "built in", "direct", glob=("",)),
+)
+OWN = Rule("the machine's own addresses=direct", "built in", "direct")
+DEFAULT = Rule("*=proxy", "built in", "proxy")
+# Not part of the order: the caller applies it before any other.
+GATEWAY = Rule("the proxy itself=direct", "built in", "direct")
+
+
+def never(_: str) -> bool:
+    """No address is the machine's own."""
+    return False
+
+
+def decide(
+    rules: Iterable[Rule],
+    name: str | None,
+    ip: str | IPv4Address | IPv6Address | None,
+    port: int,
+    is_own: Callable[[str], bool] = never,
+) -> tuple[str, Rule]:
+    """(VIA, the rule that says so) for a target of which the name or the address or both are known.
+
+    A name that is a literal counts as the address. `is_own` is asked at most once, with the address's text.
+    """
+    text = name if ip is None and name else str(ip) if ip is not None else None
+    number = address(text) if text else None
+    folded = fold(name) if name is not None else None
+    for rule in rules:
+        if rule.covers(folded, number, port):
+            return rule.via, rule
+    for rule in BUILT_IN:
+        if rule.covers(folded, number, port):
+            return rule.via, rule
+    if number is not None and text and is_own(unmapped(text)):
+        return OWN.via, OWN
+    return DEFAULT.via, DEFAULT
+
+
+def parse(text: str, source: str, proxies: Proxies | None = None) -> Rule:
+    """The rule that `MATCH=VIA` stands for. `proxies` are those that VIA may name.
+
+    A VIA that is a URL is entered into `proxies` under its masked spelling, which becomes the rule's `via`: so no
+    rule holds a password. Raises ConfigError.
+    """
+    match, equals, via = text.partition("=")
+    match, via = match.strip(), via.strip()
+    if not equals or not via or "://" in match:
+        raise ConfigError(f"{source}: {masked(text)!r}: expected MATCH=VIA, such as *.corp.example=direct")
+    fields = matching.parse(match, source)
+    proxies = {} if proxies is None else proxies
+    via = _entered(via, source, proxies) if "://" in via else _known(via, source, proxies)
+    return Rule(f"{match}={via}", source, via, **fields)
+
+
+def direct(match: str, source: str) -> Rule:
+    """The rule that `MATCH=direct` stands for, from the match alone."""
+    match = match.strip()
+    if "=" in match:
+        raise ConfigError(f"{source}: {masked(match)!r}: expected a MATCH alone, such as *.corp.example")
+    return Rule(f"{match}=direct", source, "direct", **matching.parse(match, source))
+
+
+def _known(via: str, source: str, proxies: Proxies) -> str:
+    if via in ("direct", "block"):
+        return via
+    for name in via.split("+"):
+        if name != "proxy" and name not in proxies:
+            known = ", ".join([*RESERVED, *proxies])
+            raise ConfigError(f"{source}: {masked(via)!r}: {_unknown(name)}; expected {known}, a+b, or a URL")
+    return via
+
+
+def _unknown(name: str) -> str:
+    if name in ("direct", "block"):
+        return f"{name} cannot be part of a chain"
+    return "no proxy of that name"
+
+
+def _entered(url: str, source: str, proxies: Proxies) -> str:
+    """The name under which a URL's chain stands in `proxies`."""
+    chain = urls.chain(url, source)
+    spelling = name = ",".join(hop.url for hop in chain)
+    count = 1
+    # Two passwords have one masked spelling.
+    while proxies.get(name, chain) != chain:
+        count += 1
+        name = f"{spelling}#{count}"
+    proxies[name] = chain
+    return name

@@ -1,0 +1,90 @@
+"""The one table of settings. The command line's options, the file's keys, the SOCKSIFY_* variables, install()'s
+keywords, the help text and --show are all made from it; what is not in here does not exist.
+"""
+
+from __future__ import annotations
+
+from socksify._record import Record
+from socksify.config import readers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Setting(Record):
+    """One setting. `read(value, source)` checks a value and gives it its type, or raises ConfigError.
+
+    `name` is the keyword and the file's key. Options of a `many` setting may be repeated and add up; `in_file` is
+    whether the file may hold it.
+    """
+
+    name: str
+    read: Callable[[object, str], object]
+    default: object
+    option: str
+    metavar: str
+    help: str
+    many: bool = False
+    in_file: bool = True
+
+    @property
+    def variable(self) -> str:
+        return f"SOCKSIFY_{self.name.upper()}"
+
+
+SETTINGS = (
+    Setting(
+        "proxy",
+        readers.urls,
+        (),
+        "--proxy",
+        "URL",
+        "the proxy: socks5h, socks5, socks4a, socks4 or http://[user:password@]host[:port];"
+        " several, or a list with commas, are a chain, first hop first",
+        many=True,
+    ),
+    Setting(
+        "routes",
+        readers.texts,
+        (),
+        "--route",
+        "MATCH=VIA",
+        "what goes where; MATCH is *.name, .domain, a network, :port or host:port,"
+        " VIA is direct, block, proxy, a proxy's name, a+b or a URL; the first match wins",
+        many=True,
+    ),
+    Setting(
+        "direct", readers.texts, (), "--direct", "MATCH", "short for --route MATCH=direct, after all --route", True
+    ),
+    Setting(
+        "dns",
+        readers.one_of("auto", "local", "remote"),
+        "auto",
+        "--dns",
+        "auto|local|remote",
+        "who resolves names; auto: as the proxy's scheme says",
+    ),
+    Setting(
+        "connect_timeout",
+        readers.seconds,
+        120.0,
+        "--connect-timeout",
+        "SECONDS",
+        "bounds a connect() through proxies on a socket without a timeout",
+    ),
+    Setting(
+        "c_watcher_timeout",
+        readers.seconds,
+        5.0,
+        "--c-watcher-timeout",
+        "SECONDS",
+        "bounds a handshake that an event loop written in C cannot drive",
+    ),
+    Setting("log", readers.path, "", "--log", "WHERE", "one line per connection, to stderr or to a file"),
+    Setting("config", readers.path, "", "--config", "FILE", "the TOML file to read", in_file=False),
+)
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+BY_OPTION = {setting.option: setting for setting in SETTINGS}
+BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}

@@ -1,0 +1,109 @@
+"""The configuration file: where it is looked for, and what it may hold.
+
+proxy = "socks5h://gw:1080"            or a list, first hop first
+routes = [".corp.example=direct", "*.onion=tor"]
+connect_timeout = 30
+
+[proxies]
+tor = "socks5h://127.0.0.1:9050"       or a list
+"""
+
+from __future__ import annotations
+
+from os.path import isabs, join
+
+from socksify._record import Record
+from socksify.config import urls
+from socksify.config.rules import RESERVED
+from socksify.config.settings import ConfigError, Proxy
+from socksify.config.table import SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KEYS = tuple(setting.name for setting in SETTINGS if setting.in_file)
+# What would read as something else in a VIA or in a list of proxies.
+_SEPARATORS = frozenset("+=,:/@#[]")
+
+
+class File(Record):
+    """A file that was read: its settings, not yet checked, and its named proxies. No file has no path."""
+
+    path: str = ""
+    values: Mapping[str, object] = {}
+    proxies: Mapping[str, tuple[Proxy, ...]] = {}
+
+
+def find(named: str, environ: Mapping[str, str], directory: str) -> File:
+    """The file that is `named`, else the first of ./socksify.toml and the user's own, else an empty File.
+
+    Raises ConfigError when the named file is not there, and when one that is there cannot be read.
+    """
+    if named:
+        return load(join(directory, named))
+    for path in _usual_places(environ, directory):
+        try:
+            return load(path)
+        except _Missing:
+            continue
+    return File()
+
+
+def load(path: str) -> File:
+    """The file at this path; raises ConfigError with the path and the key or the line."""
+    document = _document(path)
+    proxies = document.pop("proxies", {})
+    for key in document:
+        if key not in _KEYS:
+            raise ConfigError(f"{path}: {key!r}: no such key; there are {', '.join(_KEYS)} and the table [proxies]")
+    return File(path, document, _named(proxies, path))
+
+
+class _Missing(ConfigError):
+    """There is no such file, which is no error in a usual place."""
+
+
+def _usual_places(environ: Mapping[str, str], directory: str) -> list[str]:
+    places = [join(directory, "socksify.toml")]
+    user = environ.get("XDG_CONFIG_HOME", "")
+    # XDG Base Directory Specification: a relative path is invalid and to be ignored; unset means $HOME/.config.
+    if not isabs(user):
+        user = join(environ["HOME"], ".config") if environ.get("HOME") else ""
+    return [*places, join(user, "socksify", "socksify.toml")] if user else places
+
+
+def _document(path: str) -> dict[str, object]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _Missing(f"{path}: {error.strerror}; expected a TOML file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; expected a TOML file that can be read") from None
+    # Imported here because most clients start without a file.
+    import tomllib
+
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not in UTF-8; expected a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}; expected a TOML file") from None
+
+
+def _named(table: object, path: str) -> dict[str, tuple[Proxy, ...]]:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: 'proxies': expected a table of NAME = URL")
+    return {name: _proxies(name, value, path) for name, value in table.items()}
+
+
+def _proxies(name: str, value: object, path: str) -> tuple[Proxy, ...]:
+    source = f"{path}: proxies.{name}"
+    if not name or name in RESERVED or not name.isprintable() or " " in name or not _SEPARATORS.isdisjoint(name):
+        raise ConfigError(
+            f"{path}: proxies.{name!r}: expected a name other than {', '.join(RESERVED)}, of plain letters"
+        )
+    if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(hop, str) for hop in value)):
+        raise ConfigError(f"{source}: {type(value).__name__}: expected a URL or a list of URLs")
+    return tuple(hop.replace(name=name) for hop in urls.chain(value, source))
