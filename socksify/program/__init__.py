@@ -46,6 +46,16 @@ def run(words: Sequence[str]) -> None:
     _forget(temporary)
 
 
+def directory_of(words: Sequence[str]) -> str:
+    """The directory in which the program's own imports will look first; empty when in none (-P, -I)."""
+    if words[0] != "-" and not words[0].startswith(("-c", "-m")):
+        path = os.path.realpath(words[0])
+        if os.path.isdir(path):
+            return path
+        return "" if sys.flags.safe_path else os.path.dirname(path)
+    return "" if sys.flags.safe_path else working_directory() or ""
+
+
 def _prepare(words: list[str]) -> Prepared:
     """How to execute the program, and which names python deletes from `__main__` when it has ended."""
     if words[0].startswith(("-c", "-m")):
@@ -77,7 +87,7 @@ def _command(code: str, arguments: list[str]) -> Prepared:
 def _module(name: str, arguments: list[str]) -> Prepared:
     sys.audit("cpython.run_module", name)
     sys.argv[:] = ["-m", *arguments]
-    directory = _working_directory()
+    directory = working_directory()
     if directory is not None:
         _lead_path(directory)
     return _by_runpy(name, alter_argv=True)
@@ -177,14 +187,15 @@ def _lead_path(directory: str) -> None:
 
 def _absolute(path: str) -> str:
     """As Python/fileutils.c's _Py_abspath(): the working directory in front, nothing normalised."""
-    directory = None if os.path.isabs(path) else _working_directory()
+    directory = None if os.path.isabs(path) else working_directory()
     return path if directory is None else f"{directory}/{path}"
 
 
-def _working_directory() -> str | None:
+def working_directory() -> str | None:
+    """The working directory, None when it was removed, which keeps no program from running."""
     try:
         return os.getcwd()
-    except FileNotFoundError:  # it was removed
+    except FileNotFoundError:
         return None
 
 

@@ -1,0 +1,160 @@
+"""The command `socksify`: settings first, then the patches, then the program.
+
+Nothing but `sys` is imported until the directory that python put in front of `sys.path` for us (the working
+directory under `python -m socksify`) is gone from it: a `socket.py` lying there must not become ours.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from socksify.config.settings import Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program that the command line names through the proxy that it, the environment or a file names.
+
+    `argv` are the words behind `socksify`; None means that this process was started for it, and takes them from
+    `sys.argv`. Returns the exit status: 0, or 2 after one line on stderr when a setting cannot be used, in which
+    case the program has not started. The program's own SystemExit and exceptions pass through.
+    """
+    if argv is None:
+        _leave_path()
+        argv = sys.argv[1:]
+    from socksify.config.settings import ConfigError
+
+    try:
+        program = _prepare(argv)
+    except ConfigError as error:
+        sys.stderr.write(f"socksify: {error}\n")
+        return 2
+    if program:
+        from socksify.program import run
+
+        run(program)
+    return 0
+
+
+def _leave_path() -> None:
+    # With safe_path (-P, -I, PYTHONSAFEPATH) python put nothing there.
+    if not sys.flags.safe_path:
+        del sys.path[0]
+
+
+def _prepare(argv: Sequence[str]) -> list[str]:
+    """Does what the options ask for; the program's words when one is to be run. Raises ConfigError."""
+    from socksify.config.options import parse
+    from socksify.config.settings import ConfigError
+
+    arguments, program, actions = parse(argv)
+    answer = _answer(arguments, actions)
+    if answer is not None:
+        sys.stdout.write(answer)
+        return []
+    if not program:
+        raise ConfigError("no program given; see socksify --help")
+    if program[0] in ("-m", "-c") and len(program) == 1:
+        raise ConfigError(f"argument expected for the {program[0]} option")
+    _install(arguments, actions, program)
+    return program
+
+
+def _answer(arguments: Mapping[str, object], actions: Mapping[str, str | bool]) -> str | None:
+    """What the options that only ask want printed; None when none of them is there."""
+    if "help" in actions:
+        from socksify.config.options import usage
+
+        return usage()
+    if "version" in actions:
+        from socksify import __version__
+
+        return f"socksify {__version__}\n"
+    if "show" in actions:
+        return _show(_settings(arguments, actions), actions["show"] == "json")
+    if "explain" in actions:
+        return _explain(_settings(arguments, actions), str(actions["explain"]))
+    return None
+
+
+def _settings(arguments: Mapping[str, object], actions: Mapping[str, str | bool]) -> Settings:
+    import os
+
+    from socksify import config
+    from socksify.program import working_directory
+
+    if "embedded" in actions:
+        arguments = {**arguments, "proxy": _embedded(arguments)}
+    return config.load(arguments, os.environ, working_directory() or os.curdir)
+
+
+def _embedded(arguments: Mapping[str, object]) -> str:
+    """The URL of a SOCKS server that runs in this process, until it ends."""
+    from socksify.config.settings import ConfigError
+    from socksify.server.embedded import start
+
+    if "proxy" in arguments:
+        raise ConfigError("--embedded and --proxy exclude each other")
+    return start().url
+
+
+def _show(settings: Settings, as_json: bool) -> str:
+    import os
+
+    from socksify.config.show import show, show_json
+
+    return (show_json if as_json else show)(settings, os.environ)
+
+
+def _explain(settings: Settings, destination: str) -> str:
+    from socket import AF_INET, AF_INET6, gaierror
+
+    from socksify.config.settings import ConfigError
+    from socksify.tunnel.route import Denied, Router, Via
+
+    host, port = _host_and_port(destination)
+    try:
+        route = Router(settings).decide(AF_INET6 if ":" in host else AF_INET, (host, port))
+    except gaierror as error:
+        raise ConfigError(f"--explain: {host!r} is to be resolved here, and cannot: {error.strerror}") from None
+    if isinstance(route, Denied):
+        return f"{destination}: refused: {route.why}\n"
+    because = f" (rule {route.rule.text!r}, {route.rule.source})" if route.rule else ""
+    if not isinstance(route, Via):
+        return f"{destination}: direct{because}\n"
+    # The target as the proxy is told it: a name, or the address that it was resolved to here.
+    told = f"[{route.target.host}]" if ":" in route.target.host else route.target.host
+    return f"{destination}: {told}:{port} through {' + '.join(proxy.url for proxy in route.chain)}{because}\n"
+
+
+def _host_and_port(destination: str) -> tuple[str, int]:
+    from socksify.config.settings import ConfigError
+
+    host, _, port = destination.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"--explain: {destination!r}: expected HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool], program: Sequence[str]) -> None:
+    from socksify.config.settings import ConfigError
+
+    start_program = _shield(program)
+    settings = _settings(arguments, actions)
+    from socksify import patches
+
+    try:
+        patches.install(settings)
+    except OSError as error:
+        raise ConfigError(f"{settings.sources.get('log', 'log')}: {error}") from None
+    start_program()
+
+
+def _shield(program: Sequence[str]) -> Callable[[], None]:
+    from socksify.program import directory_of
+    from socksify.program.shadows import shield
+
+    return shield(directory_of(program))

@@ -1,0 +1,111 @@
+"""A program that has a `logging.py` of its own gets it, as under python, and we keep the standard library's.
+
+Two things would go wrong otherwise: the program would find in `sys.modules` what we imported before it, and what
+we import later, inside a function, would be the program's. Both are rare (a file of the program's must have a
+standard module's name), so until one look into the program's directory finds such a name, this costs that look.
+
+The modules that carry our patches stay, whatever the program calls its files: one that digs the standard library's
+`socket` out from behind its own would load it a second time, unpatched, and go past the proxy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
+
+_PATCHED = frozenset({"_socket", "socket", "select", "selectors", "_ssl", "ssl", "asyncio"})
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def shield(directory: str) -> Callable[[], None]:
+    """Lets our modules, those imported from now on, have the standard library's where `directory` has the same name.
+
+    To be called while `directory` is not on `sys.path`. What is returned is to be called when the program is about
+    to start: it takes out of `sys.modules` what we imported and the program has a file for, save what we patch.
+    """
+    names = _standard_names_in(directory)
+    if not names:
+        return lambda: None
+    _import_through(_ours_of_the_standard_library(names))
+    return lambda: _withdraw(names)
+
+
+def _standard_names_in(directory: str) -> frozenset[str]:
+    """The standard modules in whose place an import that looks in `directory` first would find another."""
+    try:
+        entries = os.listdir(directory)
+    except OSError:
+        return frozenset()
+    names = sys.stdlib_module_names.intersection(entry.partition(".")[0] for entry in entries)
+    return frozenset(name for name in names if _is_found_in(directory, name))
+
+
+def _is_found_in(directory: str, name: str) -> bool:
+    from _frozen_importlib import BuiltinImporter, FrozenImporter
+    from _frozen_importlib_external import PathFinder
+
+    if BuiltinImporter.find_spec(name) or FrozenImporter.find_spec(name):  # these come before sys.path
+        return False
+    spec = PathFinder.find_spec(name, [directory])
+    return spec is not None and spec.loader is not None  # without a loader, a directory without __init__.py
+
+
+def _ours_of_the_standard_library(names: frozenset[str]) -> dict[str, ModuleType]:
+    """Every module of the standard library, of these top-level names, that any source file of ours speaks of."""
+    import re
+    from importlib import import_module
+
+    spoken: set[str] = set()
+    for directory, _, files in os.walk(_PACKAGE):
+        for file in files:
+            if file.endswith(".py"):
+                with open(os.path.join(directory, file), encoding="utf-8") as source:
+                    spoken.update(re.findall(r"^\s*(?:from|import)\s+([\w.]+)", source.read(), re.MULTILINE))
+    wanted = {name for name in spoken if name.partition(".")[0] in names}
+    wanted |= {name.partition(".")[0] for name in wanted}
+    return {name: import_module(name) for name in wanted}
+
+
+def _import_through(standard: Mapping[str, ModuleType]) -> None:
+    """Gives the modules of our package an `__import__` of their own, through the `__builtins__` of their globals."""
+    import builtins
+    from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
+
+    def importing(
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        if level == 0 and name in standard:
+            return standard[name if fromlist else name.partition(".")[0]]
+        return __import__(name, globals, locals, fromlist or (), level)
+
+    own_builtins = vars(builtins) | {"__import__": importing}
+
+    class Loader(SourceFileLoader):
+        def exec_module(self, module: ModuleType) -> None:
+            vars(module)["__builtins__"] = own_builtins
+            super().exec_module(module)
+
+    for directory, _, _ in os.walk(_PACKAGE):
+        sys.path_importer_cache[directory] = FileFinder(directory, (Loader, SOURCE_SUFFIXES))
+
+
+def _withdraw(names: frozenset[str]) -> None:
+    for module in _loaded_since_launch():
+        if module.partition(".")[0] in names - _PATCHED:
+            del sys.modules[module]
+
+
+def _loaded_since_launch() -> list[str]:
+    """What `sys.modules` would not hold without us: all that came after us, or after runpy, which `-m` starts us by."""
+    loaded = list(sys.modules)
+    starts = [loaded.index(name) for name in ("runpy", "socksify") if name in sys.modules]
+    return loaded[min(starts, default=len(loaded)) :]

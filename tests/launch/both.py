@@ -1,0 +1,63 @@
+"""Runs a program twice, under python and under socksify, and hands back what anyone outside could see of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Nothing listens there, and nothing here connects.
+OPTIONS = ("--proxy", "socks5h://127.0.0.1:9")
+CONSOLE_SCRIPT = str(Path(sys.executable).parent / "socksify")
+
+Result = subprocess.CompletedProcess[bytes]
+
+
+@dataclass
+class Both:
+    """A directory to run programs in, under either command."""
+
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def python(self, *words: str, flags: Sequence[str] = (), stdin: bytes = b"", cwd: Path | None = None) -> Result:
+        return self._run([sys.executable, *flags, *words], stdin, cwd)
+
+    def socksify(self, *words: str, flags: Sequence[str] = (), stdin: bytes = b"", cwd: Path | None = None) -> Result:
+        return self._run([sys.executable, *flags, "-m", "socksify", *OPTIONS, *words], stdin, cwd)
+
+    def console_script(self, *words: str, stdin: bytes = b"", cwd: Path | None = None) -> Result:
+        return self._run([sys.executable, CONSOLE_SCRIPT, *OPTIONS, *words], stdin, cwd)
+
+    def alike(self, *words: str, flags: Sequence[str] = (), stdin: bytes = b"", cwd: Path | None = None) -> Result:
+        """Runs it both ways, asserts that status and both outputs are the same bytes, and returns them."""
+        expected = self.python(*words, flags=flags, stdin=stdin, cwd=cwd)
+        got = self.socksify(*words, flags=flags, stdin=stdin, cwd=cwd)
+        assert (got.returncode, got.stdout, got.stderr) == (expected.returncode, expected.stdout, expected.stderr)
+        return got
+
+    def _run(self, command: Sequence[str], stdin: bytes, cwd: Path | None) -> Result:
+        return subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            cwd=cwd or self.directory,
+            env=self._environment(),
+            timeout=60,
+            # A test run in the background of a shell inherits SIGINT ignored, and python then never raises it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+        return inherited | {"HOME": str(self.directory)} | self.environment
