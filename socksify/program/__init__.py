@@ -70,18 +70,23 @@ def _operand(words: list[str]) -> tuple[str, list[str]]:
     return (glued, words[1:]) if glued else (words[1], words[2:])
 
 
-def _command(code: str, arguments: list[str]) -> Prepared:
-    sys.audit("cpython.run_command", code)
+def _command(text: str, arguments: list[str]) -> Prepared:
+    sys.audit("cpython.run_command", text)
     sys.argv[:] = ["-c", *arguments]
-    _lead_path("")
     namespace = _main_namespace()
-    source = code + "\n"
-    if sys.version_info >= (3, 13):
-        # Python/pythonrun.c, run_mod(): tracebacks of a command show its lines since 3.13.
-        import linecache
+    source = text + "\n"
 
-        linecache._register_code("<string>", source, "<string>")  # type: ignore[attr-defined]
-    return lambda: exec(compile(source, "<string>", "exec", dont_inherit=True), namespace), ()
+    def execute() -> None:
+        code = compile(source, "<string>", "exec", dont_inherit=True)
+        if sys.version_info >= (3, 13):
+            # Python/pythonrun.c, run_mod(): tracebacks of a command show its lines since 3.13.
+            import linecache
+
+            linecache._register_code("<string>", source, "<string>")  # type: ignore[attr-defined]
+        _lead_path("")
+        exec(code, namespace)
+
+    return execute, ()
 
 
 def _module(name: str, arguments: list[str]) -> Prepared:
@@ -188,7 +193,7 @@ def _lead_path(directory: str) -> None:
 def _absolute(path: str) -> str:
     """As Python/fileutils.c's _Py_abspath(): the working directory in front, nothing normalised."""
     directory = None if os.path.isabs(path) else working_directory()
-    return path if directory is None else f"{directory}/{path}"
+    return path if directory is None else f"{directory}/{path}" if path else directory
 
 
 def working_directory() -> str | None:

@@ -27,7 +27,7 @@ def leave_report_to_python(error: BaseException, afterwards: Callable[[], None])
     `afterwards` runs when the report is done.
     """
     traceback = _beyond_our_frames(error.__traceback__)
-    hook: Hook = getattr(sys, "excepthook", _display)
+    hook: Hook = getattr(sys, "excepthook", _display_for_want_of_a_hook)
 
     def excepthook(kind: type[BaseException], value: BaseException, reported: TracebackType | None) -> None:
         sys.excepthook = hook
@@ -39,6 +39,11 @@ def leave_report_to_python(error: BaseException, afterwards: Callable[[], None])
         afterwards()
 
     sys.excepthook = excepthook
+
+
+def _display_for_want_of_a_hook(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
+    sys.stderr.write("sys.excepthook is missing\n")
+    _display(kind, value, tb)
 
 
 def _beyond_our_frames(traceback: TracebackType | None) -> TracebackType | None:
