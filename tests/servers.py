@@ -10,21 +10,14 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import random
-import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import pytest
-
-START_SECONDS = 10.0
-STOP_SECONDS = 5.0
+from tests.processes import free_port, require, running, unavailable
 
 
 @dataclass(frozen=True)
@@ -44,6 +37,10 @@ class Server:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{credentials}{host}:{self.port}"
 
+    def running(self, argv: list[str]) -> contextlib.AbstractContextManager[None]:
+        """Runs the server for the length of the block."""
+        return running(argv, self.name, (self.host, self.port), self.log)
+
 
 @contextlib.contextmanager
 def danted(user: str | None = None, password: str | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
@@ -56,7 +53,7 @@ def danted(user: str | None = None, password: str | None = None, host: str = "12
         argv = [binary, "-f", str(config)]
         if user is not None and password is not None:
             argv = _with_account(argv, directory, user, password)
-        with _running(argv, server):
+        with server.running(argv):
             yield server
 
 
@@ -110,7 +107,7 @@ def microsocks(user: str | None = None, password: str | None = None, host: str =
     with _directory("microsocks") as directory:
         server = Server("microsocks", host, free_port(host), directory / "log", user, password)
         credentials = [] if user is None else ["-u", user, "-P", password or ""]
-        with _running([binary, "-i", host, "-p", str(server.port), *credentials], server):
+        with server.running([binary, "-i", host, "-p", str(server.port), *credentials]):
             yield server
 
 
@@ -125,7 +122,7 @@ def ssh_dynamic() -> Iterator[Server]:
         daemon = Server("sshd", "127.0.0.1", free_port(), directory / "sshd.log")
         client = Server("ssh -D", "127.0.0.1", free_port(), directory / "log")
         tunnel = _ssh_argv(ssh, daemon, client, directory)
-        with _running(_sshd_argv(sshd, daemon, directory), daemon), _running(tunnel, client):
+        with daemon.running(_sshd_argv(sshd, daemon, directory)), client.running(tunnel):
             yield client
 
 
@@ -164,67 +161,7 @@ def _ssh_options(options: Mapping[str, str]) -> list[str]:
     return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
 
-def require(binary: str) -> str:
-    """The path of a program that the tests need; without it they fail under CI, and elsewhere say what is missing."""
-    # Servers live in /usr/sbin, which is not on everybody's PATH.
-    found = shutil.which(binary, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
-    return found or unavailable(f"{binary} is not installed (make test, as root, installs what the tests need)")
-
-
-def unavailable(reason: str) -> str:
-    """Ends the test: what it needs cannot be had here. Under CI that is a failure, so that no skip passes for green."""
-    if os.environ.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(f"NOT TESTED: {reason}", pytrace=False)
-    pytest.skip(f"NOT TESTED: {reason}")
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody has.
-
-    It is below the ephemeral range, so that no outgoing connection takes it before the server does.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(100):
-        port = random.randrange(20_000, 32_000)
-        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return port
-    raise RuntimeError(f"no free port on {host}")
-
-
 @contextlib.contextmanager
 def _directory(name: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f"socksify-{name}-") as path:
         yield Path(path)
-
-
-@contextlib.contextmanager
-def _running(argv: list[str], server: Server) -> Iterator[None]:
-    with open(server.log, "wb") as log:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        _wait_until_listening(process, server)
-        yield
-    finally:
-        end(process)
-
-
-def _wait_until_listening(process: subprocess.Popen[bytes], server: Server) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError):
-            socket.create_connection((server.host, server.port), timeout=START_SECONDS).close()
-            return
-        # Nothing tells when somebody else's program begins to listen.
-        time.sleep(0.02)
-    raise RuntimeError(f"{server.name} did not start (exit status {process.poll()}):\n{server.log.read_text()}")
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a child process: politely, then not."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -69,21 +67,3 @@ def test_a_server_ends_with_its_block() -> None:
         address = server.host, server.port
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address, timeout=5)
-
-
-@pytest.mark.parametrize(("ci", "outcome"), [("true", "failed"), ("", "skipped")])
-def test_a_missing_binary_is_a_failure_under_ci(ci: str, outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CI", ci)
-    expected = {"failed": pytest.fail.Exception, "skipped": pytest.skip.Exception}[outcome]
-    with pytest.raises(expected, match="no-such-program is not installed"):
-        servers.require("no-such-program")
-
-
-def test_a_stubborn_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "STOP_SECONDS", 0.1)
-    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
-    with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        servers.end(process)
-    assert process.returncode == -9
