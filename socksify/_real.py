@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Socket = _socket.socket
 
+# As plain numbers: the attributes of socket.socket make an enumeration's member at each look.
+family: Callable[[_python.socket], int] = Socket.family.__get__
+kind: Callable[[_python.socket], int] = Socket.type.__get__
+
 connect = Socket.connect
 bind = Socket.bind
 getpeername = Socket.getpeername

@@ -35,7 +35,7 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None:
         _connect_again(self, tunnel)
-    route = router.decide(self.family, address) if self.type == SOCK_STREAM else Direct()
+    route = router.decide(_real.family(self), address) if _real.kind(self) == SOCK_STREAM else Direct()
     if isinstance(route, Via):
         _connect_via(self, route)
     elif isinstance(route, Denied):

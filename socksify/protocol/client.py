@@ -42,7 +42,12 @@ def socks5(command: int, target: Address, credentials: tuple[bytes, bytes] | Non
 
     Raises what `Address.encode` and `Credentials.encode` raise before anything is written, then ProtocolErrors.
     """
-    greeting, *authentication, request = socks5_exchanges(command, target, credentials)
+    return negotiate(socks5_exchanges(command, target, credentials))
+
+
+def negotiate(exchanges: list[Exchange]) -> Script[v5.Reply]:
+    """Run the exchanges of SOCKS5, which can be used again and again."""
+    greeting, *authentication, request = exchanges
     method = yield from greeting.run()
     if method == v5.USERNAME_PASSWORD:
         yield from authentication[0].run()
@@ -74,8 +79,12 @@ def socks4(command: int, target: Address, userid: bytes) -> Script[v4.Reply]:
 
     Raises what `socks4.Request.encode` raises before anything is written, Unsupported for IPv6 among it.
     """
-    reply: v4.Reply = yield from Exchange(v4.Request(command, target, userid).encode(), _socks4_reply).run()
-    return reply
+    return socks4_exchange(command, target, userid).run()
+
+
+def socks4_exchange(command: int, target: Address, userid: bytes) -> Exchange:
+    """The request and its reply."""
+    return Exchange(v4.Request(command, target, userid).encode(), _socks4_reply)
 
 
 def socks4_peer() -> Script[v4.Reply]:
@@ -85,9 +94,13 @@ def socks4_peer() -> Script[v4.Reply]:
 
 def http(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Script[Response]:
     """CONNECT; raises what `ConnectRequest.encode` raises before anything is written."""
+    return http_exchange(target, credentials).run()
+
+
+def http_exchange(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Exchange:
+    """The request and its response."""
     message = ConnectRequest(target, credentials).encode()
-    response: Response = yield from Exchange(message, lambda: _http_response(credentials is not None)).run()
-    return response
+    return Exchange(message, lambda: _http_response(credentials is not None))
 
 
 def _greeting(methods: bytes) -> Exchange:

@@ -37,19 +37,18 @@ def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
     sent, and ProxyError when the proxy cannot be reached.
     """
     timeout = _real.gettimeout(sock)
-    target = log.text(route.target)
     try:
         handshake = Handshake(route, monotonic(), timeout or connect_timeout)
     except ProtocolError as error:
-        raise errors.refused(error, route.chain[0], target, 1, len(route.chain)) from error
+        raise errors.unsayable(error, route) from error
     handshake.waits = timeout != 0
     tunnel = Tunnel(route)
     registry.begin(sock, tunnel, handshake)
     try:
-        handshake.candidates = gateway.candidates(route.chain[0], sock.family)
+        handshake.candidates = gateway.candidates(route.chain[0], _real.family(sock))
         reach.begin(sock, tunnel, handshake)
     except OSError as error:
-        fail(tunnel, errors.unreachable(error, route.chain[0], target))
+        fail(tunnel, errors.unreachable(error, route))
         raise tunnel.error or error from None
     except BaseException:
         fail(tunnel, _interrupted())
@@ -59,12 +58,16 @@ def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
 
 def advance(tunnel: Tunnel) -> int:
     """Go as far as the socket allows without waiting; returns the events to wait for, 0 when it is settled."""
-    if not tunnel.lock.acquire(blocking=False):
+    if not tunnel.lock.acquire(False):
         # Another thread is at it.
         handshake = tunnel.handshake
         return handshake.events if handshake is not None else 0
     try:
-        return _advance(tunnel)
+        handshake = tunnel.handshake
+        if handshake is None:
+            return 0
+        sock = registry.holder(tunnel)
+        return _drive(tunnel, handshake, sock) if sock is not None else _drive_detached(tunnel, handshake)
     finally:
         tunnel.lock.release()
 
@@ -75,13 +78,16 @@ def finish(tunnel: Tunnel, seconds: float | None = None) -> None:
     if handshake is None:
         return
     until = handshake.deadline if seconds is None else min(handshake.deadline, monotonic() + seconds)
+    # Where the first message has gone out already, there is nothing to do before its answer comes.
+    events = handshake.events if handshake.begun else advance(tunnel)
     try:
-        while (events := advance(tunnel)) and not tunnel.released:
+        while events and not tunnel.released:
             left = until - monotonic()
-            if left > 0:
-                _wait(tunnel, events, left)
-            elif expire(tunnel, monotonic()) or seconds is not None:
+            if left <= 0:
+                expire(tunnel, monotonic())
                 break
+            _wait(tunnel, events, left)
+            events = advance(tunnel)
     except BaseException:
         fail(tunnel, _interrupted())
         raise
@@ -95,7 +101,7 @@ def expire(tunnel: Tunnel, now: float) -> bool:
     if handshake is None or now < handshake.deadline:
         return False
     stage = "the connection to it" if not handshake.begun else "its answer"
-    fail(tunnel, errors.silent(handshake.proxy, log.text(handshake.target), handshake.hop, handshake.limit, stage))
+    fail(tunnel, errors.silent(handshake.route, handshake.hop, handshake.limit, stage))
     return True
 
 
@@ -131,13 +137,7 @@ def cancel(tunnel: Tunnel) -> None:
         registry.end(tunnel)
 
 
-def _advance(tunnel: Tunnel) -> int:
-    handshake = tunnel.handshake
-    if handshake is None:
-        return 0
-    held = registry.objects(tunnel)
-    if held:
-        return _drive(tunnel, handshake, held[0])
+def _drive_detached(tunnel: Tunnel, handshake: Handshake) -> int:
     sock = registry.borrow(tunnel)
     try:
         return _drive(tunnel, handshake, sock)
@@ -149,8 +149,7 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
     try:
         events = handshake.advance(sock)
     except ProtocolError as error:
-        hops = len(handshake.route.chain)
-        fail(tunnel, errors.refused(error, handshake.proxy, log.text(handshake.target), handshake.hop, hops))
+        fail(tunnel, errors.refused(error, handshake.route, handshake.hop))
         return 0
     except OSError as error:
         return _reach_next(sock, tunnel, handshake, error)
@@ -165,15 +164,15 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
 def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError) -> int:
     """The socket failed: if that was the connect itself, the proxy may have another address."""
     if handshake.begun:
-        fail(tunnel, errors.broken(error, handshake.proxy, log.text(handshake.target), handshake.hop))
+        fail(tunnel, errors.broken(error, handshake.route, handshake.hop))
         return 0
     try:
         if not handshake.candidates:
             raise error
         reach.begin(sock, tunnel, handshake)
     except OSError as last:
-        gateway.forget(handshake.proxy)
-        fail(tunnel, errors.unreachable(last, handshake.proxy, log.text(handshake.route.target)))
+        gateway.forget(handshake.route.chain[0])
+        fail(tunnel, errors.unreachable(last, handshake.route))
         return 0
     return POLLOUT
 
@@ -191,7 +190,8 @@ def _settle(tunnel: Tunnel, handshake: Handshake) -> None:
     for call in tunnel.settled:
         call()
     tunnel.settled.clear()
-    watch.restore(tunnel)
+    if tunnel.watchers:
+        watch.restore(tunnel)
     log.settled(tunnel, handshake.started)
 
 

@@ -17,13 +17,15 @@ from errno import (
     EPERM,
     ETIMEDOUT,
 )
+from socket import gaierror
 
 from socksify.protocol.errnos import errno_of
 from socksify.protocol.errors import AuthenticationRefused, ProtocolError
+from socksify.tunnel.log import host_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.config.settings import Proxy
+    from socksify.tunnel.route import Via
 
 
 class ProxyError(OSError):
@@ -81,55 +83,61 @@ _ADVICE = {
 }
 
 
-def proxy_error(
-    number: int, message: str, *, proxy: Proxy | None, target: str, hop: int | None = None, reply: int | None = None
-) -> ProxyError:
-    """The ProxyError whose class fits errno `number`."""
-    error = _CLASSES.get(number, ProxyError)(number, message)
-    error.proxy = proxy.url if proxy is not None else None
-    error.target, error.hop, error.reply = target, hop, reply
-    return error
-
-
-def refused(cause: ProtocolError, proxy: Proxy, target: str, hop: int, hops: int) -> ProxyError:
+def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
     """Translate what went wrong in the conversation with one proxy."""
     number = errno_of(cause)
-    place = f" (hop {hop} of {hops})" if hops > 1 else ""
     reply = f" (reply {cause.reply})" if cause.reply is not None else ""
     advice = _ADVICE.get(number, "")
     if isinstance(cause, AuthenticationRefused):
         advice = "check the user and password in the proxy's URL"
-    message = f"proxy {proxy.url}{place} for {target}: {cause}{reply}" + (f"; {advice}" if advice else "")
-    error = proxy_error(number, message, proxy=proxy, target=target, hop=hop, reply=cause.reply)
-    error.__cause__ = cause
-    return error
+    return _at_hop(number, f"{cause}{reply}" + (f"; {advice}" if advice else ""), route, hop, cause)
 
 
-def unreachable(cause: OSError, proxy: Proxy, target: str) -> ProxyError:
-    """The first proxy itself could not be connected to: the errno of that connect, naming the proxy."""
-    number = cause.errno if cause.errno is not None and not isinstance(cause, TimeoutError) else ETIMEDOUT
-    message = f"proxy {proxy.url} cannot be reached for {target}: {cause.strerror or cause}; is it running?"
-    error = proxy_error(number, message, proxy=proxy, target=target, hop=1)
-    error.__cause__ = cause
-    return error
+def unsayable(cause: ProtocolError, route: Via) -> ProxyError:
+    """A proxy of the chain speaks a protocol that has no words for what it is to be asked."""
+    return _at_hop(errno_of(cause), f"{cause}; {_ADVICE[EAFNOSUPPORT]}", route, len(route.chain), cause)
 
 
-def broken(cause: OSError, proxy: Proxy, target: str, hop: int) -> ProxyError:
+def broken(cause: OSError, route: Via, hop: int) -> ProxyError:
     """The connection to a proxy broke in the middle of its handshake."""
-    number = cause.errno or ECONNRESET
-    message = f"proxy {proxy.url} for {target}: the connection broke during the handshake: {cause.strerror or cause}"
-    error = proxy_error(number, message, proxy=proxy, target=target, hop=hop)
-    error.__cause__ = cause
-    return error
+    what = f"the connection broke during the handshake: {cause.strerror or cause}"
+    return _at_hop(cause.errno or ECONNRESET, what, route, hop, cause)
+
+
+def silent(route: Via, hop: int, seconds: float, stage: str) -> ProxyError:
+    """Time ran out while `stage` was awaited from a proxy."""
+    return _at_hop(ETIMEDOUT, f"timed out after {seconds:g} s waiting for {stage}", route, hop)
+
+
+def unreachable(cause: OSError, route: Via) -> ProxyError:
+    """The first proxy itself could not be connected to: the errno of that connect, naming the proxy."""
+    if isinstance(cause, TimeoutError) or cause.errno is None:
+        number = ETIMEDOUT
+    else:
+        # A name that cannot be resolved has a code of getaddrinfo(3) for an errno.
+        number = EHOSTUNREACH if isinstance(cause, gaierror) else cause.errno
+    what = f"the proxy itself cannot be reached: {cause.strerror or cause}; is it running, and is its URL right?"
+    return _at_hop(number, what, route, 1, cause)
 
 
 def denied(why: str, address: tuple[object, ...]) -> ProxyError:
     """One of our own rules forbids the connection."""
-    target = f"{address[0]}:{address[1]}"
-    return proxy_error(EACCES, f"connection to {target} not made: {why}", proxy=None, target=target)
+    error = _error(EACCES, f"connection to {address[0]}:{address[1]} not made: {why}")
+    error.target = f"{address[0]}:{address[1]}"
+    return error
 
 
-def silent(proxy: Proxy, target: str, hop: int, seconds: float, stage: str) -> ProxyError:
-    """Time ran out while `stage` was awaited from a proxy."""
-    message = f"proxy {proxy.url} for {target}: timed out after {seconds:g} s waiting for {stage}"
-    return proxy_error(ETIMEDOUT, message, proxy=proxy, target=target, hop=hop)
+def _at_hop(number: int, what: str, route: Via, hop: int, cause: Exception | None = None) -> ProxyError:
+    proxy, hops = route.chain[hop - 1], len(route.chain)
+    target = host_port(route.target.host, route.target.port)
+    place = f" (hop {hop} of {hops})" if hops > 1 else ""
+    error = _error(number, f"proxy {proxy.url}{place} for {target}: {what}")
+    error.proxy, error.target, error.hop = proxy.url, target, hop
+    error.reply = getattr(cause, "reply", None)
+    error.__cause__ = cause
+    return error
+
+
+def _error(number: int, message: str) -> ProxyError:
+    """The ProxyError whose class fits an errno."""
+    return _CLASSES.get(number, ProxyError)(number, message)

@@ -12,21 +12,25 @@ if TYPE_CHECKING:
 
     from socksify.config.settings import Proxy
 
-    Candidate = tuple[int, Any]
+    Candidate = tuple[int, Any, bool]
 
 # (host, port) -> addresses, resolved once: a lookup in an event loop's connect() stalls the loop.
 _resolved: dict[tuple[str, int], list[Candidate]] = {}
 
 
 def candidates(proxy: Proxy, family: int) -> list[Candidate]:
-    """(family, sockaddr) of a proxy, those that a socket of `family` reaches as it is first. Raises gaierror."""
+    """(family, sockaddr, whether it is on this machine), those that a socket of `family` reaches as it is first.
+
+    Raises gaierror.
+    """
     if proxy.path is not None:
-        return [(AF_UNIX, proxy.path)]
+        return [(AF_UNIX, proxy.path, True)]
     key = (proxy.host, proxy.port)
     found = _resolved.get(key)
     if found is None:
         answers = _real.getaddrinfo(proxy.host, proxy.port, 0, SOCK_STREAM)
-        found = _resolved[key] = [(answer[0], answer[4]) for answer in answers if answer[0] in (AF_INET, AF_INET6)]
+        found = [(answer[0], answer[4], _is_local(answer[4])) for answer in answers if answer[0] in (AF_INET, AF_INET6)]
+        _resolved[key] = found
     if len(found) == 1:
         return found
     return sorted(found, key=lambda candidate: candidate[0] != family)
@@ -48,7 +52,6 @@ def mapped(address: tuple[Any, ...]) -> tuple[Any, ...]:
     return (f"::ffff:{address[0]}", *address[1:])
 
 
-def is_loopback(candidate: Candidate) -> bool:
-    """Whether the proxy is reached without leaving the machine."""
-    family, address = candidate
-    return family == AF_UNIX or address[0].startswith("127.") or address[0] == "::1"
+def _is_local(address: tuple[Any, ...]) -> bool:
+    host: str = address[0]
+    return host.startswith("127.") or host == "::1"

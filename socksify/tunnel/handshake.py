@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import os
 import socket
-from functools import cache
 from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
 
 from socksify import _real
-from socksify.protocol import client
-from socksify.protocol.address import Address
 from socksify.protocol.conversation import Conversation
-from socksify.protocol.socks5 import CONNECT
+from socksify.protocol.socks5 import Reply
 
 # macOS has no MSG_NOSIGNAL.
-_FLAGS = MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+_FLAGS = int(MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
-    from typing import Any
 
-    from socksify.config.settings import Proxy
-    from socksify.protocol.conversation import Script
     from socksify.tunnel.gateway import Candidate
+    from socksify.tunnel.legs import Leg
     from socksify.tunnel.route import Via
 
 # An HTTP head is peeked at in pieces of this size.
@@ -70,27 +65,19 @@ class Handshake:
         self.events = POLLOUT
         self.watched = False
         self.hop = 1
-        self.conversation = Conversation(script(self.proxy, self.target))
+        self.conversation = Conversation(route.legs[0].script())
 
     @property
-    def proxy(self) -> Proxy:
-        """The proxy that is being talked to."""
-        return self.route.chain[self.hop - 1]
-
-    @property
-    def target(self) -> Address:
-        """What it is asked for: the next proxy, or at the last the client's target."""
-        if self.hop == len(self.route.chain):
-            return self.route.target
-        following = self.route.chain[self.hop]
-        return Address.of(following.host, following.port)
+    def leg(self) -> Leg:
+        """What is being talked about, and with whom."""
+        return self.route.legs[self.hop - 1]
 
     def bound(self) -> tuple[str, int] | None:
         """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored."""
-        address = getattr(self.conversation.result, "address", None)
-        if self.proxy.scheme not in ("socks5", "socks5h") or address is None:
+        reply = self.conversation.result
+        if not isinstance(reply, Reply) or not reply.address.port or reply.address.host in ("0.0.0.0", "::", ""):
             return None
-        return (address.host, address.port) if address.port and address.host not in ("0.0.0.0", "::", "") else None
+        return reply.address.host, reply.address.port
 
     def advance(self, sock: Socket) -> int:
         """Talk until the socket would block; returns the poll(2) events to wait for, 0 when the tunnel is open.
@@ -103,10 +90,10 @@ class Handshake:
                 if talk.outgoing:
                     return self._write(sock)
                 if talk.over:
-                    if self.hop == len(self.route.chain):
+                    if self.hop == len(self.route.legs):
                         return 0
                     self.hop += 1
-                    self.conversation = Conversation(script(self.proxy, self.target))
+                    self.conversation = Conversation(self.leg.script())
                 elif talk.peeking:
                     self._peek(sock)
                 else:
@@ -147,27 +134,3 @@ def read(sock: Socket, count: int) -> bytes:
     if _real.gettimeout(sock) is None:
         return _real.recv(sock, count, MSG_DONTWAIT)
     return os.read(_real.fileno(sock), count)
-
-
-def script(proxy: Proxy, target: Address) -> Script[Any]:
-    """The client's side of asking one proxy for a connection to `target`."""
-    if proxy.scheme in ("socks5", "socks5h"):
-        return client.socks5(CONNECT, target, _credentials(proxy))
-    if proxy.scheme == "http":
-        return client.http(target, _credentials(proxy))
-    return client.socks4(CONNECT, target, proxy.user if proxy.user is not None else user_name())
-
-
-def _credentials(proxy: Proxy) -> tuple[bytes, bytes] | None:
-    return None if proxy.user is None else (proxy.user, proxy.password or b"")
-
-
-@cache
-def user_name() -> bytes:
-    """SOCKS4's USERID: the effective user's name; servers with user lists or ident refuse an empty one."""
-    import pwd
-
-    try:
-        return os.fsencode(pwd.getpwuid(os.geteuid()).pw_name)
-    except KeyError:  # a user without an entry, as in containers
-        return str(os.geteuid()).encode()

@@ -206,6 +206,15 @@ def sweep() -> None:
     _sweep_at = max(64, 2 * len(by_fd))
 
 
+def holder(tunnel: Tunnel) -> Socket | None:
+    """A living socket object that holds a tunnel."""
+    for reference in tunnel.holders.values():
+        sock: Socket | None = reference() if reference is not None else None
+        if sock is not None:
+            return sock
+    return None
+
+
 def objects(tunnel: Tunnel) -> list[Socket]:
     """The living socket objects that hold a tunnel."""
     held = [holder() for holder in list(tunnel.holders.values()) if holder is not None]

@@ -6,6 +6,7 @@ machine's own, and, where names are resolved here, what a name's address is.
 
 from __future__ import annotations
 
+from functools import cached_property
 from socket import AF_INET, AF_INET6, SOCK_STREAM, inet_aton, inet_ntop, inet_pton
 
 from socksify import _real
@@ -13,12 +14,14 @@ from socksify._record import Record
 from socksify.config import rules
 from socksify.protocol.address import Address
 from socksify.tunnel import names
+from socksify.tunnel.legs import legs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Proxy, Rule, Settings
+    from socksify.tunnel.legs import Leg
 
     SockAddress = tuple[Any, ...]
     Route = "Direct | Via | Denied"
@@ -37,6 +40,11 @@ class Via(Record):
     target: Address
     peer: SockAddress
     rule: Rule
+
+    @cached_property
+    def legs(self) -> tuple[Leg, ...]:
+        """What is to be said to each proxy; raises as `legs.legs` does."""
+        return legs(self.chain, self.target)
 
 
 class Denied(Record):

@@ -1,0 +1,59 @@
+"""What is to be said to each proxy of a chain: one leg a proxy, worked out once and said at each connect."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, partial
+
+from socksify.protocol import client
+from socksify.protocol.address import Address
+from socksify.protocol.socks5 import CONNECT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from socksify.config.settings import Proxy
+    from socksify.protocol.conversation import Script
+
+
+class Leg:
+    """One hop: `proxy` is asked for `target`, by the script that `script()` begins anew."""
+
+    __slots__ = ("proxy", "script", "target")
+
+    def __init__(self, proxy: Proxy, target: Address) -> None:
+        self.proxy = proxy
+        self.target = target
+        self.script = _script(proxy, target)
+
+
+def legs(chain: tuple[Proxy, ...], target: Address) -> tuple[Leg, ...]:
+    """A chain's legs: each proxy is asked for the next one, the last for the target.
+
+    Raises what the stdlib raises for a name that cannot be written, and Unsupported for a target that a proxy's
+    protocol has no words for.
+    """
+    targets = [*(Address.of(hop.host, hop.port) for hop in chain[1:]), target]
+    return tuple(Leg(proxy, aim) for proxy, aim in zip(chain, targets, strict=True))
+
+
+def _script(proxy: Proxy, target: Address) -> Callable[[], Script[Any]]:
+    credentials = None if proxy.user is None else (proxy.user, proxy.password or b"")
+    if proxy.scheme in ("socks5", "socks5h"):
+        return partial(client.negotiate, client.socks5_exchanges(CONNECT, target, credentials))
+    if proxy.scheme == "http":
+        return client.http_exchange(target, credentials).run
+    return client.socks4_exchange(CONNECT, target, proxy.user if proxy.user is not None else user_name()).run
+
+
+@cache
+def user_name() -> bytes:
+    """SOCKS4's USERID: the effective user's name; servers with user lists or ident refuse an empty one."""
+    import pwd
+
+    try:
+        return os.fsencode(pwd.getpwuid(os.geteuid()).pw_name)
+    except KeyError:  # a user without an entry, as in containers
+        return str(os.geteuid()).encode()
