@@ -10,7 +10,8 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 
 from socksify._record import Record
-from socksify.protocol.address import IPV6, NAME, Address, encode_name
+from socksify.protocol import literals
+from socksify.protocol.address import IPV6, Address, encode_name
 from socksify.protocol.conversation import Head
 from socksify.protocol.errors import garbled
 
@@ -97,18 +98,28 @@ def _authority(address: Address) -> bytes:
 
 
 def _parse_authority(authority: bytes) -> Address:
-    host, _, port = authority.decode("ascii", "surrogateescape").rpartition(":")
+    host, _, port = authority.rpartition(b":")
     try:
-        if not (port.isascii() and port.isdigit() and len(port) <= 5):
-            raise ValueError(port)
-        if not host.startswith("["):
-            return Address.of(host, int(port))
-        address = Address.of(host[1:].removesuffix("]"), int(port))
-        if address.type == NAME:
-            raise ValueError(host)
-        return address
+        return Address.of(_parse_host(host), _parse_port(port))
     except (ValueError, OverflowError):
         raise garbled("host:port", authority) from None
+
+
+def _parse_host(host: bytes) -> str:
+    if host.startswith(b"[") and host.endswith(b"]"):
+        text = host[1:-1].decode("ascii")
+        if literals.ipv6(text) is None:
+            raise ValueError("no IPv6 address between brackets")
+        return text
+    if host.translate(None, _REG_NAME):
+        raise ValueError("no name that a URI can hold")
+    return host.decode("ascii")
+
+
+def _parse_port(port: bytes) -> int:
+    if not port.isdigit() or len(port) > 5:
+        raise ValueError("no port")
+    return int(port)
 
 
 def _basic(user: bytes, password: bytes) -> bytes:
