@@ -1,0 +1,59 @@
+# From a fresh clone, with only Python (3.11 or later), git and make:
+#
+#   make demo    an unmodified HTTP client goes through a SOCKS server, and shows which way
+#   make test    lint, then the whole suite on every supported Python found
+#   make lint    types, rules of style, formatting
+#   make bench   the measurements, beside our peers
+#   make clean   removes what these made
+
+.PHONY: demo test suite others lint bench clean
+.DELETE_ON_ERROR:
+
+DEFAULT = $(shell .ci/pythons | sed -n '1s/.* //p')
+OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
+PYTEST = -m pytest
+
+demo: .venv/.installed
+	.venv/bin/python tests/demo/demo.py
+
+test: lint suite others
+
+suite: .venv/.equipped
+	@.ci/packages
+	.venv/bin/python $(PYTEST)
+
+others: .venv/.equipped
+	@set -e; for version in $(OTHERS); do $(MAKE) --no-print-directory suite-$$version; done
+
+suite-%: .venv-%/.equipped
+	.venv-$*/bin/python $(PYTEST)
+
+lint: .venv/.equipped
+	.venv/bin/mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+bench: .venv/.equipped
+	@.ci/packages
+	.venv/bin/python -m tests.bench
+
+clean:
+	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find socksify tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml
+	"$(or $(DEFAULT),$(error no Python of 3.11 or later, with venv, was found; set PYTHON=))" -m venv .venv
+	.venv/bin/python -m pip install --quiet --editable .
+	touch $@
+
+# `pip install --group` came with pip 25.1.
+.venv/.equipped: .venv/.installed
+	.venv/bin/python -m pip install --quiet 'pip>=25.1'
+	.venv/bin/python -m pip install --quiet --group test --group clients --group bench --group lint
+	touch $@
+
+.venv-%/.equipped: pyproject.toml
+	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet 'pip>=25.1'
+	.venv-$*/bin/python -m pip install --quiet --editable . --group test --group clients
+	touch $@
