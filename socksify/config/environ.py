@@ -79,7 +79,7 @@ def _no_proxy(environ: Mapping[str, str]) -> tuple[Rule, ...]:
 
 
 def _exception(entry: str, variable: str) -> Rule:
-    return Rule(f"{entry}=direct", variable, "direct", **matching.domain(entry, variable))
+    return Rule(f"{entry}=direct", variable, "direct", **matching.exception(entry, variable))
 
 
 def _server(environ: Mapping[str, str]) -> Conventional | None:

@@ -35,7 +35,7 @@ def parse(text: str, source: str) -> Match:
     return match
 
 
-def domain(text: str, source: str) -> Match:
+def exception(text: str, source: str) -> Match:
     """A NO_PROXY entry, which differs from a MATCH: a name means all below it too, and host bits may be set."""
     host, ports = _split(text, source)
     name = fold(host.removeprefix("*.").removeprefix("."))

@@ -7,7 +7,6 @@ argparse would cost ten milliseconds at each start, and would want to understand
 
 from __future__ import annotations
 
-from socksify.config.quoting import masked
 from socksify.config.settings import ConfigError
 from socksify.config.table import BY_OPTION, SETTINGS
 
@@ -50,7 +49,8 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], dict[str, 
         elif option in _ACTIONS:
             actions[option[2:]] = _action(option, value if equals else None, words)
         else:
-            raise ConfigError(f"unknown option {masked(option)!r}; see socksify --help")
+            # What follows a colon may be a password, of a URL glued to its option.
+            raise ConfigError(f"unknown option {option.partition(':')[0]!r}; see socksify --help")
     return arguments, words, actions
 
 
@@ -65,13 +65,17 @@ def usage() -> str:
         ("-h, --help", "print this"),
         ("--version", "print the version"),
     ]
-    options = "\n".join(f"  {left:28}{_folded(right, 28)}" for left, right in rows)
+    options = "\n".join(f"  {left:28}{_folded(right, 30)}" for left, right in rows)
     variables = ", ".join(setting.variable for setting in SETTINGS)
+    sources = (
+        f"Read after the options, the strongest first: {variables}; socksify.toml here or in ~/.config/socksify;"
+        " ALL_PROXY with NO_PROXY; SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER."
+    )
     return (
-        "usage: socksify [options] (script | -m module | -c code | directory | zip file | -) arguments...\n\n"
-        "Runs a Python program as python does, with its connections going through a SOCKS server.\n\n"
-        f"{options}\n\nAlso read: {_folded(variables, 11)};\nsocksify.toml here or in ~/.config/socksify;"
-        " ALL_PROXY with NO_PROXY; SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER.\n"
+        "usage: socksify [options] PROGRAM arguments...\n\n"
+        "Runs a Python program as python does, its connections through a SOCKS server.\n"
+        "PROGRAM is a script, -m module, -c code, a directory, a zip file, or - for stdin.\n\n"
+        f"{options}\n\n{_folded(sources, 0)}\n"
     )
 
 
@@ -111,4 +115,4 @@ def _folded(text: str, indent: int) -> str:
             lines.append(line)
             line = ""
         line += (" " if line else "") + word
-    return ("\n" + " " * (indent + 2)).join([*lines, line])
+    return ("\n" + " " * indent).join([*lines, line])

@@ -75,4 +75,5 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         return repr(masked(value))
     # A table or a list may hold anything, a URL with its password too.
-    return repr(value) if isinstance(value, (bool, int, float)) else type(value).__name__
+    short = isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 64)
+    return repr(value) if short else type(value).__name__

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 class ConfigError(ValueError):
     """A setting that cannot be used. One line: its source, its value (passwords masked) and what is expected."""
 
+    def __init__(self, message: str) -> None:
+        # A file's name may hold a line break.
+        super().__init__(" ".join(message.splitlines()))
+
 
 class Proxy(Record, hidden=("password",)):
     """One proxy, reached by TCP at (host, port) or, when `path` is set, through that Unix socket.

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 # The rules have a list of their own.
 _SHOWN = tuple(setting.name for setting in SETTINGS if setting.name not in ("routes", "direct"))
+_COLUMN = 1 + max(map(len, _SHOWN))
 
 
 def show(settings: Settings, environ: Mapping[str, str]) -> str:
     """The settings as lines of text."""
     shown = _collected(settings, environ)
-    lines = [f"{row['name']:<20}{row['value']}  ({row['source']})" for row in shown["settings"]]
-    lines += ["proxies" + " " * 13 + f"{name} = {url}" for name, url in shown["proxies"].items()]
+    lines = [f"{row['name']:<{_COLUMN}}{row['value']}  ({row['source']})" for row in shown["settings"]]
+    lines += [f"{'proxies':<{_COLUMN}}{name} = {url}" for name, url in shown["proxies"].items()]
     lines += ["rules, the first match wins:"]
     lines += [f"  {row['rule']}  ({row['source']})" for row in shown["rules"]]
     if shown["taken_out"]:
@@ -42,23 +43,20 @@ def show_json(settings: Settings, environ: Mapping[str, str]) -> str:
 def _collected(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
     in_order = (*settings.rules, *rules.BUILT_IN, rules.OWN, rules.DEFAULT)
     return {
-        "settings": [
-            {"name": name, "value": _value(settings, name), "source": settings.sources.get(name, "default")}
-            for name in _SHOWN
-        ],
+        "settings": [{"name": name} | _value_and_source(settings, name) for name in _SHOWN],
         "proxies": {name: _urls(chain) for name, chain in settings.proxies.items() if "://" not in name},
         "rules": [{"rule": rule.text, "source": rule.source} for rule in in_order],
         "taken_out": list(conflicting(settings, environ)),
     }
 
 
-def _value(settings: Settings, name: str) -> object:
-    if name == "proxy":
-        return _urls(settings.proxy)
+def _value_and_source(settings: Settings, name: str) -> dict[str, object]:
+    source = settings.sources.get(name, "default")
     if name == "config":
-        return settings.sources.get("config", "none")
-    value: object = getattr(settings, name)
-    return value if value != "" else "off"
+        # Where the file's values came from is the file itself.
+        return {"value": source, "source": "read"} if name in settings.sources else {"value": "none", "source": source}
+    value = _urls(settings.proxy) if name == "proxy" else getattr(settings, name)
+    return {"value": "off" if value == "" else value, "source": source}
 
 
 def _urls(chain: tuple[Proxy, ...]) -> str:

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from socksify.config import readers
+from socksify.config.settings import ConfigError
+
+
+@pytest.mark.parametrize("value", [30, 0.5, "30", "0.5", "1e2", " 7 ", 1 << 60])
+def test_seconds(value: object) -> None:
+    assert readers.seconds(value, "") == float(value)  # type: ignore[arg-type]
+
+
+NO_NUMBERS = [0, -1, 0.0, -0.0, float("nan"), float("inf"), pytest.param(10**5000, id="huge"), True, None, [], {}, b"5"]
+NO_DIGITS = ["0", "-1", "nan", "inf", "-inf", "1e999", "", "x", "1s", "0x10"]
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, *NO_DIGITS])
+def test_no_seconds(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^SOCKSIFY_CONNECT_TIMEOUT: .*expected a number of seconds above 0"):
+        readers.seconds(value, "SOCKSIFY_CONNECT_TIMEOUT")
+
+
+def test_texts() -> None:
+    assert readers.texts("a=b, c ,,d", "") == ("a=b", "c", "d")
+    assert readers.texts(["a,b", " c"], "") == ("a,b", " c")
+    assert readers.texts((), "") == readers.texts("", "") == ()
+
+
+def test_half_a_url_does_not_show_half_a_password() -> None:
+    with pytest.raises(ConfigError, match=r"^SOCKSIFY_ROUTES: '\*\*\*@gw': a comma in credentials"):
+        readers.texts("*=socks5h://u:S3,cr3t@gw", "SOCKSIFY_ROUTES")
+    both = "*.a=socks5h://gw,*.b=socks5h://u:p@gw"
+    assert readers.texts(both, "") == tuple(both.split(","))
+
+
+def test_urls_keep_their_commas() -> None:
+    assert readers.urls("a,b", "") == ("a,b",)
+    assert readers.urls(["a", "b,c"], "") == ("a", "b,c")
+
+
+@pytest.mark.parametrize("read", [readers.urls, readers.texts])
+@pytest.mark.parametrize("value", [1, None, {"a": "S3cr3t"}, [1], ["S3cr3t", 1], b"S3cr3t", {"S3cr3t"}])
+def test_no_texts(read: object, value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^x: .*expected a text or a list of texts") as caught:
+        read(value, "x")  # type: ignore[operator]
+    assert "S3cr3t" not in str(caught.value)
+
+
+def test_one_of() -> None:
+    read = readers.one_of("auto", "local", "remote")
+    assert read("local", "") == "local"
+    for value in ("Local", "", 1, None, ["local"]):
+        with pytest.raises(ConfigError, match=r"^--dns: .*: expected auto, local or remote$"):
+            read(value, "--dns")
+
+
+def test_path() -> None:
+    assert readers.path("/a", "") == readers.path(Path("/a"), "") == "/a"
+    for value in (1, b"/a", None, "a\0b"):
+        with pytest.raises(ConfigError, match=r"^--log: .*: expected a file's name$"):
+            readers.path(value, "--log")
