@@ -45,11 +45,12 @@ def _real_close(self: Socket, _ss: type = _real.Socket) -> None:
     fd = _real.fileno(self)
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None:
-        if len(tunnel.holders) == 1:
+        if tunnel.handshake is not None and len(tunnel.holders) == 1:
             dial.cancel(tunnel)
         registry.drop(fd, tunnel)
         guarding.unguard_object(self)
-    watch.closed(fd)
+    if fd in watch.registrations:
+        watch.closed(fd)
     _real.real_close(self, _ss)
 
 

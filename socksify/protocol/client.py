@@ -33,6 +33,7 @@ class Exchange:
         self.answer = answer
 
     def run(self) -> Script[Any]:
+        """Say it and hear the answer."""
         yield self.message
         return (yield from self.answer())
 

@@ -16,8 +16,10 @@ from socksify import _real
 from socksify.protocol.conversation import Conversation
 from socksify.protocol.socks5 import Reply
 
-# macOS has no MSG_NOSIGNAL.
-_FLAGS = int(MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
+# As plain numbers, which cost less than an enumeration's members. macOS has no MSG_NOSIGNAL.
+_DONTWAIT = int(MSG_DONTWAIT)
+_PEEK = int(MSG_PEEK | MSG_DONTWAIT)
+_WRITE = int(MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +99,10 @@ class Handshake:
                 elif talk.peeking:
                     self._peek(sock)
                 else:
-                    self._read(sock)
+                    data = read(sock, talk.needs)
+                    if not data:
+                        talk.end()
+                    talk.receive(data)
             except BlockingIOError:
                 return POLLOUT if talk.outgoing else POLLIN
 
@@ -105,20 +110,14 @@ class Handshake:
         """Write what there is to say; an answer cannot have come yet, so it is not looked for."""
         talk = self.conversation
         while talk.outgoing:
-            talk.sent(_real.send(sock, talk.outgoing, _FLAGS))
+            written = _real.send(sock, talk.outgoing, _WRITE)
             self.begun = True
+            talk.sent(written)
         return POLLIN
-
-    def _read(self, sock: Socket) -> None:
-        data = read(sock, self.conversation.needs)
-        if data:
-            self.conversation.receive(data)
-        else:
-            self.conversation.end()
 
     def _peek(self, sock: Socket) -> None:
         """What comes behind an HTTP head belongs to the client: look first, then take exactly the head."""
-        data = _real.recv(sock, _PIECE, MSG_PEEK | MSG_DONTWAIT)
+        data = _real.recv(sock, _PIECE, _PEEK)
         if not data:
             self.conversation.end()
         else:
@@ -132,5 +131,5 @@ def read(sock: Socket, count: int) -> bytes:
     left of the handshake's time; its fd is non-blocking, so a plain read(2) does.
     """
     if _real.gettimeout(sock) is None:
-        return _real.recv(sock, count, MSG_DONTWAIT)
+        return _real.recv(sock, count, _DONTWAIT)
     return os.read(_real.fileno(sock), count)
