@@ -74,7 +74,7 @@ def usage() -> str:
     return (
         "usage: socksify [options] PROGRAM arguments...\n\n"
         "Runs a Python program as python does, its connections through a SOCKS server.\n"
-        "PROGRAM is a script, -m module, -c code, a directory, a zip file, or - for stdin.\n\n"
+        "PROGRAM is a script, -m module, -c code, a directory, a zip file, or - (stdin).\n\n"
         f"{options}\n\n{_folded(sources, 0)}\n"
     )
 

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from socksify.config import rules
 from socksify.config.settings import ConfigError, Proxy, Rule
@@ -90,6 +92,12 @@ def test_the_machines_own_addresses_are_asked_for_last(name: str | None, ip: str
 
 def test_names_are_never_asked_for() -> None:
     assert rules.decide((), "x.example", None, 80, unasked)[0] == "proxy"
+
+
+@given(st.none() | st.text(), st.none() | st.text() | st.ip_addresses(), st.integers(0, 65535))
+def test_any_target_has_a_decision(name: str | None, ip: object, port: int) -> None:
+    via, rule = rules.decide(routes("*.x=tor", "10.0.0.0/8=block"), name, ip, port)  # type: ignore[arg-type]
+    assert rule.via == via in ("tor", "block", "direct", "proxy")
 
 
 def test_the_source_and_the_text_are_kept() -> None:
