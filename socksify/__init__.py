@@ -102,8 +102,7 @@ def last_error(sock: socket.socket) -> OSError | None:
     """
     from socksify.tunnel import registry
 
-    tunnel = registry.find(sock)
-    return tunnel.error if tunnel is not None else None
+    return registry.failure(sock)
 
 
 def __getattr__(name: str) -> object:

@@ -36,11 +36,13 @@ def install(settings: Settings) -> None:
 def uninstall() -> None:
     """Leave every patched object as it was before install(); connections that are open stay open."""
     global _journal, _settings
-    from socksify.tunnel import log
+    from socksify.tunnel import dial, log
 
     with _lock:
         if _journal is not None:
             _journal.undo()
+            # Nobody would go on with them.
+            dial.abandon()
         _environment.undo()
         _journal = _settings = None
         log.close_log()
@@ -61,7 +63,6 @@ def _configure(settings: Settings) -> None:
 
     router = Router(settings)
     log.open_log(settings.log)
-    log.name = settings.name or log.DEFAULT_NAME
     connecting.router = router
 
 

@@ -168,6 +168,7 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
     """
     handshake = tunnel.handshake
     if handshake is not None and not handshake.watched and not handshake.waits:
+        log.line(f"{log.name}: SO_ERROR asked for before any poll; waiting for {log.text(tunnel.route.target)}")
         dial.finish(tunnel, router.settings.c_watcher_timeout)
     if tunnel.report is not None:
         number = tunnel.report.errno or 0

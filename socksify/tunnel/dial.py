@@ -110,7 +110,7 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
     handshake = tunnel.handshake
     if handshake is None:
         return
-    tunnel.error = error
+    registry.failed(tunnel, error)
     tunnel.report = None if handshake.waits else error
     for sock in registry.objects(tunnel):
         try:
@@ -135,6 +135,12 @@ def cancel(tunnel: Tunnel) -> None:
         tunnel.error = OSError(ECANCELED, "closed while its connect() was pending")
         tunnel.watchers.clear()
         registry.end(tunnel)
+
+
+def abandon() -> None:
+    """Fail every pending handshake."""
+    while (tunnel := registry.oldest_pending()) is not None:
+        fail(tunnel, OSError(ECANCELED, "socksify was uninstalled while the connect() was pending"))
 
 
 def _drive_detached(tunnel: Tunnel, handshake: Handshake) -> int:

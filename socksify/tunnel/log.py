@@ -89,6 +89,8 @@ def settled(tunnel: Tunnel, started: float) -> None:
 def direct(address: SockAddress, rule: str, started: float, error: OSError | None) -> None:
     """A connection that no proxy sees was made, begun or refused."""
     result = "ok" if error is None else f"{type(error).__name__}: {error}"
+    if isinstance(error, BlockingIOError):
+        result = "begun"
     line(f"{name}: connect {host_port(str(address[0]), address[1])} direct (rule {rule}) {_since(started)} {result}")
 
 

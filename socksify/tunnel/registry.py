@@ -86,6 +86,9 @@ by_fd: dict[int, Tunnel] = {}
 # has not been reported yet. By fd.
 unsettled: dict[int, Tunnel] = {}
 
+# Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
+_failures: dict[weak_reference[Socket], OSError] = {}
+
 # The pending tunnels, in the order in which their handshakes began.
 _pending: dict[Tunnel, None] = {}
 
@@ -178,6 +181,19 @@ def settle(tunnel: Tunnel) -> None:
     for fd in list(tunnel.holders):
         if unsettled.get(fd) is tunnel:
             del unsettled[fd]
+
+
+def failed(tunnel: Tunnel, error: OSError) -> None:
+    """Remember why a tunnel could not be opened."""
+    tunnel.error = error
+    for sock in objects(tunnel):
+        _failures[weak_reference(sock, _failures.pop)] = error
+
+
+def failure(sock: Socket) -> OSError | None:
+    """Why the last connect of a socket object failed; None if it did not."""
+    tunnel = find(sock)
+    return tunnel.error if tunnel is not None else _failures.get(weak_reference(sock))
 
 
 def oldest_pending() -> Tunnel | None:

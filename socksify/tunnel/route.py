@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from socket import AF_INET, AF_INET6, SOCK_STREAM, inet_aton, inet_ntop, inet_pton
+from time import monotonic
 
 from socksify import _real
 from socksify._record import Record
@@ -57,12 +58,15 @@ class Denied(Record):
 class Router:
     """Routes connections by one Settings; remembers its answers, since a client asks the same again and again."""
 
+    # Answers kept, and for how many seconds: the machine may be given other addresses of its own.
     _MEMORY = 4096
+    _FRESH = 10.0
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._known: dict[tuple[int, SockAddress], Direct | Via | Denied] = {}
         self._own: dict[str, bool] = {}
+        self._forget_at = monotonic() + self._FRESH
         self._gateways = _gateways(settings)
 
     def decide(self, family: int, address: object) -> Direct | Via | Denied:
@@ -71,8 +75,10 @@ class Router:
         What the stdlib refuses as malformed is Direct, so that the stdlib refuses it. Raises gaierror where a name
         has to be resolved here and cannot.
         """
-        if (family != AF_INET and family != AF_INET6) or type(address) is not tuple:
+        if (family != AF_INET and family != AF_INET6) or not isinstance(address, tuple):
             return Direct()
+        if monotonic() > self._forget_at:
+            self._forget()
         try:
             known = self._known.get((family, address))
         except TypeError:  # a bytearray host cannot be a key
@@ -85,6 +91,8 @@ class Router:
             return Direct()
         host, port = parsed
         literal = numeric(host)
+        if literal is not None and host and (":" in host) != (family == AF_INET6):
+            return Direct()
         name = None if literal else host
         if literal is not None and names.is_made_up(literal):
             name = names.TABLE.name_of(literal)
@@ -131,13 +139,18 @@ class Router:
         own = self._own.get(ip)
         if own is None:
             if len(self._own) >= self._MEMORY:
-                self._own.clear()
+                self._forget()
             own = self._own[ip] = _is_bindable(ip)
         return own
 
+    def _forget(self) -> None:
+        self._known.clear()
+        self._own.clear()
+        self._forget_at = monotonic() + self._FRESH
+
     def _remember(self, family: int, address: SockAddress, route: Direct | Via | Denied) -> None:
         if len(self._known) >= self._MEMORY:
-            self._known.clear()
+            self._forget()
         self._known[family, address] = route
 
 
