@@ -6,6 +6,8 @@ comparisons, and so that a mistake is told before the client's first statement r
 
 from __future__ import annotations
 
+from os import fsencode
+
 from socksify._record import Record
 from socksify.config.addresses import address, fold
 from socksify.config.quoting import quote
@@ -58,7 +60,7 @@ class Proxy(Record, hidden=("password",)):
         """The proxy's URL with the password masked, for people to read."""
         credentials = "" if self.user is None else quote(self.user)
         credentials += "" if self.password is None else ":***"
-        place = self.address if self.path is None else "localhost" + quote(self.path.encode("utf-8", "replace"), b"/")
+        place = self.address if self.path is None else "localhost" + quote(fsencode(self.path), b"/")
         return f"{self.scheme}://{credentials}{'@' if credentials else ''}{place}"
 
     def __str__(self) -> str:

@@ -106,6 +106,9 @@ def _split(rest: str) -> tuple[str, str]:
     if "?" in rest or "#" in rest:
         raise Malformed("a proxy has no query and no fragment; percent-encode ? and # in credentials")
     authority, slash, path = rest.partition("/")
+    if "@" in path:
+        # The rest of a password, most likely; taken for a socket's path it would be shown.
+        raise Malformed("percent-encode / in credentials and @ in a path")
     return authority, slash + path if path else ""
 
 

@@ -30,7 +30,7 @@ ACCEPTED = {
     "socks4://joe@gw": Proxy("socks4", "gw", 1080, None, b"joe", None),
     "http://joe@gw": Proxy("http", "gw", 1080, None, b"joe", None),
     "socks5h://localhost/run/tor.sock": Proxy("socks5h", "localhost", 0, "/run/tor.sock"),
-    "socks5h:///run/a%20b%3F.sock": Proxy("socks5h", "localhost", 0, "/run/a b?.sock"),
+    "socks5h:///run/a%20b%3F%40.sock": Proxy("socks5h", "localhost", 0, "/run/a b?@.sock"),
     "socks5://u:p@localhost/s": Proxy("socks5", "localhost", 0, "/s", b"u", b"p"),
     "/run/tor.sock": Proxy("socks5h", "localhost", 0, "/run/tor.sock"),
     "socks5h://localhost/": Proxy("socks5h", "localhost", 1080),
@@ -74,6 +74,8 @@ REFUSED = {
     "10.1": "not an IPv4 address",
     "gw/path": "nothing may follow the port",
     "localhost:1080/path": "nothing may follow the port",
+    "socks5h:///run/a@b": "percent-encode / in credentials and @ in a path",
+    "u:p/w@gw": "percent-encode / in credentials",
     "gw?x": "no query",
     "gw#x": "no query",
     "gw:1080?": "no query",
@@ -120,6 +122,7 @@ def test_the_scheme_of_a_bare_host_can_be_another() -> None:
 
 @given(st.one_of(st.text(), st.text("sock5h4ap:/@[]%?#,.01x")))
 @example("socks5h://[::ffff:1.2.3.4]")
+@example("/%80")
 def test_any_text_is_a_proxy_or_a_config_error(text: str) -> None:
     try:
         proxy = urls.parse(text, "--proxy")
@@ -137,6 +140,7 @@ TRICKY = st.lists(st.sampled_from([*":/@,?#%[]=é \n+&x\udcff", "://", "%zz"]), 
 @given(st.sampled_from(["", "socks5h://", "ftp://", "socks://", "socks4://", "http://"]), TRICKY, TRICKY, TRICKY)
 @example("socks5h://", "", ",", "")
 @example("", "", "://", ":x")
+@example("", "", "@/", "")
 def test_no_error_ever_shows_a_password(scheme: str, before: str, after: str, place: str) -> None:
     """Whatever is written unquoted in it, and whatever is wrong around it."""
     text = f"{scheme}user:{before}{SECRET}{after}{SECRET}@gw{place.replace('@', '')}"
