@@ -92,7 +92,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
         raise OSError(EISCONN, os.strerror(EISCONN))
     fd = sock.fileno()
     registry.drop(fd, tunnel)
-    transplant.restore_family(sock)
+    transplant.restore_family(sock, tunnel)
     watch.moved(fd)
 
 
@@ -155,9 +155,9 @@ def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> A
         return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
     if level == SOL_SOCKET and optname == SO_ERROR:
         return _outcome(self, tunnel)
-    stored = tunnel.options.get((level, optname))
+    stored = transplant.stored_option(tunnel, level, optname, buflen)
     if stored is not None:
-        return stored if not buflen or isinstance(stored, bytes) else stored.to_bytes(buflen, "little")
+        return stored
     return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
 
 
@@ -181,10 +181,9 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
 
 def _setsockopt(self: Socket, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
     tunnel = registry.find(self) if registry.by_fd else None
-    if tunnel is not None and (level, optname) in tunnel.options and isinstance(value, int):
-        tunnel.options[level, optname] = value
-        transplant.try_option(self, level, optname, value)
-    elif optlen is None:
+    if tunnel is not None and value is not None and transplant.store_option(self, tunnel, level, optname, value):
+        return
+    if optlen is None:
         _real.setsockopt(self, level, optname, value)
     else:
         _real.setsockopt(self, level, optname, value, optlen)

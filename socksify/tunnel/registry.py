@@ -58,7 +58,7 @@ class Tunnel:
         # BND.ADDR and BND.PORT of the last hop's reply: (host, port).
         self.bound: tuple[str, int] | None = None
         # Options that the client set and the kernel's socket cannot have: (level, name) -> value.
-        self.options: dict[tuple[int, int], int | bytes] = {}
+        self.options: dict[tuple[int, int], int] = {}
         self.holders: dict[int, Holder | None] = {}
         self.identity: tuple[int, int] | None = None
         # Held while the handshake is driven, and while a holder closes.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
@@ -37,6 +38,10 @@ _TCP_OPTIONS = _named(
     IPPROTO_TCP, "TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT", "TCP_SYNCNT"
 )
 _IP_OPTIONS = _named(IPPROTO_IP, "IP_TOS", "IP_TTL") + _named(IPPROTO_IPV6, "IPV6_TCLASS", "IPV6_UNICAST_HOPS")
+# What one family's socket has and another's has not, or not in the same place.
+_FAMILY_OPTIONS = (
+    _named(SOL_SOCKET, "SO_DOMAIN", "SO_PROTOCOL") + _named(IPPROTO_IPV6, "IPV6_V6ONLY") + (_TCP_OPTIONS + _IP_OPTIONS)
+)
 
 _STRUCTURE_SIZE = 64
 
@@ -67,25 +72,49 @@ def move(fresh: _real.Socket, sock: Socket) -> None:
 
 def remember_options(sock: Socket, tunnel: Tunnel) -> None:
     """Before a move to another family: what the client may ask for later and the new socket could not tell."""
-    for level, name in _named(SOL_SOCKET, "SO_DOMAIN", "SO_PROTOCOL") + _TCP_OPTIONS + _IP_OPTIONS:
-        try:
-            tunnel.options[level, name] = _real.getsockopt(sock, level, name)
-        except OSError:
-            continue
+    for level, name in _FAMILY_OPTIONS:
+        # What is there already the client's own socket said, not one that was moved onto its fd since.
+        if (level, name) not in tunnel.options:
+            try:
+                tunnel.options[level, name] = _real.getsockopt(sock, level, name)
+            except OSError:
+                continue
 
 
-def try_option(sock: Socket, level: int, name: int, value: int) -> None:
-    """Set an option that the client is told it has, if the socket that is really there can have it."""
+def stored_option(tunnel: Tunnel, level: int, name: int, size: int) -> int | bytes | None:
+    """An option as the client set it, in the form that getsockopt() gives; None where the kernel knows."""
+    stored = tunnel.options.get((level, name))
+    if stored is None or not size:
+        return stored
+    return stored.to_bytes(4, sys.byteorder, signed=True)[:size]
+
+
+def store_option(sock: Socket, tunnel: Tunnel, level: int, name: int, value: int | bytes) -> bool:
+    """Keep an option that the socket that is really there may not have; False where that is for the kernel to say."""
+    in_its_place = tunnel.route.chain[0].path is not None and level in (IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6)
+    if not in_its_place and (level, name) not in tunnel.options:
+        return False
+    if not isinstance(value, int):
+        # setsockopt(2): most options are an int; of others a Unix socket has no use.
+        value = int.from_bytes(value[:4], sys.byteorder, signed=True)
+    tunnel.options[level, name] = value
+    _try_option(sock, level, name, value)
+    return True
+
+
+def restore_family(sock: Socket, tunnel: Tunnel) -> None:
+    """Before another connect() on a socket whose last one failed: as good as new, and of the client's own family."""
+    fresh = fresh_socket(sock, sock.family if sock.family != AF_UNIX else AF_INET)
+    for (level, name), value in tunnel.options.items():
+        _try_option(fresh, level, name, value)
+    move(fresh, sock)
+
+
+def _try_option(sock: _real.Socket, level: int, name: int, value: int) -> None:
     try:
         _real.setsockopt(sock, level, name, value)
     except OSError:
         pass
-
-
-def restore_family(sock: Socket) -> None:
-    """Before another connect() on a socket whose last one failed: as good as new, and of the client's own family."""
-    fresh = fresh_socket(sock, sock.family if sock.family != AF_UNIX else AF_INET)
-    move(fresh, sock)
 
 
 def _carry(sock: Socket, fresh: _real.Socket, level: int, name: int, *, halved: bool = False, size: int = 0) -> None:
