@@ -78,7 +78,7 @@ def install(
         "config": config,
     }
     arguments = {name: value for name, value in given.items() if value is not None}
-    patches.install(configuration.load(arguments, os.environ, os.getcwd()))
+    patches.install(configuration.load(arguments, os.environ, os.getcwd(), caller="install"))
 
 
 def uninstall() -> None:

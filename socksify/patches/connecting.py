@@ -71,7 +71,7 @@ def _connect_via(sock: Socket, route: Via) -> None:
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     dial.finish(tunnel)
     if tunnel.error is not None:
-        raise tunnel.error
+        raise errors.to_raise(tunnel.error)
 
 
 def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
@@ -85,7 +85,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
     if tunnel.handshake is not None:
         raise OSError(EALREADY, os.strerror(EALREADY))
     if tunnel.report is not None:
-        error = tunnel.report
+        error = errors.to_raise(tunnel.report)
         registry.settle(tunnel)
         raise error
     if tunnel.error is None and _is_connected(sock):

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
-    """Begin: the socket is connected, or connecting, to the first proxy when this returns.
+    """Begin: when this returns, the socket is connected, or connecting, to the first proxy, or the tunnel has failed.
 
     The socket's own timeout bounds everything; without one, or on a non-blocking socket, `connect_timeout` does.
     Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
-    sent, and ProxyError when the proxy cannot be reached.
+    sent.
     """
     timeout = _real.gettimeout(sock)
     try:
@@ -49,7 +49,6 @@ def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
         reach.begin(sock, tunnel, handshake)
     except OSError as error:
         fail(tunnel, errors.unreachable(error, route))
-        raise tunnel.error or error from None
     except BaseException:
         fail(tunnel, _interrupted())
         raise

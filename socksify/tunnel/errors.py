@@ -134,8 +134,19 @@ def _at_hop(number: int, what: str, route: Via, hop: int, cause: Exception | Non
     error = _error(number, f"proxy {proxy.url}{place} for {target}: {what}")
     error.proxy, error.target, error.hop = proxy.url, target, hop
     error.reply = getattr(cause, "reply", None)
-    error.__cause__ = cause
+    if cause is not None:
+        # The error is kept for as long as the socket; the frames that a traceback holds would keep the socket.
+        error.__cause__ = cause.with_traceback(None)
+        cause.__context__ = None
     return error
+
+
+def to_raise(error: OSError) -> OSError:
+    """A copy of an error that is kept: raising gives an exception a traceback, whose frames hold the socket."""
+    copy = type(error)(*error.args)
+    copy.__dict__.update(error.__dict__)
+    copy.__cause__ = error.__cause__
+    return copy
 
 
 def _error(number: int, message: str) -> ProxyError:
