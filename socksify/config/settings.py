@@ -105,8 +105,7 @@ class Settings(Record):
     `proxy` is the default chain, first hop first; `proxies` are the named ones, and under their masked URLs those
     that a rule gives as a URL. `rules` are the user's, those of the strongest source first (the built-in end is in
     `rules.py`). `dns` is `auto`, `local` or `remote`. Both
-    timeouts are in seconds. `log` is empty (off), `stderr` or a file's path. `name` is the client's in log lines.
-    `sources` tells for each setting where its value came from.
+    timeouts are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for each setting where its value came from.
     """
 
     proxy: tuple[Proxy, ...]
@@ -116,7 +115,6 @@ class Settings(Record):
     connect_timeout: float = 120.0
     c_watcher_timeout: float = 5.0
     log: str = ""
-    name: str = "SOCKSclient"
     sources: Mapping[str, str] = {}
 
     def chain(self, via: str) -> tuple[Proxy, ...]:

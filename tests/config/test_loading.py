@@ -41,7 +41,6 @@ def test_the_strongest_source_wins_for_each_setting(tmp_path: Path) -> None:
     assert [hop.host for hop in settings.proxy] == ["argument"]
     assert (settings.dns, settings.connect_timeout, settings.log) == ("local", 7.0, "/file")
     assert settings.c_watcher_timeout == 5.0
-    assert settings.name == "SOCKSclient"
     assert settings.sources == {
         "proxy": "--proxy",
         "dns": "--dns",
