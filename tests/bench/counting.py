@@ -1,0 +1,43 @@
+"""System calls per unit of work, under `strace -c`: a count has no noise, so it needs no control.
+
+What a program does besides, to start, to import, to end, is the same in a short run and in a long one, and goes away
+in their difference.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+
+from tests.bench.programs import ENVIRONMENT, ROOT, Argv
+from tests.processes import require
+
+Calls = Mapping[str, float]
+
+
+def system_calls(argv: Argv, count: int) -> Counter[str]:
+    """All system calls of the whole life of a worker that does one block, by name."""
+    with tempfile.NamedTemporaryFile("r", prefix="socksify-strace-") as report:
+        strace = [require("strace"), "-f", "-c", "-U", "calls,name", "-o", report.name]
+        command, line = [*strace, *argv], f"{count}\n".encode()
+        subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, input=line, stdout=subprocess.DEVNULL, check=True)
+        return _parse(report.read())
+
+
+def _parse(report: str) -> Counter[str]:
+    """The table of `strace -c -U calls,name`: a header and a total, each set off by a line of dashes."""
+    rows = [line.split() for line in report.splitlines()]
+    return Counter({row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1] != "total"})
+
+
+def per_unit(argv: Argv, few: int, many: int) -> Calls:
+    """System calls that one more unit of work costs, by name, to a tenth; what is less than that is chance."""
+    short, long = system_calls(argv, few), system_calls(argv, many)
+    slopes = {name: round((long[name] - short[name]) / (many - few), 1) for name in long | short}
+    return {name: slope for name, slope in sorted(slopes.items()) if slope}
+
+
+def total(calls: Calls) -> float:
+    return round(sum(calls.values()), 1)
