@@ -104,8 +104,8 @@ class Settings(Record):
 
     `proxy` is the default chain, first hop first; `proxies` are the named ones, and under their masked URLs those
     that a rule gives as a URL. `rules` are the user's, those of the strongest source first (the built-in end is in
-    `rules.py`). `dns` is `auto`, `local` or `remote`. Both
-    timeouts are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for each setting where its value came from.
+    `rules.py`). `dns` is `auto`, `local` or `remote`. Both timeouts are in seconds. `log` is empty (off), `stderr` or
+    a file's path. `sources` tells for each setting where its value came from.
     """
 
     proxy: tuple[Proxy, ...]
