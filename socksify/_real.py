@@ -23,6 +23,7 @@ family: Callable[[_python.socket], int] = Socket.family.__get__
 kind: Callable[[_python.socket], int] = Socket.type.__get__
 
 connect = Socket.connect
+connect_ex = Socket.connect_ex
 bind = Socket.bind
 getpeername = Socket.getpeername
 getsockname = Socket.getsockname

@@ -52,6 +52,9 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
         _connect(self, address)
     except (_module.gaierror, _module.herror):
         raise
+    except (TypeError, OverflowError):
+        # What the stdlib says of a bad address has the method's name in it.
+        return _real.connect_ex(self, address)
     except TimeoutError as error:
         # A timeout of the socket's own is EAGAIN here, the stdlib says; a proxy's word for it is ETIMEDOUT.
         return EAGAIN if getattr(error, "reply", None) is None and _real.gettimeout(self) else error.errno or EAGAIN

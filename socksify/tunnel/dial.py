@@ -21,6 +21,7 @@ from socksify.protocol.errors import ProtocolError
 from socksify.tunnel import errors, gateway, log, reach, registry, watch
 from socksify.tunnel.handshake import Handshake
 from socksify.tunnel.registry import Tunnel
+from socksify.tunnel.route import no_such_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
         handshake = Handshake(route, monotonic(), timeout or connect_timeout)
     except ProtocolError as error:
         raise errors.unsayable(error, route) from error
+    except ValueError:
+        raise no_such_name() from None
     handshake.waits = timeout != 0
     tunnel = Tunnel(route)
     registry.begin(sock, tunnel, handshake)

@@ -7,7 +7,7 @@ machine's own, and, where names are resolved here, what a name's address is.
 from __future__ import annotations
 
 from functools import cached_property
-from socket import AF_INET, AF_INET6, SOCK_STREAM, inet_aton, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, AI_NUMERICHOST, SOCK_STREAM, gaierror, inet_aton, inet_ntop, inet_pton
 from time import monotonic
 
 from socksify import _real
@@ -72,8 +72,8 @@ class Router:
     def decide(self, family: int, address: object) -> Direct | Via | Denied:
         """The route of a stream socket of `family` that is to connect to `address`, a sockaddr as Python writes it.
 
-        What the stdlib refuses as malformed is Direct, so that the stdlib refuses it. Raises gaierror where a name
-        has to be resolved here and cannot.
+        What the stdlib refuses as malformed is Direct, so that the stdlib refuses it. Raises gaierror for a name that
+        has to be resolved here and cannot be, and for one that cannot be anybody's.
         """
         if (family != AF_INET and family != AF_INET6) or not isinstance(address, tuple):
             return Direct()
@@ -83,7 +83,8 @@ class Router:
             known = self._known.get((family, address))
         except TypeError:  # a bytearray host cannot be a key
             known = None
-        return known if known is not None else self._decide(family, address)
+        # 80.0 and True equal a port, the one is none to the stdlib.
+        return known if known is not None and type(address[1]) is int else self._decide(family, address)
 
     def _decide(self, family: int, address: SockAddress) -> Direct | Via | Denied:
         parsed = _host_and_port(family, address)
@@ -94,6 +95,8 @@ class Router:
         if literal is not None and host and (":" in host) != (family == AF_INET6):
             return Direct()
         name = None if literal else host
+        if name is not None and ":" in name:
+            raise no_such_name()
         if literal is not None and names.is_made_up(literal):
             name = names.TABLE.name_of(literal)
             if name is None:
@@ -117,7 +120,10 @@ class Router:
         chain = self.settings.chain(via)
         if name is not None and not self._remote_names(chain):
             return self._decide(family, resolve(family, name, port))
-        target = Address.of(name or literal or "", port)
+        try:
+            target = Address.of(name or literal or "", port)
+        except ValueError:  # too long
+            raise no_such_name() from None
         return Via(chain, target, self._peer(family, name, literal, port, address), rule)
 
     def _remote_names(self, chain: tuple[Proxy, ...]) -> bool:
@@ -169,12 +175,33 @@ def _host_and_port(family: int, address: SockAddress) -> tuple[str, int] | None:
     host, port = address[:2]
     if isinstance(host, (bytes, bytearray)):
         host = host.decode("ascii", "surrogateescape")
-    if not isinstance(host, str) or not hasattr(port, "__index__"):
+    elif isinstance(host, str) and not host.isascii():
+        host = _idna(host)
+    if not isinstance(host, str) or not all(hasattr(number, "__index__") for number in address[1:]):
+        return None
+    if len(address) > 2 and not 0 <= address[2].__index__() <= 0xFFFFF:
         return None
     port = port.__index__()
     if not 0 <= port <= 0xFFFF or "\0" in host:
         return None
     return host, port
+
+
+def _idna(host: str) -> str | None:
+    """A name as it is looked up: other letters may spell a number, too."""
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+
+
+def no_such_name() -> gaierror:
+    """What a look-up says of a name that nobody can have, without looking up anything."""
+    try:
+        _real.getaddrinfo("?", 0, flags=AI_NUMERICHOST)
+    except gaierror as error:
+        return error.with_traceback(None)
+    raise AssertionError("a question mark is no number")
 
 
 def numeric(host: str) -> str | None:
