@@ -8,6 +8,8 @@
 
 .PHONY: demo test suite others lint bench clean
 .DELETE_ON_ERROR:
+# Reached only through pattern rules, these would be deleted as intermediate files.
+.PRECIOUS: .venv-%/.equipped
 
 DEFAULT = $(shell .ci/pythons | sed -n '1s/.* //p')
 OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')

@@ -12,6 +12,7 @@ import pytest
 
 from tests import steps
 from tests.bad_proxy import BadProxy, Script
+from tests.streams import receive
 from tests.targets import Target
 
 
@@ -19,13 +20,6 @@ from tests.targets import Target
 def connected(proxy: BadProxy) -> Iterator[socket.socket]:
     with socket.create_connection((proxy.host, proxy.port), timeout=10) as stream:
         yield stream
-
-
-def receive(stream: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count and (piece := stream.recv(count - len(data))):
-        data += piece
-    return data
 
 
 def requests(target: Target) -> dict[str, list[tuple[bytes, bytes]]]:

@@ -8,14 +8,8 @@ import pytest
 
 from tests import servers
 from tests.servers import Server
+from tests.streams import receive
 from tests.targets import Target
-
-
-def receive(stream: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count and (piece := stream.recv(count - len(data))):
-        data += piece
-    return data
 
 
 def echoed(server: Server, host: str, port: int) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import end
+from tests.streams import receive
 from tests.targets import Target
 
 DELAY = 0.2
@@ -30,13 +31,6 @@ def slow_proxy() -> Iterator[tuple[str, int]]:
             yield host, int(port)
         finally:
             end(process)
-
-
-def receive(stream: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count and (piece := stream.recv(count - len(data))):
-        data += piece
-    return data
 
 
 @pytest.mark.parametrize("version", ["4", "4a", "5", "5h"])

@@ -1,0 +1,74 @@
+"""The outgoing connection: the target's addresses tried in turn, without blocking."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from socksify import _real
+from socksify.server.loop import WRITABLE, Loop, Timer
+from socksify.server.resolver import Candidate
+
+# One address may take this long; the kernel itself would go on for two minutes.
+DIAL_SECONDS = 30.0
+
+Done = Callable[["_real.Socket | None", int], None]
+
+
+class Dial:
+    """Calls `done` once: with the connected socket and 0, or with None and the errno of the last address tried."""
+
+    def __init__(self, loop: Loop, candidates: list[Candidate], done: Done) -> None:
+        self._loop = loop
+        self._candidates = iter(candidates)
+        self._done = done
+        self._stream: _real.Socket | None = None
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        self._try_next(errno.EHOSTUNREACH)
+
+    def close(self) -> None:
+        """Gives up, without a call of `done`."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._stream is not None:
+            self._loop.discard(self._stream)
+            self._stream = None
+
+    def _try_next(self, failure: int) -> None:
+        while candidate := next(self._candidates, None):
+            failure = self._start(*candidate)
+            if failure in (0, errno.EINPROGRESS):
+                return
+            self.close()
+        self._done(None, failure)
+
+    def _start(self, family: int, address: tuple[Any, ...]) -> int:
+        """Begins to connect; the outcome comes as an event, even when connect(2) knows it at once."""
+        try:
+            self._stream = self._loop.stream(family)
+            outcome = self._stream.connect_ex(address)
+        except OSError as error:
+            return error.errno or errno.EIO
+        if outcome in (0, errno.EINPROGRESS):
+            self._loop.watch(self._stream.fileno(), WRITABLE, self._settled)
+            self._timer = self._loop.after(DIAL_SECONDS, self._too_late)
+        return outcome
+
+    def _settled(self) -> None:
+        assert self._stream is not None and self._timer is not None
+        failure = _real.getsockopt(self._stream, socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            self.close()
+            self._try_next(failure)
+            return
+        self._timer.cancel()
+        stream, self._stream = self._stream, None
+        self._done(stream, 0)
+
+    def _too_late(self) -> None:
+        self.close()
+        self._try_next(errno.ETIMEDOUT)

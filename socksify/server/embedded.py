@@ -1,0 +1,68 @@
+"""A server inside the process that uses it: `--embedded` tries, tests and shows everything without infrastructure.
+
+It runs in one thread beside the program. The thread is started with `_thread`, so that the program neither finds it
+in `threading.enumerate()` nor waits for it at its end; it ends with the process.
+
+Like `ssh -D`, it serves every user of this machine unless `verify` is given.
+
+fork(2) copies no threads: in a forked child nobody runs the server, and the child's copies of its descriptors are
+closed. The child's own connections reach the parent's server as long as the parent lives, and are refused after.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import weakref
+from collections.abc import Callable
+
+from socksify.server.listener import Server
+from socksify.server.loop import Loop
+from socksify.server.session import Verify
+
+# How long `close` waits for the thread.
+CLOSE_SECONDS = 5.0
+
+
+class Embedded:
+    """A running server: `host`, `port`, and `url` for a client. `close()` ends it and every connection through it."""
+
+    def __init__(self, verify: Verify | None, log: Callable[[str], None] | None) -> None:
+        self._loop = Loop()
+        self._server = Server(self._loop, verify=verify, log=log)
+        self.host = self._server.host
+        self.port = self._server.port
+        self._running = _thread.allocate_lock()
+        self._running.acquire()
+        _thread.start_new_thread(self._run, ())
+        loop = weakref.ref(self._loop)
+        os.register_at_fork(after_in_child=lambda: _abandon(loop()))
+
+    @property
+    def url(self) -> str:
+        """The proxy as a client names it; names are resolved by the server."""
+        return f"socks5h://{self.host}:{self.port}"
+
+    def close(self) -> None:
+        """Returns when the port is free again. Calling it twice is harmless."""
+        self._loop.stop()
+        if self._running.acquire(timeout=CLOSE_SECONDS):
+            self._running.release()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run()
+            self._server.close()
+            self._loop.close()
+        finally:
+            self._running.release()
+
+
+def start(verify: Verify | None = None, log: Callable[[str], None] | None = None) -> Embedded:
+    """Starts a server on a free port of 127.0.0.1. `verify` and `log` are called in the server's thread."""
+    return Embedded(verify, log)
+
+
+def _abandon(loop: Loop | None) -> None:
+    if loop is not None:
+        loop.abandon()

@@ -1,0 +1,131 @@
+"""Both directions, each to its own end, under load, against slow and vanishing peers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.server import client
+from tests.server.conftest import Running
+from tests.streams import receive, receive_all
+from tests.targets import Target
+
+
+class Peer:
+    """The target's end of a connection through the server, in the test's own hands."""
+
+    def __init__(self, running: Running) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(10)
+            self.client = running.connect()
+            assert client.ask(self.client, 5, *listener.getsockname()) == 0
+            self.target, _ = listener.accept()
+            self.target.settimeout(10)
+
+
+def send(stream: socket.socket, data: bytes) -> None:
+    """All of it, and then the end of file; for a thread of its own."""
+    stream.sendall(data)
+    stream.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def peer(running: Running) -> Iterator[Peer]:
+    peer = Peer(running)
+    with peer.target:
+        yield peer
+
+
+def test_the_clients_half_close_leaves_the_answer_alone(peer: Peer, running: Running) -> None:
+    peer.client.sendall(b"question")
+    peer.client.shutdown(socket.SHUT_WR)
+    assert receive_all(peer.target) == b"question"
+    peer.target.sendall(b"answer")
+    peer.target.close()
+    assert receive_all(peer.client) == b"answer"
+    assert "done, 8 bytes out, 6 back" in running.line()
+
+
+def test_the_targets_half_close_leaves_the_client_alone(peer: Peer) -> None:
+    peer.target.shutdown(socket.SHUT_WR)
+    assert receive_all(peer.client) == b""
+    peer.client.sendall(b"still here")
+    assert receive(peer.target, 10) == b"still here"
+
+
+def test_a_banner_reaches_a_client_that_has_said_nothing(peer: Peer) -> None:
+    peer.target.sendall(b"220 ready\r\n")
+    assert receive(peer.client, 11) == b"220 ready\r\n"
+
+
+def test_what_was_sent_before_a_close_arrives(peer: Peer) -> None:
+    data = os.urandom(3 << 20)
+    sender = threading.Thread(target=send, args=(peer.target, data))
+    sender.start()
+    assert receive_all(peer.client) == data
+    sender.join()
+
+
+@pytest.mark.parametrize("side", ["client", "target"])
+def test_a_reset_is_passed_on_as_one(side: str, peer: Peer, running: Running) -> None:
+    one, other = (peer.client, peer.target) if side == "client" else (peer.target, peer.client)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    one.close()
+    with pytest.raises(ConnectionResetError):
+        other.recv(1)
+    assert "Connection reset" in running.line()
+
+
+def test_a_slow_reader_holds_up_the_writer(peer: Peer) -> None:
+    """What the server holds is bounded: the writer stalls when that and the kernel's buffers are full."""
+    peer.target.setblocking(False)
+    written, idle = 0, 0
+    chunk = bytes(1 << 20)
+    while idle < 20 and written < 1 << 28:
+        try:
+            written += peer.target.send(chunk)
+            idle = 0
+        except BlockingIOError:
+            idle += 1
+            threading.Event().wait(0.01)
+    assert written < 1 << 26
+    peer.target.close()
+    assert len(receive_all(peer.client)) == written
+
+
+def test_a_waiting_side_that_has_ended_does_not_wake_the_loop_for_ever(peer: Peer) -> None:
+    """The client has gone altogether, the target is silent: the server must sleep."""
+    peer.client.shutdown(socket.SHUT_RDWR)
+    assert receive_all(peer.target) == b""
+    before = sum(os.times()[:2])
+    threading.Event().wait(0.3)
+    assert sum(os.times()[:2]) - before < 0.15
+
+
+def test_eight_streams_both_ways_arrive_whole(running: Running, echo_server: Target) -> None:
+    streams = [running.connect() for _ in range(8)]
+    outcomes: list[bool] = []
+
+    def exchange(stream: socket.socket, seed: int) -> None:
+        data = random.Random(seed).randbytes(8 << 20)
+        assert client.ask(stream, 5, *echo_server.address) == 0
+        writer = threading.Thread(target=send, args=(stream, data))
+        writer.start()
+        digest = hashlib.sha256()
+        while piece := stream.recv(1 << 16):
+            digest.update(piece)
+        writer.join()
+        outcomes.append(digest.digest() == hashlib.sha256(data).digest())
+
+    threads = [threading.Thread(target=exchange, args=(stream, seed)) for seed, stream in enumerate(streams)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert outcomes == [True] * 8

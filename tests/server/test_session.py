@@ -1,0 +1,217 @@
+"""One client at a time: what is asked for is reached, what is refused is told why, and bad peers end in a log line."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+
+import pytest
+
+from socksify.server import dial, session
+from tests.processes import require
+from tests.server import client
+from tests.server.conftest import Running
+from tests.streams import receive, receive_all
+from tests.targets import PAGE, Target
+
+VERSIONS = [(4, "127.0.0.1"), (4, "localhost"), (5, "127.0.0.1"), (5, "localhost"), (5, "::1")]
+
+
+@pytest.mark.parametrize(("version", "host"), VERSIONS)
+def test_connect_relays(version: int, host: str, running: Running, echo_server: Target) -> None:
+    stream = running.connect()
+    assert client.ask(stream, version, host, echo_server.port) == 0
+    stream.sendall(b"ping")
+    assert receive(stream, 4) == b"ping"
+    stream.shutdown(socket.SHUT_WR)
+    assert receive_all(stream) == b""
+    told = f"[{host}]" if ":" in host else host
+    assert f" -> {told}:{echo_server.port}: done, 4 bytes out, 4 back, " in running.line()
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h"])
+def test_curl_gets_a_page(scheme: str, running: Running, http_server: Target) -> None:
+    proxy = f"{scheme}://{running.server.host}:{running.server.port}"
+    # --noproxy '': curl must not take loopback out by itself.
+    argv = [
+        require("curl"),
+        "-sS",
+        "--max-time",
+        "20",
+        "--noproxy",
+        "",
+        "-x",
+        proxy,
+        f"http://localhost:{http_server.port}/",
+    ]
+    assert subprocess.run(argv, capture_output=True, check=True).stdout == PAGE
+
+
+def test_the_reply_tells_the_outgoing_address(running: Running, echo_server: Target) -> None:
+    stream = running.connect()
+    stream.sendall(client.GREETING)
+    receive(stream, 2)
+    stream.sendall(client.request5(*echo_server.address))
+    code, bound = client.reply5(stream)
+    assert (code, bound[:5]) == (0, b"\x01\x7f\0\0\x01")
+    assert bound[5:] not in (b"\0\0", echo_server.port.to_bytes(2))
+
+
+def test_a_name_that_is_a_literal_is_one(running: Running, echo_server: Target) -> None:
+    stream = running.connect()
+    stream.sendall(client.GREETING)
+    receive(stream, 2)
+    stream.sendall(b"\x05\x01\x00\x03\x09127.0.0.1" + echo_server.port.to_bytes(2))
+    assert client.reply5(stream)[0] == 0
+
+
+@pytest.mark.parametrize(("version", "host"), VERSIONS)
+def test_byte_by_byte(version: int, host: str, running: Running, echo_server: Target) -> None:
+    stream = running.connect()
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if version == 5:
+        message = client.GREETING + client.request5(host, echo_server.port)
+    else:
+        message = client.request4(host, echo_server.port)
+    for byte in message:
+        stream.sendall(bytes([byte]))
+    if version == 5:
+        assert receive(stream, 2) == b"\x05\x00"
+        assert client.reply5(stream)[0] == 0
+    else:
+        assert client.reply4(stream) == 90
+    stream.sendall(b"x")
+    assert receive(stream, 1) == b"x"
+
+
+def test_everything_in_one_segment(guarded: Running, echo_server: Target) -> None:
+    """Greeting, credentials, request and payload: one round trip, as the client may one day do it."""
+    stream = guarded.connect()
+    secret = client.credentials(b"alice", b"open sesame")
+    stream.sendall(b"\x05\x02\x00\x02" + secret + client.request5(*echo_server.address) + b"ping")
+    assert receive(stream, 4) == b"\x05\x02\x01\x00"
+    assert client.reply5(stream)[0] == 0
+    assert receive(stream, 4) == b"ping"
+
+
+def test_wrong_credentials_are_refused(guarded: Running) -> None:
+    stream = guarded.connect()
+    stream.sendall(b"\x05\x01\x02")
+    assert receive(stream, 2) == b"\x05\x02"
+    stream.sendall(client.credentials(b"alice", b"guess"))
+    assert receive_all(stream) == b"\x01\x01"
+    stream.close()
+    line = guarded.line()
+    assert "not accepted" in line
+    assert "guess" not in line
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [(client.GREETING, b"\x05\xff"), (client.request4("127.0.0.1", 9), b"\0\x5b\0\0\0\0\0\0")],
+)
+def test_nobody_gets_in_without_credentials(message: bytes, answer: bytes, guarded: Running) -> None:
+    stream = guarded.connect()
+    stream.sendall(message)
+    assert receive_all(stream) == answer
+
+
+@pytest.mark.parametrize("command", [client.BIND, client.UDP_ASSOCIATE, 77])
+def test_other_commands_are_not_supported(command: int, running: Running, echo_server: Target) -> None:
+    stream = running.connect()
+    assert client.ask(stream, 5, *echo_server.address, command) == 7
+    assert receive_all(stream) == b""
+    stream.close()
+    assert f"refused: command {command} is not supported" in running.line()
+
+
+def test_socks4_bind_is_rejected(running: Running) -> None:
+    assert client.ask(running.connect(), 4, "127.0.0.1", 9, client.BIND) == 91
+
+
+@pytest.mark.parametrize(("version", "code"), [(4, 91), (5, 5)])
+def test_a_refused_connection(version: int, code: int, running: Running) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        stream = running.connect()
+        assert client.ask(stream, version, *nobody.getsockname()) == code
+    assert receive_all(stream) == b""
+    stream.close()
+    assert "refused: Connection refused" in running.line()
+
+
+@pytest.mark.parametrize(("version", "code"), [(4, 91), (5, 4)])
+def test_an_unknown_host(version: int, code: int, running: Running) -> None:
+    assert client.ask(running.connect(), version, "no-such-host.invalid", 80) == code
+
+
+def test_an_unreachable_network(running: Running) -> None:
+    """255.255.255.255 is no destination for TCP: connect(2) says ENETUNREACH or EACCES, and never blocks."""
+    assert client.ask(running.connect(), 5, "255.255.255.255", 9) in (2, 3)
+
+
+def test_a_target_that_does_not_answer(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "DIAL_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        assert client.ask(running.connect(), 5, *full.getsockname()) == 6
+
+
+def test_an_address_type_that_there_is_not(running: Running) -> None:
+    stream = running.connect()
+    stream.sendall(client.GREETING)
+    receive(stream, 2)
+    stream.sendall(b"\x05\x01\x00\x09\x00\x00\x00\x00")
+    assert client.reply5(stream)[0] == 8
+
+
+@pytest.mark.parametrize("noise", [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00", b"\x16\x03\x01\x02\x00" * 100])
+def test_something_else_is_not_answered(noise: bytes, running: Running) -> None:
+    stream = running.connect()
+    stream.sendall(noise)
+    assert receive_all(stream) == b""
+    stream.close()
+    assert "expected SOCKS version 4 or 5" in running.line()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\x01", b"\x05\x01\x00\x05\x01\x00\x03\x50www", b"\x04\x01\x00"])
+def test_a_client_that_leaves_early(said: bytes, running: Running) -> None:
+    with running.connect() as stream:
+        stream.sendall(said)
+    assert "closed" in running.line()
+
+
+def test_a_client_that_resets(running: Running) -> None:
+    with running.connect() as stream:
+        stream.sendall(b"\x05")
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    assert "Connection reset" in running.line()
+
+
+def test_a_silent_client_is_let_go(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "REQUEST_SECONDS", 0.1)
+    assert receive_all(running.connect()) == b""
+    assert "no request in time" in running.line()
+
+
+def test_a_refused_client_that_stays_is_let_go(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "FAREWELL_SECONDS", 0.1)
+    stream = running.connect()
+    assert client.ask(stream, 5, "127.0.0.1", 9, client.BIND) == 7
+    assert "refused" in running.line()
+
+
+def test_payload_behind_a_refused_request_does_not_eat_the_reply(running: Running) -> None:
+    stream = running.connect()
+    stream.sendall(client.GREETING + client.request5("127.0.0.1", 9, client.BIND) + b"x" * 100_000)
+    assert receive(stream, 2) == b"\x05\x00"
+    assert client.reply5(stream)[0] == 7
+    assert receive_all(stream) == b""
+
+
+def test_a_name_cannot_forge_a_log_line(running: Running) -> None:
+    stream = running.connect()
+    assert client.ask(stream, 5, "x\nsockd\x1b[31m.invalid", 80) == 4
+    stream.close()
+    line = running.line()
+    assert "x\\nsockd\\x1b[31m.invalid:80" in line
+    assert line.isprintable()
