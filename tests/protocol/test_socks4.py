@@ -68,3 +68,7 @@ def test_a_reply_takes_one_read() -> None:
     end = End(socks4.Reply.parse())
     end.hear(socks4.Reply(90, Address(IPV4, "0.0.0.0", 0)).encode() + b"banner")
     assert end.reads == [8]
+
+
+def test_every_code_of_the_memo_has_its_words() -> None:
+    assert sorted(socks4.REPLIES) == [90, 91, 92, 93]
