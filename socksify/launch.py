@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _leave_path()
         argv = sys.argv[1:]
+    withdraw_shadowed = _shield(argv)
     from socksify.config.settings import ConfigError
 
     try:
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if program:
         from socksify.program import run
 
+        withdraw_shadowed()
         run(program)
     return 0
 
@@ -43,6 +45,23 @@ def _leave_path() -> None:
     # With safe_path (-P, -I, PYTHONSAFEPATH) python put nothing there.
     if not sys.flags.safe_path:
         del sys.path[0]
+
+
+def _shield(argv: Sequence[str]) -> Callable[[], None]:
+    """See socksify.program.shadows; it has to come before any module of ours that imports inside a function."""
+    from socksify.config.options import parse
+    from socksify.config.settings import ConfigError
+
+    try:
+        _, program, _ = parse(argv)
+    except ConfigError:  # told when the command line is read to be obeyed
+        program = []
+    if not program:
+        return lambda: None
+    from socksify.program import directory_of
+    from socksify.program.shadows import shield
+
+    return shield(directory_of(program))
 
 
 def _prepare(argv: Sequence[str]) -> list[str]:
@@ -59,7 +78,7 @@ def _prepare(argv: Sequence[str]) -> list[str]:
         raise ConfigError("no program given; see socksify --help")
     if program[0] in ("-m", "-c") and len(program) == 1:
         raise ConfigError(f"argument expected for the {program[0]} option")
-    _install(arguments, actions, program)
+    _install(arguments, actions)
     return program
 
 
@@ -84,7 +103,7 @@ def _settings(arguments: Mapping[str, object], actions: Mapping[str, str | bool]
     import os
 
     from socksify import config
-    from socksify.program import working_directory
+    from socksify.program.surroundings import working_directory
 
     if "embedded" in actions:
         arguments = {**arguments, "proxy": _embedded(arguments)}
@@ -139,10 +158,9 @@ def _host_and_port(destination: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool], program: Sequence[str]) -> None:
+def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool]) -> None:
     from socksify.config.settings import ConfigError
 
-    start_program = _shield(program)
     settings = _settings(arguments, actions)
     from socksify import patches
 
@@ -150,11 +168,3 @@ def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool],
         patches.install(settings)
     except OSError as error:
         raise ConfigError(f"{settings.sources.get('log', 'log')}: {error}") from None
-    start_program()
-
-
-def _shield(program: Sequence[str]) -> Callable[[], None]:
-    from socksify.program import directory_of
-    from socksify.program.shadows import shield
-
-    return shield(directory_of(program))

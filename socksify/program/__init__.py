@@ -9,15 +9,15 @@ Tracebacks do not show them.
 
 from __future__ import annotations
 
-import builtins
 import os
 import sys
 
-# Already loaded in every interpreter, whatever the program's directory may hold.
+# Already loaded in every interpreter.
 from _frozen_importlib import BuiltinImporter
 from _frozen_importlib_external import SourceFileLoader, SourcelessFileLoader
 
-from .source import compile_file, is_bytecode, load_bytecode
+from socksify.program.source import compile_file, is_bytecode, load_bytecode
+from socksify.program.surroundings import absolute, forget, has_importer, lead_path, main_namespace, working_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def run(words: Sequence[str]) -> None:
     except SystemExit:
         raise
     except BaseException as error:
-        from .uncaught import leave_report_to_python
+        from socksify.program.uncaught import leave_report_to_python
 
-        leave_report_to_python(error, afterwards=lambda: _forget(temporary))
+        leave_report_to_python(error, afterwards=lambda: forget(temporary))
         raise
-    _forget(temporary)
+    forget(temporary)
 
 
 def directory_of(words: Sequence[str]) -> str:
@@ -73,7 +73,7 @@ def _operand(words: list[str]) -> tuple[str, list[str]]:
 def _command(text: str, arguments: list[str]) -> Prepared:
     sys.audit("cpython.run_command", text)
     sys.argv[:] = ["-c", *arguments]
-    namespace = _main_namespace()
+    namespace = main_namespace()
     source = text + "\n"
 
     def execute() -> None:
@@ -82,8 +82,9 @@ def _command(text: str, arguments: list[str]) -> Prepared:
             # Python/pythonrun.c, run_mod(): tracebacks of a command show its lines since 3.13.
             import linecache
 
-            linecache._register_code("<string>", source, "<string>")  # type: ignore[attr-defined]
-        _lead_path("")
+            key = code if sys.version_info >= (3, 14) else "<string>"
+            linecache._register_code(key, source, "<string>")  # type: ignore[attr-defined]
+        lead_path("")
         exec(code, namespace)
 
     return execute, ()
@@ -94,7 +95,7 @@ def _module(name: str, arguments: list[str]) -> Prepared:
     sys.argv[:] = ["-m", *arguments]
     directory = working_directory()
     if directory is not None:
-        _lead_path(directory)
+        lead_path(directory)
     return _by_runpy(name, alter_argv=True)
 
 
@@ -102,10 +103,10 @@ def _standard_input(words: list[str]) -> Prepared:
     sys.audit("cpython.run_stdin")
     sys.argv[:] = words
     if sys.stdin is not None and sys.stdin.isatty():
-        from .console import interact
+        from socksify.program.console import interact
 
-        _lead_path("")
-        namespace = _main_namespace()
+        lead_path("")
+        namespace = main_namespace()
         return lambda: interact(namespace), ()
     return _file("<stdin>", BuiltinImporter, _read_standard_input, directory="")
 
@@ -121,8 +122,8 @@ def _read_standard_input() -> bytes:
 
 def _path(words: list[str]) -> Prepared:
     sys.argv[:] = words
-    path = _absolute(words[0])
-    if _has_importer(path):  # a directory or an archive; leads the path even under -P
+    path = absolute(words[0])
+    if has_importer(path):  # a directory or an archive; leads the path even under -P
         sys.path.insert(0, path)
         return _by_runpy("__main__", alter_argv=False)
     sys.audit("cpython.run_file", path)
@@ -145,14 +146,14 @@ def _read(path: str) -> bytes:
 
 
 def _file(name: str, loader: object, read: Callable[[], bytes], directory: str) -> Prepared:
-    namespace = _main_namespace(loader)
+    namespace = main_namespace(loader)
     namespace.update(__file__=name, __cached__=None)
 
     def execute() -> None:
         data = read()
         code = load_bytecode(data) if is_bytecode(name, data) else compile_file(data, name)
         # Only now: what reading and compiling import must not come from the program's directory.
-        _lead_path(directory)
+        lead_path(directory)
         exec(code, namespace)
 
     # Python/pythonrun.c, _PyRun_SimpleFile(): both names are gone when exit handlers run, unless the program
@@ -161,58 +162,8 @@ def _file(name: str, loader: object, read: Callable[[], bytes], directory: str) 
 
 
 def _by_runpy(name: str, alter_argv: bool) -> Prepared:
-    _main_namespace()
+    main_namespace()
     # Modules/main.c, pymain_run_module(): this very call, private as it is, so its frames and messages are python's.
     from runpy import _run_module_as_main  # type: ignore[attr-defined]
 
     return lambda: _run_module_as_main(name, alter_argv), ()
-
-
-def _main_namespace(loader: object = BuiltinImporter) -> dict[str, object]:
-    """The dictionary of `__main__`, the same object, as Python/pylifecycle.c's add_main_module() makes it."""
-    namespace = vars(sys.modules["__main__"])
-    annotated = "__annotations__" in namespace
-    namespace.clear()
-    namespace.update(__name__="__main__", __doc__=None, __package__=None, __loader__=loader, __spec__=None)
-    if annotated:
-        namespace["__annotations__"] = {}
-    namespace["__builtins__"] = builtins
-    return namespace
-
-
-def _forget(names: tuple[str, ...]) -> None:
-    for name in names:
-        vars(sys.modules["__main__"]).pop(name, None)
-
-
-def _lead_path(directory: str) -> None:
-    if not sys.flags.safe_path:
-        sys.path.insert(0, directory)
-
-
-def _absolute(path: str) -> str:
-    """As Python/fileutils.c's _Py_abspath(): the working directory in front, nothing normalised."""
-    directory = None if os.path.isabs(path) else working_directory()
-    return path if directory is None else f"{directory}/{path}" if path else directory
-
-
-def working_directory() -> str | None:
-    """The working directory, None when it was removed, which keeps no program from running."""
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return None
-
-
-def _has_importer(path: str) -> bool:
-    """Whether `path` can stand on `sys.path`; the answer is cached as PyImport_GetImporter() caches it."""
-    cache = sys.path_importer_cache
-    if path not in cache:
-        cache[path] = None
-        for hook in sys.path_hooks:
-            try:
-                cache[path] = hook(path)
-                break
-            except ImportError:
-                continue
-    return cache[path] is not None

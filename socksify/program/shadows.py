@@ -96,6 +96,9 @@ def _import_through(standard: Mapping[str, ModuleType]) -> None:
 
     for directory, _, _ in os.walk(_PACKAGE):
         sys.path_importer_cache[directory] = FileFinder(directory, (Loader, SOURCE_SUFFIXES))
+    # What the command line was read with came too early; it is imported once more.
+    for name in [name for name in sys.modules if name.startswith("socksify.config") or name == "socksify._record"]:
+        del sys.modules[name]
 
 
 def _withdraw(names: frozenset[str]) -> None:

@@ -8,6 +8,7 @@ line without an end), and a comment that is not UTF-8, which only the file's tok
 from __future__ import annotations
 
 import builtins
+import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 
 TYPE_CHECKING = False
@@ -21,12 +22,14 @@ def is_bytecode(path: str, data: bytes) -> bool:
 
 
 def load_bytecode(data: bytes) -> CodeType:
-    """The code object of a .pyc. Raises RuntimeError, in run_pyc_file()'s words, when there is none for this python."""
+    """The code object of a .pyc. Raises RuntimeError or EOFError, as run_pyc_file() does, when it holds none."""
     import marshal
     from types import CodeType
 
-    if data[:4] != MAGIC_NUMBER:
+    if data[:4] != MAGIC_NUMBER and (len(data) >= 4 or sys.version_info < (3, 13)):
         raise RuntimeError("Bad magic number in .pyc file")
+    if len(data) < 16:
+        raise EOFError("EOF read where not expected")
     try:
         code = marshal.loads(data[16:])
     except (ValueError, EOFError, TypeError):
