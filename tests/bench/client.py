@@ -29,10 +29,11 @@ def plain(_: Address, target: Address) -> socket.socket:
 def pysocks(proxy: Address, target: Address) -> socket.socket:
     import socks  # type: ignore[import-untyped]
 
-    sock: socket.socket = socks.socksocket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socks.socksocket(socket.AF_INET, socket.SOCK_STREAM)
     sock.set_proxy(socks.SOCKS5, *proxy)
     sock.connect(target)
-    return sock
+    connected: socket.socket = sock
+    return connected
 
 
 def python_socks(proxy: Address, target: Address) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,7 @@ class Worker:
     """A running program that does as `tests.bench.worker` says."""
 
     def __init__(self, argv: Argv) -> None:
+        self._argv = argv
         self._process = subprocess.Popen(
             argv, cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -66,7 +68,7 @@ class Worker:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"{self._process.args} ended with status {self._process.wait()}")
+            raise RuntimeError(f"{shlex.join(self._argv)} ended with status {self._process.wait()}")
         figures: Mapping[str, float] = json.loads(answer)
         return figures
 
