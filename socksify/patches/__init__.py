@@ -76,7 +76,7 @@ def _apply() -> None:
     journal = Journal()
     watch.prime()
     stale.rebind(replacements, journal, log.notice)
-    stale.rehouse_poll_selectors(journal, waiting.poll, _real.poll)
+    stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
     for replacement in replacements:
         journal.apply(replacement)
     _journal = journal

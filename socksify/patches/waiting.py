@@ -2,7 +2,7 @@
 
 With nothing unsettled each is the stdlib's call and one look at an empty dict. `select.epoll` is a type whose
 methods can be set, which covers objects and names that exist already; objects of `select.poll` keep no trace of
-what they watch, so a thin class takes the place of the function.
+what they watch, so those that the function makes are of a thin class around them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from select import epoll as Epoll
-    from typing import Any
+    from typing import Any, NoReturn
 
     from socksify.tunnel.readiness import Events
 
@@ -92,16 +92,17 @@ def _epoll_poll(self: Epoll, timeout: float | None = None, maxevents: int = -1) 
     return readiness.wait(lambda left: _real.epoll_poll(self, left, maxevents), Clock(timeout, started), masks)
 
 
-class poll:
-    """Returns a polling object. As select.poll() of the stdlib, which holds the registrations."""
+class _Poll:
+    """A polling object as select.poll() returns it, around the stdlib's."""
 
     __slots__ = ("_masks", "_poll", "_stand_ins")
+    _poll: select.poll
+    _masks: dict[int, int]
+    # The fds for which the poll object was told something else than the client's mask.
+    _stand_ins: set[int]
 
-    def __init__(self) -> None:
-        self._poll = _real.poll()
-        self._masks: dict[int, int] = {}
-        # The fds for which the poll object was told something else than the client's mask.
-        self._stand_ins: set[int] = set()
+    def __new__(cls, *_: object) -> NoReturn:
+        raise TypeError("cannot create 'select.poll' instances")
 
     def register(self, fd: FileDescriptorLike, eventmask: int = _DEFAULT, /) -> None:
         """Register a file descriptor with the polling object."""
@@ -143,6 +144,13 @@ class poll:
         else:
             self._stand_ins.discard(fd)
             self._poll.modify(fd, self._masks[fd])
+
+
+def make_poll() -> _Poll:
+    """Takes the place of select.poll()."""
+    made: _Poll = object.__new__(_Poll)
+    made._poll, made._masks, made._stand_ins = _real.poll(), {}, set()
+    return made
 
 
 def _number(file: FileDescriptorLike) -> int:
@@ -209,6 +217,8 @@ def _without(files: list[FileDescriptorLike], stand_ins: list[int]) -> list[File
     return [file for file in files if not (type(file) is int and file in stand_ins)]
 
 
+_Poll.__module__, _Poll.__name__, _Poll.__qualname__ = "select", "poll", "poll"
+
 EPOLL = (
     ()
     if not hasattr(_module, "epoll")
@@ -222,5 +232,5 @@ EPOLL = (
 REPLACEMENTS = (
     *EPOLL,
     Replacement(_module, "select", _select),
-    Replacement(_module, "poll", poll),
+    Replacement(_module, "poll", make_poll),
 )
