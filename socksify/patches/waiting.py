@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from select import epoll as Epoll
-    from typing import Any, NoReturn
+    from typing import Any
 
     from socksify.tunnel.readiness import Events
 
@@ -96,12 +96,12 @@ class _Poll:
     """A polling object as select.poll() returns it, around the stdlib's."""
 
     __slots__ = ("_masks", "_poll", "_stand_ins")
-    _poll: select.poll
+    _poll: _module.poll
     _masks: dict[int, int]
     # The fds for which the poll object was told something else than the client's mask.
     _stand_ins: set[int]
 
-    def __new__(cls, *_: object) -> NoReturn:
+    def __new__(cls, *_: object) -> _Poll:
         raise TypeError("cannot create 'select.poll' instances")
 
     def register(self, fd: FileDescriptorLike, eventmask: int = _DEFAULT, /) -> None:
@@ -148,7 +148,7 @@ class _Poll:
 
 def make_poll() -> _Poll:
     """Takes the place of select.poll()."""
-    made: _Poll = object.__new__(_Poll)
+    made = object.__new__(_Poll)
     made._poll, made._masks, made._stand_ins = _real.poll(), {}, set()
     return made
 
