@@ -53,7 +53,7 @@ def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
     except OSError as error:
         fail(tunnel, errors.unreachable(error, route))
     except BaseException:
-        fail(tunnel, _interrupted())
+        _abandon(tunnel, _interrupted())
         raise
     return tunnel
 
@@ -91,7 +91,7 @@ def finish(tunnel: Tunnel, seconds: float | None = None) -> None:
             _wait(tunnel, events, left)
             events = advance(tunnel)
     except BaseException:
-        fail(tunnel, _interrupted())
+        _abandon(tunnel, _interrupted())
         raise
     if tunnel.released:
         raise OSError(EBADF, "the socket was closed while its connect() was pending")
@@ -103,7 +103,7 @@ def expire(tunnel: Tunnel, now: float) -> bool:
     if handshake is None or now < handshake.deadline:
         return False
     stage = "the connection to it" if not handshake.begun else "its answer"
-    fail(tunnel, errors.silent(handshake.route, handshake.hop, handshake.limit, stage))
+    _abandon(tunnel, errors.silent(handshake.route, handshake.hop, handshake.limit, stage))
     return True
 
 
@@ -120,6 +120,12 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
         except OSError:
             pass
     _settle(tunnel, handshake)
+
+
+def _abandon(tunnel: Tunnel, error: OSError) -> None:
+    """Fail from outside: a thread that drives it would take the shutdown for the proxy's doing."""
+    with tunnel.lock:
+        fail(tunnel, error)
 
 
 def cancel(tunnel: Tunnel) -> None:

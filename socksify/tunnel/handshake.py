@@ -117,11 +117,21 @@ class Handshake:
 
     def _peek(self, sock: Socket) -> None:
         """What comes behind an HTTP head belongs to the client: look first, then take exactly the head."""
-        data = _real.recv(sock, _PIECE, _PEEK)
+        data = peek(sock, _PIECE)
         if not data:
             self.conversation.end()
         else:
             read(sock, self.conversation.peeked(data))
+
+
+def peek(sock: Socket, count: int) -> bytes:
+    """recv() with MSG_PEEK that never waits, as `read` does not; read(2) cannot peek, so the kernel is asked first."""
+    if _real.gettimeout(sock):
+        poller = _real.poll()
+        poller.register(_real.fileno(sock), POLLIN)
+        if not poller.poll(0):
+            raise BlockingIOError
+    return _real.recv(sock, count, _PEEK)
 
 
 def read(sock: Socket, count: int) -> bytes:
