@@ -1,16 +1,18 @@
 """What `make demo` shows: an unmodified HTTP client, a local HTTP server, and a SOCKS server in between.
 
 The SOCKS server is the embedded one, so that nothing has to be set up. Loopback is direct unless a rule says
-otherwise; the rule here sends 127.0.0.0/8 through the proxy, and `localhost` shows what the built-in rules do.
+otherwise: the rule here sends 127.0.0.1 through the proxy, and 127.0.0.2 shows what the built-in rules do.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import shlex
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -32,16 +34,20 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 def main() -> int:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
-        options = ["--embedded", "-v", "--route", "127.0.0.0/8=proxy"]
-        urls = [f"http://127.0.0.1:{port}/proxied", f"http://localhost:{port}/direct"]
-        words = ["-m", "socksify", *options, CLIENT, *urls]
+    with serving("127.0.0.1") as proxied, serving("127.0.0.2") as direct:
+        options = ["--embedded", "-v", "--route", "127.0.0.1=proxy"]
+        words = ["-m", "socksify", *options, CLIENT, f"{proxied}/proxied", f"{direct}/direct"]
         print("$", shlex.join(["python", *words]), flush=True)
-        status = subprocess.run([sys.executable, *words], cwd=ROOT).returncode
+        return subprocess.run([sys.executable, *words], cwd=ROOT).returncode
+
+
+@contextlib.contextmanager
+def serving(host: str) -> Iterator[str]:
+    """The URL of an HTTP server on a loopback address."""
+    with http.server.ThreadingHTTPServer((host, 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{host}:{server.server_port}"
         server.shutdown()
-    return status
 
 
 if __name__ == "__main__":
