@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ProxyConnectionRefusedError,
         ProxyConnectionResetError,
         ProxyError,
+        ProxyNotFoundError,
         ProxyPermissionError,
         ProxyTimeoutError,
     )
@@ -33,6 +34,7 @@ __all__ = [
     "ProxyConnectionRefusedError",
     "ProxyConnectionResetError",
     "ProxyError",
+    "ProxyNotFoundError",
     "ProxyPermissionError",
     "ProxyTimeoutError",
     "init",

@@ -1,4 +1,4 @@
-"""Bad peers: whatever a proxy does, connect() ends in the documented exception, in time, and the fd can be used again."""
+"""Bad peers: whatever a proxy does, connect() ends in the documented exception, in time, and the fd is still usable."""
 
 from __future__ import annotations
 

@@ -13,8 +13,11 @@ from errno import (
     ECONNRESET,
     EHOSTUNREACH,
     ENETUNREACH,
+    ENOENT,
     EOPNOTSUPP,
     EPERM,
+    EPIPE,
+    ESHUTDOWN,
     ETIMEDOUT,
 )
 from socket import gaierror
@@ -62,6 +65,10 @@ class ProxyTimeoutError(ProxyError, TimeoutError):
     """ETIMEDOUT: the target's or the proxy's silence."""
 
 
+class ProxyNotFoundError(ProxyError, FileNotFoundError):
+    """ENOENT: there is no such Unix socket."""
+
+
 _CLASSES: dict[int, type[ProxyError]] = {
     ECONNREFUSED: ProxyConnectionRefusedError,
     ECONNRESET: ProxyConnectionResetError,
@@ -69,6 +76,7 @@ _CLASSES: dict[int, type[ProxyError]] = {
     EACCES: ProxyPermissionError,
     EPERM: ProxyPermissionError,
     ETIMEDOUT: ProxyTimeoutError,
+    ENOENT: ProxyNotFoundError,
 }
 
 # What the person who reads the message can do about it.
@@ -95,13 +103,18 @@ def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
 
 def unsayable(cause: ProtocolError, route: Via) -> ProxyError:
     """A proxy of the chain speaks a protocol that has no words for what it is to be asked."""
-    return _at_hop(errno_of(cause), f"{cause}; {_ADVICE[EAFNOSUPPORT]}", route, len(route.chain), cause)
+    error = _at_hop(errno_of(cause), f"{cause}; {_ADVICE[EAFNOSUPPORT]}", route, len(route.chain), cause)
+    # The cause has the reply that a server would have given; nobody was asked.
+    error.reply = None
+    return error
 
 
 def broken(cause: OSError, route: Via, hop: int) -> ProxyError:
     """The connection to a proxy broke in the middle of its handshake."""
     what = f"the connection broke during the handshake: {cause.strerror or cause}"
-    return _at_hop(cause.errno or ECONNRESET, what, route, hop, cause)
+    # send(2) tells of the same end by another name.
+    number = ECONNRESET if cause.errno in (None, EPIPE, ESHUTDOWN) else cause.errno
+    return _at_hop(number, what, route, hop, cause)
 
 
 def silent(route: Via, hop: int, seconds: float, stage: str) -> ProxyError:

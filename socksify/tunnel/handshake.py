@@ -13,6 +13,7 @@ from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
 
 from socksify import _real
+from socksify.protocol.address import NAME
 from socksify.protocol.conversation import Conversation
 from socksify.protocol.socks5 import Reply
 
@@ -77,9 +78,13 @@ class Handshake:
     def bound(self) -> tuple[str, int] | None:
         """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored."""
         reply = self.conversation.result
-        if not isinstance(reply, Reply) or not reply.address.port or reply.address.host in ("0.0.0.0", "::", ""):
+        if not isinstance(reply, Reply):
             return None
-        return reply.address.host, reply.address.port
+        address = reply.address.literal()
+        # A name is no address that a socket could have.
+        if address.type == NAME or not address.port or address.host in ("0.0.0.0", "::"):
+            return None
+        return address.host, address.port
 
     def advance(self, sock: Socket) -> int:
         """Talk until the socket would block; returns the poll(2) events to wait for, 0 when the tunnel is open.
