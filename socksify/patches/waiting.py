@@ -48,24 +48,22 @@ def _fd_of(file: FileDescriptorLike) -> int | None:
 
 
 def _register(self: Epoll, fd: FileDescriptorLike, eventmask: int = _DEFAULT) -> None:
-    number = _fd_of(fd)
-    stand_in = readiness.wanted(number) if number is not None else None
-    _real.epoll_register(self, fd, eventmask if stand_in is None else stand_in)
-    _note(self, number, eventmask, stand_in)
+    # The client's own mask first, and a stand-in after: what the kernel refuses is to be refused.
+    _real.epoll_register(self, fd, eventmask)
+    _note(self, fd, eventmask)
 
 
 def _modify(self: Epoll, fd: FileDescriptorLike, eventmask: int) -> None:
-    number = _fd_of(fd)
-    stand_in = readiness.wanted(number) if number is not None else None
-    _real.epoll_modify(self, fd, eventmask if stand_in is None else stand_in)
-    _note(self, number, eventmask, stand_in)
+    _real.epoll_modify(self, fd, eventmask)
+    _note(self, fd, eventmask)
 
 
-def _note(epoll: Epoll, fd: int | None, mask: int, stand_in: int | None) -> None:
+def _note(epoll: Epoll, file: FileDescriptorLike, mask: int) -> None:
+    fd = _fd_of(file)
     if fd is None:
         return
     watch.note(epoll.fileno(), fd, mask)
-    if stand_in is not None:
+    if unsettled and readiness.wanted(fd) is not None:
         watch.join(unsettled.get(fd), epoll, fd)
 
 

@@ -19,7 +19,7 @@ from select import POLLERR, POLLHUP, POLLIN, POLLOUT
 from time import monotonic
 
 from socksify.tunnel import dial, registry, watch
-from socksify.tunnel.registry import unsettled
+from socksify.tunnel.registry import unsettled_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
     ready = []
     moved = _expire_oldest()
     for fd, event in events:
-        tunnel = unsettled.get(fd)
+        tunnel = unsettled_at(fd)
         if tunnel is None:
             ready.append((fd, event))
         elif tunnel.handshake is None:
@@ -87,7 +87,7 @@ def push(tunnel: Tunnel) -> int:
 
 def wanted(fd: int) -> int | None:
     """The poll(2) events that stand in for the client's; None for an fd that needs no stand-in."""
-    tunnel = unsettled.get(fd)
+    tunnel = unsettled_at(fd)
     handshake = tunnel.handshake if tunnel is not None else None
     if handshake is None:
         return None

@@ -130,6 +130,15 @@ def find(sock: Socket) -> Tunnel | None:
     return tunnel if _still_means(fd, tunnel) else None
 
 
+def unsettled_at(fd: int) -> Tunnel | None:
+    """The tunnel that pollers must not believe the kernel about, if the fd belongs to one."""
+    tunnel = unsettled.get(fd)
+    if tunnel is not None and tunnel.holders.get(fd) is None and not _still_means(fd, tunnel):
+        drop(fd, tunnel)
+        return None
+    return tunnel
+
+
 def adopt(sock: Socket) -> Tunnel | None:
     """Register an object that was made from an fd, if the fd's socket is one of ours."""
     if not by_fd:

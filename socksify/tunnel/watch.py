@@ -113,11 +113,17 @@ def _set(epoll: Epoll, fd: int, mask: Mask) -> bool:
     except ValueError:  # the epoll object was closed
         return False
     except OSError as error:
-        # epoll_ctl(2), EINVAL: a registration with EPOLLEXCLUSIVE cannot be modified.
-        if error.errno != EINVAL:
-            return False
+        # epoll_ctl(2), EINVAL: a registration with EPOLLEXCLUSIVE cannot be modified, or this is no epoll object.
+        return error.errno == EINVAL and _set_anew(epoll, fd, mask)
+    return True
+
+
+def _set_anew(epoll: Epoll, fd: int, mask: Mask) -> bool:
+    try:
         _real.epoll_unregister(epoll, fd)
         _real.epoll_register(epoll, fd, mask)
+    except OSError:
+        return False
     return True
 
 
