@@ -1,20 +1,22 @@
 """The measured crowd: many asyncio connects at once, and a ticker beside them that shows for how long the loop is deaf.
 
-    python -m tests.bench.crowd TARGET_PORT
+    python -m tests.bench.crowd plain|python-socks PROXY_PORT TARGET_PORT
 
-A count of connections on each line of standard input; see worker. `late` is by how many seconds the ticker was late
-at worst. Closing is not measured.
+`plain` knows nothing of proxies and runs as it is, or under `python -m socksify`; python-socks does it by itself.
+A count of connections on each line of standard input; see worker. `late` is by how many seconds the ticker was late at
+worst. Closing is not measured.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio import StreamWriter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from time import perf_counter, process_time
 
 from tests.bench import worker
+from tests.bench.baseline import Address
 
 TICK = 0.01
 
@@ -33,32 +35,55 @@ class Ticker:
             self.late = max(self.late, loop.time() - due)
 
 
-async def crowd(port: int, count: int) -> worker.Figures:
+class Connected(asyncio.Protocol):
+    """What a connection is for is not measured."""
+
+
+async def plain(_: Address, target: Address) -> asyncio.BaseTransport:
+    transport, _protocol = await asyncio.get_running_loop().create_connection(Connected, *target)
+    return transport
+
+
+async def python_socks(proxy: Address, target: Address) -> asyncio.BaseTransport:
+    from python_socks import ProxyType
+    from python_socks.async_.asyncio import Proxy
+
+    sock = await Proxy(ProxyType.SOCKS5, *proxy).connect(*target)
+    transport, _protocol = await asyncio.get_running_loop().create_connection(Connected, sock=sock)
+    return transport
+
+
+WAYS = {"plain": plain, "python-socks": python_socks}
+
+Connect = Callable[[], Awaitable[asyncio.BaseTransport]]
+
+
+async def crowd(connect: Connect, count: int) -> worker.Figures:
     ticker = Ticker()
     ticking = asyncio.create_task(ticker.run())
     await asyncio.sleep(0)
     began, used = perf_counter(), process_time()
-    opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(count)))
-    # One that was late when the last connection opened has to be heard yet.
-    await asyncio.sleep(0)
-    figures = {"seconds": perf_counter() - began, "processor": process_time() - used, "late": ticker.late}
+    opened = await asyncio.gather(*(connect() for _ in range(count)))
+    seconds, processor = perf_counter() - began, process_time() - used
+    # If the last connection came while the ticker was due, that delay counts too.
+    await asyncio.sleep(TICK)
     ticking.cancel()
-    await close(writer for _, writer in opened)
-    return figures
+    await close(opened)
+    return {"seconds": seconds, "processor": processor, "late": ticker.late}
 
 
-async def close(writers: Iterable[StreamWriter]) -> None:
-    closing = []
-    for writer in writers:
-        writer.close()
-        closing.append(writer.wait_closed())
-    await asyncio.gather(*closing)
+async def close(transports: Iterable[asyncio.BaseTransport]) -> None:
+    for transport in transports:
+        transport.close()
+    # A transport closes its socket in the loop's next turn.
+    await asyncio.sleep(0)
 
 
 def main() -> None:
-    port = int(sys.argv[1])
+    way, proxy_port, target_port = sys.argv[1:]
+    connect = partial(WAYS[way], ("127.0.0.1", int(proxy_port)), ("127.0.0.1", int(target_port)))
     with asyncio.Runner() as runner:
-        worker.serve(lambda count: runner.run(crowd(port, count)))
+        worker.serve(lambda count: runner.run(crowd(connect, count)))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import median
 
-from tests.bench import programs
+from tests.bench import load, programs
 from tests.bench.programs import Worker
-from tests.bench.table import Row, timed
+from tests.bench.table import Row, Verdict, timed
 
 DELAY = 0.2
+PEER = "python-socks"
 MANY, MORE = 1000, 5000
-ROUNDS = 5
+ROUNDS, COST_ROUNDS = 5, 2
 WALL, LATE, COST = 3, 1.5, 1.2
+
+# Which contender connects how many at once.
+THOUSANDS = {
+    "one": ("ours", 1),
+    "many": ("ours", MANY),
+    "native": ("native", MANY),
+    "peer": (PEER, MANY),
+    "many again": ("ours", MANY),
+    "native again": ("native again", MANY),
+}
+FIVE_THOUSANDS = {
+    "many": ("ours", MANY),
+    "more": ("ours", MORE),
+    "many again": ("ours", MANY),
+    "native": ("native", MANY),
+    "native more": ("native", MORE),
+}
 
 Rounds = Mapping[str, list[Mapping[str, float]]]
 
@@ -23,30 +41,25 @@ def rows() -> Iterator[Row]:
         programs.listening(programs.python("target", "echo")) as target,
         programs.listening(slow) as proxy,
     ):
-        native = programs.python("crowd", target)
-        contenders = {"native": native, "native again": native, "ours": programs.socksified(native, proxy, target)}
+        native, peer = (programs.python("crowd", way, proxy, target) for way in ("plain", PEER))
+        ours = programs.socksified(native, proxy, target)
+        contenders = {"native": native, "native again": native, "ours": ours, PEER: peer}
         with programs.workers(contenders) as started:
-            rounds = _rounds(started)
-    yield _wall(rounds)
-    yield _late(rounds)
-    yield _cost(rounds)
+            before = load.others()
+            many = _rounds(started, THOUSANDS, ROUNDS)
+            yield _wall(many, max(before, load.others()))
+            yield _late(many)
+            yield _cost(_rounds(started, FIVE_THOUSANDS, COST_ROUNDS))
 
 
-def _rounds(started: Mapping[str, Worker]) -> Rounds:
-    """In turn, so that all see the same machine. The first of all is for warming up."""
-    blocks = {
-        "one": ("ours", 1),
-        "many": ("ours", MANY),
-        "native": ("native", MANY),
-        "many again": ("ours", MANY),
-        "native again": ("native again", MANY),
-        "more": ("ours", MORE),
-        "native more": ("native", MORE),
-    }
+def _rounds(started: Mapping[str, Worker], blocks: Mapping[str, tuple[str, int]], count: int) -> Rounds:
+    """Blocks in turn, so that all see the same machine. The first round is for warming up."""
     rounds: dict[str, list[Mapping[str, float]]] = {name: [] for name in blocks}
-    for _ in range(ROUNDS + 1):
-        for name, (contender, count) in blocks.items():
-            rounds[name].append(started[contender].block(count))
+    for _ in range(count + 1):
+        for name, (contender, size) in blocks.items():
+            # The proxy has the connections of the block before to close; when it serves this one it has.
+            started["ours"].block(1)
+            rounds[name].append(started[contender].block(size))
     return {name: figures[1:] for name, figures in rounds.items()}
 
 
@@ -55,7 +68,8 @@ def _ratio(rounds: Rounds, name: str, other: str, figure: str) -> float:
     return median(one[figure] / two[figure] for one, two in pairs)
 
 
-def _wall(rounds: Rounds) -> Row:
+def _wall(rounds: Rounds, others: float) -> Row:
+    """A thousand wait for processors, one for the proxy's clock: others' work would count against the thousand."""
     ours = _ratio(rounds, "many", "one", "seconds")
     control = _ratio(rounds, "many again", "many", "seconds")
     one = median(figures["seconds"] for figures in rounds["one"])
@@ -63,9 +77,10 @@ def _wall(rounds: Rounds) -> Row:
         f"{MANY:,} asyncio connects at once, the proxy thinks {DELAY:g} s twice: time / that of one ({one:.2f} s)",
         f"{ours:.2f}",
         f"at most {WALL}",
-        f"{control:.2f}",
-        "",
-        timed(ours <= WALL, control, WALL - 1),
+        f"{control:.2f}, others use {others:.1f} processors",
+        f"{PEER} {_ratio(rounds, 'peer', 'one', 'seconds'):.2f}",
+        # A machine that is busy can only make this worse: a result that is good enough counts.
+        Verdict.UNCLEAR if others > load.BEARABLE and ours > WALL else timed(ours <= WALL, control, WALL - 1),
     )
 
 
@@ -78,7 +93,7 @@ def _late(rounds: Rounds) -> Row:
         f"{ours:.2f}",
         f"at most {LATE}",
         f"{control:.2f}",
-        "",
+        f"{PEER} {_ratio(rounds, 'peer', 'native', 'late'):.2f}",
         timed(ours <= LATE, control, LATE - 1),
     )
 
