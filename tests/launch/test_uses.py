@@ -64,7 +64,7 @@ TOOLS = {
     "-m pdb": (["-m", "pdb", "program.py", "x"], b"b 3\nc\np a\nw\nq\n"),
     "-m unittest": (["-m", "unittest", "-v", "test_it.py"], b""),
     "-m timeit": (["-m", "timeit", "-n", "1", "-r", "1", "pass"], b""),
-    "-m cProfile": (["-m", "cProfile", "program.py", "x"], b""),
+    "-m cProfile": (["-m", "cProfile", "-s", "name", "program.py", "x"], b""),
     "-m trace": (["-m", "trace", "--count", "--summary", "-C", "counts", "program.py"], b""),
     "-m runpy": (["-m", "runpy", "program", "x"], b""),
     "-m pytest": (["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"], b""),
