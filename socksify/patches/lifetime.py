@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket as _module
+from socket import SO_DOMAIN, SO_PROTOCOL, SOL_SOCKET
 
 from socksify import _real
 from socksify.patches import guarding
 from socksify.patches.journal import Replacement
-from socksify.tunnel import dial, registry, watch
+from socksify.tunnel import dial, readiness, registry, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +20,24 @@ def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, filen
     _real.init(self, family, type, proto, fileno)
     if fileno is not None and registry.by_fd:
         tunnel = registry.adopt(self)
-        if tunnel is not None and tunnel.handshake is not None:
+        if tunnel is None:
+            return
+        domain = tunnel.options.get((SOL_SOCKET, SO_DOMAIN)) if family == -1 else None
+        if domain is not None:
+            # The kernel knows the family of the way to the proxy, which is not the client's.
+            _real.init(self, domain, type, tunnel.options[SOL_SOCKET, SO_PROTOCOL] if proto == -1 else proto, fileno)
+        if tunnel.handshake is not None:
             guarding.guard_object(self)
 
 
 def _accept(self: Socket) -> tuple[Socket, Any]:
-    """As the stdlib's. What was just accepted is nobody's tunnel, so it is not looked up."""
+    """As the stdlib's. What was just accepted is nobody's tunnel, so it is not looked up.
+
+    A thread that waits here for its own non-blocking connect to arrive would wait for ever, were that not
+    advanced meanwhile.
+    """
+    if registry.unsettled:
+        readiness.attend(self.fileno(), self.gettimeout())
     fd, address = self._accept()  # type: ignore[attr-defined]
     sock = _module.socket.__new__(_module.socket)
     _real.init(sock, self.family, self.type, self.proto, fileno=fd)

@@ -7,7 +7,7 @@ knows only of the connection to the proxy. So while a tunnel is unsettled
   - when it comes, the handshake is advanced, and the client is told nothing;
   - once the tunnel is open, the client's own mask is back and the kernel's word is passed on;
   - once it has failed, the client is told what a failed connect(2) gives, whatever was asked for: readable and
-    writable as far as that was, POLLERR and POLLHUP always, until SO_ERROR has been read.
+    writable and POLLRDHUP as far as that was, POLLERR and POLLHUP always, until the failure has been told.
 
 Waits are cut short at the deadline of the oldest handshake, which is then failed. Nothing here loops over the
 pending handshakes: a wait costs the same with one and with five thousand.
@@ -15,9 +15,11 @@ pending handshakes: a wait costs the same with one and with five thousand.
 
 from __future__ import annotations
 
-from select import POLLERR, POLLHUP, POLLIN, POLLOUT
+from math import ceil
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM
 from time import monotonic
 
+from socksify import _real
 from socksify.tunnel import dial, registry, watch
 from socksify.tunnel.registry import unsettled_at
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 # poll(2) and epoll_ctl(2) use the same bits.
 _FAILED = POLLERR | POLLHUP
+# What a refused connect(2) shows to those who asked for it.
+_ENDED = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP
 
 
 class Clock:
@@ -71,7 +75,7 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
         if tunnel is None:
             ready.append((fd, event))
         elif tunnel.handshake is None:
-            ready.append((fd, event | _FAILED | masks(fd) & (POLLIN | POLLOUT)))
+            ready.append((fd, event | _FAILED | masks(fd) & _ENDED))
         elif not push(tunnel):
             moved = True
     return ready, moved
@@ -99,6 +103,20 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
     """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
     if tunnel.handshake is not None:
         watch.stand_in(tunnel, fd, tunnel.handshake.events)
+
+
+def attend(fd: int, timeout: float | None) -> None:
+    """Wait until an fd is readable, or as long as `timeout`, going on with every pending handshake meanwhile."""
+
+    def look(seconds: float | None) -> Events:
+        poller = _real.poll()
+        for other, tunnel in list(registry.unsettled.items()):
+            if tunnel.handshake is not None:
+                poller.register(other, tunnel.handshake.events)
+        poller.register(fd, POLLIN)
+        return poller.poll(None if seconds is None else ceil(seconds * 1000))
+
+    wait(look, Clock(timeout, monotonic()), lambda _: 0)
 
 
 def _next_deadline() -> float | None:
