@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     from socksify.tunnel.route import Via
 
+# Milliseconds after which a waiting thread looks whether another one has settled the tunnel: the thread that reads
+# the last answer leaves nothing for poll(2) to tell the others.
+_GLANCE = 100
+
 
 def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
     """Begin: when this returns, the socket is connected, or connecting, to the first proxy, or the tunnel has failed.
@@ -129,20 +133,19 @@ def _abandon(tunnel: Tunnel, error: OSError) -> None:
 
 
 def cancel(tunnel: Tunnel) -> None:
-    """The last holder of a pending tunnel is about to close: wake who waits, then keep off the fd."""
-    handshake = tunnel.handshake
-    if handshake is None:
-        return
+    """The last holder of a pending tunnel is about to close: keep off the fd, and wake who waits."""
+    with tunnel.lock:
+        if tunnel.handshake is None:
+            return
+        tunnel.released = True
+        tunnel.error = OSError(ECANCELED, "closed while its connect() was pending")
+        tunnel.watchers.clear()
+        registry.end(tunnel)
     for sock in registry.objects(tunnel):
         try:
             _real.shutdown(sock, SHUT_RDWR)
         except OSError:
             pass
-    with tunnel.lock:
-        tunnel.released = True
-        tunnel.error = OSError(ECANCELED, "closed while its connect() was pending")
-        tunnel.watchers.clear()
-        registry.end(tunnel)
 
 
 def abandon() -> None:
@@ -218,7 +221,7 @@ def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
     for fd in fds:
         poller.register(fd, events)
     # Rounded up: waking a moment early would only mean to wait again.
-    poller.poll(int(seconds * 1000) + 1)
+    poller.poll(min(int(seconds * 1000) + 1, _GLANCE))
 
 
 def _interrupted() -> OSError:

@@ -132,4 +132,5 @@ def _connect_fresh(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
         fresh.close()
         raise
     transplant.move(fresh, sock)
+    tunnel.identity = None
     watch.moved(_real.fileno(sock))
