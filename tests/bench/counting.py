@@ -23,10 +23,10 @@ def system_calls(argv: Argv, count: int) -> Counter[str]:
         strace = [require("strace"), "-f", "-c", "-U", "calls,name", "-o", report.name]
         command, line = [*strace, *argv], f"{count}\n".encode()
         subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, input=line, stdout=subprocess.DEVNULL, check=True)
-        return _parse(report.read())
+        return parse(report.read())
 
 
-def _parse(report: str) -> Counter[str]:
+def parse(report: str) -> Counter[str]:
     """The table of `strace -c -U calls,name`: a header and a total, each set off by a line of dashes."""
     rows = [line.split() for line in report.splitlines()]
     return Counter({row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1] != "total"})

@@ -15,8 +15,16 @@ from pathlib import Path
 from tests.processes import end
 
 ROOT = Path(__file__).parents[2]
-# The same hashes in every run; nothing compiled is left behind that only the next run finds.
-ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {
+    **os.environ,
+    # The same hashes in every run; nothing compiled is left behind that only the next run finds.
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # asyncio's recv() wants 256 KiB a time. mallopt(3), M_MMAP_THRESHOLD: whether that is three system calls (mmap,
+    # mremap, munmap) or none hangs on what the process happened to free before, unless the thresholds are set.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 25),
+}
 
 Argv = list[str]
 
@@ -64,8 +72,10 @@ class Worker:
     def block(self, count: int) -> Mapping[str, float]:
         """The figures of one block; raises RuntimeError when the program has ended."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(f"{count}\n")
-        self._process.stdin.flush()
+        # Why it has ended shows when there is no answer.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{count}\n")
+            self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"{shlex.join(self._argv)} ended with status {self._process.wait()}")
@@ -73,7 +83,8 @@ class Worker:
         return figures
 
     def close(self) -> None:
-        with self._process:
+        # What was written to one that had ended is still in the pipe's buffer.
+        with contextlib.suppress(BrokenPipeError), self._process:
             end(self._process)
 
 
