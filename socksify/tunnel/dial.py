@@ -54,6 +54,7 @@ def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
     try:
         handshake.candidates = gateway.candidates(route.chain[0], _real.family(sock))
         reach.begin(sock, tunnel, handshake)
+        handshake.reached = True
     except OSError as error:
         fail(tunnel, errors.unreachable(error, route))
     except BaseException:
@@ -72,6 +73,8 @@ def advance(tunnel: Tunnel) -> int:
         handshake = tunnel.handshake
         if handshake is None:
             return 0
+        if not handshake.reached:
+            return handshake.events
         sock = registry.holder(tunnel)
         return _drive(tunnel, handshake, sock) if sock is not None else _drive_detached(tunnel, handshake)
     finally:

@@ -45,6 +45,7 @@ class Handshake:
         "events",
         "hop",
         "limit",
+        "reached",
         "route",
         "started",
         "unblocked",
@@ -57,6 +58,8 @@ class Handshake:
         self.started = started
         self.limit = limit
         self.deadline = started + limit
+        # Whether its connect(2) has been called: until then nobody else may go on with it.
+        self.reached = False
         # Whether the first proxy has taken a byte: until then a failure is that of the connect itself.
         self.begun = False
         # The addresses of the first proxy that were not tried yet.
