@@ -66,10 +66,8 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
 
 
 def _connect_via(sock: Socket, route: Via) -> None:
-    tunnel = dial.start(sock, route, router.settings.connect_timeout)
+    tunnel = dial.start(sock, route, router.settings.connect_timeout, guarding.guard)
     handshake = tunnel.handshake
-    if handshake is not None:
-        guarding.guard(tunnel)
     if handshake is not None and not handshake.waits:
         readiness.begin_watching(sock.fileno(), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))

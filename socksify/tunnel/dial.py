@@ -25,6 +25,7 @@ from socksify.tunnel.route import no_such_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket as Socket
 
     from socksify.tunnel.route import Via
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 _GLANCE = 100
 
 
-def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
+def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tunnel], object]) -> Tunnel:
     """Begin: when this returns, the socket is connected, or connecting, to the first proxy, or the tunnel has failed.
 
     The socket's own timeout bounds everything; without one, or on a non-blocking socket, `connect_timeout` does.
+    `begun` is called with the tunnel before the first byte goes out.
     Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
     sent.
     """
@@ -52,6 +54,7 @@ def start(sock: Socket, route: Via, connect_timeout: float) -> Tunnel:
     tunnel = Tunnel(route)
     registry.begin(sock, tunnel, handshake)
     try:
+        begun(tunnel)
         handshake.candidates = gateway.candidates(route.chain[0], _real.family(sock))
         reach.begin(sock, tunnel, handshake)
         handshake.reached = True
