@@ -20,6 +20,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.processes import free_port
+
+# Captured before any test patches it: the proxy's thread is not to take part in the client's handshakes.
+_accept = socket.socket.accept
+
 # How long a thread may take to end once its sockets are shut down.
 END_SECONDS = 5.0
 
@@ -82,7 +87,7 @@ class BadProxy:
 
     def __enter__(self) -> BadProxy:
         if self._path is None:
-            self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+            self._listener = socket.create_server(("127.0.0.1", free_port()), backlog=4096)
             self.host, self.port = self._listener.getsockname()
         else:
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -121,7 +126,7 @@ class BadProxy:
     def _accept(self) -> None:
         while True:
             try:
-                stream, _ = self._listener.accept()
+                stream, _ = _accept(self._listener)
             except OSError:
                 return
             session = Session(stream)

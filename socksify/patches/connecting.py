@@ -87,9 +87,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
     if tunnel.handshake is not None:
         raise OSError(EALREADY, os.strerror(EALREADY))
     if tunnel.report is not None:
-        error = errors.to_raise(tunnel.report)
-        registry.settle(tunnel)
-        raise error
+        raise guarding.told(tunnel)
     if tunnel.error is None and _is_connected(sock):
         raise OSError(EISCONN, os.strerror(EISCONN))
     fd = sock.fileno()
@@ -173,10 +171,8 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
         log.line(f"{log.name}: SO_ERROR asked for before any poll; waiting for {log.text(tunnel.route.target)}")
         dial.finish(tunnel, router.settings.c_watcher_timeout)
     if tunnel.report is not None:
-        number = tunnel.report.errno or 0
-        registry.settle(tunnel)
-        return number
-    if tunnel.handshake is not None:
+        return guarding.told(tunnel).errno or 0
+    if not tunnel.is_open:
         return 0
     return int(_real.getsockopt(sock, SOL_SOCKET, SO_ERROR))
 

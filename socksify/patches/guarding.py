@@ -3,16 +3,19 @@
 `send` and `recv` are never patched on `socket.socket`. An object on a pending kernel socket is moved to a
 subclass of its own class instead, and moved back when the tunnel is settled; every object on it is, however it
 came about, for one that was left out once took a byte of the proxy's reply. Meanwhile I/O fails as on a socket
-that is still connecting: EAGAIN, and ENOTCONN where the kernel would say so.
+that is still connecting: EAGAIN, and ENOTCONN where the kernel would say so. After a failure it stays guarded
+until the failure has been told: by SO_ERROR, by connect(), or by the first call that would have met it.
 """
 
 from __future__ import annotations
 
 import os
 from errno import EAGAIN
+from socket import SO_ERROR, SOL_SOCKET
+from time import monotonic
 
 from socksify import _real
-from socksify.tunnel import dial, registry
+from socksify.tunnel import dial, errors, registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 _NAMES = (
     "send",
     "sendall",
-    "sendfile",
     "sendmsg",
     "sendto",
     "recv",
@@ -44,12 +46,12 @@ _plain: dict[type, type] = {}
 
 
 def guard(tunnel: Tunnel) -> None:
-    """Guard every object that holds a pending tunnel, until it is settled."""
-    tunnel.settled.append(lambda: unguard(tunnel))
+    """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
+    tunnel.settled.append(lambda: _settled(tunnel))
     for sock in registry.objects(tunnel):
         guard_object(sock)
     if tunnel.handshake is None:  # settled by another thread meanwhile
-        unguard(tunnel)
+        _settled(tunnel)
 
 
 def guard_object(sock: Socket) -> None:
@@ -59,8 +61,20 @@ def guard_object(sock: Socket) -> None:
         sock.__class__ = _guard_class(cls)
 
 
-def unguard(tunnel: Tunnel) -> None:
-    """Give every object back its own class."""
+def told(tunnel: Tunnel) -> OSError:
+    """The failure that has still to be reported, which it thereby is: as with SO_ERROR, once."""
+    error = errors.to_raise(tunnel.report or registry.not_connected())
+    registry.settle(tunnel)
+    _unguard(tunnel)
+    return error
+
+
+def _settled(tunnel: Tunnel) -> None:
+    if tunnel.report is None:
+        _unguard(tunnel)
+
+
+def _unguard(tunnel: Tunnel) -> None:
     for sock in registry.objects(tunnel):
         unguard_object(sock)
 
@@ -77,25 +91,29 @@ def _guard_class(cls: type) -> type:
     if found is None:
         body: dict[str, Any] = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
         body["__doc__"] = cls.__doc__
+        body["getsockopt"] = _getsockopt
+        body["sendfile"] = _sendfile
         tls = hasattr(cls, "do_handshake")
         for name in _NAMES + (_TLS_NAMES if tls else ()):
             body[name] = _method(cls, name, tls)
-        found = _guarded[cls] = type(cls)(cls.__name__, (cls,), body)
+        # No subclass of the client's making: neither its metaclass nor its __init_subclass__() is to hear of it.
+        found = _guarded[cls] = type.__new__(type(cls), cls.__name__, (_Unheard, cls), body)
         _plain[found] = cls
     return found
+
+
+class _Unheard:
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        pass
 
 
 def _method(cls: type, name: str, tls: bool) -> Callable[..., Any]:
     def guarded(self: Socket, *args: Any, **kwargs: Any) -> Any:
         tunnel = registry.find(self)
-        if tunnel is not None and tunnel.handshake is not None and _real.gettimeout(self) != 0:
-            # Made blocking in the meantime: the kernel would wait for the connect to be over, too.
-            dial.finish(tunnel, _real.gettimeout(self))
-        if tunnel is not None and tunnel.handshake is not None:
-            # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
-            raise registry.not_connected() if tls else BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        if tunnel is not None and tunnel.error is not None:
-            raise registry.not_connected()
+        if tunnel is not None:
+            _pass(self, tunnel, tls)
         unguard_object(self)
         return getattr(self, name)(*args, **kwargs)
 
@@ -103,3 +121,42 @@ def _method(cls: type, name: str, tls: bool) -> Callable[..., Any]:
     guarded.__qualname__ = f"{cls.__qualname__}.{name}"
     guarded.__module__ = cls.__module__
     return guarded
+
+
+def _pass(sock: Socket, tunnel: Tunnel, tls: bool) -> None:
+    """Let a call through to the kernel if the tunnel is open; else raise what the kernel would."""
+    if tunnel.handshake is not None:
+        _push(sock, tunnel)
+    if tunnel.handshake is not None:
+        # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
+        raise registry.not_connected() if tls else BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+    if tunnel.error is not None:
+        raise told(tunnel) if tunnel.report is not None else registry.not_connected()
+
+
+def _push(sock: Socket, tunnel: Tunnel) -> None:
+    """Who never polls but tries again and again gets on, too; a call that waits, waits for the connect to be over."""
+    timeout = _real.gettimeout(sock)
+    if timeout == 0:
+        dial.advance(tunnel)
+        dial.expire(tunnel, monotonic())
+        return
+    dial.finish(tunnel, timeout)
+    if tunnel.handshake is not None:
+        raise TimeoutError("timed out")
+
+
+def _sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
+    """os.sendfile(), which it calls, goes past every method; on a non-blocking socket it refuses to do anything."""
+    tunnel = registry.find(self)
+    if tunnel is not None and _real.gettimeout(self) != 0:
+        _pass(self, tunnel, False)
+    return _plain[type(self)].sendfile(self, *args, **kwargs)  # type: ignore[attr-defined]
+
+
+def _getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
+    """Tells a failure when socksify has been uninstalled, too."""
+    tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None
+    if tunnel is not None and tunnel.report is not None:
+        return told(tunnel).errno
+    return _plain[type(self)].getsockopt(self, level, optname, *buflen)  # type: ignore[attr-defined]

@@ -76,7 +76,11 @@ def _unregister(self: Epoll, fd: FileDescriptorLike) -> None:
 
 def _epoll_poll(self: Epoll, timeout: float | None = None, maxevents: int = -1) -> Events:
     def masks(fd: int) -> int:
-        return watch.mask_of(self.fileno(), fd)
+        return watch.mask_of(self.fileno(), fd, -1)
+
+    def look(clock: Clock) -> Events:
+        events: Events = _real.epoll_poll(self, clock.slice(), maxevents)
+        return events
 
     started = monotonic()
     if not unsettled:
@@ -87,7 +91,7 @@ def _epoll_poll(self: Epoll, timeout: float | None = None, maxevents: int = -1) 
         ready, moved = readiness.sift(events, masks)
         if ready or not (events or moved):
             return ready
-    return readiness.wait(lambda left: _real.epoll_poll(self, left, maxevents), Clock(timeout, started), masks)
+    return readiness.wait(look, Clock(timeout, started), masks)
 
 
 class _Poll:
@@ -129,9 +133,10 @@ class _Poll:
         seconds = None if timeout is None else timeout / 1000
         return readiness.wait(self._look, Clock(seconds, started), self._masks.__getitem__)
 
-    def _look(self, seconds: float | None) -> Events:
+    def _look(self, clock: Clock) -> Events:
         for fd in self._stand_ins.union(self._masks.keys() & unsettled.keys()):
             self._substitute(fd)
+        seconds = clock.glance() if self._stand_ins else clock.slice()
         return self._poll.poll(None if seconds is None else ceil(seconds * 1000))
 
     def _substitute(self, fd: int) -> None:
@@ -186,13 +191,13 @@ class _Selection:
 
     def wait(self, clock: Clock) -> Lists:
         while True:
-            found, moved = self._look(clock.slice())
+            found, moved = self._look(clock)
             if any(found):
                 return found
             if not moved and clock.is_over():
                 return found
 
-    def _look(self, seconds: float | None) -> tuple[Lists, bool]:
+    def _look(self, clock: Clock) -> tuple[Lists, bool]:
         """Select on what is left of the lists and the handshakes' stand-ins; push these on."""
         pending = {fd: events for fd in self._unsettled() if (events := readiness.wanted(fd)) is not None}
         rlist, wlist, xlist = (
@@ -201,6 +206,7 @@ class _Selection:
         )
         reading = [fd for fd, events in pending.items() if events & POLLIN]
         writing = [fd for fd, events in pending.items() if events & POLLOUT]
+        seconds = clock.glance() if pending else clock.slice()
         readable, writable, exceptional = _real.select(rlist + reading, wlist + writing, xlist, seconds)
         ready = {fd for fd in (*readable, *writable) if type(fd) is int and fd in pending}
         _, moved = readiness.sift([(fd, pending[fd]) for fd in ready], lambda _: 0)

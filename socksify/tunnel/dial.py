@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # the last answer leaves nothing for poll(2) to tell the others.
 _GLANCE = 100
 
+_LEFTOVER = 65536
+
 
 def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tunnel], object]) -> Tunnel:
     """Begin: when this returns, the socket is connected, or connecting, to the first proxy, or the tunnel has failed.
@@ -127,6 +129,9 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
     for sock in registry.objects(tunnel):
         try:
             _real.shutdown(sock, SHUT_RDWR)
+            # What the proxy has said beyond its answer is not for the client.
+            while os.read(_real.fileno(sock), _LEFTOVER):
+                pass
         except OSError:
             pass
     _settle(tunnel, handshake)

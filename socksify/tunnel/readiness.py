@@ -16,7 +16,7 @@ pending handshakes: a wait costs the same with one and with five thousand.
 from __future__ import annotations
 
 from math import ceil
-from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM
+from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM
 from time import monotonic
 
 from socksify import _real
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 
 # poll(2) and epoll_ctl(2) use the same bits.
 _FAILED = POLLERR | POLLHUP
+# What poll(2) tells without being asked.
+_ALWAYS = POLLERR | POLLHUP | POLLNVAL
 # What a refused connect(2) shows to those who asked for it.
 _ENDED = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP
+
+_GLANCE = 0.1
 
 
 class Clock:
@@ -54,11 +58,22 @@ class Clock:
         ends = [end for end in (self._end, _next_deadline()) if end is not None]
         return max(0.0, min(ends) - monotonic()) if ends else None
 
+    def glance(self) -> float | None:
+        """As slice(), for a wait whose stand-ins nobody can change from outside, as restored masks change epoll's.
 
-def wait(look: Callable[[float | None], Events], clock: Clock, masks: Callable[[int], int]) -> Events:
-    """Look until there is something to report or the time is over; `masks` tells what the client asked of an fd."""
+        Another thread that reads the last answer leaves nothing for poll(2) or select(2) to tell: look again soon.
+        """
+        left = self.slice()
+        return min(left, _GLANCE) if left is not None and registry.oldest_pending() is not None else left
+
+
+def wait(look: Callable[[Clock], Events], clock: Clock, masks: Callable[[int], int]) -> Events:
+    """Look until there is something to report or the time is over.
+
+    `masks` tells what the client asked of an fd, -1 if nobody knows.
+    """
     while True:
-        events = look(clock.slice())
+        events = look(clock)
         ready, moved = sift(events, masks)
         if ready:
             return ready
@@ -72,11 +87,17 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
     moved = _expire_oldest()
     for fd, event in events:
         tunnel = unsettled_at(fd)
-        if tunnel is None:
+        if tunnel is not None and tunnel.handshake is not None:
+            moved = not push(tunnel) or moved
+            continue
+        # Where another thread has settled the tunnel just now, the event is one that a stand-in asked for.
+        mask = masks(fd)
+        event &= mask | _ALWAYS
+        if tunnel is not None:
+            event |= _FAILED | mask & _ENDED
+        if event:
             ready.append((fd, event))
-        elif tunnel.handshake is None:
-            ready.append((fd, event | _FAILED | masks(fd) & _ENDED))
-        elif not push(tunnel):
+        else:
             moved = True
     return ready, moved
 
@@ -108,7 +129,8 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
 def attend(fd: int, timeout: float | None) -> None:
     """Wait until an fd is readable, or as long as `timeout`, going on with every pending handshake meanwhile."""
 
-    def look(seconds: float | None) -> Events:
+    def look(clock: Clock) -> Events:
+        seconds = clock.glance()
         poller = _real.poll()
         for other, tunnel in list(registry.unsettled.items()):
             if tunnel.handshake is not None:
@@ -116,7 +138,7 @@ def attend(fd: int, timeout: float | None) -> None:
         poller.register(fd, POLLIN)
         return poller.poll(None if seconds is None else ceil(seconds * 1000))
 
-    wait(look, Clock(timeout, monotonic()), lambda _: 0)
+    wait(look, Clock(timeout, monotonic()), lambda _: POLLIN)
 
 
 def _next_deadline() -> float | None:

@@ -53,9 +53,9 @@ def leave(tunnel: Tunnel | None, epoll_fd: int, fd: int) -> None:
         tunnel.watchers.pop((fd, epoll_fd), None)
 
 
-def mask_of(epoll_fd: int, fd: int) -> Mask:
-    """What the client asked to be told of an fd."""
-    return registrations.get(fd, {}).get(epoll_fd, 0)
+def mask_of(epoll_fd: int, fd: int, default: Mask = 0) -> Mask:
+    """What the client asked to be told of an fd, as far as it is known."""
+    return registrations.get(fd, {}).get(epoll_fd, default)
 
 
 def forget(epoll_fd: int, fd: int) -> None:
