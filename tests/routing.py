@@ -60,4 +60,5 @@ def gone(look: Callable[[], object]) -> None:
         gc.collect()
         # Nothing tells when another thread has closed a descriptor.
         time.sleep(0.005)
-    assert not look()
+    left = look()
+    assert not left, left
