@@ -47,8 +47,9 @@ def rows() -> Iterator[Row]:
         with programs.workers(contenders) as started:
             before = load.others()
             many = _rounds(started, THOUSANDS, ROUNDS)
-            yield _wall(many, max(before, load.others()))
-            yield _late(many)
+            others = max(before, load.others())
+            yield _wall(many, others)
+            yield _late(many, others)
             yield _cost(_rounds(started, FIVE_THOUSANDS, COST_ROUNDS))
 
 
@@ -68,8 +69,17 @@ def _ratio(rounds: Rounds, name: str, other: str, figure: str) -> float:
     return median(one[figure] / two[figure] for one, two in pairs)
 
 
+def _beside(others: float, met: bool, control: float, margin: float) -> Verdict:
+    """The verdict where a busy proxy runs beside the client, and none beside what it is compared with.
+
+    Others' work takes the proxy's processor, which counts against us alone: it can spoil a result, not make one.
+    """
+    if not met and others > load.BEARABLE:
+        return Verdict.UNCLEAR
+    return timed(met, control, margin)
+
+
 def _wall(rounds: Rounds, others: float) -> Row:
-    """A thousand wait for processors, one for the proxy's clock: others' work would count against the thousand."""
     ours = _ratio(rounds, "many", "one", "seconds")
     control = _ratio(rounds, "many again", "many", "seconds")
     one = median(figures["seconds"] for figures in rounds["one"])
@@ -79,12 +89,11 @@ def _wall(rounds: Rounds, others: float) -> Row:
         f"at most {WALL}",
         f"{control:.2f}, others use {others:.1f} processors",
         f"{PEER} {_ratio(rounds, 'peer', 'one', 'seconds'):.2f}",
-        # A machine that is busy can only make this worse: a result that is good enough counts.
-        Verdict.UNCLEAR if others > load.BEARABLE and ours > WALL else timed(ours <= WALL, control, WALL - 1),
+        _beside(others, ours <= WALL, control, WALL - 1),
     )
 
 
-def _late(rounds: Rounds) -> Row:
+def _late(rounds: Rounds, others: float) -> Row:
     ours = _ratio(rounds, "many", "native", "late")
     control = _ratio(rounds, "native again", "native", "late")
     native = median(figures["late"] for figures in rounds["native"])
@@ -92,9 +101,9 @@ def _late(rounds: Rounds) -> Row:
         f"the same: a 10 ms ticker's worst delay / that of {MANY:,} native connects ({native * 1000:.0f} ms)",
         f"{ours:.2f}",
         f"at most {LATE}",
-        f"{control:.2f}",
+        f"{control:.2f}, others use {others:.1f} processors",
         f"{PEER} {_ratio(rounds, 'peer', 'native', 'late'):.2f}",
-        timed(ours <= LATE, control, LATE - 1),
+        _beside(others, ours <= LATE, control, LATE - 1),
     )
 
 

@@ -56,14 +56,13 @@ def race(
         names = list(contenders)
         for name in names:
             contenders[name].block(1)
-        times = Times({name: [] for name in names})
         taken: dict[str, list[float]] = {name: [] for name in names}
+        times = Times(taken)
         for done in range(1, most + 1):
             # In another order each time: who comes first after a slow one is not always the same.
             order.shuffle(names)
             for name in names:
                 taken[name].append(contenders[name].block(count)["seconds"])
-            times = Times(taken)
             if monotonic() > until or (done >= least and settled(times.control, margin)):
                 break
     return times
