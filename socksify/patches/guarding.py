@@ -137,7 +137,7 @@ def _pass(sock: Socket, tunnel: Tunnel, tls: bool) -> None:
 def _push(sock: Socket, tunnel: Tunnel) -> None:
     """Who never polls but tries again and again gets on, too; a call that waits, waits for the connect to be over."""
     timeout = _real.gettimeout(sock)
-    if timeout == 0:
+    if timeout == 0 or (timeout is None and not _is_blocking(sock, tunnel)):
         dial.advance(tunnel)
         dial.expire(tunnel, monotonic())
         return
@@ -146,12 +146,19 @@ def _push(sock: Socket, tunnel: Tunnel) -> None:
         raise TimeoutError("timed out")
 
 
+def _is_blocking(sock: Socket, tunnel: Tunnel) -> bool:
+    """An object made from a non-blocking fd does not know that it is; and the fd of a connect() that waits looks so."""
+    handshake = tunnel.handshake
+    return (handshake is not None and handshake.unblocked) or os.get_blocking(_real.fileno(sock))
+
+
 def _sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
     """os.sendfile(), which it calls, goes past every method; on a non-blocking socket it refuses to do anything."""
+    plain: Any = _plain.get(type(self), type(self))
     tunnel = registry.find(self)
     if tunnel is not None and _real.gettimeout(self) != 0:
         _pass(self, tunnel, False)
-    return _plain[type(self)].sendfile(self, *args, **kwargs)  # type: ignore[attr-defined]
+    return plain.sendfile(self, *args, **kwargs)
 
 
 def _getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
@@ -159,4 +166,5 @@ def _getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
     tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None
     if tunnel is not None and tunnel.report is not None:
         return told(tunnel).errno
-    return _plain[type(self)].getsockopt(self, level, optname, *buflen)  # type: ignore[attr-defined]
+    plain: Any = _plain.get(type(self), type(self))
+    return plain.getsockopt(self, level, optname, *buflen)

@@ -45,6 +45,8 @@ def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tun
     Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
     sent.
     """
+    if _real.fileno(sock) < 0:
+        raise OSError(EBADF, os.strerror(EBADF))
     timeout = _real.gettimeout(sock)
     try:
         handshake = Handshake(route, monotonic(), timeout or connect_timeout)
