@@ -1,0 +1,39 @@
+"""A hundred thousand connections, ended in every way there is: `make soak`, for it takes minutes.
+
+In a process of its own: whose descriptors and entries are left, is then beyond doubt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Server
+from tests.targets import Target
+
+ROOT = Path(__file__).parents[2]
+CONNECTIONS = int(os.environ.get("SOAK", "1000"))
+
+CLIENT = """
+import json, sys
+from tests import leaks
+from tests.routing import routed
+
+url, host, port, count = json.loads(sys.argv[1])
+with routed(url):
+    for ending in leaks.ENDINGS:
+        leaks.quietly(lambda: leaks.cycle((host, port), ending, count // len(leaks.ENDINGS)))
+"""
+
+
+@pytest.mark.timeout(60 + CONNECTIONS // 20)
+def test_nothing_is_left(danted: Server, echo_server: Target) -> None:
+    settings = json.dumps([danted.url(), *echo_server.address, CONNECTIONS])
+    argv = [sys.executable, "-c", CLIENT, settings]
+    client = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=3600)
+    assert (client.returncode, client.stdout, client.stderr) == (0, "", "")
