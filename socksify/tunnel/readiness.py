@@ -64,7 +64,7 @@ class Clock:
         Another thread that reads the last answer leaves nothing for poll(2) or select(2) to tell: look again soon.
         """
         left = self.slice()
-        return min(left, _GLANCE) if left is not None and registry.oldest_pending() is not None else left
+        return _GLANCE if left is None else min(left, _GLANCE)
 
 
 def wait(look: Callable[[Clock], Events], clock: Clock, masks: Callable[[int], int]) -> Events:
@@ -107,6 +107,9 @@ def push(tunnel: Tunnel) -> int:
     handshake = tunnel.handshake
     if handshake is not None:
         handshake.watched = True
+        if handshake.waits:
+            # The thread in connect() goes on itself, and would wait for what was read here.
+            return handshake.events
     return dial.advance(tunnel)
 
 
@@ -122,35 +125,39 @@ def wanted(fd: int) -> int | None:
 
 def begin_watching(fd: int, tunnel: Tunnel) -> None:
     """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
-    if tunnel.handshake is not None:
-        watch.stand_in(tunnel, fd, tunnel.handshake.events)
+    handshake = tunnel.handshake
+    if handshake is not None:
+        registry.begin_timing(tunnel, handshake)
+        watch.stand_in(tunnel, fd, handshake.events)
+        handshake.watched = bool(tunnel.watchers)
 
 
 def attend(fd: int, timeout: float | None) -> None:
     """Wait until an fd is readable, or as long as `timeout`, going on with every pending handshake meanwhile."""
 
     def look(clock: Clock) -> Events:
-        seconds = clock.glance()
         poller = _real.poll()
-        for other, tunnel in list(registry.unsettled.items()):
-            if tunnel.handshake is not None:
-                poller.register(other, tunnel.handshake.events)
+        pending = [(other, tunnel.handshake) for other, tunnel in list(registry.unsettled.items())]
+        for other, handshake in pending:
+            if handshake is not None and not handshake.waits:
+                poller.register(other, handshake.events)
         poller.register(fd, POLLIN)
+        seconds = clock.glance() if any(handshake for _, handshake in pending) else clock.slice()
         return poller.poll(None if seconds is None else ceil(seconds * 1000))
 
-    wait(look, Clock(timeout, monotonic()), lambda _: POLLIN)
+    wait(look, Clock(timeout, monotonic()), lambda other: POLLIN if other == fd else 0)
 
 
 def _next_deadline() -> float | None:
-    tunnel = registry.oldest_pending()
+    tunnel = registry.next_over()
     handshake = tunnel.handshake if tunnel is not None else None
     return handshake.deadline if handshake is not None else None
 
 
 def _expire_oldest() -> bool:
-    """Fail the handshakes whose time is over: they are kept in the order in which they began."""
+    """Fail the handshakes whose time is over."""
     expired = False
     now = monotonic()
-    while (tunnel := registry.oldest_pending()) is not None and dial.expire(tunnel, now):
+    while (tunnel := registry.next_over()) is not None and dial.expire(tunnel, now):
         expired = True
     return expired

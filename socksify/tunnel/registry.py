@@ -92,6 +92,9 @@ _failures: dict[weak_reference[Socket], OSError] = {}
 # The pending tunnels, in the order in which their handshakes began.
 _pending: dict[Tunnel, None] = {}
 
+# Of these the ones that pollers have to end in time, by how long they may take: among equals the oldest is over first.
+_timed: dict[float, dict[Tunnel, None]] = {}
+
 _sweep_at = 64
 
 
@@ -173,13 +176,13 @@ def drop(fd: int, tunnel: Tunnel) -> None:
         del unsettled[fd]
     if not tunnel.holders:
         tunnel.released = True
-        _pending.pop(tunnel, None)
+        _forget_pending(tunnel)
 
 
 def end(tunnel: Tunnel) -> None:
     """The tunnel is no longer pending."""
+    _forget_pending(tunnel)
     tunnel.handshake = None
-    _pending.pop(tunnel, None)
     if tunnel.report is None:
         settle(tunnel)
 
@@ -206,8 +209,29 @@ def failure(sock: Socket) -> OSError | None:
 
 
 def oldest_pending() -> Tunnel | None:
-    """The pending tunnel whose time is over first."""
+    """The pending tunnel that began first."""
     return next(iter(_pending), None)
+
+
+def begin_timing(tunnel: Tunnel, handshake: Handshake) -> None:
+    """From now on pollers see to it that a pending tunnel does not outlive its time: no connect() waits for it."""
+    _timed.setdefault(handshake.limit, {})[tunnel] = None
+    if tunnel.handshake is None:  # settled by another thread meanwhile
+        _timed[handshake.limit].pop(tunnel, None)
+
+
+def next_over() -> Tunnel | None:
+    """The pending tunnel whose time is over first, of those that pollers have to end."""
+    firsts = [next(iter(equals)) for equals in list(_timed.values()) if equals]
+    if len(firsts) < 2:
+        return firsts[0] if firsts else None
+    return min(firsts, key=lambda tunnel: tunnel.handshake.deadline if tunnel.handshake is not None else 0.0)
+
+
+def _forget_pending(tunnel: Tunnel) -> None:
+    _pending.pop(tunnel, None)
+    if tunnel.handshake is not None:
+        _timed.get(tunnel.handshake.limit, {}).pop(tunnel, None)
 
 
 def after_fork() -> None:
