@@ -50,7 +50,8 @@ def fresh_socket(sock: Socket, family: int) -> _real.Socket:
     """A new stream socket of `family` with the options and the blocking mode of the client's."""
     fresh = _real.Socket(family, SOCK_STREAM)
     try:
-        os.set_blocking(fresh.fileno(), os.get_blocking(_real.fileno(sock)))
+        # Of the object, too, which a default timeout of the process would make wait.
+        fresh.setblocking(os.get_blocking(_real.fileno(sock)))
         for level, name in _SOCKET_OPTIONS + _TCP_OPTIONS + _IP_OPTIONS:
             _carry(sock, fresh, level, name)
         for level, name in _BUFFERS:
