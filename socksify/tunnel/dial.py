@@ -151,7 +151,7 @@ def cancel(tunnel: Tunnel) -> None:
         if tunnel.handshake is None:
             return
         tunnel.released = True
-        tunnel.error = OSError(ECANCELED, "closed while its connect() was pending")
+        tunnel.error = OSError(EBADF, "the socket was closed while its connect() was pending")
         tunnel.watchers.clear()
         registry.end(tunnel)
     for sock in registry.objects(tunnel):
