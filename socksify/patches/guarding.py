@@ -10,6 +10,7 @@ until the failure has been told: by SO_ERROR, by connect(), or by the first call
 from __future__ import annotations
 
 import os
+from _thread import _count as thread_count
 from errno import EAGAIN
 from socket import SO_ERROR, SOL_SOCKET
 from time import monotonic
@@ -47,6 +48,9 @@ _plain: dict[type, type] = {}
 
 def guard(tunnel: Tunnel) -> None:
     """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
+    if tunnel.handshake is not None and tunnel.handshake.waits and not thread_count():
+        # connect() keeps the only thread there is.
+        return
     tunnel.settled.append(lambda: _settled(tunnel))
     for sock in registry.objects(tunnel):
         guard_object(sock)

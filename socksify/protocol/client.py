@@ -8,10 +8,11 @@ out; to send all messages in one segment and then read the answers in turn takes
 
 from __future__ import annotations
 
+from functools import partial
+
 from socksify.protocol import socks4 as v4
 from socksify.protocol import socks5 as v5
-from socksify.protocol.conversation import awaiting
-from socksify.protocol.errors import AuthenticationRefused, Refused, garbled
+from socksify.protocol.errors import AuthenticationRefused, Closed, Refused, garbled
 from socksify.protocol.http import PROXY_AUTHENTICATION_REQUIRED, ConnectRequest, Response
 
 TYPE_CHECKING = False
@@ -24,18 +25,33 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """A message and the script of its answer, which raises when the answer is no."""
+    """A message, and how its answer is parsed and judged; can be run again and again.
 
-    __slots__ = ("answer", "message")
+    `awaited` names the answer, for the error that says it never came; `judge` raises when the answer is no.
+    """
 
-    def __init__(self, message: bytes, answer: Callable[[], Script[Any]]) -> None:
+    __slots__ = ("awaited", "judge", "message", "parse")
+
+    def __init__(
+        self, message: bytes, awaited: str, parse: Callable[[], Script[Any]], judge: Callable[[Any], Any]
+    ) -> None:
         self.message = message
-        self.answer = answer
+        self.awaited = awaited
+        self.parse = parse
+        self.judge = judge
 
     def run(self) -> Script[Any]:
         """Say it and hear the answer."""
         yield self.message
         return (yield from self.answer())
+
+    def answer(self) -> Script[Any]:
+        """Read the answer and judge it."""
+        try:
+            answer = yield from self.parse()
+        except Closed as closed:
+            raise Closed(f"awaiting {self.awaited}: {closed}") from None
+        return self.judge(answer)
 
 
 def socks5(command: int, target: Address, credentials: tuple[bytes, bytes] | None = None) -> Script[v5.Reply]:
@@ -47,32 +63,31 @@ def socks5(command: int, target: Address, credentials: tuple[bytes, bytes] | Non
 
 
 def negotiate(exchanges: list[Exchange]) -> Script[v5.Reply]:
-    """Run the exchanges of SOCKS5, which can be used again and again."""
+    """Run the exchanges of SOCKS5."""
     greeting, *authentication, request = exchanges
-    method = yield from greeting.run()
+    yield greeting.message
+    method = yield from greeting.answer()
     if method == v5.USERNAME_PASSWORD:
         yield from authentication[0].run()
-    reply: v5.Reply = yield from request.run()
+    yield request.message
+    reply: v5.Reply = yield from request.answer()
     return reply
 
 
 def socks5_exchanges(command: int, target: Address, credentials: tuple[bytes, bytes] | None = None) -> list[Exchange]:
     """Greeting, authentication if there are credentials, request."""
-    request = Exchange(v5.Request(command, target).encode(), socks5_reply)
+    message = v5.Request(command, target).encode()
+    request = Exchange(message, "the reply to the request", v5.Reply.parse, _succeeded)
     if credentials is None:
         return [_greeting(bytes((v5.NO_AUTHENTICATION,))), request]
-    authentication = Exchange(v5.Credentials(*credentials).encode(), _credentials_status)
+    message = v5.Credentials(*credentials).encode()
+    authentication = Exchange(message, "the verdict on the credentials", v5.CredentialsStatus.parse, _accepted)
     return [_greeting(bytes((v5.NO_AUTHENTICATION, v5.USERNAME_PASSWORD))), authentication, request]
-
-
-def socks5_reply() -> Script[v5.Reply]:
-    """Read and judge the reply to a request."""
-    return _socks5_reply("the reply to the request")
 
 
 def socks5_peer() -> Script[v5.Reply]:
     """Read and judge the second reply of a BIND, which names the peer that has connected."""
-    return _socks5_reply("the peer of BIND")
+    return Exchange(b"", "the peer of BIND", v5.Reply.parse, _succeeded).answer()
 
 
 def socks4(command: int, target: Address, userid: bytes) -> Script[v4.Reply]:
@@ -85,12 +100,13 @@ def socks4(command: int, target: Address, userid: bytes) -> Script[v4.Reply]:
 
 def socks4_exchange(command: int, target: Address, userid: bytes) -> Exchange:
     """The request and its reply."""
-    return Exchange(v4.Request(command, target, userid).encode(), _socks4_reply)
+    message = v4.Request(command, target, userid).encode()
+    return Exchange(message, "the reply to the request", v4.Reply.parse, _granted)
 
 
 def socks4_peer() -> Script[v4.Reply]:
     """Read and judge the second reply of a BIND, which names the peer that has connected."""
-    return _socks4_reply("the peer of BIND")
+    return Exchange(b"", "the peer of BIND", v4.Reply.parse, _granted).answer()
 
 
 def http(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Script[Response]:
@@ -101,45 +117,42 @@ def http(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Scr
 def http_exchange(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Exchange:
     """The request and its response."""
     message = ConnectRequest(target, credentials).encode()
-    return Exchange(message, lambda: _http_response(credentials is not None))
+    return Exchange(message, "the response to CONNECT", Response.parse, partial(_opened, credentials is not None))
 
 
 def _greeting(methods: bytes) -> Exchange:
-    return Exchange(v5.Greeting(methods).encode(), lambda: _method_choice(methods))
+    return Exchange(
+        v5.Greeting(methods).encode(), "the method choice", v5.MethodChoice.parse, partial(_chosen, methods)
+    )
 
 
-def _method_choice(offered: bytes) -> Script[int]:
-    choice = yield from awaiting("the method choice", v5.MethodChoice.parse())
+def _chosen(offered: bytes, choice: v5.MethodChoice) -> int:
+    if choice.method in offered:
+        return choice.method
     if choice.method == v5.NO_ACCEPTABLE_METHODS:
         raise AuthenticationRefused(f"no acceptable methods{_without(len(offered) > 1)}", choice.method)
-    if choice.method not in offered:
-        raise garbled("one of the methods offered", choice.encode())
-    return choice.method
+    raise garbled("one of the methods offered", choice.encode())
 
 
-def _credentials_status() -> Script[None]:
-    answer = yield from awaiting("the verdict on the credentials", v5.CredentialsStatus.parse())
-    if answer.status != 0:
-        raise AuthenticationRefused("user name and password not accepted", answer.status)
+def _accepted(verdict: v5.CredentialsStatus) -> None:
+    if verdict.status != 0:
+        raise AuthenticationRefused("user name and password not accepted", verdict.status)
 
 
-def _socks5_reply(what: str) -> Script[v5.Reply]:
-    reply = yield from awaiting(what, v5.Reply.parse())
+def _succeeded(reply: v5.Reply) -> v5.Reply:
     if reply.code != v5.SUCCEEDED:
         words = v5.REPLIES.get(reply.code, f"unassigned reply {reply.code:#04x}")
         raise Refused(words, reply.code, "socks5")
     return reply
 
 
-def _socks4_reply(what: str = "the reply to the request") -> Script[v4.Reply]:
-    reply = yield from awaiting(what, v4.Reply.parse())
+def _granted(reply: v4.Reply) -> v4.Reply:
     if reply.code != v4.GRANTED:
         raise Refused(v4.REPLIES.get(reply.code, f"unassigned reply {reply.code}"), reply.code, "socks4")
     return reply
 
 
-def _http_response(authenticated: bool) -> Script[Response]:
-    response = yield from awaiting("the response to CONNECT", Response.parse())
+def _opened(authenticated: bool, response: Response) -> Response:
     # RFC 9110 section 9.3.6: "Any 2xx (Successful) response indicates that the sender ... will switch to tunnel mode".
     if 200 <= response.status <= 299:
         return response

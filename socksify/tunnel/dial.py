@@ -11,6 +11,7 @@ ours, or failed: the connection to the proxy is shut down, so nothing that the c
 from __future__ import annotations
 
 import os
+from _thread import _count as thread_count
 from errno import EBADF, ECANCELED
 from select import POLLOUT
 from socket import SHUT_RDWR
@@ -234,7 +235,8 @@ def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
     for fd in fds:
         poller.register(fd, events)
     # Rounded up: waking a moment early would only mean to wait again.
-    poller.poll(min(int(seconds * 1000) + 1, _GLANCE))
+    milliseconds = int(seconds * 1000) + 1
+    poller.poll(min(milliseconds, _GLANCE) if thread_count() else milliseconds)
 
 
 def _interrupted() -> OSError:
