@@ -35,7 +35,8 @@ def unavailable(reason: str) -> str:
 def free_port(host: str = "127.0.0.1") -> int:
     """A TCP port that nobody has.
 
-    It is below the ephemeral range, so that no outgoing connection takes it before the server does.
+    It is below the ephemeral range, so that no outgoing connection takes it before the server does, and there is one
+    even when a test has left every ephemeral port in TIME_WAIT.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(100):

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.processes import free_port
+
 PAGE = b"hello from the target\n"
 
 
@@ -83,7 +85,7 @@ class Server6(Server4):
 def serve(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Target]:
     """Serves on one port of 127.0.0.1 and, where the machine has IPv6, ::1."""
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(_serving(Server4(("127.0.0.1", 0), handler)))
+        first = stack.enter_context(_serving(Server4(("127.0.0.1", free_port()), handler)))
         port: int = first.server_address[1]
         hosts = ["127.0.0.1"]
         if _has_ipv6():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hmac
 import os
 import signal
@@ -20,19 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the server; returns its exit status. Usage errors leave by SystemExit(2), as argparse has it."""
     parser = _parser()
     options = parser.parse_args(argv)
-    try:
-        host, port = _address(options.listen)
-        users = _users(options.users)
-        loop = Loop()
-        server = Server(loop, host, port, _verifier(users) if users else None, _say)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stop())
-    _say(f"listening on {options.listen.rpartition(':')[0]}:{server.port}")
-    loop.run()
-    server.close()
-    loop.close()
+    with contextlib.closing(Loop()) as loop:
+        try:
+            users = _users(options.users)
+            server = Server(loop, *_address(options.listen), _verifier(users) if users else None, _say)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.stop())
+        _say(f"listening on {options.listen.rpartition(':')[0]}:{server.port}")
+        loop.run()
+        server.close()
     return 0
 
 

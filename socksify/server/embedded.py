@@ -29,7 +29,11 @@ class Embedded:
 
     def __init__(self, verify: Verify | None, log: Callable[[str], None] | None) -> None:
         self._loop = Loop()
-        self._server = Server(self._loop, verify=verify, log=log)
+        try:
+            self._server = Server(self._loop, verify=verify, log=log)
+        except BaseException:
+            self._loop.close()
+            raise
         self.host = self._server.host
         self.port = self._server.port
         self._running = _thread.allocate_lock()

@@ -31,7 +31,7 @@ from socksify import _real
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 
-Handler = Callable[[], None]
+Handler = Callable[[], object]
 
 
 class Timer:
@@ -119,7 +119,8 @@ class Loop:
             self._close_doomed()
 
     def close(self) -> None:
-        """Closes the loop's own descriptors and the sockets it was given to discard."""
+        """Closes the loop's own descriptors, and every socket that it made."""
+        self._doomed.extend(self._streams)
         self._close_doomed()
         with self._lock:
             self._closed = True
@@ -128,6 +129,9 @@ class Loop:
 
     def abandon(self) -> None:
         """In a forked child: closes every descriptor, and leaves the parent's epoll set and connections as they are."""
+        if self._closed:
+            # Its numbers are other people's by now.
+            return
         for stream in self._streams:
             stream.close()
         self._epoll.close()

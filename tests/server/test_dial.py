@@ -1,0 +1,80 @@
+"""Addresses are tried in turn, and the last one's errno is told."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from socksify import _real
+from socksify.server import dial
+from socksify.server.dial import Dial
+from socksify.server.loop import Loop
+from socksify.server.resolver import Candidate
+from tests.targets import Target
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def refusing() -> Iterator[Candidate]:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield socket.AF_INET, nobody.getsockname()
+
+
+def dialled(loop: Loop, *candidates: Candidate) -> tuple[_real.Socket | None, int]:
+    outcome: list[tuple[_real.Socket | None, int]] = []
+
+    def done(stream: _real.Socket | None, failure: int) -> None:
+        outcome.append((stream, failure))
+        loop.stop()
+
+    Dial(loop, list(candidates), done).start()
+    loop.run()
+    assert len(outcome) == 1
+    return outcome[0]
+
+
+def test_the_first_that_answers_is_taken(loop: Loop, refusing: Candidate, echo_server: Target) -> None:
+    stream, failure = dialled(loop, refusing, (socket.AF_INET, echo_server.address))
+    assert failure == 0
+    assert stream is not None
+    assert stream.getpeername() == echo_server.address
+    assert stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_last_failure_is_told(loop: Loop, refusing: Candidate) -> None:
+    impossible = socket.AF_INET, ("255.255.255.255", 9)
+    assert dialled(loop, impossible, refusing) == (None, errno.ECONNREFUSED)
+    loop = Loop()
+    assert dialled(loop, refusing, impossible)[1] in (errno.ENETUNREACH, errno.EACCES)
+    loop.close()
+
+
+def test_a_family_that_there_is_not(loop: Loop) -> None:
+    assert dialled(loop, (socket.AF_APPLETALK, ("127.0.0.1", 9)))[0] is None
+
+
+def test_silence_has_an_end(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "DIAL_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        silent = socket.AF_INET, full.getsockname()
+        assert dialled(loop, silent) == (None, errno.ETIMEDOUT)
+
+
+def test_a_closed_dial_says_nothing(loop: Loop, refusing: Candidate) -> None:
+    outcome: list[object] = []
+    attempt = Dial(loop, [refusing], lambda *said: outcome.append(said))
+    attempt.start()
+    attempt.close()
+    loop.after(0.05, loop.stop)
+    loop.run()
+    assert outcome == []

@@ -1,0 +1,140 @@
+"""The loop's promises: no stale event, no wake-up for nothing, calls from other threads, cancelled timers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from socksify.server.loop import READABLE, WRITABLE, Loop
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
+
+
+def test_a_handler_is_called_for_what_it_watches(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+    seen: list[bytes] = []
+
+    def read() -> None:
+        seen.append(pair[0].recv(10))
+        loop.stop()
+
+    loop.watch(pair[0].fileno(), READABLE, read)
+    pair[1].sendall(b"x")
+    loop.run()
+    assert seen == [b"x"]
+
+
+def test_a_watch_is_replaced_and_removed(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+    calls: list[str] = []
+    fd = pair[0].fileno()
+    loop.watch(fd, WRITABLE, lambda: calls.append("first"))
+
+    def once() -> None:
+        calls.append("second")
+        loop.watch(fd, 0, once)
+
+    loop.watch(fd, WRITABLE, once)
+    loop.after(0.05, loop.stop)
+    loop.run()
+    assert calls == ["second"]
+
+
+def test_a_hang_up_does_not_wake_who_wants_nothing(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+    calls: list[str] = []
+    loop.watch(pair[0].fileno(), READABLE, lambda: calls.append("hung up"))
+    loop.watch(pair[0].fileno(), 0, lambda: calls.append("hung up"))
+    pair[1].close()
+    loop.after(0.05, loop.stop)
+    loop.run()
+    assert calls == []
+
+
+def test_a_closed_number_is_not_reused_within_a_batch(loop: Loop) -> None:
+    """Of two events in one batch the first handler closes both sockets; the second's event must reach nobody."""
+    streams = [loop.stream(socket.AF_INET) for _ in range(2)]
+    fds = [stream.fileno() for stream in streams]
+    calls: list[int] = []
+
+    def close_both() -> None:
+        calls.append(1)
+        for stream in streams:
+            loop.discard(stream)
+        fresh = loop.stream(socket.AF_INET)
+        assert fresh.fileno() not in fds
+        loop.stop()
+
+    for fd in fds:
+        # A socket that was never connected hangs up at once.
+        loop.watch(fd, READABLE, close_both)
+    loop.run()
+    assert calls == [1]
+    assert all(stream.fileno() == -1 for stream in streams)
+
+
+def test_calls_come_from_other_threads(loop: Loop) -> None:
+    threads: list[int] = []
+
+    def called() -> None:
+        threads.append(threading.get_ident())
+        loop.stop()
+
+    caller = threading.Thread(target=loop.call, args=(called,))
+    caller.start()
+    loop.run()
+    caller.join()
+    assert threads == [threading.get_ident()]
+
+
+def test_timers_fire_in_order_and_can_be_cancelled(loop: Loop) -> None:
+    fired: list[str] = []
+    loop.after(0.03, loop.stop)
+    loop.after(0.02, lambda: fired.append("later"))
+    loop.after(0.01, lambda: fired.append("sooner"))
+    loop.after(0.0, lambda: fired.append("cancelled")).cancel()
+    loop.run()
+    assert fired == ["sooner", "later"]
+
+
+def test_a_mistake_in_a_handler_is_told_and_not_repeated(
+    loop: Loop, pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mistake() -> None:
+        raise RuntimeError("a mistake")
+
+    loop.watch(pair[0].fileno(), WRITABLE, mistake)
+    loop.after(0.05, loop.stop)
+    loop.run()
+    assert capsys.readouterr().err.count("RuntimeError: a mistake") == 1
+
+
+def test_a_closed_loop_calls_nobody_and_writes_nowhere() -> None:
+    loop = Loop()
+    stream = loop.stream(socket.AF_INET)
+    loop.close()
+    assert stream.fileno() == -1
+    # The eventfd's number may now be somebody else's.
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    loop.call(lambda: None)
+    loop.stop()
+    loop.abandon()
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    assert os.fstat(writer)
+    os.close(reader)
+    os.close(writer)

@@ -1,0 +1,83 @@
+"""Names are looked up by other threads, literals by nobody."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from socksify.protocol.address import NAME, Address
+from socksify.server import resolver as module
+from socksify.server.loop import Loop
+from socksify.server.resolver import THREADS, Candidate, Resolver, look_up
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6), ("::ffff:127.0.0.1", socket.AF_INET6)]
+)
+@pytest.mark.parametrize("as_name", [False, True])
+def test_a_literal_is_answered_at_once(host: str, family: int, as_name: bool, loop: Loop) -> None:
+    answers: list[list[Candidate]] = []
+    target = Address(NAME, host, 80) if as_name else Address.of(host, 80)
+    Resolver(loop).resolve(target, answers.append)
+    assert answers == [[(family, (Address.of(host, 80).host, 80))]]
+
+
+def test_a_name_is_answered_by_the_loop(loop: Loop) -> None:
+    answers: list[tuple[int, list[Candidate]]] = []
+
+    def answer(found: list[Candidate]) -> None:
+        answers.append((threading.get_ident(), found))
+        loop.stop()
+
+    resolver = Resolver(loop)
+    resolver.resolve(Address.of("localhost", 80), answer)
+    assert answers == []
+    loop.run()
+    resolver.close()
+    [(thread, found)] = answers
+    assert thread == threading.get_ident()
+    assert (socket.AF_INET, ("127.0.0.1", 80)) in found
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 255, "x..y", "\udcff\udcfe"])
+def test_a_failed_look_up_is_nowhere(host: str) -> None:
+    assert look_up(Address(NAME, host, 80)) == []
+
+
+def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent name servers hold up at most a handful of threads, which the program never gets to see."""
+    go, lock = threading.Event(), threading.Lock()
+    busy: set[int] = set()
+    answers: list[list[Candidate]] = []
+
+    def slow(_: Address) -> list[Candidate]:
+        with lock:
+            busy.add(threading.get_ident())
+        go.wait(10)
+        return []
+
+    def answer(found: list[Candidate]) -> None:
+        answers.append(found)
+        if len(answers) == 5 * THREADS:
+            loop.stop()
+
+    monkeypatch.setattr(module, "look_up", slow)
+    resolver = Resolver(loop)
+    for _ in range(5 * THREADS):
+        resolver.resolve(Address.of("example.com", 80), answer)
+    seen = threading.enumerate()
+    go.set()
+    loop.run()
+    resolver.close()
+    assert len(busy) <= THREADS
+    assert not busy & {thread.ident for thread in seen}
