@@ -56,9 +56,10 @@ def _is_open(fd: int) -> bool:
 def gone(look: Callable[[], object]) -> None:
     """Waits until nothing is left: the threads of the tests' servers close theirs a moment after the client."""
     deadline = time.monotonic() + SECONDS
+    # Once only: a collection keeps those threads from running.
+    gc.collect()
     while look() and time.monotonic() < deadline:
-        gc.collect()
         # Nothing tells when another thread has closed a descriptor.
-        time.sleep(0.005)
+        time.sleep(0.01)
     left = look()
     assert not left, left
