@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from socksify.server import command
 from tests.processes import end
 from tests.server import client
 from tests.streams import receive
@@ -73,6 +74,13 @@ def test_users_come_from_a_file(tmp_path: Path) -> None:
         assert authenticate(address, b"bob", b"a:b") == b"\x01\x00"
         assert authenticate(address, b"bob", b"open sesame") == b"\x01\x01"
         assert authenticate(address, b"carol", b"x") == b"\x01\x01"
+
+
+def test_an_unknown_user_has_no_empty_password() -> None:
+    """RFC 1929 has no empty passwords, but nobody who verifies should have to rely on it."""
+    verify = command._verifier({b"alice": b"secret"})
+    assert verify(b"alice", b"secret")
+    assert not verify(b"carol", b"")
 
 
 def test_a_user_comes_from_the_environment() -> None:
