@@ -69,13 +69,17 @@ class Stepping:
     def play(self, poll: Callable[[], object]) -> None:
         """Take it to its last stop and beyond; `poll` drives the client, and must have nothing to report till then."""
         for stop in range(1, self.STOPS + 1):
-            for _ in range(int(SECONDS / MOMENT)):
-                assert not poll(), f"reported before stop {stop}"
-                if self.stops >= stop:
-                    break
-            assert self.stops == stop
+            self.reach(stop, poll)
             assert not poll(), f"reported at stop {stop}"
             self.go()
+
+    def reach(self, stop: int, poll: Callable[[], object]) -> None:
+        """Drive the client until the proxy stands still at a stop; there must be nothing to report on the way."""
+        for _ in range(int(SECONDS / MOMENT)):
+            assert not poll(), f"reported before stop {stop}"
+            if self.stops >= stop:
+                break
+        assert self.stops == stop
 
     def _halt(self, session: Session) -> None:
         with self._changed:

@@ -75,10 +75,15 @@ def _apply() -> None:
     replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *connecting.REPLACEMENTS]
     journal = Journal()
     watch.prime()
-    stale.rebind(replacements, journal, log.notice)
-    stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
-    for replacement in replacements:
-        journal.apply(replacement)
+    try:
+        stale.rebind(replacements, journal, log.notice)
+        stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
+        for replacement in replacements:
+            journal.apply(replacement)
+    except BaseException:
+        journal.undo()
+        log.close_log()
+        raise
     _journal = journal
     _watch_forks()
 

@@ -116,7 +116,7 @@ def _connect_logged(sock: Socket, address: SockAddress, rule: Rule) -> None:
         log.direct(address, rule.text, started, failure)
 
 
-def _getpeername(self: Socket) -> Any:
+def _getpeername(self: Socket, /) -> Any:
     peer = _real.getpeername(self) if not registry.by_fd else None
     if peer is not None:
         return peer
@@ -130,7 +130,7 @@ def _getpeername(self: Socket) -> Any:
     return tunnel.route.peer
 
 
-def _getsockname(self: Socket) -> Any:
+def _getsockname(self: Socket, /) -> Any:
     name = _real.getsockname(self)
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None or not tunnel.is_open:

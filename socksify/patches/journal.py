@@ -34,23 +34,25 @@ class Journal:
 
     def set_attribute(self, owner: Any, name: str, new: Any) -> None:
         """owner.name = new; undone by deleting it where it was inherited, as a socket's connect() is."""
-        old = vars(owner).get(name, _ABSENT)
+        # A class's attributes as they stand in its dict; those of a cell or a slot are in none.
+        known = vars(owner) if hasattr(owner, "__dict__") else {name: getattr(owner, name)}
+        old = known.get(name, _ABSENT)
         setattr(owner, name, new)
         if old is _ABSENT:
             self._undo.append(lambda: delattr(owner, name))
         else:
             self._undo.append(lambda: setattr(owner, name, old))
 
-    def set_item(self, mapping: dict[Any, Any], key: Any, new: Any) -> None:
-        """mapping[key] = new."""
-        old = mapping[key]
-        mapping[key] = new
-        self._undo.append(lambda: mapping.__setitem__(key, old))
+    def set_item(self, items: Any, key: Any, new: Any) -> None:
+        """items[key] = new, in a mapping or a list; undone unless somebody else has changed it meanwhile."""
+        old = items[key]
+        items[key] = new
+        self._undo.append(lambda: _put_back(items, key, new, old))
 
     def remove_item(self, mapping: Any, key: Any) -> None:
-        """Take a key out of a mapping."""
+        """Take a key out of a mapping; undone unless somebody else has put it in meanwhile."""
         old = mapping.pop(key)
-        self._undo.append(lambda: mapping.__setitem__(key, old))
+        self._undo.append(lambda: mapping.setdefault(key, old))
 
     def on_undo(self, call: Callable[[], object]) -> None:
         """Do something else when it is undone."""
@@ -62,11 +64,21 @@ class Journal:
             self._undo.pop()()
 
 
+def _put_back(items: Any, key: Any, new: Any, old: Any) -> None:
+    try:
+        if items[key] is new:
+            items[key] = old
+    except LookupError:
+        pass
+
+
 def _disguise(new: Callable[..., Any], owner: Any, name: str) -> None:
     """Give a function the stdlib's names: it pickles, copies and introspects like what it replaces."""
     is_module = not isinstance(owner, type)
+    original = getattr(owner, name)
     new.__module__ = owner.__name__ if is_module else owner.__module__
     new.__name__ = name
     new.__qualname__ = name if is_module else f"{owner.__qualname__}.{name}"
-    if new.__doc__ is None:
-        new.__doc__ = getattr(owner, name).__doc__
+    new.__doc__ = original.__doc__
+    # The stdlib has none.
+    new.__annotations__ = {}

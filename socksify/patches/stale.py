@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 from functools import partial
-from types import BuiltinFunctionType, CellType, FunctionType
+from types import BuiltinFunctionType, CellType, FunctionType, MemberDescriptorType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
     """
     moves = [(vars(item.owner)[item.name], item) for item in replacements if not isinstance(item.owner, type)]
     ours = {id(vars(item.owner)) for _, item in moves} | {id(vars(module)) for module in _own_modules()}
+    ours |= {id(move) for move in moves}
     for original, item in moves:
         for referrer in gc.get_referrers(original):
-            if id(referrer) not in ours and referrer is not moves:
+            if id(referrer) not in ours:
                 _rebind_in(referrer, original, item, journal, say)
 
 
@@ -38,10 +39,15 @@ def rehouse_poll_selectors(journal: Journal, new_poll: Callable[[], Any], old_po
     selectors = sys.modules.get("selectors")
     if selectors is None:
         return
-    for selector in gc.get_referrers(selectors.PollSelector):
-        if type(selector) is selectors.PollSelector:
+    for selector in [item for cls in _with_subclasses(selectors.PollSelector) for item in gc.get_referrers(cls)]:
+        if isinstance(selector, selectors.PollSelector):
             _rehouse(selector, new_poll)
             journal.on_undo(partial(_rehouse, selector, old_poll))
+
+
+def _with_subclasses(cls: type) -> list[type]:
+    subclasses: list[type] = type.__subclasses__(cls)
+    return [cls, *(each for subclass in subclasses for each in _with_subclasses(subclass))]
 
 
 def _rehouse(selector: Any, make_poll: Callable[[], Any]) -> None:
@@ -63,25 +69,57 @@ def _own_modules() -> list[Any]:
 def _rebind_in(referrer: Any, original: Any, item: Replacement, journal: Journal, say: Callable[[str], None]) -> None:
     if type(referrer) is dict:
         for key in [key for key, value in referrer.items() if value is original]:
-            _rebind_key(referrer, key, original, item, journal)
+            _rebind_key(referrer, key, original, item.new, journal)
+    elif type(referrer) is list:
+        for index in [index for index, value in enumerate(referrer) if value is original]:
+            journal.set_item(referrer, index, item.new)
     elif type(referrer) is CellType:
-        referrer.cell_contents = item.new
-        journal.on_undo(lambda: setattr(referrer, "cell_contents", original))
-    elif isinstance(referrer, partial) or type(referrer) is tuple:
+        journal.set_attribute(referrer, "cell_contents", item.new)
+    elif type(referrer) is staticmethod:
+        for holder in gc.get_referrers(referrer):
+            if type(holder) is dict:
+                _rebind_key(holder, _key_of(holder, referrer), referrer, staticmethod(item.new), journal)
+    elif isinstance(referrer, (partial, tuple, set, frozenset)):
         _name(referrer, item, say)
-    elif hasattr(referrer, "__dict__") and not isinstance(referrer, (type, FunctionType)):
-        # An instance whose attributes have no dict of their own yet.
-        for key in [key for key, value in vars(referrer).items() if value is original]:
-            journal.set_item(vars(referrer), key, item.new)
+    elif not isinstance(referrer, (type, FunctionType)):
+        _rebind_in_instance(referrer, original, item, journal)
 
 
-def _rebind_key(mapping: dict[Any, Any], key: Any, original: Any, item: Replacement, journal: Journal) -> None:
+def _rebind_in_instance(instance: Any, original: Any, item: Replacement, journal: Journal) -> None:
+    """An instance whose attributes have no dict of their own: in slots, or not yet asked for."""
+    # Slots are looked for through the class: an instance may have a __getattr__ that does anything.
+    slots = [
+        name
+        for cls in type(instance).__mro__
+        for name, member in vars(cls).items()
+        if type(member) is MemberDescriptorType and _slot(member, instance) is original
+    ]
+    for name in slots:
+        journal.set_attribute(instance, name, item.new)
+    attributes = getattr(instance, "__dict__", None)
+    if type(attributes) is dict:
+        for key in [key for key, value in attributes.items() if value is original]:
+            journal.set_item(attributes, key, item.new)
+
+
+def _slot(member: MemberDescriptorType, instance: Any) -> Any:
+    try:
+        return member.__get__(instance)
+    except AttributeError:  # nothing is in it
+        return None
+
+
+def _key_of(mapping: dict[Any, Any], wanted: Any) -> Any:
+    return next((key for key, value in mapping.items() if value is wanted), None)
+
+
+def _rebind_key(mapping: dict[Any, Any], key: Any, original: Any, new: Any, journal: Journal) -> None:
     """A dict may be a class's, which must not be changed but through the class."""
     for owner in gc.get_referrers(mapping):
         if isinstance(owner, type) and vars(owner).get(key) is original:
-            journal.set_attribute(owner, key, _as_class_attribute(original, item.new))
+            journal.set_attribute(owner, key, _as_class_attribute(original, new))
             return
-    journal.set_item(mapping, key, item.new)
+    journal.set_item(mapping, key, new)
 
 
 def _as_class_attribute(original: Any, new: Any) -> Any:
@@ -92,10 +130,10 @@ def _as_class_attribute(original: Any, new: Any) -> Any:
 
 def _name(referrer: Any, item: Replacement, say: Callable[[str], None]) -> None:
     what = f"{item.owner.__name__}.{item.name}"
-    if isinstance(referrer, partial):
-        say(f"a functools.partial made before install() still holds {what}; make it afterwards")
-        return
     for holder in gc.get_referrers(referrer):
         if isinstance(holder, FunctionType) and holder.__defaults__ is referrer:
             place = f"{holder.__module__}.{holder.__qualname__}"
             say(f"the defaults of {place}() still hold {what}; import {holder.__module__} after install()")
+            return
+    kind = "functools.partial" if isinstance(referrer, partial) else type(referrer).__name__
+    say(f"a {kind} made before install() still holds {what}; make it afterwards")

@@ -47,13 +47,13 @@ def _fd_of(file: FileDescriptorLike) -> int | None:
 # --- epoll ---
 
 
-def _register(self: Epoll, fd: FileDescriptorLike, eventmask: int = _DEFAULT) -> None:
+def _register(self: Epoll, /, fd: FileDescriptorLike, eventmask: int = _DEFAULT) -> None:
     # The client's own mask first, and a stand-in after: what the kernel refuses is to be refused.
     _real.epoll_register(self, fd, eventmask)
     _note(self, fd, eventmask)
 
 
-def _modify(self: Epoll, fd: FileDescriptorLike, eventmask: int) -> None:
+def _modify(self: Epoll, /, fd: FileDescriptorLike, eventmask: int) -> None:
     _real.epoll_modify(self, fd, eventmask)
     _note(self, fd, eventmask)
 
@@ -67,14 +67,14 @@ def _note(epoll: Epoll, file: FileDescriptorLike, mask: int) -> None:
         watch.join(unsettled.get(fd), epoll, fd)
 
 
-def _unregister(self: Epoll, fd: FileDescriptorLike) -> None:
+def _unregister(self: Epoll, /, fd: FileDescriptorLike) -> None:
     _real.epoll_unregister(self, fd)
     number = _fd_of(fd)
     if number is not None:
         watch.leave(unsettled.get(number), self.fileno(), number)
 
 
-def _epoll_poll(self: Epoll, timeout: float | None = None, maxevents: int = -1) -> Events:
+def _epoll_poll(self: Epoll, /, timeout: float | None = None, maxevents: int = -1) -> Events:
     def masks(fd: int) -> int:
         return watch.mask_of(self.fileno(), fd, -1)
 
@@ -123,7 +123,10 @@ class _Poll:
         self._stand_ins.discard(_number(fd))
 
     def poll(self, timeout: float | None = None, /) -> Events:
-        """Polls the set of registered file descriptors; timeout in milliseconds, None or negative for ever."""
+        """Polls the set of registered file descriptors.
+
+        timeout is in milliseconds, None or negative for ever.
+        """
         started = monotonic()
         if not unsettled and not self._stand_ins:
             events: Events = self._poll.poll(timeout)

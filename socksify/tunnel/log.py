@@ -27,11 +27,13 @@ _fd: int | None = None
 def open_log(where: str) -> None:
     """Write to "stderr", to a file (appended to), or with "" nowhere. Raises OSError."""
     global _fd
-    close_log()
+    fd = None
     if where == "stderr":
-        _fd = _STDERR
+        fd = _STDERR
     elif where:
-        _fd = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    close_log()
+    _fd = fd
 
 
 def close_log() -> None:

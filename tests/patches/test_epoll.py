@@ -230,9 +230,13 @@ def test_the_kernel_does_the_waiting(steps: Stepping, epoll: select.epoll, sock:
     assert counted <= 10
 
 
-def test_a_pending_fd_closed_is_gone_from_the_epoll_object(epoll: select.epoll, sock: socket.socket) -> None:
+def test_a_pending_fd_closed_is_gone_from_the_epoll_object(
+    steps: Stepping, epoll: select.epoll, sock: socket.socket
+) -> None:
     begin(sock)
     epoll.register(sock, EPOLLOUT)
+    # The proxy's thread opens no more fds from then on.
+    steps.reach(1, lambda: epoll.poll(MOMENT))
     number = sock.fileno()
     sock.close()
     assert epoll.poll(MOMENT) == []
@@ -241,8 +245,11 @@ def test_a_pending_fd_closed_is_gone_from_the_epoll_object(epoll: select.epoll, 
         assert epoll.poll(SECONDS) == [(number, EPOLLOUT | EPOLLHUP)]
 
 
-def test_a_pending_fd_closed_behind_our_back_does_not_haunt_the_next(epoll: select.epoll, sock: socket.socket) -> None:
+def test_a_pending_fd_closed_behind_our_back_does_not_haunt_the_next(
+    steps: Stepping, epoll: select.epoll, sock: socket.socket
+) -> None:
     begin(sock)
+    steps.reach(1, lambda: select.select([], [sock], [], MOMENT)[1])
     number = sock.detach()
     os.close(number)
     with on_number(number) as other:

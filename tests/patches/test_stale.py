@@ -1,0 +1,157 @@
+"""References that were made before install(): rebound where that can be done, named on stderr where it cannot."""
+
+from __future__ import annotations
+
+import functools
+import select
+import selectors
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+import socksify
+from socksify import _real
+from tests.stepping import MOMENT, SECONDS, begin, stepping
+
+URL = "socks5h://192.0.2.1:1080"
+
+
+@pytest.fixture(autouse=True)
+def uninstalled() -> Iterator[None]:
+    yield
+    socksify.uninstall()
+
+
+def enclosed() -> Callable[[], Any]:
+    wait = select.select
+    return lambda: wait
+
+
+class Slotted:
+    __slots__ = ("wait",)
+
+
+class Plain:
+    pass
+
+
+def places() -> dict[str, tuple[object, Callable[[], Any]]]:
+    """Where a client may keep a reference: what keeps it, and how it is looked up there."""
+    module = ModuleType("a_client")
+    vars(module)["select"] = select.select
+    by_class = type("ByClass", (), {"wait": select.select})
+    static = type("Static", (), {"wait": staticmethod(select.select)})
+    instance, slotted = Plain(), Slotted()
+    instance.wait = select.select  # type: ignore[attr-defined]
+    slotted.wait = select.select
+    closure = enclosed()
+    items = [None, select.select, select.select]
+    mapping = {"wait": select.select}
+    space = SimpleNamespace(wait=select.select)
+
+    def keyword(*, wait: Any = select.select) -> Any:
+        return wait
+
+    return {
+        "module": (module, lambda: vars(module)["select"]),
+        "class": (by_class, lambda: by_class().wait),
+        "staticmethod": (static, lambda: static().wait),
+        "instance": (instance, lambda: instance.wait),  # type: ignore[attr-defined]
+        "slot": (slotted, lambda: slotted.wait),
+        "closure": (closure, closure),
+        "list": (items, lambda: items[2]),
+        "dict": (mapping, lambda: mapping["wait"]),
+        "namespace": (space, lambda: space.wait),
+        "keyword default": (keyword, keyword),
+        "SelectSelector": (selectors.SelectSelector, lambda: selectors.SelectSelector()._select),
+    }
+
+
+@pytest.mark.parametrize("place", places())
+def test_a_reference_is_rebound_and_put_back(place: str) -> None:
+    keeper, look = places()[place]
+    socksify.install(URL)
+    assert look() is select.select, place
+    assert look() is not _real.select
+    socksify.uninstall()
+    assert look() is _real.select
+    del keeper
+
+
+def test_what_was_rebound_works() -> None:
+    """A select() kept by a class is no method of it, and its instances do not become an argument."""
+
+    class Client:
+        wait = select.select
+
+    with stepping():
+        assert Client().wait([], [], [], 0) == ([], [], [])
+
+
+def positional(wait: Any = select.select) -> Any:
+    return wait
+
+
+@pytest.mark.parametrize("kind", ["partial", "defaults", "tuple"])
+def test_what_cannot_be_rebound_is_named_once(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    keeper = {
+        "partial": lambda: functools.partial(select.select, []),
+        "defaults": lambda: None,
+        "tuple": lambda: (select.select, 1),
+    }[kind]()
+    socksify.install(URL)
+    mark = "positional()" if kind == "defaults" else f"a {kind} " if kind == "tuple" else "functools.partial"
+    lines = [line for line in capfd.readouterr().err.splitlines() if mark in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("socksify: ")
+    assert "select.select" in lines[0]
+    if kind == "defaults":
+        assert f"{__name__}.positional()" in lines[0]
+    del keeper
+
+
+def test_what_the_client_rebound_meanwhile_is_the_clients() -> None:
+    module = ModuleType("a_client")
+    vars(module).update(wait=select.select, gone=select.select)
+    mine = object()
+    socksify.install(URL)
+    vars(module)["wait"] = mine
+    del vars(module)["gone"]
+    socksify.uninstall()
+    assert vars(module)["wait"] is mine
+    assert "gone" not in vars(module)
+
+
+@pytest.mark.parametrize("cls", ["PollSelector", "its subclass"])
+def test_a_poll_selector_made_before_is_told(cls: str) -> None:
+    """Nobody can look into a bare poll object; the selector that keeps it knows what is in it."""
+    made = selectors.PollSelector if cls == "PollSelector" else type("Mine", (selectors.PollSelector,), {})
+    with made() as selector, socket.socket() as sock:
+        sock.setblocking(False)
+        selector.register(sock, selectors.EVENT_WRITE)
+        with stepping() as steps:
+            begin(sock)
+            steps.play(lambda: selector.select(MOMENT))
+            assert selector.select(SECONDS)
+            sock.close()
+
+
+def test_a_closed_poll_selector_is_left_alone() -> None:
+    selector = selectors.PollSelector()
+    selector.close()
+    socksify.install(URL)
+    socksify.uninstall()
+    assert selector.get_map() is None
+
+
+def test_modules_of_the_standard_library_are_covered() -> None:
+    """Those that keep a name of their own."""
+    keepers = [module for module in list(sys.modules.values()) if vars(module).get("select") is select.select]
+    socksify.install(URL)
+    for module in keepers:
+        if not module.__name__.startswith("socksify"):
+            assert vars(module)["select"] is select.select
