@@ -205,6 +205,8 @@ def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSErr
         gateway.forget(handshake.route.chain[0])
         fail(tunnel, errors.unreachable(last, handshake.route))
         return 0
+    # A fresh socket has joined its epoll objects with the client's own masks.
+    watch.change(tunnel, handshake.events)
     return POLLOUT
 
 
