@@ -14,7 +14,7 @@ from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOM
 from time import monotonic
 
 from socksify import _real
-from socksify.tunnel import gateway, transplant, watch
+from socksify.tunnel import gateway, registry, transplant, watch
 
 # Only Linux has it.
 _FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
@@ -132,5 +132,5 @@ def _connect_fresh(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
         fresh.close()
         raise
     transplant.move(fresh, sock)
-    tunnel.identity = None
+    registry.moved(tunnel, _real.fileno(sock))
     watch.moved(_real.fileno(sock))

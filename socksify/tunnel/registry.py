@@ -163,8 +163,14 @@ def detach(sock: Socket) -> None:
         return
     holder = tunnel.holders.get(fd)
     if holder is not None and holder() is sock:
-        _identify(tunnel, fd)
+        tunnel.identity = _identity(fd)
         tunnel.holders[fd] = None
+
+
+def moved(tunnel: Tunnel, fd: int) -> None:
+    """Another kernel socket was put on the fd: if its name was known, it is no longer that."""
+    if tunnel.identity is not None:
+        tunnel.identity = _identity(fd)
 
 
 def drop(fd: int, tunnel: Tunnel) -> None:
@@ -299,16 +305,19 @@ def _by_identity(fd: int) -> Tunnel | None:
     if wanted is None:
         return None
     for other, tunnel in list(by_fd.items()):
-        if tunnel.identity is None and _still_means(other, tunnel):
-            _identify(tunnel, other)
-        if tunnel.identity == wanted:
+        if _still_means(other, tunnel) and _identify(tunnel, other) == wanted:
             return tunnel
     return None
 
 
-def _identify(tunnel: Tunnel, fd: int) -> None:
-    if tunnel.identity is None:
-        tunnel.identity = _identity(fd)
+def _identify(tunnel: Tunnel, fd: int) -> tuple[int, int] | None:
+    """The kernel's name; kept once it is final, for while a tunnel is pending another socket may be moved to its fd."""
+    if tunnel.identity is not None:
+        return tunnel.identity
+    identity = _identity(fd)
+    if tunnel.handshake is None:
+        tunnel.identity = identity
+    return identity
 
 
 def _identity(fd: int) -> tuple[int, int] | None:
