@@ -75,23 +75,29 @@ def _unregister(self: Epoll, /, fd: FileDescriptorLike) -> None:
 
 
 def _epoll_poll(self: Epoll, /, timeout: float | None = None, maxevents: int = -1) -> Events:
+    started = monotonic()
+    if unsettled:
+        return _epoll_wait(self, maxevents, Clock(timeout, started))
+    events: Events = _real.epoll_poll(self, timeout, maxevents)
+    # Another thread may have begun a connect meanwhile.
+    return events if not unsettled else _epoll_wait(self, maxevents, Clock(timeout, started), events)
+
+
+def _epoll_wait(epoll: Epoll, maxevents: int, clock: Clock, seen: Events | None = None) -> Events:
+    """Wait while tunnels are unsettled; `seen` is what a wait that began before has brought."""
+
     def masks(fd: int) -> int:
-        return watch.mask_of(self.fileno(), fd, -1)
+        return watch.mask_of(epoll.fileno(), fd, -1)
 
     def look(clock: Clock) -> Events:
-        events: Events = _real.epoll_poll(self, clock.slice(), maxevents)
+        events: Events = _real.epoll_poll(epoll, clock.slice(), maxevents)
         return events
 
-    started = monotonic()
-    if not unsettled:
-        events: Events = _real.epoll_poll(self, timeout, maxevents)
-        # Another thread may have begun a connect meanwhile.
-        if not unsettled:
-            return events
-        ready, moved = readiness.sift(events, masks)
-        if ready or not (events or moved):
+    if seen is not None:
+        ready, moved = readiness.sift(seen, masks)
+        if ready or not (seen or moved):
             return ready
-    return readiness.wait(look, Clock(timeout, started), masks)
+    return readiness.wait(look, clock, masks)
 
 
 class _Poll:
