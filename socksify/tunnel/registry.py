@@ -305,7 +305,10 @@ def _by_identity(fd: int) -> Tunnel | None:
     if wanted is None:
         return None
     for other, tunnel in list(by_fd.items()):
-        if _still_means(other, tunnel) and _identify(tunnel, other) == wanted:
+        # A name that is known stays true when the fd it was learned from is closed: other dups go on.
+        if tunnel.identity is None and not _still_means(other, tunnel):
+            continue
+        if _identify(tunnel, other) == wanted:
             return tunnel
     return None
 
