@@ -58,8 +58,7 @@ def gone(look: Callable[[], object]) -> None:
     deadline = time.monotonic() + SECONDS
     # Once only: a collection keeps those threads from running.
     gc.collect()
-    while look() and time.monotonic() < deadline:
+    while left := look():
+        assert time.monotonic() < deadline, left
         # Nothing tells when another thread has closed a descriptor.
         time.sleep(0.01)
-    left = look()
-    assert not left, left
