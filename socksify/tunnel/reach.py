@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from errno import EOPNOTSUPP
+from errno import ECONNREFUSED, EOPNOTSUPP
 from select import POLLIN
 from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOMAIN, SOL_SOCKET
 from time import monotonic
@@ -127,7 +127,8 @@ def _connect_fresh(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
         if family == AF_UNIX:
             # connect(2), EAGAIN: "the socket is nonblocking, and the connection cannot be completed immediately".
             fresh.close()
-            raise ConnectionRefusedError("the proxy's Unix socket has no room for another connection") from None
+            why = "the proxy's Unix socket has no room for another connection"
+            raise ConnectionRefusedError(ECONNREFUSED, why) from None
     except BaseException:
         fresh.close()
         raise
