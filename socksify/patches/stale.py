@@ -28,9 +28,20 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
     moves = [(vars(item.owner)[item.name], item) for item in replacements if not isinstance(item.owner, type)]
     ours = {id(vars(item.owner)) for _, item in moves} | {id(vars(module)) for module in _own_modules()}
     ours |= {id(move) for move in moves}
-    for original, item in moves:
-        for referrer in gc.get_referrers(original):
-            if id(referrer) not in ours:
+    modules = {id(getattr(module, "__dict__", None)) for module in list(sys.modules.values())}
+    # Each search goes through every object there is: one is made for all originals.
+    originals = tuple(original for original, _ in moves)
+    ours.add(id(originals))
+    for referrer in gc.get_referrers(*originals):
+        if id(referrer) in ours:
+            continue
+        held = {id(each) for each in gc.get_referents(referrer)}
+        for original, item in moves:
+            if id(original) not in held:
+                continue
+            if id(referrer) in modules:
+                _rebind_items(referrer, original, item, journal)
+            else:
                 _rebind_in(referrer, original, item, journal, say)
 
 
@@ -98,8 +109,12 @@ def _rebind_in_instance(instance: Any, original: Any, item: Replacement, journal
         journal.set_attribute(instance, name, item.new)
     attributes = getattr(instance, "__dict__", None)
     if type(attributes) is dict:
-        for key in [key for key, value in attributes.items() if value is original]:
-            journal.set_item(attributes, key, item.new)
+        _rebind_items(attributes, original, item, journal)
+
+
+def _rebind_items(mapping: dict[Any, Any], original: Any, item: Replacement, journal: Journal) -> None:
+    for key in [key for key, value in mapping.items() if value is original]:
+        journal.set_item(mapping, key, item.new)
 
 
 def _slot(member: MemberDescriptorType, instance: Any) -> Any:

@@ -71,7 +71,10 @@ def places() -> dict[str, tuple[object, Callable[[], Any]]]:
     }
 
 
-@pytest.mark.parametrize("place", places())
+PLACES = ["module", "class", "staticmethod", "instance", "slot", "closure", "list", "dict", "namespace"]
+
+
+@pytest.mark.parametrize("place", [*PLACES, "keyword default", "SelectSelector"])
 def test_a_reference_is_rebound_and_put_back(place: str) -> None:
     keeper, look = places()[place]
     socksify.install(URL)
@@ -92,25 +95,28 @@ def test_what_was_rebound_works() -> None:
         assert Client().wait([], [], [], 0) == ([], [], [])
 
 
-def positional(wait: Any = select.select) -> Any:
-    return wait
+def positional() -> Callable[..., Any]:
+    def keeping(wait: Any = select.select) -> Any:
+        return wait
+
+    return keeping
 
 
 @pytest.mark.parametrize("kind", ["partial", "defaults", "tuple"])
 def test_what_cannot_be_rebound_is_named_once(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     keeper = {
         "partial": lambda: functools.partial(select.select, []),
-        "defaults": lambda: None,
+        "defaults": positional,
         "tuple": lambda: (select.select, 1),
     }[kind]()
     socksify.install(URL)
-    mark = "positional()" if kind == "defaults" else f"a {kind} " if kind == "tuple" else "functools.partial"
+    mark = "keeping()" if kind == "defaults" else f"a {kind} " if kind == "tuple" else "functools.partial"
     lines = [line for line in capfd.readouterr().err.splitlines() if mark in line]
     assert len(lines) == 1
     assert lines[0].startswith("socksify: ")
     assert "select.select" in lines[0]
     if kind == "defaults":
-        assert f"{__name__}.positional()" in lines[0]
+        assert f"{__name__}.positional.<locals>.keeping()" in lines[0]
     del keeper
 
 
