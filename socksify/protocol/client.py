@@ -48,10 +48,13 @@ class Exchange:
     def answer(self) -> Script[Any]:
         """Read the answer and judge it."""
         try:
-            answer = yield from self.parse()
+            return self.judge((yield from self.parse()))
         except Closed as closed:
-            raise Closed(f"awaiting {self.awaited}: {closed}") from None
-        return self.judge(answer)
+            raise self.missed(closed) from None
+
+    def missed(self, closed: Closed) -> Closed:
+        """The error that says which answer never came."""
+        return Closed(f"awaiting {self.awaited}: {closed}")
 
 
 def socks5(command: int, target: Address, credentials: tuple[bytes, bytes] | None = None) -> Script[v5.Reply]:
@@ -63,14 +66,20 @@ def socks5(command: int, target: Address, credentials: tuple[bytes, bytes] | Non
 
 
 def negotiate(exchanges: list[Exchange]) -> Script[v5.Reply]:
-    """Run the exchanges of SOCKS5."""
-    greeting, *authentication, request = exchanges
-    yield greeting.message
-    method = yield from greeting.answer()
-    if method == v5.USERNAME_PASSWORD:
-        yield from authentication[0].run()
-    yield request.message
-    reply: v5.Reply = yield from request.answer()
+    """Run the exchanges of SOCKS5, without a generator apiece: this is run at every connect."""
+    now, *authentication, request = exchanges
+    try:
+        yield now.message
+        method = now.judge((yield from now.parse()))
+        if method == v5.USERNAME_PASSWORD:
+            now = authentication[0]
+            yield now.message
+            now.judge((yield from now.parse()))
+        now = request
+        yield now.message
+        reply: v5.Reply = now.judge((yield from now.parse()))
+    except Closed as closed:
+        raise now.missed(closed) from None
     return reply
 
 

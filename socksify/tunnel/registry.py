@@ -187,9 +187,11 @@ def drop(fd: int, tunnel: Tunnel) -> None:
 
 def end(tunnel: Tunnel) -> None:
     """The tunnel is no longer pending."""
-    _forget_pending(tunnel)
+    _pending.pop(tunnel, None)
+    if _timed:
+        _forget_pending(tunnel)
     tunnel.handshake = None
-    if tunnel.report is None:
+    if tunnel.report is None and unsettled:
         settle(tunnel)
 
 
@@ -228,7 +230,8 @@ def begin_timing(tunnel: Tunnel, handshake: Handshake) -> None:
 
 def next_over() -> Tunnel | None:
     """The pending tunnel whose time is over first, of those that pollers have to end."""
-    firsts = [next(iter(equals)) for equals in list(_timed.values()) if equals]
+    oldest = [next(iter(equals), None) for equals in list(_timed.values())]
+    firsts = [tunnel for tunnel in oldest if tunnel is not None]
     if len(firsts) < 2:
         return firsts[0] if firsts else None
     return min(firsts, key=lambda tunnel: tunnel.handshake.deadline if tunnel.handshake is not None else 0.0)
