@@ -4,16 +4,17 @@
 #   make test    lint, then the whole suite on every supported Python found
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
+#   make soak    100,000 connections that end in every way there is
 #   make clean   removes what these made
 
-.PHONY: demo test suite others lint bench clean
+.PHONY: demo test suite others lint bench soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
 
 DEFAULT = $(shell .ci/pythons | sed -n '1s/.* //p')
 OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
-PYTEST = -m pytest
+PYTEST = -m pytest -n auto
 
 demo: .venv/.installed
 	.venv/bin/python tests/demo/demo.py
@@ -38,6 +39,10 @@ lint: .venv/.equipped
 bench: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.bench
+
+soak: .venv/.equipped
+	@.ci/packages
+	SOAK=100000 .venv/bin/python -m pytest tests/soak
 
 clean:
 	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

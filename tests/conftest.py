@@ -6,11 +6,21 @@ direct by default, so a test that means to go through a proxy says so in its rou
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 
 from tests import servers, targets
+
+
+def pytest_collection_finish() -> None:
+    """Puts what is there by now out of the garbage collector's sight.
+
+    install() asks it who refers to a function, and many a test installs: in pytest's own heap that takes long.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

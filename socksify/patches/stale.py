@@ -1,7 +1,8 @@
 """Names that were bound before the patch: `from select import select`, class attributes, instances, closures.
 
-Whoever still refers to an original is found through the garbage collector and rebound, and the journal knows.
-What cannot be rebound (a tuple of defaults, a partial) is named.
+Names of modules and the classes of `selectors` are gone through one by one; whoever else refers to an original is
+found through the garbage collector (which does not see what gc.freeze() has put away). What cannot be rebound (a
+tuple of defaults, a partial) is named.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
     moves = [(vars(item.owner)[item.name], item) for item in replacements if not isinstance(item.owner, type)]
     ours = {id(vars(item.owner)) for _, item in moves} | {id(vars(module)) for module in _own_modules()}
     ours |= {id(move) for move in moves}
-    modules = {id(getattr(module, "__dict__", None)) for module in list(sys.modules.values())}
+    every = [names for module in list(sys.modules.values()) if (names := _names_of(module)) is not None]
+    modules = {id(names): names for names in every if id(names) not in ours}
+    for original, item in moves:
+        for names in modules.values():
+            _rebind_items(names, original, item, journal)
+        for cls in _selector_classes():
+            _rebind_class(cls, original, item, journal)
     # Each search goes through every object there is: one is made for all originals.
     originals = tuple(original for original, _ in moves)
     ours.add(id(originals))
@@ -43,6 +50,22 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
                 _rebind_items(referrer, original, item, journal)
             else:
                 _rebind_in(referrer, original, item, journal, say)
+
+
+def _names_of(module: object) -> dict[str, Any] | None:
+    """A module's names; None for what is no module, though it stands in sys.modules."""
+    names = getattr(module, "__dict__", None)
+    return names if type(names) is dict else None
+
+
+def _selector_classes() -> list[type]:
+    selectors = sys.modules.get("selectors")
+    return _with_subclasses(selectors.BaseSelector) if selectors is not None else []
+
+
+def _rebind_class(cls: type, original: Any, item: Replacement, journal: Journal) -> None:
+    for key in [key for key, value in vars(cls).items() if value is original]:
+        journal.set_attribute(cls, key, _as_class_attribute(original, item.new))
 
 
 def rehouse_poll_selectors(journal: Journal, new_poll: Callable[[], Any], old_poll: Callable[[], Any]) -> None:
@@ -113,7 +136,7 @@ def _rebind_in_instance(instance: Any, original: Any, item: Replacement, journal
 
 
 def _rebind_items(mapping: dict[Any, Any], original: Any, item: Replacement, journal: Journal) -> None:
-    for key in [key for key, value in mapping.items() if value is original]:
+    for key in [key for key, value in list(mapping.items()) if value is original]:
         journal.set_item(mapping, key, item.new)
 
 

@@ -6,6 +6,7 @@ import functools
 import select
 import selectors
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
@@ -161,3 +162,21 @@ def test_modules_of_the_standard_library_are_covered() -> None:
     for module in keepers:
         if not module.__name__.startswith("socksify"):
             assert vars(module)["select"] is select.select
+
+
+FROZEN = """
+import gc, select, selectors
+from select import select as early
+gc.freeze()
+import socksify
+socksify.install("socks5h://192.0.2.1:1080")
+assert early is select.select is selectors.SelectSelector._select
+selectors.SelectSelector().select(0)
+socksify.uninstall()
+assert early is select.select is selectors.SelectSelector._select
+"""
+
+
+def test_what_gc_freeze_has_put_away_is_covered() -> None:
+    """Servers that fork workers freeze the heap first; names of modules are found without the collector."""
+    subprocess.run([sys.executable, "-c", FROZEN], check=True, timeout=SECONDS)
