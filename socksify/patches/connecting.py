@@ -17,6 +17,7 @@ from socksify.patches import guarding
 from socksify.patches.journal import Replacement
 from socksify.tunnel import dial, errors, gateway, log, readiness, registry, transplant, watch
 from socksify.tunnel.route import Denied, Direct, Via
+from socksify.tunnel.tunnel import not_connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Rule
-    from socksify.tunnel.registry import Tunnel
     from socksify.tunnel.route import Router, SockAddress
+    from socksify.tunnel.tunnel import Tunnel
 
 # Set by install(), before the first replacement is in place.
 router: Router = None  # type: ignore[assignment]
@@ -124,7 +125,7 @@ def _getpeername(self: Socket, /) -> Any:
     if tunnel is None:
         return _real.getpeername(self)
     if not tunnel.is_open:
-        raise registry.not_connected()
+        raise not_connected()
     # The kernel's word on whether it still is connected.
     _real.getpeername(self)
     return tunnel.route.peer

@@ -17,6 +17,7 @@ from time import monotonic
 
 from socksify import _real
 from socksify.tunnel import dial, errors, registry
+from socksify.tunnel.tunnel import not_connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any
 
-    from socksify.tunnel.registry import Tunnel
+    from socksify.tunnel.tunnel import Tunnel
 
 _NAMES = (
     "send",
@@ -52,7 +53,7 @@ def guard(tunnel: Tunnel) -> None:
         # connect() keeps the only thread there is.
         return
     tunnel.settled.append(lambda: _settled(tunnel))
-    for sock in registry.objects(tunnel):
+    for sock in tunnel.objects():
         guard_object(sock)
     if tunnel.handshake is None:  # settled by another thread meanwhile
         _settled(tunnel)
@@ -67,7 +68,7 @@ def guard_object(sock: Socket) -> None:
 
 def told(tunnel: Tunnel) -> OSError:
     """The failure that has still to be reported, which it thereby is: as with SO_ERROR, once."""
-    error = errors.to_raise(tunnel.report or registry.not_connected())
+    error = errors.to_raise(tunnel.report or not_connected())
     registry.settle(tunnel)
     _unguard(tunnel)
     return error
@@ -79,7 +80,7 @@ def _settled(tunnel: Tunnel) -> None:
 
 
 def _unguard(tunnel: Tunnel) -> None:
-    for sock in registry.objects(tunnel):
+    for sock in tunnel.objects():
         unguard_object(sock)
 
 
@@ -133,9 +134,9 @@ def _pass(sock: Socket, tunnel: Tunnel, tls: bool) -> None:
         _push(sock, tunnel)
     if tunnel.handshake is not None:
         # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
-        raise registry.not_connected() if tls else BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+        raise not_connected() if tls else BlockingIOError(EAGAIN, os.strerror(EAGAIN))
     if tunnel.error is not None:
-        raise told(tunnel) if tunnel.report is not None else registry.not_connected()
+        raise told(tunnel) if tunnel.report is not None else not_connected()
 
 
 def _push(sock: Socket, tunnel: Tunnel) -> None:

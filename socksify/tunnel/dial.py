@@ -19,10 +19,10 @@ from time import monotonic
 
 from socksify import _real
 from socksify.protocol.errors import ProtocolError
-from socksify.tunnel import errors, gateway, log, reach, registry, watch
+from socksify.tunnel import errors, gateway, log, pending, reach, registry, watch
 from socksify.tunnel.handshake import Handshake
-from socksify.tunnel.registry import Tunnel
 from socksify.tunnel.route import no_such_name
+from socksify.tunnel.tunnel import Tunnel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _GLANCE = 100
 
 _LEFTOVER = 65536
+_LEFTOVERS = 1024
 
 
 def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tunnel], object]) -> Tunnel:
@@ -83,7 +84,7 @@ def advance(tunnel: Tunnel) -> int:
             return 0
         if not handshake.reached:
             return handshake.events
-        sock = registry.holder(tunnel)
+        sock = tunnel.holder()
         return _drive(tunnel, handshake, sock) if sock is not None else _drive_detached(tunnel, handshake)
     finally:
         tunnel.lock.release()
@@ -129,12 +130,14 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
         return
     registry.failed(tunnel, error)
     tunnel.report = None if handshake.waits else error
-    for sock in registry.objects(tunnel):
+    for sock in tunnel.objects():
         try:
             _real.shutdown(sock, SHUT_RDWR)
-            # What the proxy has said beyond its answer is not for the client.
-            while os.read(_real.fileno(sock), _LEFTOVER):
-                pass
+            # What the proxy has said beyond its answer is not for the client. What arrives after the shutdown the
+            # kernel refuses, so this is no more than a receive buffer.
+            for _ in range(_LEFTOVERS):
+                if not os.read(_real.fileno(sock), _LEFTOVER):
+                    break
         except OSError:
             pass
     _settle(tunnel, handshake)
@@ -155,7 +158,7 @@ def cancel(tunnel: Tunnel) -> None:
         tunnel.error = OSError(EBADF, "the socket was closed while its connect() was pending")
         tunnel.watchers.clear()
         registry.end(tunnel)
-    for sock in registry.objects(tunnel):
+    for sock in tunnel.objects():
         try:
             _real.shutdown(sock, SHUT_RDWR)
         except OSError:
@@ -164,12 +167,12 @@ def cancel(tunnel: Tunnel) -> None:
 
 def abandon() -> None:
     """Fail every pending handshake."""
-    while (tunnel := registry.oldest_pending()) is not None:
+    while (tunnel := pending.oldest()) is not None:
         fail(tunnel, OSError(ECANCELED, "socksify was uninstalled while the connect() was pending"))
 
 
 def _drive_detached(tunnel: Tunnel, handshake: Handshake) -> int:
-    sock = registry.borrow(tunnel)
+    sock = tunnel.borrow()
     try:
         return _drive(tunnel, handshake, sock)
     finally:
@@ -218,7 +221,7 @@ def _open(tunnel: Tunnel, handshake: Handshake) -> None:
 def _settle(tunnel: Tunnel, handshake: Handshake) -> None:
     registry.end(tunnel)
     if handshake.unblocked:
-        for sock in registry.objects(tunnel):
+        for sock in tunnel.objects():
             os.set_blocking(_real.fileno(sock), True)
     for call in tunnel.settled:
         call()

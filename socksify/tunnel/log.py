@@ -12,8 +12,8 @@ from time import monotonic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.address import Address
-    from socksify.tunnel.registry import Tunnel
     from socksify.tunnel.route import SockAddress
+    from socksify.tunnel.tunnel import Tunnel
 
 # The client's name, as SOCKSinit() gave it.
 DEFAULT_NAME = "SOCKSclient"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from socksify.tunnel.gateway import Candidate
     from socksify.tunnel.handshake import Handshake
-    from socksify.tunnel.registry import Tunnel
+    from socksify.tunnel.tunnel import Tunnel
 
 
 def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:

@@ -20,14 +20,14 @@ from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, POLLR
 from time import monotonic
 
 from socksify import _real
-from socksify.tunnel import dial, registry, watch
+from socksify.tunnel import dial, pending, registry, watch
 from socksify.tunnel.registry import unsettled_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from socksify.tunnel.registry import Tunnel
+    from socksify.tunnel.tunnel import Tunnel
 
     Events = list[tuple[int, int]]
 
@@ -127,7 +127,7 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
     """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
     handshake = tunnel.handshake
     if handshake is not None:
-        registry.begin_timing(tunnel, handshake)
+        pending.time(tunnel, handshake)
         watch.stand_in(tunnel, fd, handshake.events)
         handshake.watched = bool(tunnel.watchers)
 
@@ -149,7 +149,7 @@ def attend(fd: int, timeout: float | None) -> None:
 
 
 def _next_deadline() -> float | None:
-    tunnel = registry.next_over()
+    tunnel = pending.next_over()
     handshake = tunnel.handshake if tunnel is not None else None
     return handshake.deadline if handshake is not None else None
 
@@ -158,6 +158,6 @@ def _expire_oldest() -> bool:
     """Fail the handshakes whose time is over."""
     expired = False
     now = monotonic()
-    while (tunnel := registry.next_over()) is not None and dial.expire(tunnel, now):
+    while (tunnel := pending.next_over()) is not None and dial.expire(tunnel, now):
         expired = True
     return expired

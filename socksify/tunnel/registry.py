@@ -17,67 +17,16 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from _weakref import ref as weak_reference
-from errno import ENOTCONN
 
 from socksify import _real
+from socksify.tunnel import pending
+from socksify.tunnel.tunnel import Holder, Tunnel, not_connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from socket import socket as Socket
-    from typing import Any
 
     from socksify.tunnel.handshake import Handshake
-    from socksify.tunnel.route import Via
-
-
-class Tunnel:
-    """One connection through a chain of proxies: pending while it has a handshake, failed if it has an error."""
-
-    __slots__ = (
-        "bound",
-        "error",
-        "handshake",
-        "holders",
-        "identity",
-        "lock",
-        "options",
-        "released",
-        "report",
-        "route",
-        "settled",
-        "watchers",
-    )
-
-    def __init__(self, route: Via) -> None:
-        self.route = route
-        self.handshake: Handshake | None = None
-        self.error: OSError | None = None
-        # The error that SO_ERROR has still to report, as connect(2) says of a non-blocking socket: once.
-        self.report: OSError | None = None
-        # BND.ADDR and BND.PORT of the last hop's reply: (host, port).
-        self.bound: tuple[str, int] | None = None
-        # Options that the client set and the kernel's socket cannot have: (level, name) -> value.
-        self.options: dict[tuple[int, int], int] = {}
-        self.holders: dict[int, Holder | None] = {}
-        self.identity: tuple[int, int] | None = None
-        # Held while the handshake is driven, and while a holder closes.
-        self.lock = allocate_lock()
-        self.released = False
-        # Called once when it is no longer pending; the epoll objects that watch it meanwhile, by fd and their own fd.
-        self.settled: list[Callable[[], None]] = []
-        self.watchers: dict[tuple[int, int], Any] = {}
-
-    @property
-    def is_open(self) -> bool:
-        return self.handshake is None and self.error is None
-
-
-class Holder(weak_reference):  # type: ignore[type-arg]
-    """A weak reference to a socket object that knows the fd under which the object was registered."""
-
-    __slots__ = ("fd",)
-    fd: int
 
 
 by_fd: dict[int, Tunnel] = {}
@@ -89,19 +38,13 @@ unsettled: dict[int, Tunnel] = {}
 # Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
 _failures: dict[weak_reference[Socket], OSError] = {}
 
-# The pending tunnels, in the order in which their handshakes began.
-_pending: dict[Tunnel, None] = {}
-
-# Of these the ones that pollers have to end in time, by how long they may take: among equals the oldest is over first.
-_timed: dict[float, dict[Tunnel, None]] = {}
-
 _sweep_at = 64
 
 
 def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
     """Register a new tunnel, which is pending."""
     tunnel.handshake = handshake
-    _pending[tunnel] = None
+    pending.add(tunnel)
     add(sock, tunnel)
 
 
@@ -182,14 +125,12 @@ def drop(fd: int, tunnel: Tunnel) -> None:
         del unsettled[fd]
     if not tunnel.holders:
         tunnel.released = True
-        _forget_pending(tunnel)
+        pending.discard(tunnel)
 
 
 def end(tunnel: Tunnel) -> None:
     """The tunnel is no longer pending."""
-    _pending.pop(tunnel, None)
-    if _timed:
-        _forget_pending(tunnel)
+    pending.discard(tunnel)
     tunnel.handshake = None
     if tunnel.report is None and unsettled:
         settle(tunnel)
@@ -206,7 +147,7 @@ def settle(tunnel: Tunnel) -> None:
 def failed(tunnel: Tunnel, error: OSError) -> None:
     """Remember why a tunnel could not be opened."""
     tunnel.error = error
-    for sock in objects(tunnel):
+    for sock in tunnel.objects():
         _failures[weak_reference(sock, _failures.pop)] = error
 
 
@@ -216,39 +157,12 @@ def failure(sock: Socket) -> OSError | None:
     return tunnel.error if tunnel is not None else _failures.get(weak_reference(sock))
 
 
-def oldest_pending() -> Tunnel | None:
-    """The pending tunnel that began first."""
-    return next(iter(_pending), None)
-
-
-def begin_timing(tunnel: Tunnel, handshake: Handshake) -> None:
-    """From now on pollers see to it that a pending tunnel does not outlive its time: no connect() waits for it."""
-    _timed.setdefault(handshake.limit, {})[tunnel] = None
-    if tunnel.handshake is None:  # settled by another thread meanwhile
-        _timed[handshake.limit].pop(tunnel, None)
-
-
-def next_over() -> Tunnel | None:
-    """The pending tunnel whose time is over first, of those that pollers have to end."""
-    oldest = [next(iter(equals), None) for equals in list(_timed.values())]
-    firsts = [tunnel for tunnel in oldest if tunnel is not None]
-    if len(firsts) < 2:
-        return firsts[0] if firsts else None
-    return min(firsts, key=lambda tunnel: tunnel.handshake.deadline if tunnel.handshake is not None else 0.0)
-
-
-def _forget_pending(tunnel: Tunnel) -> None:
-    _pending.pop(tunnel, None)
-    if tunnel.handshake is not None:
-        _timed.get(tunnel.handshake.limit, {}).pop(tunnel, None)
-
-
 def after_fork() -> None:
     """In a child, pending handshakes are the parent's: nobody here goes on with them.
 
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
-    for tunnel in list(_pending):
+    for tunnel in pending.everyone():
         tunnel.lock = allocate_lock()
         tunnel.watchers.clear()
         tunnel.error = not_connected()
@@ -262,31 +176,6 @@ def sweep() -> None:
         if not _still_means(fd, tunnel):
             drop(fd, tunnel)
     _sweep_at = max(64, 2 * len(by_fd))
-
-
-def holder(tunnel: Tunnel) -> Socket | None:
-    """A living socket object that holds a tunnel."""
-    for reference in tunnel.holders.values():
-        sock: Socket | None = reference() if reference is not None else None
-        if sock is not None:
-            return sock
-    return None
-
-
-def objects(tunnel: Tunnel) -> list[Socket]:
-    """The living socket objects that hold a tunnel."""
-    held = [holder() for holder in list(tunnel.holders.values()) if holder is not None]
-    return [sock for sock in held if sock is not None]
-
-
-def borrow(tunnel: Tunnel) -> Any:
-    """Where every holder is detached: an object of ours on the tunnel's fd, to be detached again after use."""
-    return _real.Socket(fileno=next(iter(tunnel.holders)))
-
-
-def not_connected() -> OSError:
-    """What the kernel says of a socket whose connect is pending or has failed."""
-    return OSError(ENOTCONN, os.strerror(ENOTCONN))
 
 
 def _on_collected(holder: Holder) -> None:

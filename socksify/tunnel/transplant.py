@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
 
-    from socksify.tunnel.registry import Tunnel
+    from socksify.tunnel.tunnel import Tunnel
 
 
 def _named(level: int, *names: str) -> tuple[tuple[int, int], ...]:

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from select import epoll as Epoll
 
-    from socksify.tunnel.registry import Tunnel
+    from socksify.tunnel.tunnel import Tunnel
 
     Mask = int
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from socksify.tunnel import registry
+from socksify.tunnel import pending, registry
 from tests.bad_proxy import BadProxy
 from tests.routing import routed
 from tests.steps import READ_GREETING, Send, Wait, good
@@ -70,7 +70,7 @@ def test_a_child_leaves_the_parents_pending_connect_alone(echo_server: Target) -
         assert sock.connect_ex(echo_server.address) == errno.EINPROGRESS
 
         def look() -> bool:
-            unknown = not registry._pending and not registry.unsettled
+            unknown = not pending.everyone() and not registry.unsettled
             try:
                 sock.send(b"x")
             except OSError as error:

@@ -11,6 +11,7 @@ import pytest
 
 from socksify.tunnel import readiness, registry
 from socksify.tunnel.readiness import Clock
+from socksify.tunnel.tunnel import Tunnel
 from tests.stepping import MOMENT, SECONDS, begin, stepping
 
 # An fd that nobody has.
@@ -80,7 +81,7 @@ def test_waiting_costs_the_same_however_many_are_pending() -> None:
     """Counted in looks at tunnels: those that are ready are looked at, and nobody else."""
     looks = 0
 
-    class Counting(dict[int, registry.Tunnel]):
+    class Counting(dict[int, Tunnel]):
         def get(self, *arguments: object) -> object:  # type: ignore[override]
             nonlocal looks
             looks += 1

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from socksify import config
-from socksify.tunnel import registry
-from socksify.tunnel.registry import Tunnel
+from socksify.tunnel import pending, registry
 from socksify.tunnel.route import Router, Via
+from socksify.tunnel.tunnel import Tunnel, not_connected
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_a_copy_is_adopted_by_the_kernels_name_for_it(tunnel: Tunnel) -> None:
         assert registry.adopt(other) is tunnel
         assert registry.adopt(stranger) is None
         assert sorted(tunnel.holders) == sorted([sock.fileno(), other.fileno()])
-        assert set(registry.objects(tunnel)) == {sock, other}
+        assert set(tunnel.objects()) == {sock, other}
 
 
 def test_a_detached_fd_is_adopted(tunnel: Tunnel) -> None:
@@ -75,9 +75,9 @@ def test_a_detached_fd_is_adopted(tunnel: Tunnel) -> None:
     registry.add(sock, tunnel)
     registry.detach(sock)
     with socket.socket(fileno=sock.detach()) as other:
-        assert registry.holder(tunnel) is None
+        assert tunnel.holder() is None
         assert registry.adopt(other) is tunnel
-        assert registry.holder(tunnel) is other
+        assert tunnel.holder() is other
 
 
 def test_a_collected_socket_is_forgotten_at_once(tunnel: Tunnel) -> None:
@@ -106,6 +106,6 @@ def test_what_was_closed_behind_our_back_is_swept(tunnel: Tunnel, monkeypatch: p
 
 
 def test_a_fork_fails_what_was_pending() -> None:
-    assert registry.oldest_pending() is None
+    assert pending.oldest() is None
     registry.after_fork()
-    assert registry.not_connected().errno == 107
+    assert not_connected().errno == 107

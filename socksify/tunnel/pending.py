@@ -1,0 +1,56 @@
+"""The tunnels whose handshake is pending, and which of them is the first to run out of time.
+
+Dicts keep the order of insertion: among handshakes that may take equally long the oldest is over first, so that
+nothing here is searched, however many are pending.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.tunnel.handshake import Handshake
+    from socksify.tunnel.tunnel import Tunnel
+
+# In the order in which the handshakes began.
+_pending: dict[Tunnel, None] = {}
+
+# Those that pollers have to end in time, by how many seconds they may take.
+_timed: dict[float, dict[Tunnel, None]] = {}
+
+
+def add(tunnel: Tunnel) -> None:
+    """A handshake begins."""
+    _pending[tunnel] = None
+
+
+def discard(tunnel: Tunnel) -> None:
+    """It is over, or nobody waits for it any more."""
+    _pending.pop(tunnel, None)
+    if _timed and tunnel.handshake is not None:
+        _timed.get(tunnel.handshake.limit, {}).pop(tunnel, None)
+
+
+def oldest() -> Tunnel | None:
+    """The one that began first."""
+    return next(iter(_pending), None)
+
+
+def everyone() -> list[Tunnel]:
+    """All of them."""
+    return list(_pending)
+
+
+def time(tunnel: Tunnel, handshake: Handshake) -> None:
+    """From now on pollers see to it that a pending tunnel does not outlive its time: no connect() waits for it."""
+    _timed.setdefault(handshake.limit, {})[tunnel] = None
+    if tunnel.handshake is None:  # settled by another thread meanwhile
+        _timed[handshake.limit].pop(tunnel, None)
+
+
+def next_over() -> Tunnel | None:
+    """The one whose time is over first, of those that pollers have to end."""
+    oldest = [next(iter(equals), None) for equals in list(_timed.values())]
+    firsts = [tunnel for tunnel in oldest if tunnel is not None]
+    if len(firsts) < 2:
+        return firsts[0] if firsts else None
+    return min(firsts, key=lambda tunnel: tunnel.handshake.deadline if tunnel.handshake is not None else 0.0)

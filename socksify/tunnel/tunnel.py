@@ -1,0 +1,90 @@
+"""One connection through a chain of proxies, and the socket objects that hold it."""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from _weakref import ref as weak_reference
+from errno import ENOTCONN
+
+from socksify import _real
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.tunnel.handshake import Handshake
+    from socksify.tunnel.route import Via
+
+
+class Tunnel:
+    """One connection through a chain of proxies: pending while it has a handshake, failed if it has an error."""
+
+    __slots__ = (
+        "bound",
+        "error",
+        "handshake",
+        "holders",
+        "identity",
+        "lock",
+        "options",
+        "released",
+        "report",
+        "route",
+        "settled",
+        "watchers",
+    )
+
+    def __init__(self, route: Via) -> None:
+        self.route = route
+        self.handshake: Handshake | None = None
+        self.error: OSError | None = None
+        # The error that SO_ERROR has still to report, as connect(2) says of a non-blocking socket: once.
+        self.report: OSError | None = None
+        # BND.ADDR and BND.PORT of the last hop's reply: (host, port).
+        self.bound: tuple[str, int] | None = None
+        # Options that the client set and the kernel's socket cannot have: (level, name) -> value.
+        self.options: dict[tuple[int, int], int] = {}
+        self.holders: dict[int, Holder | None] = {}
+        self.identity: tuple[int, int] | None = None
+        # Held while the handshake is driven, and while a holder closes.
+        self.lock = allocate_lock()
+        self.released = False
+        # Called once when it is no longer pending; the epoll objects that watch it meanwhile, by fd and their own fd.
+        self.settled: list[Callable[[], None]] = []
+        self.watchers: dict[tuple[int, int], Any] = {}
+
+    @property
+    def is_open(self) -> bool:
+        return self.handshake is None and self.error is None
+
+    def holder(self) -> Socket | None:
+        """A living socket object that holds it."""
+        for reference in self.holders.values():
+            sock: Socket | None = reference() if reference is not None else None
+            if sock is not None:
+                return sock
+        return None
+
+    def objects(self) -> list[Socket]:
+        """The living socket objects that hold it."""
+        held = [reference() for reference in list(self.holders.values()) if reference is not None]
+        return [sock for sock in held if sock is not None]
+
+    def borrow(self) -> Any:
+        """Where every holder is detached: an object of ours on its fd, to be detached again after use."""
+        return _real.Socket(fileno=next(iter(self.holders)))
+
+
+class Holder(weak_reference):  # type: ignore[type-arg]
+    """A weak reference to a socket object that knows the fd under which the object was registered."""
+
+    __slots__ = ("fd",)
+    fd: int
+
+
+def not_connected() -> OSError:
+    """What the kernel says of a socket whose connect is pending or has failed."""
+    return OSError(ENOTCONN, os.strerror(ENOTCONN))
