@@ -87,12 +87,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.mark.parametrize("upgrade", ["create_connection", "start_tls"])
 def test_asyncio_speaks_tls(microsocks: Server, certificates: Certificates, upgrade: str) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await reader.readexactly(4))
-        writer.close()
-        await writer.wait_closed()
-
     async def main(context: ssl.SSLContext) -> bytes:
+        served = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readexactly(4))
+            writer.close()
+            await writer.wait_closed()
+            served.set()
+
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificates.server())
         async with server:
             address = server.sockets[0].getsockname()
@@ -105,6 +108,7 @@ def test_asyncio_speaks_tls(microsocks: Server, certificates: Certificates, upgr
             assert writer.get_extra_info("peername") == address
             writer.close()
             await writer.wait_closed()
+            await served.wait()
             return answer
 
     with routed(microsocks.url()):
