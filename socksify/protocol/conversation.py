@@ -50,17 +50,18 @@ class Conversation:
     `receive`, `peeked` and `end`. After an error there is nothing left to do.
     """
 
-    __slots__ = ("_head", "_held", "_script", "needs", "outgoing", "over", "peeking", "result")
+    __slots__ = ("_answer", "_head", "_held", "_script", "needs", "outgoing", "over", "peeking", "result")
 
     def __init__(self, script: Script[Any]) -> None:
         self._script = script
+        self._answer = script.send
         self._held = bytearray()
         self.outgoing: bytes = b""
         self.needs: int = 0
         self.peeking = False
         self.over = False
         self.result: Any = None
-        self._advance(None)
+        self._advance(None)  # type: ignore[arg-type] # which starts a generator
 
     def sent(self, count: int) -> None:
         """The first `count` bytes of `outgoing` were written."""
@@ -70,13 +71,16 @@ class Conversation:
 
     def receive(self, data: bytes) -> None:
         """`data` was read: at least one byte, at most `needs`."""
-        if not 0 < len(data) <= self.needs:
+        missing = self.needs - len(data)
+        if not missing and data and not self._held:  # the usual case
+            self._advance(data)
+        elif missing < 0 or not data:
             raise ValueError(f"{len(data)} bytes received where {self.needs} are needed")
-        self.needs -= len(data)
-        if self.needs:
-            self._held += data
         else:
-            self._advance(self._taken() + data if self._held else data)
+            self.needs = missing
+            self._held += data
+            if not missing:
+                self._advance(self._taken())
 
     def peeked(self, data: bytes) -> int:
         """`data` was peeked; the answer is how many of its bytes are to be read off (they need no handing over).
@@ -102,14 +106,14 @@ class Conversation:
         self._script.throw(closed)
         raise closed
 
-    def _advance(self, answer: bytes | None) -> None:
+    def _advance(self, answer: bytes) -> None:
         self.outgoing = b""
         self.needs = 0
         self.peeking = False
         try:
-            want = next(self._script) if answer is None else self._script.send(answer)
+            want = self._answer(answer)
             while not want:
-                want = self._script.send(b"")
+                want = self._answer(b"")
         except StopIteration as stop:
             self.over = True
             self.result = stop.value

@@ -233,12 +233,12 @@ def _settle(tunnel: Tunnel, handshake: Handshake) -> None:
 
 def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
     """Wait until the fd is ready or a closing thread has shut it down."""
-    fds = list(tunnel.holders)
-    if not fds:
-        return
     poller = _real.poll()
+    fds = tuple(tunnel.holders)
     for fd in fds:
         poller.register(fd, events)
+    if not fds:
+        return
     # Rounded up: waking a moment early would only mean to wait again.
     milliseconds = int(seconds * 1000) + 1
     poller.poll(min(milliseconds, _GLANCE) if thread_count() else milliseconds)
