@@ -50,6 +50,10 @@ def install(
     routes: Sequence[str] | None = None,
     direct: Sequence[str] | None = None,
     dns: str | None = None,
+    fake_networks: Sequence[str] | None = None,
+    udp: str | None = None,
+    strict: bool | None = None,
+    allow: Sequence[str] | None = None,
     connect_timeout: float | None = None,
     c_watcher_timeout: float | None = None,
     log: str | None = None,
@@ -62,7 +66,10 @@ def install(
     variables, the configuration file and the conventional proxy variables, as README.md describes.
 
     May be called late, from any thread, and again: the same settings change nothing, others replace them.
-    Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened.
+    udp="direct" lets datagrams past the proxy, which are refused otherwise. strict=True refuses whatever does not come
+    through socksify, and the import of modules that have network code of their own in C, but for those in `allow`.
+    Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened, and
+    under strict ImportError when such a module is there already.
     """
     import os
 
@@ -74,6 +81,10 @@ def install(
         "routes": routes,
         "direct": direct,
         "dns": dns,
+        "fake_networks": fake_networks,
+        "udp": udp,
+        "strict": strict,
+        "allow": allow,
         "connect_timeout": connect_timeout,
         "c_watcher_timeout": c_watcher_timeout,
         "log": log,

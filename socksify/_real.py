@@ -16,11 +16,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-Socket = _socket.socket
+
+class Socket(_socket.socket):
+    """Our own sockets: strict's audit hook knows them by their type."""
+
+    __slots__ = ()
+
+
+class Host(bytes):
+    """A name that is looked up on our own account: the proxy's, or a target of the server's."""
+
+    __slots__ = ()
+
+
+class SockAddress(tuple):  # type: ignore[type-arg]
+    """An address that is connected or asked about on our own account."""
+
+    __slots__ = ()
+
 
 # As plain numbers: the attributes of socket.socket make an enumeration's member at each look.
-family: Callable[[_python.socket], int] = Socket.family.__get__
-kind: Callable[[_python.socket], int] = Socket.type.__get__
+family: Callable[[_python.socket], int] = _socket.socket.family.__get__
+kind: Callable[[_python.socket], int] = _socket.socket.type.__get__
+protocol: Callable[[_python.socket], int] = _socket.socket.proto.__get__
 
 connect = Socket.connect
 connect_ex = Socket.connect_ex
@@ -33,6 +51,7 @@ gettimeout = Socket.gettimeout
 recv = Socket.recv
 send = Socket.send
 sendto = Socket.sendto
+sendmsg = Socket.sendmsg
 shutdown = Socket.shutdown
 close = Socket.close
 fileno = Socket.fileno
@@ -51,6 +70,10 @@ detach = _original(_python.socket, "detach")
 real_close = _original(_python.socket, "_real_close")
 
 getaddrinfo = _socket.getaddrinfo
+gethostbyname = _socket.gethostbyname
+gethostbyname_ex = _socket.gethostbyname_ex
+gethostbyaddr = _socket.gethostbyaddr
+getnameinfo = _socket.getnameinfo
 
 select = _select.select
 poll = _select.poll

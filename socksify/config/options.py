@@ -45,7 +45,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], dict[str, 
             continue
         option, equals, value = word.partition("=")
         if option in BY_OPTION:
-            _add(arguments, option, value if equals else _next(words, option))
+            _add(arguments, option, value if equals else _value(option, words))
         elif option in _ACTIONS:
             actions[option[2:]] = _action(option, value if equals else None, words)
         else:
@@ -56,7 +56,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], dict[str, 
 
 def usage() -> str:
     """The text of --help."""
-    rows = [(f"{setting.option} {setting.metavar}", setting.help) for setting in SETTINGS]
+    rows = [(f"{setting.option} {setting.metavar}".rstrip(), setting.help) for setting in SETTINGS]
     rows += [
         ("-v", "short for --log stderr"),
         ("--embedded", "start a SOCKS server in this process and go through it"),
@@ -99,6 +99,10 @@ def _action(option: str, value: str | None, words: list[str]) -> str | bool:
     if option != "--show" or value not in _SHOWN_AS:
         raise ConfigError(f"{option}: {value!r}: expected {'text or json' if option == '--show' else 'no value'}")
     return value
+
+
+def _value(option: str, words: list[str]) -> str:
+    return _next(words, option) if BY_OPTION[option].metavar else "yes"
 
 
 def _next(words: list[str], option: str) -> str:

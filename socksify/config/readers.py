@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_YES = ("yes", "true", "on", "1")
+_NO = ("no", "false", "off", "0")
+
 
 def urls(value: object, source: str) -> tuple[str, ...]:
     """One text, or a list of texts; commas are left to the reading of the chain."""
@@ -44,6 +47,16 @@ def seconds(value: object, source: str) -> float:
     if not 0 < number < float("inf"):
         raise ConfigError(f"{source}: {_shown(value)}: expected a number of seconds above 0, such as 30 or 0.5")
     return number
+
+
+def yes_or_no(value: object, source: str) -> bool:
+    """True or False, or a word for it."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).lower() if isinstance(value, (str, int)) else ""
+    if word not in _YES and word not in _NO:
+        raise ConfigError(f"{source}: {_shown(value)}: expected yes or no")
+    return word in _YES
 
 
 def one_of(*words: str) -> Callable[[object, str], str]:

@@ -104,14 +104,19 @@ class Settings(Record):
 
     `proxy` is the default chain, first hop first; `proxies` are the named ones, and under their masked URLs those
     that a rule gives as a URL. `rules` are the user's, those of the strongest source first (the built-in end is in
-    `rules.py`). `dns` is `auto`, `local` or `remote`. Both timeouts are in seconds. `log` is empty (off), `stderr` or
-    a file's path. `sources` tells for each setting where its value came from.
+    `rules.py`). `dns` is `auto`, `local` or `remote`; `fake_networks` are the networks of made-up addresses, the IPv4
+    one first. `udp` is `block` or `direct`. `allow` are names of modules. Both timeouts are in seconds. `log` is empty
+    (off), `stderr` or a file's path. `sources` tells for each setting where its value came from.
     """
 
     proxy: tuple[Proxy, ...]
     proxies: Mapping[str, tuple[Proxy, ...]] = {}
     rules: tuple[Rule, ...] = ()
     dns: str = "auto"
+    fake_networks: tuple[str, str] = ("198.18.0.0/15", "100::/64")
+    udp: str = "block"
+    strict: bool = False
+    allow: tuple[str, ...] = ()
     connect_timeout: float = 120.0
     c_watcher_timeout: float = 5.0
     log: str = ""

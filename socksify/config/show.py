@@ -55,8 +55,17 @@ def _value_and_source(settings: Settings, name: str) -> dict[str, object]:
     if name == "config":
         # Where the file's values came from is the file itself.
         return {"value": source, "source": "read"} if name in settings.sources else {"value": "none", "source": source}
-    value = _urls(settings.proxy) if name == "proxy" else getattr(settings, name)
-    return {"value": "off" if value == "" else value, "source": source}
+    value = _urls(settings.proxy) if name == "proxy" else _in_words(getattr(settings, name))
+    return {"value": value, "source": source}
+
+
+def _in_words(value: str | float | bool | tuple[str, ...]) -> str | float:
+    """As the option would be given it, and a word for what is empty."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(value) or "none"
+    return value if value != "" else "off"
 
 
 def _urls(chain: tuple[Proxy, ...]) -> str:

@@ -5,7 +5,7 @@ keywords, the help text and --show are all made from it; what is not in here doe
 from __future__ import annotations
 
 from socksify._record import Record
-from socksify.config import readers
+from socksify.config import networks, readers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Setting(Record):
     """One setting. `read(value, source)` checks a value and gives it its type, or raises ConfigError.
 
-    `name` is the keyword and the file's key. Options of a `many` setting may be repeated and add up; `in_file` is
-    whether the file may hold it.
+    `name` is the keyword and the file's key. Options of a `many` setting may be repeated and add up, one without a
+    `metavar` takes no value and means yes; `in_file` is whether the file may hold it.
     """
 
     name: str
@@ -64,6 +64,40 @@ SETTINGS = (
         "--dns",
         "auto|local|remote",
         "who resolves names; auto: as the proxy's scheme says",
+    ),
+    Setting(
+        "fake_networks",
+        networks.made_up,
+        networks.MADE_UP,
+        "--fake-networks",
+        "NETWORK",
+        "the networks of the made-up addresses that stand for names, one of IPv4, one of IPv6 or both",
+        many=True,
+    ),
+    Setting(
+        "udp",
+        readers.one_of("block", "direct"),
+        "block",
+        "--udp",
+        "block|direct",
+        "what becomes of datagrams to destinations that are not direct: refused, or sent past the proxy",
+    ),
+    Setting(
+        "strict",
+        readers.yes_or_no,
+        False,
+        "--strict",
+        "",
+        "refuse what does not come through socksify: raw _socket.socket, saved originals, modules with C of their own",
+    ),
+    Setting(
+        "allow",
+        readers.texts,
+        (),
+        "--allow",
+        "NAME",
+        "a module with network code of its own in C that may be imported all the same",
+        many=True,
     ),
     Setting(
         "connect_timeout",

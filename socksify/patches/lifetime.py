@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import socket as _module
 from socket import SO_DOMAIN, SO_PROTOCOL, SOL_SOCKET
 
@@ -54,7 +55,7 @@ def _detach(self: Socket) -> int:
     return fd
 
 
-def _real_close(self: Socket, _ss: type = _real.Socket) -> None:
+def _real_close(self: Socket, _ss: type = _socket.socket) -> None:
     fd = _real.fileno(self)
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None:

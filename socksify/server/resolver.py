@@ -61,7 +61,9 @@ class Resolver:
 def look_up(name: Address) -> list[Candidate]:
     """What getaddrinfo(3) says; nothing when it fails, for whatever reason."""
     try:
-        found = _real.getaddrinfo(encode_name(name.host), name.port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        found = _real.getaddrinfo(
+            _real.Host(encode_name(name.host)), name.port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )
     except (OSError, ValueError):
         return []
     # IPv6 addresses come with flow and scope, which are kept: a link-local name needs its scope.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM
 
 from socksify import _real
+from socksify.protocol.address import encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ def candidates(proxy: Proxy, family: int) -> list[Candidate]:
     key = (proxy.host, proxy.port)
     found = _resolved.get(key)
     if found is None:
-        answers = _real.getaddrinfo(proxy.host, proxy.port, 0, SOCK_STREAM)
-        found = [(answer[0], answer[4], _is_local(answer[4])) for answer in answers if answer[0] in (AF_INET, AF_INET6)]
+        answers = _real.getaddrinfo(_real.Host(encode_name(proxy.host)), proxy.port, 0, SOCK_STREAM)
+        found = [
+            (family, _real.SockAddress(address), _is_local(address))
+            for family, _, _, _, address in answers
+            if family in (AF_INET, AF_INET6)
+        ]
         _resolved[key] = found
     if len(found) == 1:
         return found
@@ -49,7 +54,7 @@ def own_address(proxy: Proxy) -> str:
 
 def mapped(address: tuple[Any, ...]) -> tuple[Any, ...]:
     """An IPv4 sockaddr as an AF_INET6 socket connects to it (RFC 4291 section 2.5.5.2)."""
-    return (f"::ffff:{address[0]}", *address[1:])
+    return _real.SockAddress((f"::ffff:{address[0]}", *address[1:]))
 
 
 def _is_local(address: tuple[Any, ...]) -> bool:

@@ -111,7 +111,7 @@ def restore_family(sock: Socket, tunnel: Tunnel) -> None:
     move(fresh, sock)
 
 
-def _try_option(sock: _real.Socket, level: int, name: int, value: int) -> None:
+def _try_option(sock: Socket | _real.Socket, level: int, name: int, value: int) -> None:
     try:
         _real.setsockopt(sock, level, name, value)
     except OSError:

@@ -24,6 +24,10 @@ def test_text(tmp_path: Path) -> None:
     assert text.splitlines() == [
         "proxy             socks5://joe:***@gw:1080  (ALL_PROXY)",
         "dns               remote  (--dns)",
+        "fake_networks     198.18.0.0/15,100::/64  (default)",
+        "udp               block  (default)",
+        "strict            no  (default)",
+        "allow             none  (default)",
         "connect_timeout   120.0  (default)",
         "c_watcher_timeout 5.0  (default)",
         "log               off  (default)",
@@ -43,6 +47,10 @@ def test_json(tmp_path: Path) -> None:
         "settings": [
             {"name": "proxy", "value": "socks5h://gw:1080,http://b:8080", "source": "--proxy"},
             {"name": "dns", "value": "auto", "source": "default"},
+            {"name": "fake_networks", "value": "198.18.0.0/15,100::/64", "source": "default"},
+            {"name": "udp", "value": "block", "source": "default"},
+            {"name": "strict", "value": "no", "source": "default"},
+            {"name": "allow", "value": "none", "source": "default"},
             {"name": "connect_timeout", "value": 120.0, "source": "default"},
             {"name": "c_watcher_timeout", "value": 5.0, "source": "default"},
             {"name": "log", "value": "off", "source": "default"},

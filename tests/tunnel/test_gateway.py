@@ -42,7 +42,7 @@ def test_the_sockets_own_family_comes_first(looked_up: list[tuple[Any, ...]]) ->
     gw = proxy("socks5h://gw.example:1080")
     assert gateway.candidates(gw, socket.AF_INET) == [IPV4, IPV6]
     assert gateway.candidates(gw, socket.AF_INET6) == [IPV6, IPV4]
-    assert looked_up == [("gw.example", 1080)]
+    assert looked_up == [(b"gw.example", 1080)]
 
 
 def test_a_caller_may_use_up_its_candidates() -> None:
@@ -56,7 +56,7 @@ def test_a_proxy_that_was_forgotten_is_looked_up_again(looked_up: list[tuple[Any
     gateway.candidates(gw, socket.AF_INET)
     gateway.forget(gw)
     gateway.candidates(gw, socket.AF_INET)
-    assert looked_up == [("gw.example", 1080)] * 2
+    assert looked_up == [(b"gw.example", 1080)] * 2
     gateway.forget(proxy("socks5h://other.example:1080"))
 
 
