@@ -7,15 +7,14 @@ import threading
 
 import pytest
 
-from socksify.tunnel import names
-from socksify.tunnel.names import NameTable, is_made_up
+from socksify.tunnel.names import NameTable
 
 
 def test_a_name_and_its_address_are_found_both_ways() -> None:
     table = NameTable()
     address = table.address_of("name.example")
     assert ipaddress.ip_address(address) in ipaddress.ip_network("198.18.0.0/15")
-    assert is_made_up(address)
+    assert table.is_made_up(address)
     assert table.name_of(address) == "name.example"
     assert table.address_of("name.example") == address
     assert len(table) == 1
@@ -41,7 +40,7 @@ def test_spellings_of_one_name_share_an_address(other: str) -> None:
     ],
 )
 def test_the_network_of_made_up_addresses(host: str, expected: bool) -> None:
-    assert is_made_up(host) is expected
+    assert NameTable().is_made_up(host) is expected
 
 
 def test_no_address_looks_like_a_network_or_a_broadcast() -> None:
@@ -49,16 +48,6 @@ def test_no_address_looks_like_a_network_or_a_broadcast() -> None:
     addresses = [table.address_of(f"{number}.example") for number in range(1000)]
     assert len(set(addresses)) == 1000
     assert not [address for address in addresses if address.endswith((".0", ".255"))]
-
-
-def test_the_name_asked_for_longest_ago_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "_SIZE", 4)
-    table = NameTable()
-    first, second, third = (table.address_of(name) for name in "abc")
-    assert table.address_of("a") == first
-    assert table.address_of("d") == second
-    assert (table.name_of(first), table.name_of(second), table.name_of(third)) == ("a", "d", "c")
-    assert len(table) == 3
 
 
 def test_an_address_that_stands_for_nothing() -> None:
