@@ -123,7 +123,8 @@ class NameTable:
         whole = self._lock.acquire(blocking=False)
         self._lock = RLock()
         if not whole:
-            self._places = {_key(name): place for place, name in self._names.items()}
+            self._places.clear()
+            self._places.update((_key(name), place) for place, name in self._names.items())
 
     def _clear(self, networks: Networks) -> None:
         self._networks = networks
