@@ -97,7 +97,7 @@ class Router:
         name = None if literal else host
         if name is not None and ":" in name:
             raise no_such_name()
-        if literal is not None and names.is_made_up(literal):
+        if literal is not None and names.TABLE.is_made_up(literal):
             name = names.TABLE.name_of(literal)
             if name is None:
                 return Denied(f"{literal} is a made-up address that stands for no name in this process")
