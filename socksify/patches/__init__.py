@@ -57,22 +57,25 @@ _environment = Journal()
 
 
 def _configure(settings: Settings) -> None:
-    from socksify.patches import connecting
-    from socksify.tunnel import log
+    from socksify.patches import connecting, naming
+    from socksify.tunnel import log, names
+    from socksify.tunnel.lookups import Lookups
     from socksify.tunnel.route import Router
 
     router = Router(settings)
     log.open_log(settings.log)
+    names.TABLE.configure(settings.fake_networks)
+    naming.lookups = Lookups(router)
     connecting.router = router
 
 
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import connecting, lifetime, stale, waiting
+    from socksify.patches import connecting, lifetime, naming, stale, waiting
     from socksify.tunnel import log, watch
 
-    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *connecting.REPLACEMENTS]
+    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *naming.REPLACEMENTS, *connecting.REPLACEMENTS]
     journal = Journal()
     watch.prime()
     try:

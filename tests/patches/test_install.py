@@ -20,7 +20,7 @@ import pytest
 
 import socksify
 from socksify import patches
-from socksify.patches import connecting, lifetime, stale, waiting
+from socksify.patches import connecting, lifetime, naming, stale, waiting
 from tests.bad_proxy import BadProxy
 from tests.steps import good
 from tests.targets import Target
@@ -40,7 +40,12 @@ OWNERS: list[Any] = [
     selectors.EpollSelector,
     selectors.DefaultSelector,
 ]
-REPLACEMENTS = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *connecting.REPLACEMENTS]
+REPLACEMENTS = [
+    *lifetime.REPLACEMENTS,
+    *waiting.REPLACEMENTS,
+    *naming.REPLACEMENTS,
+    *connecting.REPLACEMENTS,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -254,4 +259,5 @@ def test_vars_are_what_was_asked_for() -> None:
     before = set(vars(socket.socket))
     socksify.install(URL)
     assert isinstance(vars(socket.socket), MappingProxyType)
-    assert set(vars(socket.socket)) - before == {item.name for item in connecting.REPLACEMENTS}
+    ours = [item.name for item in (*connecting.REPLACEMENTS, *naming.REPLACEMENTS) if item.owner is socket.socket]
+    assert set(vars(socket.socket)) - before == set(ours)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from socksify import config
+from socksify.tunnel import machine
 from socksify.tunnel import route as routing
-from socksify.tunnel.route import Denied, Direct, Router, Via, numeric
+from socksify.tunnel.route import Denied, Direct, Router, Via
+from socksify.tunnel.sockaddr import numeric
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 Address = namedtuple("Address", "host port")
@@ -79,7 +81,7 @@ def test_a_name_in_other_letters_meets_its_rule() -> None:
 
 def test_an_address_of_the_machines_own_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(routing, "_is_bindable", lambda ip: asked.append(ip) or ip == "203.0.113.5")
+    monkeypatch.setattr(machine, "is_own", lambda ip: asked.append(ip) or ip == "203.0.113.5")
     subject = router("203.0.113.5:25=proxy")
     for _ in range(3):
         assert isinstance(subject.decide(V4, ("203.0.113.5", 80)), Direct)

@@ -1,0 +1,102 @@
+"""Answers to look-ups that must not leave this machine: which literals a host stands for, and whose an address is.
+
+A name that a proxy is to be given gets its made-up address, the machine's own names and `localhost` (RFC 6761
+section 6.3) what the hosts file and the interfaces say, a number stands for itself. Who asks for a name that is
+routed direct, or that is resolved here, is told to ask the resolver (None).
+"""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6
+from time import monotonic
+
+from socksify.tunnel import machine, names
+from socksify.tunnel.sockaddr import host_and_port, may_be_name, no_such_name, numeric, port_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from socksify.tunnel.route import Router
+
+    # The canonical name and the literals.
+    Answer = tuple[str, tuple[str, ...]]
+
+
+class Lookups:
+    """Answers by the rules of one Router; remembers what kind of host it was asked about."""
+
+    # As many hosts, for as many seconds: the machine may be given another name.
+    _MEMORY = 4096
+    _FRESH = 10.0
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        # A name that is faked, an answer for all families, or None: the resolver is to be asked.
+        self._known: dict[tuple[str | bytes, object], str | Answer | None] = {}
+        self._forget_at = monotonic() + self._FRESH
+
+    def forward(self, host: str | bytes, port: object = None, family: int = 0) -> Answer | None:
+        """The canonical name and the literals of a host; None where the resolver is to be asked.
+
+        `family` picks the network of a made-up address alone: other literals are left for the caller to sift, as
+        getaddrinfo(3) does. Raises gaierror for what can be nobody's name and UnicodeError as IDNA does.
+        """
+        if monotonic() > self._forget_at or len(self._known) >= self._MEMORY:
+            self._known.clear()
+            self._forget_at = monotonic() + self._FRESH
+        try:
+            known = self._known[host, port]
+        except KeyError:
+            known = self._known[host, port] = self._find_out(_text(host), port)
+        if type(known) is str:
+            return known, (names.TABLE.address_of(known, AF_INET6 if family == AF_INET6 else AF_INET),)
+        return known  # type: ignore[return-value]
+
+    def reverse(self, address: str) -> tuple[str, list[str]] | None:
+        """The canonical name and the aliases of an address in its usual form; None if nobody here knows them."""
+        name = names.TABLE.name_of(address) if names.TABLE.is_made_up(address) else None
+        if name is not None:
+            return name, []
+        entry = machine.hosts_entry(address)
+        if entry is not None:
+            return entry
+        own = machine.own_name(address)
+        return None if own is None else (own, [])
+
+    def may_ask(self, address: str) -> bool:
+        """Whether the resolver may be asked whose an address is, of which nobody here knows."""
+        return not names.TABLE.is_made_up(address) and self._router.reverse_is_native(address)
+
+    def bindable(self, family: int, address: Any) -> Any:
+        """A socket's own address-to-be without a name in it: bind(2) is not worth a question to a name server."""
+        parsed = (
+            host_and_port(family, address) if family in (AF_INET, AF_INET6) and isinstance(address, tuple) else None
+        )
+        if parsed is None or numeric(parsed[0]) is not None:
+            return address
+        found = self.forward(*parsed, family)
+        if found is None:
+            return address
+        for literal in found[1]:
+            if (":" in literal) == (family == AF_INET6):
+                return (literal, *address[1:])
+        raise no_such_name()
+
+    def _find_out(self, host: str, port: object) -> str | Answer | None:
+        # "<broadcast>" and "" are numbers to some functions only, which do not ask for them here.
+        if host and numeric(host) is not None and host != "<broadcast>":
+            return host, (host,)
+        if not may_be_name(host):
+            raise no_such_name()
+        name = host.removesuffix(".")
+        here = machine.addresses_here(name)
+        if here is not None:
+            return name, here
+        return name if self._router.is_faked(name, port_number(port)) else None
+
+
+def _text(host: str | bytes) -> str:
+    """A host as it is looked up: the stdlib gives every str to IDNA, and C reads up to the first null."""
+    text = host.decode("latin-1") if isinstance(host, bytes) else host.encode("idna").decode("ascii")
+    return text.partition("\0")[0]
