@@ -72,7 +72,7 @@ def _configure(settings: Settings) -> None:
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import connecting, lifetime, naming, stale, waiting
+    from socksify.patches import adapters, connecting, lifetime, naming, stale, waiting
     from socksify.tunnel import log, watch
 
     replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *naming.REPLACEMENTS, *connecting.REPLACEMENTS]
@@ -83,6 +83,7 @@ def _apply() -> None:
         stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
         for replacement in replacements:
             journal.apply(replacement)
+        adapters.adapt(journal)
     except BaseException:
         journal.undo()
         log.close_log()
