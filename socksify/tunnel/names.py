@@ -12,6 +12,7 @@ from __future__ import annotations
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from _thread import RLock
 from collections import OrderedDict, deque
+from itertools import chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class NameTable:
         for address in addresses:
             place = self._networks.place_of(address)
             if place is not None:
-                self._yield(address, place)
+                self._make_way(address, place)
 
     def after_fork(self) -> None:
         """In the child: another thread may have held the lock, and been in the middle of a change."""
@@ -128,9 +129,9 @@ class NameTable:
 
     def _clear(self, networks: Networks) -> None:
         self._networks = networks
-        # A network's .0 and .255 look like networks and broadcasts.
+        # Without .0 and .255, which look like networks and broadcasts.
         self._usable = networks.places // 256 * 254
-        self._next = 1
+        self._unused = chain.from_iterable(map(range, range(1, networks.places, 256), range(255, networks.places, 256)))
         # Places that have been used and are free again, the one that was dropped first at the left.
         self._dropped: deque[int] = deque()
         # In order of use, least recently first. It alone is the truth: a change begins here.
@@ -140,16 +141,16 @@ class NameTable:
 
     def _add(self, key: str, name: str) -> int:
         if len(self._names) >= self._usable // 2:
-            self._drop(next(iter(self._names)))
+            self._drop(*self._names.popitem(last=False))
         place = self._free_place()
         # Most names are asked for as they are looked up: one string is then kept.
         self._names[place] = key if name == key else name
         self._places[key] = place
         return place
 
-    def _drop(self, place: int) -> None:
-        name = self._names.pop(place)
-        del self._places[_key(name)]
+    def _drop(self, place: int, name: str) -> None:
+        # A signal handler that asked for the name while it was being added has given it a second place.
+        self._places.pop(_key(name), None)
         self._dropped.append(place)
 
     def _free_place(self) -> int:
@@ -162,24 +163,22 @@ class NameTable:
 
     def _unused_place(self) -> int:
         """The place that has been empty for longest."""
-        place = self._next
-        if place >= self._networks.places:
-            return self._dropped.popleft()
-        self._next = place + (3 if place & 0xFF == 254 else 1)
-        return place
+        place = next(self._unused, None)
+        return self._dropped.popleft() if place is None else place
 
     def _is_native(self, place: int) -> bool:
         return any(self._networks.literal(place, family) in self._native for family in (AF_INET, AF_INET6))
 
-    def _yield(self, address: str, place: int) -> None:
+    def _make_way(self, address: str, place: int) -> None:
         """An address that a name had been given is the real one's from now on; the name will be given another."""
         with self._lock:
             self._native[address] = None
             self._native.move_to_end(address)
             if len(self._native) > min(self._NATIVE, self._usable // 4):
                 self._native.popitem(last=False)
-            if place in self._names:
-                self._drop(place)
+            name = self._names.pop(place, None)
+            if name is not None:
+                self._drop(place, name)
 
 
 def _key(name: str) -> str:
