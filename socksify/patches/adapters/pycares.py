@@ -60,7 +60,7 @@ def _getaddrinfo(call: Call) -> None:
         found = naming.lookups.forward(name.encode("latin-1"), call.given["port"], call.given["family"])
     except gaierror as error:
         return _fail_as(call, name, error)
-    return call.ask() if found is None else _answer_literals(call, found[1])
+    return call.ask() if found is None else _answer_literals(call, found[-1])
 
 
 def _answer_literals(call: Call, literals: tuple[str, ...]) -> None:
