@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import _socket
 import socket as _module
-from socket import AF_INET, SOCK_STREAM, gaierror, herror
+from _socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, herror
+from operator import index
 
 from socksify import _real
 from socksify.patches.journal import Replacement
@@ -26,80 +27,88 @@ if TYPE_CHECKING:
 
 # Plain numbers: `|` of two enumeration members makes another one each time.
 _NUMERIC_HOST: int = _socket.AI_NUMERICHOST
+_CANONICAL_NAME: int = _socket.AI_CANONNAME
 _NI_NUMERIC_HOST: int = _socket.NI_NUMERICHOST
 _NI_NAME_REQUIRED: int = _socket.NI_NAMEREQD
 
 _HOSTS = (str, bytes)
+_BROADCAST = "<broadcast>"
 _PORTS = (int, str, bytes, type(None))
-
-# What gethostbyname() takes for a number and the functions beside it look up.
-_WILDCARDS = ("", b"")
-_BROADCASTS = ("<broadcast>", b"<broadcast>")
 
 # Set by install(), before the first replacement is in place.
 lookups: Lookups = None  # type: ignore[assignment]
 
 
 def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
-    if not isinstance(host, _HOSTS) or not isinstance(port, _PORTS) or (flags and flags & _NUMERIC_HOST):
+    flags = index(flags)
+    if not isinstance(host, _HOSTS) or not isinstance(port, _PORTS) or flags & _NUMERIC_HOST:
         # No host, none that can be looked up, or none that is to be.
         return _real.getaddrinfo(host, port, family, type, proto, flags)
-    found = lookups.forward(host, port, family)
+    try:
+        found = lookups.forward(host, port, family, flags)
+    except gaierror:
+        # Whatever is wrong with the other arguments, the stdlib says first.
+        _answers((_unspecified(family),), port, family, type, proto, flags)
+        raise
     if found is None:
         answers: list[Any] = _real.getaddrinfo(host, port, family, type, proto, flags)
         names.TABLE.native(answer[4][0] for answer in answers)
         return answers
-    canonical, literals = found
-    answers = _answers(literals, port, family, type, proto, flags | _NUMERIC_HOST)
+    answers = _answers(found[2], port, family, type, proto, flags)
     if answers[0][3]:
-        answers[0] = (*answers[0][:3], canonical, answers[0][4])
+        answers[0] = (*answers[0][:3], found[0], answers[0][4])
     return answers
 
 
 def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto: int, flags: int) -> list[Any]:
-    """What the stdlib says of each literal, one behind the other; raises gaierror if it says nothing of any."""
-    answers: list[Any] = []
-    for literal in literals:
-        try:
-            # Bytes save the stdlib a look at IDNA.
-            answers += _real.getaddrinfo(literal.encode(), port, family, type, proto, flags)
-        except gaierror:
-            if literal is literals[-1] and not answers:
-                raise
+    """What the stdlib says of each literal, one behind the other; the very first answer has the canonical name."""
+    first, *others = literals
+    # Bytes save the stdlib a look at IDNA.
+    answers: list[Any] = _real.getaddrinfo(first.encode(), port, family, type, proto, flags | _NUMERIC_HOST)
+    for literal in others:
+        more = flags & ~_CANONICAL_NAME | _NUMERIC_HOST
+        answers += _real.getaddrinfo(literal.encode(), port, family, type, proto, more)
     return answers
 
 
+def _unspecified(family: int) -> str:
+    return "::" if family == AF_INET6 else "0.0.0.0"
+
+
 def _gethostbyname(hostname: Any, /) -> Any:
-    found = None if hostname in _WILDCARDS + _BROADCASTS else _found(hostname, AF_INET)
+    found = _found(hostname, AF_INET) if hostname else None
     if found is not None:
-        return _real.gethostbyname(_first_ipv4(found[1]))
+        return _real.gethostbyname(found[2][0])
     address = _real.gethostbyname(hostname)
     names.TABLE.native((address,))
     return address
 
 
 def _gethostbyname_ex(hostname: Any, /) -> Any:
-    if hostname in _WILDCARDS + _BROADCASTS:
+    if _text(hostname) in ("", _BROADCAST):
+        # Numbers to the others, names to this one.
         raise _unknown_host()
     found = _found(hostname, AF_INET)
     if found is None:
         answer = _real.gethostbyname_ex(hostname)
         names.TABLE.native(answer[2])
         return answer
-    canonical, literals = found
-    address = _real.gethostbyname(_first_ipv4(literals))
-    if literals == (canonical,) and not canonical.replace(".", "").isdecimal():
+    canonical, aliases, literals = found
+    address = _real.gethostbyname(literals[0])
+    if canonical is literals[0] and not canonical.replace(".", "").isdecimal():
         # gethostbyname(3) reads 127.1, and asks a name server for 0x7f.1.
         raise _unknown_host()
-    return canonical, [], [address, *(each for each in literals[1:] if ":" not in each and each != address)]
+    return canonical, list(aliases), [address, *literals[1:]]
 
 
 def _gethostbyaddr(ip_address: Any, /) -> Any:
-    found = None if ip_address in _WILDCARDS else _found(ip_address, 0)
+    found = _found(ip_address, 0) if ip_address else None
     if found is None:
-        return _real.gethostbyaddr(ip_address)
-    literal = found[1][0]
-    shown: str = _answers((literal,), 0, 0, SOCK_STREAM, 0, _NUMERIC_HOST)[0][4][0].partition("%")[0]
+        answer = _real.gethostbyaddr(ip_address)
+        names.TABLE.native(answer[2])
+        return answer
+    literal = found[2][0]
+    shown: str = _answers((literal,), 0, 0, SOCK_STREAM, 0, 0)[0][4][0].partition("%")[0]
     address = numeric(literal) or shown
     whose = lookups.reverse(address)
     if whose is not None:
@@ -110,12 +119,11 @@ def _gethostbyaddr(ip_address: Any, /) -> Any:
 
 
 def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
-    host = sockaddr[0] if isinstance(sockaddr, tuple) and sockaddr else None
-    address = numeric(host) if isinstance(host, str) and host else None
-    if address is None or not isinstance(flags, int) or flags & _NI_NUMERIC_HOST:
-        # The stdlib takes no name here, so it looks none up.
+    if not isinstance(flags, int) or flags & _NI_NUMERIC_HOST:
         return _real.getnameinfo(sockaddr, flags)
-    as_numbers = _real.getnameinfo(_real.SockAddress(sockaddr), (flags | _NI_NUMERIC_HOST) & ~_NI_NAME_REQUIRED)
+    own = _real.SockAddress(sockaddr) if isinstance(sockaddr, tuple) else sockaddr
+    as_numbers: tuple[str, str] = _real.getnameinfo(own, (flags | _NI_NUMERIC_HOST) & ~_NI_NAME_REQUIRED)
+    address = numeric(as_numbers[0]) or as_numbers[0]
     whose = lookups.reverse(address)
     if whose is not None:
         return whose[0], as_numbers[1]
@@ -132,17 +140,20 @@ def _bind(self: Socket, address: Any, /) -> None:
 
 def _found(host: Any, family: int) -> Answer | None:
     """What a host stands for; None where the stdlib is to be asked, if only to say what is wrong with it."""
-    host = bytes(host) if isinstance(host, bytearray) else host
-    if not isinstance(host, _HOSTS) or (0 in host if isinstance(host, bytes) else "\0" in host):
+    text = _text(host)
+    if text is None or "\0" in text:
         return None
-    if host in _BROADCASTS:
-        return "255.255.255.255", ("255.255.255.255",)
-    return lookups.forward(host, None, family)
+    if text == _BROADCAST:
+        # Here this is a number, and a name to getaddrinfo().
+        host = "255.255.255.255"
+    return lookups.forward(bytes(host) if isinstance(host, bytearray) else host, None, family)
 
 
-def _first_ipv4(literals: tuple[str, ...]) -> str:
-    """The first IPv4 literal; if there is none, one of which the stdlib says that it is none."""
-    return next((literal for literal in literals if ":" not in literal), literals[0])
+def _text(host: Any) -> str | None:
+    """A host to be compared, as bytes and str are not under `python -bb`; None for what is none."""
+    if isinstance(host, str):
+        return host
+    return host.decode("latin-1") if isinstance(host, (bytes, bytearray)) else None
 
 
 def _unknown_host() -> herror:

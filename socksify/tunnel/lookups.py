@@ -7,7 +7,8 @@ routed direct, or that is resolved here, is told to ask the resolver (None).
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6
+import _socket
+from _socket import AF_INET, AF_INET6
 from time import monotonic
 
 from socksify.tunnel import machine, names
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 
     from socksify.tunnel.route import Router
 
-    # The canonical name and the literals.
-    Answer = tuple[str, tuple[str, ...]]
+    # The canonical name, the aliases, and the literals as getaddrinfo(3) sorts them.
+    Answer = tuple[str, tuple[str, ...], tuple[str, ...]]
+
+# As plain numbers: the masks of socket.AI_V4MAPPED are enumerations, which are slow.
+_V4MAPPED: int = _socket.AI_V4MAPPED
+_ALL: int = _socket.AI_ALL
 
 
 class Lookups:
@@ -33,25 +38,32 @@ class Lookups:
     def __init__(self, router: Router) -> None:
         self._router = router
         # A name that is faked, an answer for all families, or None: the resolver is to be asked.
-        self._known: dict[tuple[str | bytes, object], str | Answer | None] = {}
+        self._known: dict[tuple[str, object], str | Answer | None] = {}
         self._forget_at = monotonic() + self._FRESH
 
-    def forward(self, host: str | bytes, port: object = None, family: int = 0) -> Answer | None:
-        """The canonical name and the literals of a host; None where the resolver is to be asked.
+    def forward(self, host: str | bytes, port: object = None, family: int = 0, flags: int = 0) -> Answer | None:
+        """What a host stands for: its name, aliases and literals; None where the resolver is to be asked.
 
-        `family` picks the network of a made-up address alone: other literals are left for the caller to sift, as
-        getaddrinfo(3) does. Raises gaierror for what can be nobody's name and UnicodeError as IDNA does.
+        `family` and `flags` (AI_V4MAPPED, AI_ALL) are getaddrinfo(3)'s; a number stands for itself, whatever they say.
+        Raises gaierror for what can be nobody's name or has no such address, and UnicodeError as IDNA does.
         """
         if monotonic() > self._forget_at or len(self._known) >= self._MEMORY:
             self._known.clear()
             self._forget_at = monotonic() + self._FRESH
+        # No bytes in keys: to compare them to str is what `python -bb` forbids.
+        key = _plain(host), _plain(port)
         try:
-            known = self._known[host, port]
+            known = self._known[key]
         except KeyError:
-            known = self._known[host, port] = self._find_out(_text(host), port)
-        if type(known) is str:
-            return known, (names.TABLE.address_of(known, AF_INET6 if family == AF_INET6 else AF_INET),)
-        return known  # type: ignore[return-value]
+            known = self._known[key] = self._find_out(_text(host), port)
+        if isinstance(known, str):
+            return known, (), (names.TABLE.address_of(known, AF_INET6 if family == AF_INET6 else AF_INET),)
+        if known is None or known[0] is known[2][0]:
+            return known
+        literals = _of_family(known[2], family, flags)
+        if not literals:
+            raise no_such_name()
+        return known[0], known[1], literals
 
     def reverse(self, address: str) -> tuple[str, list[str]] | None:
         """The canonical name and the aliases of an address in its usual form; None if nobody here knows them."""
@@ -78,22 +90,46 @@ class Lookups:
         found = self.forward(*parsed, family)
         if found is None:
             return address
-        for literal in found[1]:
-            if (":" in literal) == (family == AF_INET6):
-                return (literal, *address[1:])
-        raise no_such_name()
+        return (found[2][0], *address[1:])
 
     def _find_out(self, host: str, port: object) -> str | Answer | None:
         # "<broadcast>" and "" are numbers to some functions only, which do not ask for them here.
         if host and numeric(host) is not None and host != "<broadcast>":
-            return host, (host,)
+            return host, (), (host,)
         if not may_be_name(host):
             raise no_such_name()
         name = host.removesuffix(".")
         here = machine.addresses_here(name)
         if here is not None:
-            return name, here
+            return (*_entry(name, here[0]), _sorted(here))
         return name if self._router.is_faked(name, port_number(port)) else None
+
+
+def _entry(name: str, literal: str) -> tuple[str, tuple[str, ...]]:
+    """The canonical name and the aliases of one of this machine's names, which the hosts file may not know."""
+    canonical, aliases = machine.hosts_entry(literal) or (name, [])
+    if name.lower() in map(str.lower, (canonical, *aliases)):
+        return canonical, tuple(aliases)
+    return name, ()
+
+
+def _sorted(literals: tuple[str, ...]) -> tuple[str, ...]:
+    """This machine's addresses as RFC 6724 sorts them: IPv6 first, as far as there is IPv6."""
+    return tuple(sorted(literals, key=lambda literal: ":" not in literal or not machine.is_own(literal)))
+
+
+def _of_family(literals: tuple[str, ...], family: int, flags: int) -> tuple[str, ...]:
+    """Those that answer a question for a family; IPv4 is mapped where there is no IPv6, or where all are wanted."""
+    if family != AF_INET and family != AF_INET6:
+        return literals
+    found = tuple(literal for literal in literals if (":" in literal) == (family == AF_INET6))
+    if family == AF_INET6 and flags & _V4MAPPED and (flags & _ALL or not found):
+        return literals
+    return found
+
+
+def _plain(given: Any) -> Any:
+    return given.decode("ascii", "surrogateescape") if isinstance(given, bytes) else given
 
 
 def _text(host: str | bytes) -> str:

@@ -61,8 +61,8 @@ def hosts_entry(address: str) -> tuple[str, list[str]] | None:
 
 
 def own_name(address: str) -> str | None:
-    """The canonical name of one of this machine's own addresses; None for another's."""
-    if not is_own(address):
+    """The canonical name of one of this machine's own addresses; None for another's, and for no address at all."""
+    if address in ("0.0.0.0", "::") or not is_own(address):
         return None
     entry = hosts_entry(address)
     if entry is not None:

@@ -79,6 +79,7 @@ def may_be_name(host: str) -> bool:
     return (
         name.isascii()
         and name.translate(_PUNCTUATION).isalnum()
+        and not name.startswith("-")
         and len(name) <= _LONGEST_NAME
         and all(0 < len(label) <= _LONGEST_LABEL for label in labels)
         and not labels[-1].isdecimal()
