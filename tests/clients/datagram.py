@@ -33,10 +33,10 @@ def connect_write(address):
 
 
 way, family, host, port = sys.argv[1:]
-with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as sender:
-    sender.settimeout(5)
-    try:
+try:
+    with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as sender:
+        sender.settimeout(5)
         globals()[way]((host, int(port)))
         print(sender.recv(100).decode())
-    except OSError as error:
-        print("refused:", type(error).__name__)
+except OSError as error:
+    print("refused:", type(error).__name__)

@@ -1,4 +1,4 @@
-"""A name server as small as can be, over UDP and TCP: it has the addresses of a few names, and no others exist."""
+"""A name server as small as can be, over UDP and TCP: a few names and their addresses, both ways; no others exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.targets import Server4, serving
 from tests.wire.packets import question
 
 # RFC 1035, 3.2.2 and 4.1.1; RFC 3596.
-A, AAAA, IN = 1, 28, 1
+A, PTR, AAAA, IN = 1, 12, 28, 1
 RESPONSE, RECURSION_AVAILABLE, NO_SUCH_NAME = 0x8000, 0x0080, 3
 HEADER = struct.Struct("!6H")
 TYPES = {4: A, 6: AAAA}
@@ -27,15 +27,24 @@ def answer(query: bytes, known: Mapping[str, Sequence[str]]) -> bytes:
     name = question(query) or ""
     end = HEADER.size + len(name) + 2 + 4
     (wanted,) = struct.unpack_from("!H", query, end - 4)
-    addresses = [ipaddress.ip_address(text) for text in known.get(name.lower(), ())]
-    records = [_record(address) for address in addresses if TYPES[address.version] == wanted]
-    flags |= RESPONSE | RECURSION_AVAILABLE | (0 if addresses else NO_SUCH_NAME)
-    return HEADER.pack(number, flags, 1, len(records), 0, 0) + query[HEADER.size : end] + b"".join(records)
+    records = list(_records(name.lower(), known))
+    wanted_ones = [_record(kind, data) for kind, data in records if kind == wanted]
+    flags |= RESPONSE | RECURSION_AVAILABLE | (0 if records else NO_SUCH_NAME)
+    return HEADER.pack(number, flags, 1, len(wanted_ones), 0, 0) + query[HEADER.size : end] + b"".join(wanted_ones)
 
 
-def _record(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
-    head = struct.pack("!HHHIH", THE_NAME_ASKED_FOR, TYPES[address.version], IN, TTL_SECONDS, len(address.packed))
-    return head + address.packed
+def _records(name: str, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[int, bytes]]:
+    """Type and data of all there is about a name."""
+    for host, addresses in known.items():
+        for address in map(ipaddress.ip_address, addresses):
+            if name == host:
+                yield TYPES[address.version], address.packed
+            if name == address.reverse_pointer:
+                yield PTR, b"".join(bytes([len(label)]) + label.encode() for label in (*host.split("."), ""))
+
+
+def _record(kind: int, data: bytes) -> bytes:
+    return struct.pack("!HHHIH", THE_NAME_ASKED_FOR, kind, IN, TTL_SECONDS, len(data)) + data
 
 
 @contextlib.contextmanager

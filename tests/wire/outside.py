@@ -60,14 +60,15 @@ class Client:
     """Where one client runs."""
 
     def __init__(self, namespace: Namespace, sink: Sink, wire: str) -> None:
-        self._namespace, self._sink, self._wire = namespace, sink, wire
+        self.namespace = namespace
+        self._sink, self._wire = sink, wire
 
     def command(self, *argv: str) -> list[str]:
-        return self._namespace.command(*argv)
+        return self.namespace.command(*argv)
 
     def packets(self) -> list[Packet]:
         """What has come out of it so far."""
-        return self._sink.packets(self._namespace, self._wire)
+        return self._sink.packets(self.namespace, self._wire)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 PROXY, TOR = ("192.0.2.1", 1080), ("192.0.2.1", 9050)
 PROXIES = (PROXY, TOR)
+# Where no proxy listens.
+AWAY = ("192.0.2.1", 1081)
 TARGET, TARGET4, TARGET6 = "target.example", "198.51.100.7", "2001:db8:7::7"
 NAME_SERVER = "198.51.100.53"
 

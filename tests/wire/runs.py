@@ -44,9 +44,11 @@ class Run:
         """In a word or two, beside the same client's native run: a leak outweighs all else."""
         if self.leaked:
             return f"LEAKS {' '.join(sorted(self.kinds))}"
-        if self.status == 0 and self.output == native.output:
-            return "ok"
-        return "refused" if self.output.startswith("refused:") else "breaks"
+        if self.output.startswith("refused:"):
+            return "refused"
+        if self.status != 0:
+            return "breaks"
+        return "ok" if self.output == native.output else "differs"
 
 
 def run(outside: Outside, way: Way, case: Case) -> Run:

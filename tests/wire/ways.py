@@ -33,8 +33,8 @@ def natively() -> Way:
     return Way("natively", [sys.executable], [sys.executable])
 
 
-def ours(strict: bool) -> Way:
-    url = "socks5h://{}:{}".format(*PROXY)
+def ours(strict: bool, proxy: tuple[str, int] = PROXY) -> Way:
+    url = "socks5h://{}:{}".format(*proxy)
     environment = {**ENVIRONMENT, "SOCKSIFY_PROXY": url, **({"SOCKSIFY_STRICT": "1"} if strict else {})}
     name = "socksify --strict" if strict else "socksify"
     return Way(name, [sys.executable, "-m", "socksify"], [sys.executable, str(HERE / "late.py")], environment)
