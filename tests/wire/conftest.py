@@ -11,7 +11,11 @@ from tests.wire.namespaces import needs_root
 
 
 @pytest.fixture(scope="session")
-def net() -> Iterator[outside.Outside]:
+def root() -> None:
     needs_root()
+
+
+@pytest.fixture(scope="session")
+def net(root: None) -> Iterator[outside.Outside]:  # noqa: ARG001
     with outside.outside() as network:
         yield network

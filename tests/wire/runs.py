@@ -14,6 +14,8 @@ from tests.wire.ways import Way
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 SECONDS = 30.0
+# What a client says that has given up by itself: nobody told it anything.
+GAVE_UP = ("refused: TimeoutError", "refused: TooSlowError", "refused: LifetimeTimeout")
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class Run:
         """In a word or two, beside the same client's native run: a leak outweighs all else."""
         if self.leaked:
             return f"LEAKS {' '.join(sorted(self.kinds))}"
+        if self.status != 0 or self.output in GAVE_UP:
+            return "breaks"
         if self.output.startswith("refused:"):
             return "refused"
-        if self.status != 0:
-            return "breaks"
         return "ok" if self.output == native.output else "differs"
 
 

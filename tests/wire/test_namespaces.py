@@ -14,11 +14,6 @@ from tests.wire.outside import Outside
 SILENT4, SILENT6 = "198.18.0.1", "2001:db8::1"
 
 
-@pytest.fixture(autouse=True)
-def _root() -> None:
-    needs_root()
-
-
 def send(namespace: Namespace, host: str, count: int = 1) -> None:
     with (
         namespace.inside(),
@@ -55,6 +50,7 @@ def test_each_packet_is_its_own_clients(net: Outside) -> None:
         assert [packet.target for packet in other.packets()] == [SILENT6]
 
 
+@pytest.mark.usefixtures("root")
 def test_a_namespace_has_files_and_a_name_of_its_own(tmp_path: Path) -> None:
     files = etc(tmp_path / "etc", {"hosts": "127.0.0.1 nowhere.example\n"})
     before = Path("/etc/hosts").read_bytes()
@@ -65,6 +61,7 @@ def test_a_namespace_has_files_and_a_name_of_its_own(tmp_path: Path) -> None:
     assert socket.gethostname() != "elsewhere"
 
 
+@pytest.mark.usefixtures("root")
 def test_a_namespace_ends_with_its_holder(tmp_path: Path) -> None:
     with Namespace(etc(tmp_path / "etc", {"hosts": ""}), "short") as namespace:
         holder = Path(f"/proc/{namespace.pid}")
@@ -78,3 +75,11 @@ def test_this_thread_comes_back(net: Outside) -> None:
         assert Path("/proc/thread-self/ns/net").readlink() != here
         raise ZeroDivisionError
     assert Path("/proc/thread-self/ns/net").readlink() == here
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_who_is_not_root_is_told(monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="must be root"):
+        needs_root()
