@@ -5,8 +5,7 @@
 
 Every client gets a namespace of its own, whose only wire, default routes (IPv4, IPv6) and resolver lead here. Here the
 proxy listens, and the targets and their name server are real: a client that goes round the proxy is not stopped by
-silence after its first packet but gets on, and everything it would betray is on record. What has come through the
-proxy never was on the wire by any other name than the proxy's.
+silence after its first packet but gets on, and everything that it would betray is on record.
 """
 
 from __future__ import annotations
@@ -19,23 +18,22 @@ from pathlib import Path
 
 from tests.certificates import Certificates
 from tests.processes import require, running
-from tests.targets import Server4, serving
 from tests.wire.names import name_server
 from tests.wire.namespaces import Namespace, etc
 from tests.wire.packets import Packet
 from tests.wire.places import NAME_SERVER, PROXY, TARGET, TARGET4, TARGET6, TOR
 from tests.wire.sink import Sink
 from tests.wire.targets import targets
-from tests.wire.tor import Tor
+from tests.wire.tor import tor
 
 NSSWITCH = "hosts: files dns\n"
 LOCALHOST = "127.0.0.1 localhost\n::1 localhost\n"
-# The kernel lets 64 links fit into a /24 of /30s, and a client keeps its wire for the length of one run.
+# A /24 has room for so many wires at a time, each with a network of its own.
 LINKS = 64
 
 
 class Outside:
-    """The network; `certificates` is what the TLS target shows, `proxy` the proxy's address."""
+    """The network; `certificates` are those of the targets that speak TLS."""
 
     def __init__(self, namespace: Namespace, sink: Sink, certificates: Certificates, directory: Path) -> None:
         self.certificates = certificates
@@ -86,7 +84,7 @@ def outside() -> Iterator[Outside]:
         with namespace.inside():
             stack.enter_context(targets((TARGET4, TARGET6), certificates))
             stack.enter_context(name_server(NAME_SERVER, {TARGET: (TARGET4, TARGET6)}))
-            stack.enter_context(serving(Server4(TOR, type("TorThatKnows", (Tor,), {"known": {TARGET: TARGET4}}))))
+            stack.enter_context(tor(TOR, {TARGET: TARGET4}))
             proxy = namespace.command(require("microsocks"), "-i", PROXY[0], "-p", str(PROXY[1]))
             stack.enter_context(running(proxy, "microsocks", PROXY, directory / "log"))
         sink = Sink(namespace)

@@ -10,7 +10,9 @@ import ipaddress
 import socket
 import socketserver
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from tests.targets import Server4, serving
 
 CONNECT, RESOLVE, RESOLVE_PTR = 1, 0xF0, 0xF1
 IPV4, NAME, IPV6 = 1, 3, 4
@@ -18,10 +20,21 @@ GRANTED, UNREACHABLE = 0, 4
 SECONDS = 10.0
 
 
-class Tor(socketserver.StreamRequestHandler):
-    """Knows the names in `known`, and whose they are, from a subclass."""
+@contextlib.contextmanager
+def tor(address: tuple[str, int], known: Mapping[str, str]) -> Iterator[None]:
+    """Serves there, and knows these names' addresses."""
 
-    known: Mapping[str, str] = {}
+    class Handler(Tor):
+        names = known
+
+    with serving(Server4(address, Handler)):
+        yield
+
+
+class Tor(socketserver.StreamRequestHandler):
+    """One connection, of somebody who wants to be connected or to know."""
+
+    names: Mapping[str, str]
 
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -39,7 +52,7 @@ class Tor(socketserver.StreamRequestHandler):
 
     def _connect(self, host: str, port: int) -> None:
         try:
-            target = socket.create_connection((self.known.get(host, host), port), timeout=SECONDS)
+            target = socket.create_connection((self.names.get(host, host), port), timeout=SECONDS)
         except OSError:
             self._reply(UNREACHABLE)
             return
@@ -52,11 +65,11 @@ class Tor(socketserver.StreamRequestHandler):
             back.join()
 
     def _resolve(self, host: str, _: int) -> None:
-        address = self.known.get(host)
+        address = self.names.get(host)
         self._reply(UNREACHABLE) if address is None else self._reply(GRANTED, bytes([IPV4]) + socket.inet_aton(address))
 
     def _reverse(self, host: str, _: int) -> None:
-        names = [name.encode() for name, address in self.known.items() if address == host]
+        names = [name.encode() for name, address in self.names.items() if address == host]
         self._reply(GRANTED, bytes([NAME, len(names[0])]) + names[0]) if names else self._reply(UNREACHABLE)
 
     def _reply(self, code: int, address: bytes = bytes([IPV4, 0, 0, 0, 0])) -> None:
