@@ -20,15 +20,18 @@ _fork_is_watched = False
 def install(settings: Settings) -> None:
     """Route this process's connections by `settings`; again with the same does nothing, with others replaces them.
 
-    Raises OSError when the log cannot be opened; nothing is patched then.
+    Raises OSError when the log cannot be opened, and under strict ImportError when a module that it forbids is there
+    already; nothing is patched then.
     """
     global _settings
     with _lock:
         if settings == _settings:
             return
+        _prepare_watch(settings)
         _configure(settings)
         if _journal is None:
             _apply()
+        _keep_watch(settings)
         _settings = settings
         _clean_environment(settings)
 
@@ -39,6 +42,7 @@ def uninstall() -> None:
     from socksify.tunnel import dial, log
 
     with _lock:
+        _watches.undo()
         if _journal is not None:
             _journal.undo()
             # Nobody would go on with them.
@@ -54,6 +58,30 @@ def is_installed() -> bool:
 
 
 _environment = Journal()
+_watches = Journal()
+
+
+def _prepare_watch(settings: Settings) -> None:
+    """Raise what there is to raise while nothing has been changed."""
+    from socksify.patches import uncovered
+
+    uncovered.check(settings)
+    if settings.strict:
+        from socksify.patches import strict
+
+        strict.listen()
+
+
+def _keep_watch(settings: Settings) -> None:
+    """Name or refuse what goes past the patches."""
+    from socksify.patches import uncovered
+
+    _watches.undo()
+    uncovered.watch(settings, _watches)
+    if settings.strict:
+        from socksify.patches import strict
+
+        strict.enforce(_watches)
 
 
 def _configure(settings: Settings) -> None:

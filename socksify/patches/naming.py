@@ -43,7 +43,7 @@ def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: in
     flags = index(flags)
     if not isinstance(host, _HOSTS) or not isinstance(port, _PORTS) or flags & _NUMERIC_HOST:
         # No host, none that can be looked up, or none that is to be.
-        return _real.getaddrinfo(host, port, family, type, proto, flags)
+        return _real.getaddrinfo(_unasked(host), port, family, type, proto, flags)
     try:
         found = lookups.forward(host, port, family, flags)
     except gaierror:
@@ -69,6 +69,13 @@ def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto
         more = flags & ~_CANONICAL_NAME | _NUMERIC_HOST
         answers += _real.getaddrinfo(literal.encode(), port, family, type, proto, more)
     return answers
+
+
+def _unasked(host: Any) -> Any:
+    """A host that no name server hears of, marked for the audit hook of strict, which does not see the flags."""
+    if isinstance(host, _HOSTS):
+        return _real.Host(host if isinstance(host, bytes) else host.encode("idna"))
+    return host
 
 
 def _unspecified(family: int) -> str:
@@ -119,9 +126,10 @@ def _gethostbyaddr(ip_address: Any, /) -> Any:
 
 
 def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
-    if not isinstance(flags, int) or flags & _NI_NUMERIC_HOST:
-        return _real.getnameinfo(sockaddr, flags)
+    flags = index(flags)
     own = _real.SockAddress(sockaddr) if isinstance(sockaddr, tuple) else sockaddr
+    if flags & _NI_NUMERIC_HOST:
+        return _real.getnameinfo(own, flags)
     as_numbers: tuple[str, str] = _real.getnameinfo(own, (flags | _NI_NUMERIC_HOST) & ~_NI_NAME_REQUIRED)
     address = numeric(as_numbers[0]) or as_numbers[0]
     whose = lookups.reverse(address)

@@ -80,6 +80,11 @@ class Lookups:
         """Whether the resolver may be asked whose an address is, of which nobody here knows."""
         return not names.TABLE.is_made_up(address) and self._router.reverse_is_native(address)
 
+    def may_ask_for(self, host: str | bytes, port: object = None) -> bool:
+        """Whether the resolver may be asked for a host, whoever asks: for a number, or a name that is no proxy's."""
+        text = _text(host)
+        return numeric(text) is not None or not self._router.is_faked(text.removesuffix("."), port_number(port))
+
     def bindable(self, family: int, address: Any) -> Any:
         """A socket's own address-to-be without a name in it: bind(2) is not worth a question to a name server."""
         parsed = (

@@ -173,7 +173,7 @@ class Router:
         via, rule = rules.decide(self.settings.rules, name, here, port, self.is_own)
         if via == "direct":
             if here is not None:
-                return Direct(rule, (here, port, *address[2:]))
+                return Direct(rule, _real.SockAddress((here, port, *address[2:])))
             return Direct(rule, resolve(family, name, port) if made_up else None)
         if via == "block":
             return _blocked(rule)
@@ -229,9 +229,9 @@ class Router:
 
 def resolve(family: int, name: str, port: int) -> SockAddress:
     """Resolve a name here, natively; raises gaierror."""
-    answers: list[Any] = _real.getaddrinfo(name, port, family, SOCK_STREAM)
+    answers: list[Any] = _real.getaddrinfo(_real.Host(name.encode()), port, family, SOCK_STREAM)
     names.TABLE.native(answer[4][0] for answer in answers)
-    address: SockAddress = answers[0][4]
+    address: SockAddress = _real.SockAddress(answers[0][4])
     return address
 
 
