@@ -122,14 +122,15 @@ def test_other_classes_are_refused(early: pycares.Channel, asked: list[tuple[str
     assert asked == []
 
 
-@pytest.mark.skipif(not IS_OLD, reason="pycares 5 has no gethostbyname()")
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_gethostbyname(early: pycares.Channel, asked: list[tuple[str, str]], family: int) -> None:
-    with routed(PROXY, routes=()):
-        host = result(early, "gethostbyname", "routed.example", family)
-        assert (host.name, host.aliases) == ("routed.example", [])
-        assert host.addresses == [made_up("routed.example", family)]
-    assert asked == []
+if IS_OLD:
+
+    @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+    def test_gethostbyname(early: pycares.Channel, asked: list[tuple[str, str]], family: int) -> None:
+        with routed(PROXY, routes=()):
+            host = result(early, "gethostbyname", "routed.example", family)
+            assert (host.name, host.aliases) == ("routed.example", [])
+            assert host.addresses == [made_up("routed.example", family)]
+        assert asked == []
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
@@ -143,7 +144,9 @@ def test_a_made_up_address_has_its_name(early: pycares.Channel, asked: list[tupl
         both = pycares.ARES_NI_LOOKUPHOST | pycares.ARES_NI_LOOKUPSERVICE
         found = result(early, "getnameinfo", sockaddr, both | pycares.ARES_NI_NAMEREQD)
         assert (found.node, found.service) == ("routed.example", "http")
-        assert result(early, "getnameinfo", sockaddr, pycares.ARES_NI_NUMERICHOST).node == address
+        number = result(early, "getnameinfo", sockaddr, pycares.ARES_NI_NUMERICHOST).node
+        # c-ares may add the scope id, %0.
+        assert number.partition("%")[0] == address
     assert asked == []
 
 
