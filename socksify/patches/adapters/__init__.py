@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The module that is waited for, and whose business it is here.
 ADAPTERS = {
+    "dns.asyncquery": "socksify.patches.adapters.dnspython",
+    "dns.query": "socksify.patches.adapters.dnspython",
     "pycares": "socksify.patches.adapters.pycares",
 }
 
