@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import _socket
 import socket as _module
-from _socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, herror
+from _socket import AF_INET, AF_INET6, EAI_NONAME, SOCK_STREAM, gaierror, herror
 from operator import index
 
 from socksify import _real
@@ -121,7 +121,7 @@ def _gethostbyaddr(ip_address: Any, /) -> Any:
     if whose is not None:
         return (*whose, [shown])
     if not lookups.may_ask(address):
-        raise _unknown_host()
+        raise _unknown_host(lookups.stranger(address))
     return _real.gethostbyaddr(literal)
 
 
@@ -137,9 +137,10 @@ def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
         return whose[0], as_numbers[1]
     if lookups.may_ask(address):
         return _real.getnameinfo(sockaddr, flags)
-    if flags & _NI_NAME_REQUIRED:
-        raise no_such_name()
-    return as_numbers
+    if not flags & _NI_NAME_REQUIRED:
+        return as_numbers
+    why = lookups.stranger(address)
+    raise no_such_name() if why is None else gaierror(EAI_NONAME, why)
 
 
 def _bind(self: Socket, address: Any, /) -> None:
@@ -164,9 +165,9 @@ def _text(host: Any) -> str | None:
     return host.decode("latin-1") if isinstance(host, (bytes, bytearray)) else None
 
 
-def _unknown_host() -> herror:
+def _unknown_host(why: str | None = None) -> herror:
     # netdb.h: HOST_NOT_FOUND is 1.
-    return herror(1, "Unknown host")
+    return herror(1, why or "Unknown host")
 
 
 REPLACEMENTS = (

@@ -78,7 +78,11 @@ class Lookups:
 
     def may_ask(self, address: str) -> bool:
         """Whether the resolver may be asked whose an address is, of which nobody here knows."""
-        return not names.TABLE.is_made_up(address) and self._router.reverse_is_native(address)
+        return self.stranger(address) is None and self._router.reverse_is_native(address)
+
+    def stranger(self, address: str) -> str | None:
+        """What is wrong with an address that looks made up, and of which nobody here knows; None for a real one."""
+        return self._router.stranger(address)
 
     def may_ask_for(self, host: str | bytes, port: object = None) -> bool:
         """Whether the resolver may be asked for a host, whoever asks: for a number, or a name that is no proxy's."""

@@ -121,6 +121,12 @@ class Router:
             return rule not in rules.BUILT_IN
         return via != "block" and not self._remote_names(self.settings.chain(via)) and not self.is_own(address)
 
+    def stranger(self, literal: str, port: int = 0) -> str | None:
+        """What is wrong with an address that was made up by somebody else, or has been dropped; None for a real one."""
+        if not self._is_remote or not names.TABLE.is_made_up(literal) or self._is_spoken_of(literal, port):
+            return None
+        return f"{literal} is a made-up address that stands for no name in this process (any more)"
+
     def is_own(self, ip: str) -> bool:
         """Whether an address is one of this machine's."""
         own = self._own.get(ip)
@@ -146,8 +152,9 @@ class Router:
             name = names.TABLE.name_of(literal)
             if name is not None:
                 return self._by_name(family, name, port, address, literal)
-            if self._is_remote and not self._is_spoken_of(literal, port):
-                return Denied(f"{literal} is a made-up address that stands for no name in this process (any more)")
+            why = self.stranger(literal, port)
+            if why is not None:
+                return Denied(why)
         route = self._by_literal(family, literal, port, address)
         if type(address[0]) is not bytearray:
             self._remember(family, address, route)
