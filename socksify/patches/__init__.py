@@ -85,7 +85,7 @@ def _keep_watch(settings: Settings) -> None:
 
 
 def _configure(settings: Settings) -> None:
-    from socksify.patches import connecting, naming
+    from socksify.patches import connecting, muting, naming
     from socksify.tunnel import log, names
     from socksify.tunnel.lookups import Lookups
     from socksify.tunnel.route import Router
@@ -94,17 +94,19 @@ def _configure(settings: Settings) -> None:
     log.open_log(settings.log)
     names.TABLE.configure(settings.fake_networks)
     naming.lookups = Lookups(router)
-    connecting.router = router
+    connecting.router = muting.router = router
 
 
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import adapters, connecting, lifetime, naming, stale, waiting
+    from socksify.patches import adapters, connecting, datagrams, lifetime, muting, naming, stale, waiting
     from socksify.tunnel import log, watch
 
-    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *naming.REPLACEMENTS, *connecting.REPLACEMENTS]
+    modules = (lifetime, waiting, naming, connecting, datagrams)
+    replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     journal = Journal()
+    journal.on_undo(muting.release_all)
     watch.prime()
     try:
         stale.rebind(replacements, journal, log.notice)

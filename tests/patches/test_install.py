@@ -20,7 +20,7 @@ import pytest
 
 import socksify
 from socksify import patches
-from socksify.patches import connecting, lifetime, naming, stale, waiting
+from socksify.patches import connecting, datagrams, lifetime, naming, stale, waiting
 from tests.bad_proxy import BadProxy
 from tests.steps import good
 from tests.targets import Target
@@ -45,6 +45,7 @@ REPLACEMENTS = [
     *waiting.REPLACEMENTS,
     *naming.REPLACEMENTS,
     *connecting.REPLACEMENTS,
+    *datagrams.REPLACEMENTS,
 ]
 
 
@@ -259,5 +260,6 @@ def test_vars_are_what_was_asked_for() -> None:
     before = set(vars(socket.socket))
     socksify.install(URL)
     assert isinstance(vars(socket.socket), MappingProxyType)
-    ours = [item.name for item in (*connecting.REPLACEMENTS, *naming.REPLACEMENTS) if item.owner is socket.socket]
-    assert set(vars(socket.socket)) - before == set(ours)
+    ours = {item.name for item in REPLACEMENTS if item.owner is socket.socket}
+    assert set(vars(socket.socket)) - before == ours - before
+    assert not {"send", "sendall", "recv", "recvfrom", "recvmsg"} & ours
