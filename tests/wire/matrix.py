@@ -70,6 +70,10 @@ def proxied(*commands: str, leaks: str = "dns tcp") -> list[Case]:
     return [Case(command, leaks) for command in commands]
 
 
+def answered(*commands: str) -> list[Case]:
+    return [Case(command, "dns", Expected.HERE) for command in commands]
+
+
 def refused(*commands: str, leaks: str) -> list[Case]:
     return [Case(command, leaks, Expected.REFUSED) for command in commands]
 
@@ -138,23 +142,30 @@ ROWS = [
         "`gethostbyname()`, `gethostbyname_ex()`, `getnameinfo()`, `getfqdn()` of a name, then `connect()`",
         proxied(f"lookups {NAME}"),
     ),
-    Row("reverse look-ups of an address", [Case(f"reverse {TARGET4}", "dns", Expected.HERE)]),
-    Row("`getfqdn()` of the machine itself", [Case("own_name", "dns", Expected.HERE)]),
+    Row("reverse look-ups of an address", answered(f"reverse {TARGET4}")),
+    Row("`getfqdn()` of the machine itself", answered("own_name")),
     Row("TCP Fast Open: `sendto()` with MSG_FASTOPEN", proxied(f"fast_open {NAME}")),
     Row(
         "c-ares, a resolver in C: aiodns, aiohttp with it",
-        [*proxied(f"aiohttp_get aiodns {TARGET} {Port.HTTP}"), Case(f"aiodns_resolve {TARGET}", "dns", Expected.HERE)],
+        [*proxied(f"aiohttp_get aiodns {TARGET} {Port.HTTP}"), *answered(f"aiodns_resolve {TARGET}")],
     ),
     Row(
-        "dnspython over UDP: a query, its resolvers",
-        refused(
-            f"dnspython_query udp {TARGET} {NAME_SERVER}",
-            f"dnspython_query resolver {TARGET} {NAME_SERVER}",
+        "dnspython over UDP, asking for addresses: a query, its resolvers",
+        answered(
+            f"dnspython_query udp A {TARGET} {NAME_SERVER}",
+            f"dnspython_query resolver A {TARGET}",
             f"dnspython_async {TARGET}",
+        ),
+    ),
+    Row(
+        "dnspython over UDP, asking for anything else",
+        refused(
+            f"dnspython_query udp MX {TARGET} {NAME_SERVER}",
+            f"dnspython_query resolver MX {TARGET}",
             leaks="dns",
         ),
     ),
-    Row("dnspython over TCP", proxied(f"dnspython_query tcp {TARGET} {NAME_SERVER}", leaks="dns")),
+    Row("dnspython over TCP", proxied(f"dnspython_query tcp A {TARGET} {NAME_SERVER}", leaks="dns")),
     Row(
         "UDP by name: `sendto()`, `sendmsg()`, connected, asyncio, trio",
         refused(
