@@ -114,10 +114,10 @@ def _gethostbyaddr(ip_address: Any, /) -> Any:
         answer = _real.gethostbyaddr(ip_address)
         names.TABLE.native(answer[2])
         return answer
-    literal = found[2][0]
+    name, _, (literal, *_) = found
     shown: str = _answers((literal,), 0, 0, SOCK_STREAM, 0, 0)[0][4][0].partition("%")[0]
     address = numeric(literal) or shown
-    whose = lookups.reverse(address)
+    whose = lookups.reverse(address, name if name is not literal else None)
     if whose is not None:
         return (*whose, [shown])
     if not lookups.may_ask(address):

@@ -65,15 +65,18 @@ class Lookups:
             raise no_such_name()
         return known[0], known[1], literals
 
-    def reverse(self, address: str) -> tuple[str, list[str]] | None:
-        """The canonical name and the aliases of an address in its usual form; None if nobody here knows them."""
-        name = names.TABLE.name_of(address) if names.TABLE.is_made_up(address) else None
-        if name is not None:
-            return name, []
+    def reverse(self, address: str, name: str | None = None) -> tuple[str, list[str]] | None:
+        """The canonical name and the aliases of an address in its usual form; None if nobody here knows them.
+
+        `name` is the one that the address was found by, if it was.
+        """
+        made_up_for = names.TABLE.name_of(address) if names.TABLE.is_made_up(address) else None
+        if made_up_for is not None:
+            return made_up_for, []
         entry = machine.hosts_entry(address)
         if entry is not None:
             return entry
-        own = machine.own_name(address)
+        own = name or machine.own_name(address)
         return None if own is None else (own, [])
 
     def may_ask(self, address: str) -> bool:

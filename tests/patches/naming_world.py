@@ -22,6 +22,9 @@ from tests.patches.naming_calls import MADE_UP, OWN, OWN_ADDRESS
 from tests.wire.namespaces import Namespace, etc, needs_root
 from tests.wire.packets import question
 
+# The machine's addresses that others see, and names that the name server knows besides.
+HERE = ("203.0.113.7", "2001:db8:ffff::7")
+OTHERS = ("printer.lan", "www.corp.example")
 ROOT = Path(__file__).parents[2]
 PROXY = "socks5h://192.0.2.1:1080"
 SECONDS = 60
@@ -42,7 +45,8 @@ class Zone:
     """What the name server knows: the addresses of one family, and whose they are."""
 
     def __init__(self) -> None:
-        self.addresses = {name: dict(zip((A, AAAA), both, strict=True)) for name, both in MADE_UP.items()}
+        known = {**MADE_UP, **dict.fromkeys(OTHERS, HERE)}
+        self.addresses = {name: dict(zip((A, AAAA), both, strict=True)) for name, both in known.items()}
         self._reverse = {_reverse(literal): name for name, both in MADE_UP.items() for literal in both}
         self.type = A
 
@@ -105,14 +109,14 @@ class World:
 
 
 @contextlib.contextmanager
-def world(hosts: str = "") -> Iterator[World]:
-    """The world, for the length of the block; `hosts` are more lines of its hosts file."""
+def world(hosts: str = FILES["hosts"]) -> Iterator[World]:
+    """The world, for the length of the block."""
     needs_root()
     with tempfile.TemporaryDirectory(prefix="socksify-naming-") as path:
-        files = etc(Path(path) / "etc", {**FILES, "hosts": FILES["hosts"] + hosts})
+        files = etc(Path(path) / "etc", {**FILES, "hosts": hosts})
         with Namespace(files, OWN) as namespace:
             # AI_ADDRCONFIG asks whether there is an address beside loopback's.
-            namespace.ip("addr add 203.0.113.7/32 dev lo", "addr add 2001:db8:ffff::7/128 dev lo")
+            namespace.ip(*(f"addr add {literal} dev lo" for literal in HERE))
             zone, queries = Zone(), list[str]()
             with _served(namespace, zone, queries):
                 yield World(namespace, zone, queries)

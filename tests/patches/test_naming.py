@@ -363,10 +363,10 @@ def _bound(family: int, address: Any) -> object:
 
 
 def test_bind_asks_nobody_for_a_name(asked: list[Any]) -> None:
-    with routed(URL, routes=()), socket.socket() as sock:
-        # Nobody but the proxy knows it, and its address is not this machine's.
-        with pytest.raises(OSError, match="Cannot assign requested address"):
-            sock.bind((NAME, 0))
+    # Nobody but the proxy knows it, and its address is not this machine's.
+    unassigned = pytest.raises(OSError, match="Cannot assign requested address")
+    with routed(URL, routes=()), socket.socket() as sock, unassigned:
+        sock.bind((NAME, 0))
     assert asked == []
 
 
