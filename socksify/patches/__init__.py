@@ -88,7 +88,7 @@ def _configure(settings: Settings) -> None:
     from socksify.patches import connecting, muting, naming
     from socksify.tunnel import log, names
     from socksify.tunnel.lookups import Lookups
-    from socksify.tunnel.route import Router
+    from socksify.tunnel.router import Router
 
     router = Router(settings)
     log.open_log(settings.log)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Rule
-    from socksify.tunnel.route import Router
+    from socksify.tunnel.router import Router
     from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.disguise import Members
-    from socksify.tunnel.route import Router
+    from socksify.tunnel.router import Router
 
 # Set by install(), before the first replacement is in place.
 router: Router = None  # type: ignore[assignment]

@@ -10,7 +10,8 @@ from socket import SOCK_STREAM
 from socksify import _real
 from socksify.protocol.address import NAME
 from socksify.tunnel import names
-from socksify.tunnel.route import Direct, Via, resolve
+from socksify.tunnel.route import Direct, Via
+from socksify.tunnel.router import resolve
 from socksify.tunnel.sockaddr import host_and_port, numeric
 
 TYPE_CHECKING = False
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any
 
-    from socksify.tunnel.route import Denied, Router
+    from socksify.tunnel.route import Denied
+    from socksify.tunnel.router import Router
 
 # What a stream socket speaks by default, IPPROTO_TCP and IPPROTO_MPTCP, which falls back to TCP (RFC 8684).
 TCP = (0, 6, 262)

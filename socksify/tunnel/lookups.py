@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from socksify.tunnel.route import Router
+    from socksify.tunnel.router import Router
 
     # The canonical name, the aliases, and the literals as getaddrinfo(3) sorts them.
     Answer = tuple[str, tuple[str, ...], tuple[str, ...]]

@@ -11,8 +11,9 @@ import pytest
 
 from socksify import config
 from socksify.tunnel import machine, names
-from socksify.tunnel import route as routing
-from socksify.tunnel.route import Denied, Direct, Router, Via
+from socksify.tunnel import router as routing
+from socksify.tunnel.route import Denied, Direct, Via
+from socksify.tunnel.router import Router
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 Address = namedtuple("Address", "host port")
