@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # Plain numbers: `|` of two enumeration members makes another one each time.
 _NUMERIC_HOST: int = _socket.AI_NUMERICHOST
+_ADDRESS_CONFIGURED: int = _socket.AI_ADDRCONFIG
 _CANONICAL_NAME: int = _socket.AI_CANONNAME
 _NI_NUMERIC_HOST: int = _socket.NI_NUMERICHOST
 _NI_NAME_REQUIRED: int = _socket.NI_NAMEREQD
@@ -54,6 +55,9 @@ def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: in
         answers: list[Any] = _real.getaddrinfo(host, port, family, type, proto, flags)
         names.TABLE.native(answer[4][0] for answer in answers)
         return answers
+    if flags & _ADDRESS_CONFIGURED and family != AF_INET6 and names.TABLE.is_made_up(found[2][0]):
+        # A made-up address leads to the proxy from a machine with IPv6 alone, too.
+        flags &= ~_ADDRESS_CONFIGURED
     answers = _answers(found[2], port, family, type, proto, flags)
     if answers[0][3]:
         answers[0] = (*answers[0][:3], found[0], answers[0][4])

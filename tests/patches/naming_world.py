@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.patches.naming_calls import MADE_UP, OWN, OWN_ADDRESS
@@ -109,14 +109,14 @@ class World:
 
 
 @contextlib.contextmanager
-def world(hosts: str = FILES["hosts"]) -> Iterator[World]:
+def world(hosts: str = FILES["hosts"], addresses: Sequence[str] = HERE) -> Iterator[World]:
     """The world, for the length of the block."""
     needs_root()
     with tempfile.TemporaryDirectory(prefix="socksify-naming-") as path:
         files = etc(Path(path) / "etc", {**FILES, "hosts": hosts})
         with Namespace(files, OWN) as namespace:
             # AI_ADDRCONFIG asks whether there is an address beside loopback's.
-            namespace.ip(*(f"addr add {literal} dev lo" for literal in HERE))
+            namespace.ip(*(f"addr add {literal} dev lo" for literal in addresses))
             zone, queries = Zone(), list[str]()
             with _served(namespace, zone, queries):
                 yield World(namespace, zone, queries)

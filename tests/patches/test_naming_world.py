@@ -109,6 +109,30 @@ def test_own_names_have_addresses_of_both_families_in_the_native_order() -> None
         assert routed == json.loads(debian.run("-c", dedent(BOTH_FAMILIES)))
 
 
+CONFIGURED = """
+    import socket
+    for family in (0, socket.AF_INET, socket.AF_INET6):
+        try:
+            print(socket.getaddrinfo("host.example", 80, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)[0][4][0])
+        except OSError as error:
+            print(error.errno == socket.EAI_NONAME)
+"""
+
+
+@pytest.mark.parametrize(
+    ("addresses", "found"),
+    [
+        (HERE, ["198.18.0.1", "198.18.0.1", "100::1"]),
+        (HERE[:1], ["198.18.0.1", "198.18.0.1", "True"]),
+        (HERE[1:], ["198.18.0.1", "198.18.0.1", "100::1"]),
+        ((), ["198.18.0.1", "198.18.0.1", "True"]),
+    ],
+)
+def test_a_machine_with_ipv6_alone_has_ipv4_through_the_proxy(addresses: tuple[str, ...], found: list[str]) -> None:
+    with world(addresses=addresses) as machine:
+        assert machine.run("-m", "socksify", "--proxy", PROXY, "-c", dedent(CONFIGURED)).split() == found
+
+
 LOOK = """
     import json, socket, sys
     def look(name):
