@@ -113,7 +113,10 @@ def _gethostbyname_ex(hostname: Any, /) -> Any:
 
 
 def _gethostbyaddr(ip_address: Any, /) -> Any:
-    found = _found(ip_address, 0) if ip_address else None
+    if _text(ip_address) == "":
+        # The wildcard, which the stdlib refuses itself.
+        return _real.gethostbyaddr(_real.Host())
+    found = _found(ip_address, 0)
     if found is None:
         answer = _real.gethostbyaddr(ip_address)
         names.TABLE.native(answer[2])

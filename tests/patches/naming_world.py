@@ -99,11 +99,11 @@ class World:
     def _argv(argv: tuple[str, ...]) -> list[str]:
         return list(argv) if argv[0].startswith("/") else [sys.executable, "-bb", "-W", "error", *argv]
 
-    def outcomes(self, family: int, proxy: str = "") -> Mapping[str, str]:
-        """What the calls that ask for this family come to, natively or routed."""
+    def outcomes(self, family: int, *words: str) -> Mapping[str, str]:
+        """What the calls that ask for this family come to, natively or, given a proxy, routed."""
         self.zone.type = AAAA if family == socket.AF_INET6 else A
         wanted = "6" if family == socket.AF_INET6 else "4"
-        printed = self.run("-m", "tests.patches.naming_calls", wanted, *filter(None, [proxy]))
+        printed = self.run("-m", "tests.patches.naming_calls", wanted, *words)
         outcomes: dict[str, str] = json.loads(printed)
         return outcomes
 

@@ -8,7 +8,7 @@ import socket
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from socket import AF_INET, AF_INET6
+from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM
 from typing import Any
 
 import pytest
@@ -30,14 +30,16 @@ def lost(literal: str) -> dict[str, Callable[[], object]]:
     family = AF_INET6 if ":" in literal else AF_INET
     return {
         "connect": lambda: with_socket(family, lambda sock: sock.connect((literal, 80))),
+        "sendto": lambda: with_socket(family, lambda sock: sock.sendto(b"x", (literal, 80)), SOCK_DGRAM),
+        "sendmsg": lambda: with_socket(family, lambda sock: sock.sendmsg([b"x"], [], 0, (literal, 80)), SOCK_DGRAM),
         "create_connection": lambda: socket.create_connection((literal, 80), timeout=5),
         "gethostbyaddr": lambda: socket.gethostbyaddr(literal),
         "getnameinfo": lambda: socket.getnameinfo((literal, 80), socket.NI_NAMEREQD),
     }
 
 
-def with_socket(family: int, call: Callable[[socket.socket], object]) -> object:
-    with socket.socket(family) as sock:
+def with_socket(family: int, call: Callable[[socket.socket], object], kind: int = SOCK_STREAM) -> object:
+    with socket.socket(family, kind) as sock:
         return call(sock)
 
 

@@ -34,12 +34,13 @@ def here() -> Iterator[World]:
         yield here
 
 
+@pytest.mark.parametrize("words", [[PROXY], [PROXY, "strict"]], ids=["routed", "strict"])
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-def test_a_routed_look_up_comes_to_what_a_native_one_does(here: World, family: int) -> None:
+def test_a_routed_look_up_comes_to_what_a_native_one_does(here: World, family: int, words: list[str]) -> None:
     native = here.outcomes(family)
     assert here.queries, "natively nobody has asked for anything"
     here.queries.clear()
-    routed = here.outcomes(family, PROXY)
+    routed = here.outcomes(family, *words)
     assert here.queries == []
     calls = [call for call in native if not DIFFERENT.search(call)]
     different = [call for call in calls if _alike(call, native[call]) != _alike(call, routed[call])]
