@@ -10,6 +10,7 @@ import os
 import socket as _module
 from _weakref import ref as weak_reference
 from errno import EBADF
+from operator import index
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, gaierror
 
 from socksify import _real
@@ -36,6 +37,8 @@ CONNECTIONLESS = (SOCK_DGRAM, SOCK_RAW)
 LINK = int(getattr(_module, "AF_PACKET", -2))
 
 _LOOPBACK = "lo"
+# In the place of port 0: no rule that speaks of ports is likely to mean this one.
+_LAST_PORT = 65535
 
 # A socket that never was: the stdlib says of it what is wrong with arguments, and nothing is sent.
 NOWHERE = _real.Socket.__new__(_real.Socket)
@@ -56,8 +59,14 @@ def connect(sock: Socket, address: _real.SockAddress) -> None:
     # Fenced in, it would be told loopback's address for its own.
     release(sock)
     _guard(sock)
-    _real.connect(sock, address)
+    _real.connect(sock, _known_to_getpeername(address))
     fence.put_up(sock)
+
+
+def _known_to_getpeername(address: _real.SockAddress) -> _real.SockAddress:
+    """The address with a port: with port 0 the kernel says that there is no peer, and sends to it all the same."""
+    host, port, *rest = address
+    return address if index(port) else _real.SockAddress((host, _LAST_PORT, *rest))
 
 
 def release(sock: Socket) -> None:
