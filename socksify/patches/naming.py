@@ -114,8 +114,9 @@ def _gethostbyname_ex(hostname: Any, /) -> Any:
 
 def _gethostbyaddr(ip_address: Any, /) -> Any:
     if _text(ip_address) == "":
-        # The wildcard, which the stdlib refuses itself.
-        return _real.gethostbyaddr(_real.Host())
+        # The stdlib itself refuses the wildcard.
+        ip_address = _real.Host()
+        return _real.gethostbyaddr(ip_address)
     found = _found(ip_address, 0)
     if found is None:
         answer = _real.gethostbyaddr(ip_address)
