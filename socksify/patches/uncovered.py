@@ -34,6 +34,10 @@ MODULES = {
     "zmq": "zmq.SOCKS_PROXY, an option of its sockets",
     "pynng": "a client in Python",
     "grpc": "grpclib",
+    # Names
+    "adns": "dnspython",
+    "getdns": "dnspython",
+    "unbound": "dnspython",
     # HTTP and others
     "pycurl": "requests or httpx, or its option PROXY",
     "curl_cffi": "requests or httpx, or its own proxy=",

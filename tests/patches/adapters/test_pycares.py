@@ -355,11 +355,9 @@ def test_a_callback_may_ask_but_opens_no_gate(early: pycares.Channel, asked: lis
     assert asked == []
 
 
-def test_all_is_undone(early: pycares.Channel, asked: list[tuple[str, str]]) -> None:
-    before = dict(vars(pycares.Channel)), pycares.errno.strerror, pycares._lib
+def test_afterwards_it_asks_as_before(early: pycares.Channel, asked: list[tuple[str, str]]) -> None:
     with routed(PROXY, routes=()):
-        assert vars(pycares.Channel)["query"] is not before[0]["query"]
-    assert (dict(vars(pycares.Channel)), pycares.errno.strerror, pycares._lib) == before
+        result(early, "getaddrinfo", "routed.example", 80)
     assert addresses(result(early, "getaddrinfo", "routed.example", 80, family=socket.AF_INET)) == [RECORDS["A"]]
     assert asked == [("routed.example", "A")]
 
