@@ -31,6 +31,8 @@ class Expected(Enum):
     LOST = "breaks"
     # What only the audit hook sees, which is there when strict is, leaks without it.
     REFUSED_IF_STRICT = "refused if strict"
+    # Another process, which has nothing of ours.
+    LEAKS = "LEAKS"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Case:
 
     def verdict(self, strict: bool) -> str:
         """What a run under socksify must be found to be."""
-        if self.expected is Expected.REFUSED_IF_STRICT and not strict:
+        if self.expected is Expected.LEAKS or (self.expected is Expected.REFUSED_IF_STRICT and not strict):
             return f"LEAKS {self.leaks}"
         return self.expected.value.split()[0]
 
@@ -239,6 +241,10 @@ ROWS = [
             Case(f"c_method connect {V4}", "tcp", Expected.REFUSED_IF_STRICT),
             Case(f"c_method sendto {V4}", "udp", Expected.REFUSED_IF_STRICT),
         ],
+    ),
+    Row(
+        "processes of its own: subprocess, multiprocessing (spawn, forkserver)",
+        [Case(f"child {way} {NAME}", expected=Expected.LEAKS) for way in ("subprocess", "spawn", "forkserver")],
     ),
 ]
 
