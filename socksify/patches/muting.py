@@ -37,7 +37,7 @@ CONNECTIONLESS = (SOCK_DGRAM, SOCK_RAW)
 LINK = int(getattr(_module, "AF_PACKET", -2))
 
 _LOOPBACK = "lo"
-# In the place of port 0: no rule that speaks of ports is likely to mean this one.
+# In the place of port 0, of which getpeername(2) would say that there is no peer.
 _LAST_PORT = 65535
 
 # A socket that never was: the stdlib says of it what is wrong with arguments, and nothing is sent.
@@ -152,9 +152,11 @@ def _is_mute(sock: Socket) -> bool:
 def _peer(sock: Socket) -> Any:
     """Whom the kernel's socket is connected to, None if it is not."""
     try:
-        return _real.getpeername(sock)
+        host, port, *rest = _real.getpeername(sock)
     except OSError:
         return None
+    # The rules are asked what connect() asked them, or one about ports would open what another has closed.
+    return (host, 0 if port == _LAST_PORT else port, *rest)
 
 
 _guards = Disguise(_members)
