@@ -110,7 +110,9 @@ class Router:
             if not may_be_name(host):
                 raise no_such_name()
             return self._by_name(family, host, port, address)
-        if host and (":" in host) != (family == AF_INET6):
+        # getaddrinfo(3) unmaps a mapped address for an IPv4 socket; all else of the other family it refuses.
+        fits = ":" in host if family == AF_INET6 else ":" not in literal
+        if host and not fits:
             return Direct()
         if names.TABLE.is_made_up(literal):
             name = names.TABLE.name_of(literal)

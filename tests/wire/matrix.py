@@ -141,7 +141,7 @@ ROWS = [
     ),
     Row(
         "sockets by address: blocking, select(), Multipath TCP",
-        proxied(f"stream AF_INET {V4}", f"select_stream {V4}", f"mptcp {V4}", leaks="tcp"),
+        proxied(f"stream AF_INET {V4}", f"stream AF_INET {MAPPED}", f"select_stream {V4}", f"mptcp {V4}", leaks="tcp"),
     ),
     Row(
         "IPv6 alone: a name, an address, a mapped one",
@@ -206,6 +206,7 @@ ROWS = [
             f"datagram connect AF_INET {V4}",
             f"asyncio_sendto {V4}",
             f"datagram sendto AF_INET6 {MAPPED}",
+            f"datagram sendto AF_INET {MAPPED}",
             f"datagram connect_file AF_INET6 {V6}",
             f"datagram connect_dup AF_INET {V4}",
             f"datagram connect_fileno AF_INET6 {MAPPED}",
