@@ -39,6 +39,8 @@ def install(settings: Settings) -> None:
 def uninstall() -> None:
     """Leave every patched object as it was before install(); connections that are open stay open."""
     global _journal, _settings
+    from socksify.config.rules import EVERYTHING_DIRECT
+    from socksify.config.settings import Settings
     from socksify.tunnel import dial, log
 
     with _lock:
@@ -47,6 +49,7 @@ def uninstall() -> None:
             _journal.undo()
             # Nobody would go on with them.
             dial.abandon()
+            _route_by(Settings(proxy=(), rules=(EVERYTHING_DIRECT,)))
         _environment.undo()
         _journal = _settings = None
         log.close_log()
@@ -85,14 +88,20 @@ def _keep_watch(settings: Settings) -> None:
 
 
 def _configure(settings: Settings) -> None:
-    from socksify.patches import connecting, muting, naming
     from socksify.tunnel import log, names
+
+    log.open_log(settings.log)
+    names.TABLE.configure(settings.fake_networks)
+    _route_by(settings)
+
+
+def _route_by(settings: Settings) -> None:
+    """What our functions obey; after uninstall() as well, for who took them out of their modules while installed."""
+    from socksify.patches import connecting, muting, naming
     from socksify.tunnel.lookups import Lookups
     from socksify.tunnel.router import Router
 
     router = Router(settings)
-    log.open_log(settings.log)
-    names.TABLE.configure(settings.fake_networks)
     naming.lookups = Lookups(router)
     connecting.router = muting.router = router
 
