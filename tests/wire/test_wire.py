@@ -41,6 +41,16 @@ def test_on_the_wire(net: Outside, case: Case) -> None:
             assert proxied.packets
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_no_call_leaks_whatever_its_arguments(net: Outside, strict: bool) -> None:
+    """Thousands of look-ups, connects, binds and sends, their arguments drawn by lot; natively a few dozen will do."""
+    assert run(net, natively(), Case("anything 0 60")).kinds >= {"dns", "tcp", "udp"}
+    proxied = run(net, ours(strict), Case(f"anything {sys.version_info.minor} 5000"))
+    assert proxied.output == "done", proxied.story
+    assert proxied.packets
+    assert not proxied.leaked, proxied.story
+
+
 @pytest.mark.parametrize("command", ["fetch http://target.example/", "asyncio_streams target.example 7", "own_name"])
 def test_nothing_goes_direct_because_the_proxy_is_away(net: Outside, command: str) -> None:
     away = run(net, ours(strict=False, proxy=AWAY), Case(command))
