@@ -20,7 +20,7 @@ import pytest
 
 import socksify
 from socksify import _real
-from socksify.tunnel import machine
+from socksify.tunnel import log, machine
 from tests.processes import unavailable
 from tests.routing import LOOPBACK, SECONDS, routed
 from tests.servers import Server
@@ -130,12 +130,16 @@ def test_a_datagram_to_a_routed_destination_is_refused(shape: str, family: int, 
 
 
 @EVERY_SHAPE
-def test_a_mapped_address_is_no_way_round(receiver: Receiver, shape: str) -> None:
-    with udp(socket.AF_INET6) as sock:
-        SHAPES[shape](sock, (MAPPED, receiver.port, 0, 0))
+@FAMILIES
+def test_a_mapped_address_is_no_way_round(receiver: Receiver, shape: str, family: int) -> None:
+    """The stdlib unmaps it for an IPv4 socket."""
+    with udp(family) as sock:
+        SHAPES[shape](sock, (MAPPED, receiver.port))
         assert receiver.received() == [b"x"]
         with routed(URL):
-            refused(lambda: SHAPES[shape](sock, (MAPPED, receiver.port, 0, 0)))
+            refused(lambda: SHAPES[shape](sock, (MAPPED, receiver.port)))
+            sock.connect((MAPPED, receiver.port))
+            refused(lambda: sock.send(b"x"))
     assert receiver.received() == []
 
 
@@ -177,10 +181,11 @@ def test_a_blocked_name_says_so_without_a_look_up(resolver: Resolver) -> None:
         assert f"UDP to {NAME}:53 refused: blocked by rule" in refused(lambda: sock.sendto(b"x", (NAME, 53)))
 
 
-def test_a_refusal_stands_in_the_log(tmp_path: Path) -> None:
+def test_a_refusal_stands_in_the_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(log, "name", "client")
     with routed(URL, log=str(tmp_path / "log")), udp() as sock:
         refused(lambda: sock.sendto(b"x", (NAME, 53)))
-    assert f"socksify: SOCKSclient: UDP {NAME}:53 denied: rule '*=proxy'" in (tmp_path / "log").read_text()
+    assert f"socksify: client: UDP {NAME}:53 denied: rule '*=proxy'" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("group", ["224.0.0.251", "239.255.255.250", "255.255.255.255", "<broadcast>"])

@@ -59,7 +59,8 @@ def test_the_rule_that_blocks_is_named() -> None:
     assert error.target == "[2001:db8::5]:7"
 
 
-def test_both_are_logged(tmp_path: Path) -> None:
+def test_both_are_logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(log, "name", "client")
     log.open_log(str(tmp_path / "log"))
     try:
         refused(socket.SOCK_DGRAM, 0, ("name.example", 7))
@@ -68,5 +69,5 @@ def test_both_are_logged(tmp_path: Path) -> None:
     finally:
         log.close_log()
     first, second = (tmp_path / "log").read_text().splitlines()
-    assert first.startswith("socksify: SOCKSclient: UDP name.example:7 denied: rule '*=proxy'")
-    assert second.startswith("socksify: SOCKSclient: frame eth0 denied: what is written to an interface goes past")
+    assert first.startswith("socksify: client: UDP name.example:7 denied: rule '*=proxy'")
+    assert second.startswith("socksify: client: frame eth0 denied: what is written to an interface goes past")
