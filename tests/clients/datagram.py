@@ -53,7 +53,7 @@ def connect_fileno(address):
 way, family, host, port = sys.argv[1:]
 try:
     with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as sender:
-        sender.settimeout(5)
+        sender.settimeout(2)
         globals()[way]((host, int(port)))
         print(sender.recv(100).decode())
 except OSError as error:
