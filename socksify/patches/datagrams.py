@@ -7,6 +7,7 @@ nothing and stays the kernel's, since code that asks for its own address lives o
 from __future__ import annotations
 
 import socket as _module
+from operator import index
 
 from socksify import _real
 from socksify.patches import muting
@@ -44,6 +45,7 @@ def _sendto(self: Socket, /, *args: Any) -> int:
     if not 2 <= len(args) <= 3:
         return _real.sendto(self, *args)
     data, flags, address = args if len(args) == 3 else (args[0], 0, args[1])
+    flags = _number(flags)
 
     def check() -> object:
         return _real.sendto(NOWHERE, data, flags, ())
@@ -59,6 +61,7 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
     if len(args) != 4 or args[3] is None:
         return _real.sendmsg(self, *args)
     buffers, ancdata, flags, address = args
+    flags = _number(flags)
 
     def check() -> object:
         return _real.sendmsg(NOWHERE, buffers, ancdata, flags)
@@ -67,6 +70,11 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
         _connect_first(self, address, check)
         return _real.sendmsg(self, buffers, ancdata, flags & ~_FAST_OPEN)
     return _real.sendmsg(self, buffers, ancdata, flags, _admitted(self, address, check))
+
+
+def _number(flags: Any) -> Any:
+    """Flags as the stdlib reads them: numpy's numbers are some, too. What is no number it refuses."""
+    return index(flags) if hasattr(flags, "__index__") else flags
 
 
 def _connects(sock: Socket, flags: Any, address: Any) -> bool:

@@ -5,7 +5,8 @@ The rules are those of connections; where they say proxy, the setting `udp` says
 
 from __future__ import annotations
 
-from socket import SOCK_STREAM
+import socket as _module
+from socket import SO_TYPE, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
 from socksify.protocol.address import NAME
@@ -24,11 +25,23 @@ if TYPE_CHECKING:
 
 # What a stream socket speaks by default, IPPROTO_TCP and IPPROTO_MPTCP, which falls back to TCP (RFC 8684).
 TCP = (0, 6, 262)
+# Not every system tells the protocol.
+_PROTOCOL: int | None = getattr(_module, "SO_PROTOCOL", None)
 
 
 def is_tcp(sock: Socket) -> bool:
-    """Whether an IP socket speaks TCP; streams of SCTP do not."""
-    return _real.kind(sock) == SOCK_STREAM and _real.protocol(sock) in TCP
+    """Whether an IP socket speaks TCP; streams of SCTP do not, and nothing does that is closed."""
+    return _real.kind(sock) == SOCK_STREAM and _real.protocol(sock) in TCP and _is_tcp_to_the_kernel(sock)
+
+
+def _is_tcp_to_the_kernel(sock: Socket) -> bool:
+    """fromfd() believes what it is told of an fd."""
+    try:
+        if _real.getsockopt(sock, SOL_SOCKET, SO_TYPE) != SOCK_STREAM:
+            return False
+        return _PROTOCOL is None or _real.getsockopt(sock, SOL_SOCKET, _PROTOCOL) in TCP
+    except OSError:
+        return False
 
 
 def decide(router: Router, family: int, address: object) -> Direct | Via | Denied:

@@ -386,9 +386,19 @@ def test_udp_direct_allows_frames() -> None:
 
 # --- streams ---
 
+
+class FastOpen:
+    """A number as numpy has them."""
+
+    def __index__(self) -> int:
+        return int(socket.MSG_FASTOPEN)
+
+
 FAST = {
     "sendto": lambda sock, address: sock.sendto(b"ping", socket.MSG_FASTOPEN, address),
     "sendmsg": lambda sock, address: sock.sendmsg([b"pi", b"ng"], [], socket.MSG_FASTOPEN, address),
+    "sendto with a number of another type": lambda sock, address: sock.sendto(b"ping", FastOpen(), address),
+    "sendmsg with a number of another type": lambda sock, address: sock.sendmsg([b"ping"], [], FastOpen(), address),
 }
 FAST_OPEN = pytest.mark.skipif(not hasattr(socket, "MSG_FASTOPEN"), reason="Linux's TCP Fast Open")
 
@@ -454,6 +464,17 @@ def test_a_connected_stream_does_not_look_at_an_address(echo_server: Target, sha
         sock.settimeout(SECONDS)
         assert SHAPES[shape](sock, (host, 80)) == 1
         assert receive(sock, 1) == b"x"
+
+
+@EVERY_SHAPE
+def test_fromfd_may_be_told_that_a_datagram_socket_is_a_stream(receiver: Receiver, shape: str) -> None:
+    with (
+        routed(URL),
+        socket.socket(type=socket.SOCK_DGRAM) as sock,
+        socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as other,
+    ):
+        refused(lambda: SHAPES[shape](other, (receiver.host, receiver.port)))
+    assert receiver.received() == []
 
 
 @pytest.mark.parametrize("host", [NAME, "203.0.113.5"])

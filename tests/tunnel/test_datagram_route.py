@@ -125,3 +125,18 @@ def test_streams_of_sctp_are_no_tcp(kind: int, proto: int, wanted: bool) -> None
     # An object may take its fd for anything, as this kernel may not have them all.
     with socket.socket(socket.AF_INET, kind, proto, fileno=socket.socket().detach()) as sock:
         assert datagram_route.is_tcp(sock) is wanted
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_an_object_may_take_its_fd_for_what_it_is_not(kind: int) -> None:
+    with (
+        socket.socket(socket.AF_INET, kind) as real,
+        socket.fromfd(real.fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock,
+    ):
+        assert datagram_route.is_tcp(sock) is (kind == socket.SOCK_STREAM)
+
+
+def test_what_is_closed_speaks_nothing() -> None:
+    sock = socket.socket()
+    sock.close()
+    assert not datagram_route.is_tcp(sock)
