@@ -12,7 +12,7 @@ It is told of an address after the name in it has been resolved, and of nothing 
 from __future__ import annotations
 
 import sys
-from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, socket
+from socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 
 from socksify import _real
 from socksify.config.settings import ConfigError
@@ -78,7 +78,8 @@ def _made(sock: object, family: int, *_: int) -> None:
 
 
 def _connected(sock: Any, address: SockAddress) -> None:
-    if not _is_ours(sock, address) and not _sends_nothing(sock, address):
+    # connect(2) of a datagram socket sends nothing, but nobody would hear of what is sent then.
+    if not _is_ours(sock, address) and not _may_go(sock):
         _check_route(sock, address, "connecting to")
 
 
@@ -120,14 +121,6 @@ def _named(address: SockAddress) -> None:
 
 def _is_ours(sock: Any, address: SockAddress) -> bool:
     return type(sock) is _real.Socket or type(address) is _real.SockAddress
-
-
-def _sends_nothing(sock: Any, address: SockAddress) -> bool:
-    """What has no connections only notes the address; a name in it is looked up, though."""
-    if _real.kind(sock) not in (SOCK_DGRAM, SOCK_RAW):
-        return False
-    parsed = host_and_port(_real.family(sock), address) if _real.family(sock) in _IP else None
-    return parsed is None or numeric(parsed[0]) is not None or _may_go(sock)
 
 
 def _may_go(sock: Any) -> bool:
