@@ -55,8 +55,9 @@ class Router:
         if monotonic() > self._forget_at:
             self._forget()
         try:
-            known = self._known.get((family, address))
-        except TypeError:  # a bytearray host cannot be a key
+            # No bytes in keys: to compare them to str is what `python -bb` forbids.
+            known = self._known.get((family, address)) if isinstance(address[0], str) else None
+        except (TypeError, IndexError):  # what the stdlib will refuse
             known = None
         # 80.0 and True equal a port, the one is none to the stdlib.
         return known if known is not None and type(address[1]) is int else self._decide(family, address)
@@ -122,7 +123,7 @@ class Router:
             if why is not None:
                 return Denied(why)
         route = self._by_literal(family, literal, port, address)
-        if type(address[0]) is not bytearray:
+        if isinstance(address[0], str):
             self._remember(family, address, route)
         return route
 

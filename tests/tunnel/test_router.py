@@ -107,6 +107,19 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(subject._own) <= 8
 
 
+def test_bytes_are_not_compared_to_str() -> None:
+    """`python -bb` forbids it."""
+    subject = router()
+    for host in ("203.0.113.5", b"203.0.113.5", bytearray(b"203.0.113.5"), "203.0.113.5"):
+        assert isinstance(subject.decide(V4, (host, 80)), Via)
+    assert [type(address[0]) for _, address in subject._known] == [str]
+
+
+@pytest.mark.parametrize("address", [(), ("203.0.113.5", []), (["203.0.113.5"], 80)])
+def test_what_cannot_be_remembered_is_the_stdlibs(address: Any) -> None:
+    assert router().decide(V4, address) == Direct()
+
+
 @pytest.mark.parametrize(
     ("scheme", "dns", "kind"),
     [
