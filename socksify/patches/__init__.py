@@ -36,6 +36,7 @@ def install(settings: Settings) -> None:
 def uninstall() -> None:
     """Leave every patched object as it was before install(); connections that are open stay open."""
     global _journal, _settings
+    from socksify.patches import listening
     from socksify.tunnel import dial, log
 
     with _lock:
@@ -43,6 +44,7 @@ def uninstall() -> None:
             _journal.undo()
             # Nobody would go on with them.
             dial.abandon()
+            listening.abandon()
         _environment.undo()
         _journal = _settings = None
         log.close_log()
@@ -57,22 +59,23 @@ _environment = Journal()
 
 
 def _configure(settings: Settings) -> None:
-    from socksify.patches import connecting
+    from socksify.patches import connecting, listening
     from socksify.tunnel import log
     from socksify.tunnel.route import Router
 
     router = Router(settings)
     log.open_log(settings.log)
     connecting.router = router
+    listening.configure(settings)
 
 
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import connecting, lifetime, stale, waiting
+    from socksify.patches import connecting, lifetime, listening, stale, waiting
     from socksify.tunnel import log, watch
 
-    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *connecting.REPLACEMENTS]
+    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *connecting.REPLACEMENTS, *listening.REPLACEMENTS]
     journal = Journal()
     watch.prime()
     try:
