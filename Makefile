@@ -4,10 +4,11 @@
 #   make test    lint, then the whole suite on every supported Python found
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
+#   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
 #   make soak    100,000 connections that end in every way there is
 #   make clean   removes what these made
 
-.PHONY: demo test suite others lint bench soak clean
+.PHONY: demo test suite others lint bench wire soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
@@ -39,6 +40,10 @@ lint: .venv/.equipped
 bench: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.bench
+
+wire: .venv/.equipped
+	@.ci/packages
+	.venv/bin/python -m tests.wire
 
 soak: .venv/.equipped
 	@.ci/packages

@@ -168,3 +168,5 @@ def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool])
         patches.install(settings)
     except OSError as error:
         raise ConfigError(f"{settings.sources.get('log', 'log')}: {error}") from None
+    except ImportError as error:
+        raise ConfigError(f"{settings.sources.get('strict', 'strict')}: {error}") from None

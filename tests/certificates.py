@@ -24,6 +24,11 @@ class Certificates:
         leaf += ["-CA", str(self._authority), "-CAkey", str(ca_key)]
         _openssl(*new, *leaf, "-keyout", str(self._key), "-out", str(self._certificate))
 
+    @property
+    def authority(self) -> Path:
+        """The file of the authority's own certificate."""
+        return self._authority
+
     def server(self) -> ssl.SSLContext:
         """What a server shows itself with."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

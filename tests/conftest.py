@@ -19,6 +19,9 @@ def pytest_collection_finish() -> None:
 
     install() asks it who refers to a function, and many a test installs: in pytest's own heap that takes long.
     """
+    # trio's plug-in for it asks the same, and complains when it finds nobody; pytest imports it at its end, if not now.
+    import hypothesis  # noqa: F401
+
     gc.collect()
     gc.freeze()
 

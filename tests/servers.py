@@ -43,8 +43,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def danted(user: str | None = None, password: str | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
-    """Dante's server: SOCKS4 and 5, CONNECT, BIND and UDP, to and from loopback; with a user, RFC 1929 is required."""
+def danted(
+    user: str | None = None, password: str | None = None, host: str = "127.0.0.1", hosts: Path | None = None
+) -> Iterator[Server]:
+    """Dante's server: SOCKS4 and 5, CONNECT, BIND and UDP, to and from loopback; with a user, RFC 1929 is required.
+
+    `hosts` is its hosts(5) file, for names that nobody else knows.
+    """
     binary = require("danted")
     with _directory("danted") as directory:
         server = Server("danted", host, free_port(host), directory / "log", user, password)
@@ -53,6 +58,8 @@ def danted(user: str | None = None, password: str | None = None, host: str = "12
         argv = [binary, "-f", str(config)]
         if user is not None and password is not None:
             argv = with_account(argv, directory, user, password)
+        if hosts is not None:
+            argv = _with_hosts(argv, hosts)
         with server.running(argv):
             yield server
 
@@ -105,6 +112,14 @@ def with_account(
         copy.write_text(Path("/etc", name).read_text() + entry + "\n")
     script = 'mount --bind "$0/passwd" /etc/passwd && mount --bind "$0/shadow" /etc/shadow && exec "$@"'
     return [require("unshare"), "--mount", "sh", "-c", script, str(directory), *argv]
+
+
+def _with_hosts(argv: list[str], hosts: Path) -> list[str]:
+    """The command, run in a mount namespace of its own where `hosts` is the hosts file."""
+    if os.geteuid() != 0:
+        unavailable("a server with a hosts file of its own needs root")
+    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    return [require("unshare"), "--mount", "sh", "-c", script, str(hosts), *argv]
 
 
 @contextlib.contextmanager

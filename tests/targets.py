@@ -9,10 +9,12 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tests.processes import free_port
 
 PAGE = b"hello from the target\n"
+AnyServer = TypeVar("AnyServer", bound=socketserver.BaseServer)
 
 
 @dataclass(frozen=True)
@@ -85,17 +87,18 @@ class Server6(Server4):
 def serve(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Target]:
     """Serves on one port of 127.0.0.1 and, where the machine has IPv6, ::1."""
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(_serving(Server4(("127.0.0.1", free_port()), handler)))
+        first = stack.enter_context(serving(Server4(("127.0.0.1", free_port()), handler)))
         port: int = first.server_address[1]
         hosts = ["127.0.0.1"]
         if _has_ipv6():
-            stack.enter_context(_serving(Server6(("::1", port), handler)))
+            stack.enter_context(serving(Server6(("::1", port), handler)))
             hosts.append("::1")
         yield Target(port, tuple(hosts))
 
 
 @contextlib.contextmanager
-def _serving(server: Server4) -> Iterator[Server4]:
+def serving(server: AnyServer) -> Iterator[AnyServer]:
+    """Serves in a thread for the length of the block."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

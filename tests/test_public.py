@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import socksify
+from socksify.config.table import SETTINGS
 from tests.bad_proxy import BadProxy
 from tests.routing import routed
 from tests.stepping import ANYWHERE, TARGET, begin, stepping
 from tests.steps import good
 
-KEYWORDS = ["routes", "direct", "dns", "connect_timeout", "c_watcher_timeout", "log", "config"]
+KEYWORDS = [setting.name for setting in SETTINGS if setting.name != "proxy"]
 
 
 @pytest.mark.parametrize("name", socksify.__all__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from socksify.config import matching, urls
 from socksify.config.addresses import address, fold, unmapped
 from socksify.config.quoting import masked
-from socksify.config.settings import ConfigError, Rule
+from socksify.config.settings import EVERY_PORT, ConfigError, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,22 @@ def decide(
             return rule.via, rule
     if number is not None and text and is_own(unmapped(text)):
         return OWN.via, OWN
+    return DEFAULT.via, DEFAULT
+
+
+def decide_name(rules: Iterable[Rule], host: str, port: int | None) -> tuple[str, Rule]:
+    """(VIA, rule) for a look-up, of a name or backwards of an address: the port is not always known yet.
+
+    A rule that speaks of some ports then counts unless it says direct: a made-up address does no harm where a
+    connection turns out to be direct, an early question to a name server does.
+    """
+    if port is not None:
+        return decide(rules, host, None, port)
+    number, folded = address(host), fold(host)
+    for rule in (*rules, *BUILT_IN):
+        limited = rule.ports != EVERY_PORT
+        if rule.covers(folded, number, rule.ports[0]) and not (limited and rule.via == "direct"):
+            return rule.via, rule
     return DEFAULT.via, DEFAULT
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from socksify.config.addresses import Address
 
 
+EVERY_PORT = (0, 65535)
+
+
 class ConfigError(ValueError):
     """A setting that cannot be used. One line: its source, its value (passwords masked) and what is expected."""
 
@@ -80,7 +83,7 @@ class Rule(Record):
     glob: tuple[str, ...] = ()
     domain: str = ""
     network: tuple[int, int, int] | None = None
-    ports: tuple[int, int] = (0, 65535)
+    ports: tuple[int, int] = EVERY_PORT
 
     def matches(self, name: str | None, ip: str | IPv4Address | IPv6Address | None, port: int) -> bool:
         """Whether the rule is about this target: its name or its address or both, and its port."""

@@ -20,15 +20,18 @@ _fork_is_watched = False
 def install(settings: Settings) -> None:
     """Route this process's connections by `settings`; again with the same does nothing, with others replaces them.
 
-    Raises OSError when the log cannot be opened; nothing is patched then.
+    Raises OSError when the log cannot be opened, and under strict ImportError when a module that it forbids is there
+    already; nothing is patched then.
     """
     global _settings
     with _lock:
         if settings == _settings:
             return
+        _prepare_watch(settings)
         _configure(settings)
         if _journal is None:
             _apply()
+        _keep_watch(settings)
         _settings = settings
         _clean_environment(settings)
 
@@ -40,6 +43,7 @@ def uninstall() -> None:
     from socksify.tunnel import dial, log
 
     with _lock:
+        _watches.undo()
         if _journal is not None:
             _journal.undo()
             # Nobody would go on with them.
@@ -56,15 +60,42 @@ def is_installed() -> bool:
 
 
 _environment = Journal()
+_watches = Journal()
+
+
+def _prepare_watch(settings: Settings) -> None:
+    """Raise what there is to raise while nothing has been changed."""
+    from socksify.patches import uncovered
+
+    uncovered.check(settings)
+    if settings.strict:
+        from socksify.patches import strict
+
+        strict.listen()
+
+
+def _keep_watch(settings: Settings) -> None:
+    """Name or refuse what goes past the patches."""
+    from socksify.patches import uncovered
+
+    _watches.undo()
+    uncovered.watch(settings, _watches)
+    if settings.strict:
+        from socksify.patches import strict
+
+        strict.enforce(_watches)
 
 
 def _configure(settings: Settings) -> None:
-    from socksify.patches import connecting, listening
-    from socksify.tunnel import log
+    from socksify.patches import connecting, listening, naming
+    from socksify.tunnel import log, names
+    from socksify.tunnel.lookups import Lookups
     from socksify.tunnel.route import Router
 
     router = Router(settings)
     log.open_log(settings.log)
+    names.TABLE.configure(settings.fake_networks)
+    naming.lookups = Lookups(router)
     connecting.router = router
     listening.configure(settings)
 
@@ -72,10 +103,11 @@ def _configure(settings: Settings) -> None:
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import connecting, lifetime, listening, stale, waiting
+    from socksify.patches import adapters, connecting, lifetime, listening, naming, stale, waiting
     from socksify.tunnel import log, watch
 
-    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *connecting.REPLACEMENTS, *listening.REPLACEMENTS]
+    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *naming.REPLACEMENTS, *connecting.REPLACEMENTS]
+    replacements += listening.REPLACEMENTS
     journal = Journal()
     watch.prime()
     try:
@@ -83,6 +115,7 @@ def _apply() -> None:
         stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
         for replacement in replacements:
             journal.apply(replacement)
+        adapters.adapt(journal)
     except BaseException:
         journal.undo()
         log.close_log()

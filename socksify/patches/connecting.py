@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Rule
-    from socksify.tunnel.route import Router, SockAddress
+    from socksify.tunnel.route import Router
+    from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
 
 # Set by install(), before the first replacement is in place.
@@ -43,9 +44,9 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
         log.denied(address, route.why)
         raise errors.denied(route.why, address)
     elif log.is_open() and route.rule is not None:
-        _connect_logged(self, address, route.rule)
+        _connect_logged(self, route.address or address, route.rule)
     else:
-        _real.connect(self, address)
+        _real.connect(self, route.address or address)
 
 
 def _connect_ex(self: Socket, address: SockAddress, /) -> int:

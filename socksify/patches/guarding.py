@@ -16,6 +16,7 @@ from socket import SO_ERROR, SOL_SOCKET
 from time import monotonic
 
 from socksify import _real
+from socksify.patches.disguise import Disguise
 from socksify.tunnel import dial, errors, registry
 from socksify.tunnel.tunnel import not_connected
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any
 
+    from socksify.patches.disguise import Members
     from socksify.tunnel.tunnel import Tunnel
 
 _NAMES = (
@@ -42,10 +44,6 @@ _NAMES = (
 # What SSLSocket adds.
 _TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
 
-_guarded: dict[type, type] = {}
-# Guard class -> the class that it stands in for.
-_plain: dict[type, type] = {}
-
 
 def guard(tunnel: Tunnel) -> None:
     """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
@@ -61,9 +59,7 @@ def guard(tunnel: Tunnel) -> None:
 
 def guard_object(sock: Socket) -> None:
     """Guard one more object."""
-    cls = type(sock)
-    if cls not in _plain:
-        sock.__class__ = _guard_class(cls)
+    _guards.put_on(sock)
 
 
 def told(tunnel: Tunnel) -> OSError:
@@ -86,35 +82,16 @@ def _unguard(tunnel: Tunnel) -> None:
 
 def unguard_object(sock: Socket) -> None:
     """Give one object back its own class."""
-    plain = _plain.get(type(sock))
-    if plain is not None:
-        sock.__class__ = plain
+    _guards.take_off(sock)
 
 
-def _guard_class(cls: type) -> type:
-    found = _guarded.get(cls)
-    if found is None:
-        body: dict[str, Any] = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-        body["__doc__"] = cls.__doc__
-        body["getsockopt"] = _getsockopt
-        body["sendfile"] = _sendfile
-        tls = hasattr(cls, "do_handshake")
-        for name in _NAMES + (_TLS_NAMES if tls else ()):
-            body[name] = _method(cls, name, tls)
-        # No subclass of the client's making: neither its metaclass nor its __init_subclass__() is to hear of it.
-        found = _guarded[cls] = type.__new__(type(cls), cls.__name__, (_Unheard, cls), body)
-        _plain[found] = cls
-    return found
+def _members(cls: type) -> Members:
+    tls = hasattr(cls, "do_handshake")
+    members: Members = {name: _method(name, tls) for name in _NAMES + (_TLS_NAMES if tls else ())}
+    return {**members, "getsockopt": _getsockopt(cls), "sendfile": _sendfile(cls)}
 
 
-class _Unheard:
-    __slots__ = ()
-
-    def __init_subclass__(cls) -> None:
-        pass
-
-
-def _method(cls: type, name: str, tls: bool) -> Callable[..., Any]:
+def _method(name: str, tls: bool) -> Callable[..., Any]:
     def guarded(self: Socket, *args: Any, **kwargs: Any) -> Any:
         tunnel = registry.find(self)
         if tunnel is not None:
@@ -122,9 +99,6 @@ def _method(cls: type, name: str, tls: bool) -> Callable[..., Any]:
         unguard_object(self)
         return getattr(self, name)(*args, **kwargs)
 
-    guarded.__name__ = name
-    guarded.__qualname__ = f"{cls.__qualname__}.{name}"
-    guarded.__module__ = cls.__module__
     return guarded
 
 
@@ -159,19 +133,28 @@ def _is_blocking(sock: Socket, tunnel: Tunnel) -> bool:
     return (handshake is not None and handshake.unblocked) or os.get_blocking(_real.fileno(sock))
 
 
-def _sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
+def _sendfile(cls: Any) -> Callable[..., Any]:
     """os.sendfile(), which it calls, goes past every method; on a non-blocking socket it refuses to do anything."""
-    plain: Any = _plain.get(type(self), type(self))
-    tunnel = registry.find(self)
-    if tunnel is not None and _real.gettimeout(self) != 0:
-        _pass(self, tunnel, False)
-    return plain.sendfile(self, *args, **kwargs)
+
+    def sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
+        tunnel = registry.find(self)
+        if tunnel is not None and _real.gettimeout(self) != 0:
+            _pass(self, tunnel, False)
+        return cls.sendfile(self, *args, **kwargs)
+
+    return sendfile
 
 
-def _getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
+def _getsockopt(cls: Any) -> Callable[..., Any]:
     """Tells a failure when socksify has been uninstalled, too."""
-    tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None
-    if tunnel is not None and tunnel.report is not None:
-        return told(tunnel).errno
-    plain: Any = _plain.get(type(self), type(self))
-    return plain.getsockopt(self, level, optname, *buflen)
+
+    def getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
+        tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None
+        if tunnel is not None and tunnel.report is not None:
+            return told(tunnel).errno
+        return cls.getsockopt(self, level, optname, *buflen)
+
+    return getsockopt
+
+
+_guards = Disguise(_members)

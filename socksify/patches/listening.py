@@ -13,11 +13,11 @@ from errno import EADDRNOTAVAIL, EINVAL
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
-from socksify.patches import connecting, guarding
+from socksify.patches import connecting, guarding, naming
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, outside, readiness, registry, rendezvous
 from socksify.tunnel.rendezvous import Rendezvous
-from socksify.tunnel.route import numeric
+from socksify.tunnel.sockaddr import numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _bind(self: Socket, address: Any, /) -> None:
     if tunnel is not None and tunnel.rendezvous is not None:
         raise OSError(EINVAL, os.strerror(EINVAL))
     try:
-        _real.bind(self, address)
+        _real.bind(self, naming.lookups.bindable(_real.family(self), address))
     except OSError as error:
         if error.errno == EADDRNOTAVAIL and _bind_outside(self, address):
             return

@@ -22,7 +22,7 @@ from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
 from socksify.tunnel import errors, gateway, log, pending, reach, registry, watch
 from socksify.tunnel.handshake import Handshake
-from socksify.tunnel.route import no_such_name
+from socksify.tunnel.sockaddr import no_such_name
 from socksify.tunnel.tunnel import Tunnel
 
 TYPE_CHECKING = False

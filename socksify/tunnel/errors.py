@@ -156,6 +156,18 @@ def denied(why: str, address: tuple[object, ...]) -> ProxyError:
     return error
 
 
+def not_sent(what: str, target: str, why: str) -> ProxyError:
+    """Something that is no TCP ("UDP", "SCTP") does not leave this machine."""
+    error = _error(EACCES, f"{what} to {target} refused: {why}")
+    error.target = target
+    return error
+
+
+def forbidden(what: str, instead: str) -> ProxyError:
+    """strict forbids what would go past us."""
+    return _error(EACCES, f"{what} goes past socksify, which strict forbids; {instead}")
+
+
 def _at_hop(number: int, what: str, route: Via, hop: int, cause: Exception | None = None) -> ProxyError:
     proxy, hops = route.chain[hop - 1], len(route.chain)
     target = host_port(route.target.host, route.target.port)

@@ -14,7 +14,7 @@ from socksify.protocol.socks5 import BIND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.address import Address
-    from socksify.tunnel.route import SockAddress
+    from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
 
 # The client's name, as SOCKSinit() gave it.

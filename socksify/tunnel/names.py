@@ -1,70 +1,188 @@
 """Names that only the proxy can resolve, and the made-up addresses that stand for them here.
 
-A client that has to hold an address (getpeername(), a resolver's answer) is given one from a network that
-nobody routes: 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890). One address a name, both ways;
-when the network is used up, the name that was asked for longest ago loses its address.
+A client that has to hold an address (a resolver's answer, getpeername()) is given one from networks that nobody
+routes: 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890), and 100::/64, for discarding (RFC 6666). A
+name has one place in both: 198.18.1.5 and 100::105 stand for the same one. Half the places stay empty, so that an
+address that has lost its name stands for nothing, which is an error, for as long as can be before it stands for
+another name, which would be a wrong host.
 """
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from _thread import RLock
+from collections import OrderedDict, deque
+from itertools import chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-_FIRST = 0xC6120000  # 198.18.0.0
-_SIZE = 1 << 17  # a /15
-_PREFIXES = ("198.18.", "198.19.")
-
-
-def is_made_up(host: str) -> bool:
-    """Whether an IPv4 literal lies in the network of made-up addresses."""
-    return host.startswith(_PREFIXES)
+# As many places of a network as are used at most; a wider one would let the table grow without end.
+_MOST = 1 << 17
 
 
-def _literal(number: int) -> str:
-    return ".".join(str(byte) for byte in number.to_bytes(4, "big"))
+class Networks:
+    """A network of IPv4 and one of IPv6, their addresses counted from the first: a place is the same number in both."""
+
+    def __init__(self, ipv4: str, ipv6: str) -> None:
+        self.texts = (ipv4, ipv6)
+        self._first4, self._size4 = _first_and_size(AF_INET, ipv4)
+        self._first6, self._size6 = _first_and_size(AF_INET6, ipv6)
+        self.places = min(self._size4, self._size6, _MOST)
+        # What an address that lies in one of them begins with; not all that begins so does.
+        self._beginnings = (ipv4[: ipv4.index(".") + 1], _first_group(self._first6, self._size6))
+
+    def literal(self, place: int, family: int) -> str:
+        """The address at a place."""
+        if family == AF_INET6:
+            return inet_ntop(AF_INET6, (self._first6 + place).to_bytes(16, "big"))
+        return inet_ntop(AF_INET, (self._first4 + place).to_bytes(4, "big"))
+
+    def place_of(self, address: str) -> int | None:
+        """Where an address stands in its network; None for one that is in neither."""
+        if not address.startswith(self._beginnings):
+            return None
+        try:
+            if ":" in address:
+                place = int.from_bytes(inet_pton(AF_INET6, address), "big") - self._first6
+                return place if 0 <= place < self._size6 else None
+            place = int.from_bytes(inet_pton(AF_INET, address), "big") - self._first4
+            return place if 0 <= place < self._size4 else None
+        except (OSError, ValueError):
+            return None
 
 
-def _usable() -> Iterator[str]:
-    """Every address of the network, without those ending in .0 and .255, which look like networks and broadcasts."""
-    return (_literal(number) for number in range(_FIRST, _FIRST + _SIZE) if number & 0xFF not in (0, 0xFF))
+def _first_and_size(family: int, network: str) -> tuple[int, int]:
+    literal, _, length = network.partition("/")
+    packed = inet_pton(family, literal)
+    return int.from_bytes(packed, "big"), 1 << 8 * len(packed) - int(length)
+
+
+def _first_group(first: int, size: int) -> str:
+    """The first 16 bits as inet_ntop(3) spells them, if all addresses of an IPv6 network have them in common."""
+    group = first >> 112
+    return f"{group:x}:" if group and size <= 1 << 112 else ""
 
 
 class NameTable:
-    """A bounded two-way table, safe to use from several threads; every operation is O(1)."""
+    """A bounded two-way table, safe to use from several threads and from signal handlers; every operation is O(1)."""
 
-    def __init__(self) -> None:
-        self._lock = allocate_lock()
-        self._unused = _usable()
-        # In order of use: the first key is the name that was asked for longest ago.
-        self._address_of: dict[str, str] = {}
-        self._name_of: dict[str, str] = {}
+    # Made-up looking addresses that are real ones: as many as are remembered.
+    _NATIVE = 4096
+
+    def __init__(self, networks: tuple[str, str] = ("198.18.0.0/15", "100::/64")) -> None:
+        self._lock = RLock()
+        self._clear(Networks(*networks))
 
     def __len__(self) -> int:
-        return len(self._address_of)
+        return len(self._names)
 
-    def address_of(self, name: str) -> str:
-        """The made-up IPv4 address that stands for a name; the same one each time, until it is dropped."""
-        key = name.rstrip(".").lower()
+    def configure(self, networks: tuple[str, str]) -> None:
+        """Make addresses up from these networks, IPv4 first; if they are others than before, all names are dropped."""
         with self._lock:
-            address = self._address_of.pop(key, None) or next(self._unused, None) or self._drop_oldest()
-            self._address_of[key] = address
-            self._name_of[address] = name
-            return address
+            if networks != self._networks.texts:
+                self._clear(Networks(*networks))
+
+    def address_of(self, name: str, family: int = AF_INET) -> str:
+        """The made-up address of a family that stands for a name; the same one each time, until it is dropped."""
+        key = _key(name)
+        with self._lock:
+            place = self._places.get(key)
+            if place is None:
+                place = self._add(key, name)
+            else:
+                # The proxy is told the name as it was asked for last.
+                self._names[place] = name
+                self._names.move_to_end(place)
+            return self._networks.literal(place, family)
 
     def name_of(self, address: str) -> str | None:
         """The name that a made-up address stands for; None if it was dropped or made up by another process."""
-        return self._name_of.get(address)
+        place = self._networks.place_of(address)
+        if place is None:
+            return None
+        with self._lock:
+            name = self._names.get(place)
+            if name is not None:
+                self._names.move_to_end(place)
+            return name
 
-    def _drop_oldest(self) -> str:
-        oldest = next(iter(self._address_of))
-        return self._address_of.pop(oldest)
+    def is_made_up(self, address: str) -> bool:
+        """Whether an address lies in the networks of made-up addresses, and no native look-up has returned it."""
+        return self._networks.place_of(address) is not None and address not in self._native
+
+    def native(self, addresses: Iterable[str]) -> None:
+        """Take what a native look-up returned for what it is: those addresses in our networks are real ones."""
+        for address in addresses:
+            place = self._networks.place_of(address)
+            if place is not None:
+                self._make_way(address, place)
 
     def after_fork(self) -> None:
-        """A lock that another thread held at the fork would stay held in the child."""
-        self._lock = allocate_lock()
+        """In the child: another thread may have held the lock, and been in the middle of a change."""
+        whole = self._lock.acquire(blocking=False)
+        self._lock = RLock()
+        if not whole:
+            self._places.clear()
+            self._places.update((_key(name), place) for place, name in self._names.items())
+
+    def _clear(self, networks: Networks) -> None:
+        self._networks = networks
+        # Without .0 and .255, which look like networks and broadcasts.
+        self._usable = networks.places // 256 * 254
+        self._unused = chain.from_iterable(map(range, range(1, networks.places, 256), range(255, networks.places, 256)))
+        # Places that have been used and are free again, the one that was dropped first at the left.
+        self._dropped: deque[int] = deque()
+        # In order of use, least recently first. It alone is the truth: a change begins here.
+        self._names: OrderedDict[int, str] = OrderedDict()
+        self._places: dict[str, int] = {}
+        self._native: OrderedDict[str, None] = OrderedDict()
+
+    def _add(self, key: str, name: str) -> int:
+        if len(self._names) >= self._usable // 2:
+            self._drop(*self._names.popitem(last=False))
+        place = self._free_place()
+        # Most names are asked for as they are looked up: one string is then kept.
+        self._names[place] = key if name == key else name
+        self._places[key] = place
+        return place
+
+    def _drop(self, place: int, name: str) -> None:
+        # A signal handler that asked for the name while it was being added has given it a second place.
+        self._places.pop(_key(name), None)
+        self._dropped.append(place)
+
+    def _free_place(self) -> int:
+        place = self._unused_place()
+        # Ends: fewer places are real ones than are free.
+        while self._native and self._is_native(place):
+            self._dropped.append(place)
+            place = self._unused_place()
+        return place
+
+    def _unused_place(self) -> int:
+        """The place that has been empty for longest."""
+        place = next(self._unused, None)
+        return self._dropped.popleft() if place is None else place
+
+    def _is_native(self, place: int) -> bool:
+        return any(self._networks.literal(place, family) in self._native for family in (AF_INET, AF_INET6))
+
+    def _make_way(self, address: str, place: int) -> None:
+        """An address that a name had been given is the real one's from now on; the name will be given another."""
+        with self._lock:
+            self._native[address] = None
+            self._native.move_to_end(address)
+            if len(self._native) > min(self._NATIVE, self._usable // 4):
+                self._native.popitem(last=False)
+            name = self._names.pop(place, None)
+            if name is not None:
+                self._drop(place, name)
+
+
+def _key(name: str) -> str:
+    return name.lower().removesuffix(".")
 
 
 TABLE = NameTable()

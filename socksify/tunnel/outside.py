@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from socksify.config.settings import Proxy
-    from socksify.tunnel.route import SockAddress
+    from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
 
 # Where the latest BIND through a chain listened.

@@ -1,22 +1,24 @@
 """Which way a connection takes: (settings, socket family, address) -> Direct | Via | Denied.
 
-A pure decision but for two questions to the kernel, both remembered: whether an address is one of the
-machine's own, and, where names are resolved here, what a name's address is.
+A pure decision but for questions to this machine, which are remembered: whether an address is one of its own,
+and, where names are resolved here, what a name's address is.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from socket import AF_INET, AF_INET6, AI_NUMERICHOST, SOCK_STREAM, gaierror, inet_aton, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, EAI_FAIL, SOCK_STREAM, gaierror
 from time import monotonic
 
 from socksify import _real
 from socksify._record import Record
 from socksify.config import rules
+from socksify.config.addresses import fold
 from socksify.protocol.address import Address
 from socksify.protocol.socks5 import CONNECT
-from socksify.tunnel import names
+from socksify.tunnel import machine, names
 from socksify.tunnel.legs import legs
+from socksify.tunnel.sockaddr import host_and_port, may_be_name, no_such_name, numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,15 +26,21 @@ if TYPE_CHECKING:
 
     from socksify.config.settings import Proxy, Rule, Settings
     from socksify.tunnel.legs import Leg
+    from socksify.tunnel.sockaddr import SockAddress
 
-    SockAddress = tuple[Any, ...]
     Route = "Direct | Via | Denied"
+
+_DOMAIN = 53
 
 
 class Direct(Record):
-    """Connect natively; rule is None for what no rule speaks of (AF_UNIX, what is not an address at all)."""
+    """Connect natively, to `address` if there is one, else to what the client gave.
+
+    `rule` is None for what no rule speaks of (AF_UNIX, what is not an address at all).
+    """
 
     rule: Rule | None = None
+    address: SockAddress | None = None
 
 
 class Via(Record):
@@ -73,6 +81,9 @@ class Router:
         self._own: dict[str, bool] = {}
         self._forget_at = monotonic() + self._FRESH
         self._gateways = _gateways(settings)
+        chains = [settings.proxy, *(settings.chain(rule.via) for rule in settings.rules)]
+        # Whether names are left to any proxy at all.
+        self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
 
     def decide(self, family: int, address: object) -> Direct | Via | Denied:
         """The route of a stream socket of `family` that is to connect to `address`, a sockaddr as Python writes it.
@@ -91,68 +102,124 @@ class Router:
         # 80.0 and True equal a port, the one is none to the stdlib.
         return known if known is not None and type(address[1]) is int else self._decide(family, address)
 
+    def is_faked(self, name: str, port: int | None = None) -> bool:
+        """Whether a look-up of this name is answered with a made-up address, because its proxy is to be given the name.
+
+        Raises gaierror where the name is for a proxy that takes none.
+        """
+        if (fold(name), port) in self._gateways:
+            return False
+        via, _ = rules.decide_name(self.settings.rules, name, port)
+        if via == "direct":
+            return False
+        # A blocked one gets an address, too, so that it is connect() which tells why.
+        return via == "block" or self._takes_names(self.settings.chain(via))
+
+    def reverse_is_native(self, address: str) -> bool:
+        """Whether this machine's resolver may be asked whose an address is.
+
+        Only where a rule of the user's makes it direct or its proxy leaves names to this machine; of the machine's
+        own addresses nobody else knows anything.
+        """
+        via, rule = rules.decide_name(self.settings.rules, address, None)
+        if via == "direct":
+            return rule not in rules.BUILT_IN
+        return via != "block" and not self._remote_names(self.settings.chain(via)) and not self.is_own(address)
+
+    def is_own(self, ip: str) -> bool:
+        """Whether an address is one of this machine's."""
+        own = self._own.get(ip)
+        if own is None:
+            if len(self._own) >= self._MEMORY:
+                self._forget()
+            own = self._own[ip] = machine.is_own(ip)
+        return own
+
     def _decide(self, family: int, address: SockAddress) -> Direct | Via | Denied:
-        parsed = _host_and_port(family, address)
+        parsed = host_and_port(family, address)
         if parsed is None:
             return Direct()
         host, port = parsed
         literal = numeric(host)
-        if literal is not None and host and (":" in host) != (family == AF_INET6):
+        if literal is None:
+            if not may_be_name(host):
+                raise no_such_name()
+            return self._by_name(family, host, port, address)
+        if host and (":" in host) != (family == AF_INET6):
             return Direct()
-        name = None if literal else host
-        if name is not None and ":" in name:
-            raise no_such_name()
-        if literal is not None and names.is_made_up(literal):
+        if names.TABLE.is_made_up(literal):
             name = names.TABLE.name_of(literal)
-            if name is None:
-                return Denied(f"{literal} is a made-up address that stands for no name in this process")
-            literal = None
-        route = self._by_rules(family, name, literal, port, address)
-        if name is None and type(address[0]) is not bytearray:
+            if name is not None:
+                return self._by_name(family, name, port, address, literal)
+            if self._is_remote and not self._is_spoken_of(literal, port):
+                return Denied(f"{literal} is a made-up address that stands for no name in this process (any more)")
+        route = self._by_literal(family, literal, port, address)
+        if type(address[0]) is not bytearray:
             self._remember(family, address, route)
         return route
 
-    def _by_rules(
-        self, family: int, name: str | None, literal: str | None, port: int, address: SockAddress
-    ) -> Direct | Via | Denied:
-        if (name or literal, port) in self._gateways:
+    def _by_literal(self, family: int, literal: str, port: int, address: SockAddress) -> Direct | Via | Denied:
+        if (literal, port) in self._gateways:
             return Direct(rules.GATEWAY)
-        via, rule = rules.decide(self.settings.rules, name, literal, port, self.is_own)
+        via, rule = rules.decide(self.settings.rules, None, literal, port, self.is_own)
         if via == "direct":
-            return Direct(rule)
+            return self._forwarding(literal, port, rule) or Direct(rule)
         if via == "block":
-            return Denied(f"blocked by rule {rule.text!r} ({rule.source})", rule)
+            return _blocked(rule)
+        return Via(self.settings.chain(via), Address.of(literal, port), _peer(family, literal, port, address), rule)
+
+    def _by_name(
+        self, family: int, name: str, port: int, address: SockAddress, made_up: str | None = None
+    ) -> Direct | Via | Denied:
+        """The route to a name; `made_up` is the address by which the client meant it, if it gave one."""
+        if (fold(name), port) in self._gateways:
+            return Direct(rules.GATEWAY, resolve(family, name, port) if made_up else None)
+        here = machine.address_here(name, family)
+        via, rule = rules.decide(self.settings.rules, name, here, port, self.is_own)
+        if via == "direct":
+            if here is not None:
+                return Direct(rule, _real.SockAddress((here, port, *address[2:])))
+            return Direct(rule, resolve(family, name, port) if made_up else None)
+        if via == "block":
+            return _blocked(rule)
         chain = self.settings.chain(via)
-        if name is not None and not self._remote_names(chain):
+        if not self._takes_names(chain):
             return self._decide(family, resolve(family, name, port))
         try:
-            target = Address.of(name or literal or "", port)
+            target = Address.of(name, port)
         except ValueError:  # too long
             raise no_such_name() from None
-        return Via(chain, target, self._peer(family, name, literal, port, address), rule)
+        peer = made_up or names.TABLE.address_of(name, family)
+        return Via(chain, target, _peer(family, peer, port, address), rule)
+
+    def _forwarding(self, literal: str, port: int, rule: Rule) -> Denied | None:
+        """A name server on this machine passes on what it is asked: the question would leave, if not from here."""
+        if port != _DOMAIN or rule.source != "built in" or not self._is_remote or literal not in machine.nameservers():
+            return None
+        allow = f"[{literal}]:{port}=direct" if ":" in literal else f"{literal}:{port}=direct"
+        return Denied(f"names are resolved by the proxy, and this name server would ask others; {allow!r} allows it")
+
+    def _is_spoken_of(self, literal: str, port: int) -> bool:
+        """Whether a rule of the user's names the network that an address is in: then it is no made-up one."""
+        _, rule = rules.decide(self.settings.rules, None, literal, port)
+        return rule.network is not None
+
+    def _takes_names(self, chain: tuple[Proxy, ...]) -> bool:
+        """Whether the last proxy is to be given names; raises gaierror if it is, and has no words for them."""
+        remote = self._remote_names(chain)
+        if remote and chain[-1].scheme == "socks4":
+            raise gaierror(
+                EAI_FAIL,
+                f"proxy {chain[-1].url} takes no names: SOCKS4 has addresses only; use socks4a:// if it knows that"
+                " extension, an address instead of the name, or dns=local to resolve names here",
+            )
+        return remote
 
     def _remote_names(self, chain: tuple[Proxy, ...]) -> bool:
         """DESIGN: the scheme of the proxy that gets the name decides, as in curl, unless `dns` does."""
         if self.settings.dns == "auto":
             return chain[-1].remote_names
         return self.settings.dns == "remote"
-
-    def _peer(self, family: int, name: str | None, literal: str | None, port: int, address: SockAddress) -> SockAddress:
-        """What getpeername() is to say: an address of the socket's own family."""
-        host = literal if literal is not None else names.TABLE.address_of(name or "")
-        if family == AF_INET:
-            return (host, port)
-        scoped = (*address[2:], 0, 0)[:2]
-        return (host if ":" in host else f"::ffff:{host}", port, *scoped)
-
-    def is_own(self, ip: str) -> bool:
-        """Whether an address is one of this machine's: only to such a one can a socket be bound."""
-        own = self._own.get(ip)
-        if own is None:
-            if len(self._own) >= self._MEMORY:
-                self._forget()
-            own = self._own[ip] = _is_bindable(ip)
-        return own
 
     def _forget(self) -> None:
         self._known.clear()
@@ -165,88 +232,29 @@ class Router:
         self._known[family, address] = route
 
 
+def resolve(family: int, name: str, port: int) -> SockAddress:
+    """Resolve a name here, natively; raises gaierror."""
+    answers: list[Any] = _real.getaddrinfo(_real.Host(name.encode()), port, family, SOCK_STREAM)
+    names.TABLE.native(answer[4][0] for answer in answers)
+    address: SockAddress = _real.SockAddress(answers[0][4])
+    return address
+
+
+def _blocked(rule: Rule) -> Denied:
+    return Denied(f"blocked by rule {rule.text!r} ({rule.source})", rule)
+
+
 def _gateways(settings: Settings) -> frozenset[tuple[str, int]]:
     """The first hops, which are always reached directly: a rule that sent them through themselves would never end."""
     firsts = [settings.proxy[:1], *(chain[:1] for chain in settings.proxies.values())]
     return frozenset(
-        (numeric(hop.host) or hop.host.lower(), hop.port) for first in firsts for hop in first if not hop.path
+        (numeric(hop.host) or fold(hop.host), hop.port) for first in firsts for hop in first if not hop.path
     )
 
 
-def _host_and_port(family: int, address: SockAddress) -> tuple[str, int] | None:
-    """Host and port as getsockaddrarg() of CPython's socketmodule.c accepts them; None for what it refuses."""
-    if len(address) != 2 and not (family == AF_INET6 and 2 < len(address) <= 4):
-        return None
-    host, port = address[:2]
-    if isinstance(host, (bytes, bytearray)):
-        host = host.decode("ascii", "surrogateescape")
-    elif isinstance(host, str) and not host.isascii():
-        host = _idna(host)
-    if not isinstance(host, str) or not all(hasattr(number, "__index__") for number in address[1:]):
-        return None
-    if len(address) > 2 and not 0 <= address[2].__index__() <= 0xFFFFF:
-        return None
-    port = port.__index__()
-    if not 0 <= port <= 0xFFFF or "\0" in host:
-        return None
-    return host, port
-
-
-def _idna(host: str) -> str | None:
-    """A name as it is looked up: other letters may spell a number, too."""
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return None
-
-
-def no_such_name() -> gaierror:
-    """What a look-up says of a name that nobody can have, without looking up anything."""
-    try:
-        _real.getaddrinfo("?", 0, flags=AI_NUMERICHOST)
-    except gaierror as error:
-        return error.with_traceback(None)
-    raise AssertionError("a question mark is no number")
-
-
-def numeric(host: str) -> str | None:
-    """A numeric host in its usual form, as inet_pton(3) and inet_aton(3) read it; None for a name.
-
-    Mapped addresses are unmapped and scope ids left out: neither means anything to a proxy.
-    """
-    if host == "" or host == "<broadcast>":
-        return "0.0.0.0" if host == "" else "255.255.255.255"
-    try:
-        if ":" in host:
-            packed = inet_pton(AF_INET6, host.partition("%")[0])
-            if packed[:12] == b"\0" * 10 + b"\xff\xff":
-                return inet_ntop(AF_INET, packed[12:])
-            return inet_ntop(AF_INET6, packed)
-        # inet_aton() stops at white space and ignores what follows; getaddrinfo() does not.
-        if host[-1] in "0123456789abcdefABCDEF" and host[0].isdigit() and not any(c.isspace() for c in host):
-            return inet_ntop(AF_INET, inet_aton(host))
-    except (OSError, ValueError):
-        pass
-    return None
-
-
-def resolve(family: int, name: str, port: int) -> SockAddress:
-    """Resolve a name here, natively; raises gaierror."""
-    answers = _real.getaddrinfo(name, port, family, SOCK_STREAM)
-    address: SockAddress = answers[0][4]
-    return address
-
-
-def _is_bindable(ip: str) -> bool:
-    family = AF_INET6 if ":" in ip else AF_INET
-    try:
-        probe = _real.Socket(family, SOCK_STREAM)
-    except OSError:
-        return False
-    try:
-        _real.bind(probe, (ip, 0))
-    except OSError:
-        return False
-    finally:
-        _real.close(probe)
-    return True
+def _peer(family: int, host: str, port: int, address: SockAddress) -> SockAddress:
+    """What getpeername() is to say: an address of the socket's own family."""
+    if family == AF_INET:
+        return (host, port)
+    scoped = (*address[2:], 0, 0)[:2]
+    return (host if ":" in host else f"::ffff:{host}", port, *scoped)

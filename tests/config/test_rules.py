@@ -154,3 +154,31 @@ def test_direct_takes_a_match_alone() -> None:
     assert rules.direct(" 10.0.0.0/8", "--direct") == rules.parse("10.0.0.0/8=direct", "--direct")
     with pytest.raises(ConfigError, match=r"^--direct: 'x=direct': expected a MATCH alone"):
         rules.direct("x=direct", "--direct")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "via"),
+    [
+        ("a.example", 22, "direct"),
+        ("a.example", 80, "proxy"),
+        ("a.example", None, "proxy"),
+        ("b.example", None, "tor"),
+        ("c.example", None, "block"),
+        ("d.lan", None, "tor"),
+        ("e.lan", None, "direct"),
+        ("localhost", None, "direct"),
+        ("10.1.2.3", None, "direct"),
+        ("::1", None, "direct"),
+        ("203.0.113.5", None, "proxy"),
+    ],
+)
+def test_a_look_up_without_a_port_is_direct_only_if_every_port_is(host: str, port: int | None, via: str) -> None:
+    given = routes(
+        "a.example:22=direct",
+        "b.example:443=tor",
+        "c.example:25=block",
+        "d.lan:443=tor",
+        "*.lan=direct",
+        "10.0.0.0/8=direct",
+    )
+    assert rules.decide_name(given, host, port)[0] == via

@@ -87,12 +87,9 @@ def test_init_names_the_client(file: Path, echo_server: Target) -> None:
 
 
 def test_what_a_hostile_name_holds_is_written_out(file: Path) -> None:
-    with (
-        routed("socks5h://192.0.2.1:1080", routes=("*=block",), log=str(file)),
-        socket.socket() as sock,
-        pytest.raises(PermissionError),
-    ):
-        sock.connect(("evil\nsocksify forged\x1b[2J", 80))
+    """A server may have told the client such a name."""
+    with routed("socks5h://192.0.2.1:1080", log=str(file)):
+        log.denied(("evil\nsocksify forged\x1b[2J", 80), "no")
     assert len(file.read_text().splitlines()) == 1
     assert "\x1b" not in file.read_text()
     assert "evil\\nsocksify" in file.read_text()

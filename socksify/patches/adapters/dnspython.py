@@ -1,0 +1,108 @@
+"""dnspython, and what resolves by it: it asks name servers by datagrams, which a proxy may not carry.
+
+A question that could only be refused, for the addresses of a name that is left to the proxy or for the name of a
+made-up address, is answered as the stdlib's look-ups are. So the resolvers work, and override_system_resolver(), and
+the name of a DNS-over-HTTPS server. Other questions go their way: those by TCP, TLS and HTTPS through the proxy,
+datagrams where the rules let them, else nowhere.
+"""
+
+from __future__ import annotations
+
+from inspect import signature
+from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
+
+from socksify.patches import connecting, naming
+from socksify.patches.adapters import wrap
+from socksify.tunnel.route import Direct
+from socksify.tunnel.sockaddr import numeric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from dns.message import Message, QueryMessage
+    from dns.name import Name
+
+    from socksify.patches.journal import Journal
+
+
+def patch(module: ModuleType, journal: Journal) -> None:
+    """Wrap udp() of dns.query or dns.asyncquery, by which everything that is built on them sends its datagrams."""
+    wrap(journal, module, "udp", _udp_async if module.__name__ == "dns.asyncquery" else _udp)
+
+
+def _udp(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    answer = _answer(wrapped, args, kwargs)
+    return wrapped(*args, **kwargs) if answer is None else answer
+
+
+async def _udp_async(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    answer = _answer(wrapped, args, kwargs)
+    return await wrapped(*args, **kwargs) if answer is None else answer
+
+
+def _answer(udp: Callable[..., Any], args: Any, kwargs: Any) -> Message | None:
+    """What is known here of that which must not be asked by datagram; None if the question is to go its way."""
+    given = signature(udp).bind(*args, **kwargs).arguments
+    query = given["q"]
+    if _may_be_sent(given["where"], given.get("port", 53)) or len(query.question) != 1:
+        return None
+    try:
+        records = _records(query)
+    except gaierror as error:
+        # Nobody's name, or one for a proxy that takes none.
+        return _response(query, []) if error.errno == EAI_NONAME else None
+    return None if records is None else _response(query, records)
+
+
+def _may_be_sent(where: str, port: int) -> bool:
+    literal = numeric(where)
+    if literal is None or connecting.router.settings.udp == "direct":
+        return True
+    family = AF_INET6 if ":" in literal else AF_INET
+    return isinstance(connecting.router.decide(family, (literal, port)), Direct)
+
+
+def _records(query: QueryMessage) -> list[str] | None:
+    """The data of the records that were asked for; None where they are no business of ours."""
+    (question,) = query.question
+    kind = question.rdtype.name
+    if question.rdclass.name != "IN" or kind not in ("A", "AAAA", "PTR"):
+        return None
+    if kind == "PTR":
+        return _names(question.name)
+    host = question.name.to_text(omit_final_dot=True).encode()
+    found = naming.lookups.forward(host, None, AF_INET6 if kind == "AAAA" else AF_INET)
+    return None if found is None else [literal for literal in found[-1] if (":" in literal) == (kind == "AAAA")]
+
+
+def _names(reverse: Name) -> list[str] | None:
+    import dns.exception
+    import dns.reversename
+
+    try:
+        address = dns.reversename.to_address(reverse)
+    except dns.exception.DNSException:
+        return None
+    whose = naming.lookups.reverse(address)
+    return None if whose is None else [f"{whose[0]}."]
+
+
+def _response(query: QueryMessage, records: list[str]) -> Message:
+    """A name server's response; nobody is to remember it (TTL 0). Without a record, there is no such name."""
+    import dns.message
+    import dns.rcode
+    import dns.rdata
+
+    (question,) = query.question
+    rdclass, rdtype = question.rdclass, question.rdtype
+    response = dns.message.make_response(query, recursion_available=True)
+    if not records:
+        response.set_rcode(dns.rcode.NXDOMAIN)
+        return response
+    rrset = response.find_rrset(response.answer, question.name, rdclass, rdtype, create=True)
+    for record in records:
+        rrset.add(dns.rdata.from_text(rdclass, rdtype, record), 0)
+    return response

@@ -1,0 +1,116 @@
+"""One call of a pycares channel: how it is answered, refused or let go, in the types of the version at hand.
+
+Up to pycares 4 a query gives a list of records whose classes can be made from C structures alone; since pycares 5 it
+gives a DNSResult, of dataclasses.
+"""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6
+
+from socksify.patches import connecting
+from socksify.tunnel import log, machine
+from socksify.tunnel.route import Direct
+from socksify.tunnel.sockaddr import numeric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+_DOMAIN = 53
+
+
+class Refusal(int):
+    """An error number of c-ares that knows why; pycares.errno.strerror() tells it."""
+
+    why: str
+
+
+class Call:
+    """A call of a channel's method: what it was given, by name, and the means to answer it."""
+
+    __slots__ = ("channel", "given", "original", "pycares")
+
+    def __init__(self, pycares: ModuleType, channel: Any, original: Callable[..., None], given: dict[str, Any]) -> None:
+        self.pycares = pycares
+        self.channel = channel
+        self.original = original
+        self.given = given
+
+    def name(self, argument: str = "name") -> str:
+        """A name among the arguments, as pycares sends it; raises as pycares does for what is none."""
+        name: bytes = self.pycares.utils.parse_name(self.given[argument])
+        return name.decode("latin-1")
+
+    def record_type(self) -> str:
+        """`MX` of QUERY_TYPE_MX."""
+        prefix, number = "QUERY_TYPE_", self.given["query_type"]
+        names = vars(self.pycares).items()
+        return next(name.removeprefix(prefix) for name, value in names if name.startswith(prefix) and value == number)
+
+    def answer(self, result: Any) -> None:
+        """Tell the client."""
+        self.given["callback"](result, None)
+
+    def answer_host(self, name: str, aliases: list[str], addresses: list[str]) -> None:
+        """Tell the client of a host, as gethostbyname() and gethostbyaddr() do."""
+        cls = getattr(self.pycares, "HostResult", None) or self.pycares.ares_host_result
+        self.answer(_make(cls, name=name, aliases=aliases, addresses=addresses))
+
+    def answer_records(self, addresses: list[str]) -> None:
+        """Tell the client of a name's addresses, as a query does; nobody is to remember them (TTL 0)."""
+        pycares, kind = self.pycares, self.record_type()
+        if not hasattr(pycares, "DNSResult"):
+            record = getattr(pycares, f"ares_query_{kind.lower()}_result")
+            return self.answer([_make(record, host=address, ttl=0) for address in addresses])
+        name, number, data = self.name(), self.given["query_type"], getattr(pycares, f"{kind}RecordData")
+        records = [pycares.DNSRecord(name, number, pycares.QUERY_CLASS_IN, 0, data(address)) for address in addresses]
+        return self.answer(pycares.DNSResult(answer=records, authority=[], additional=[]))
+
+    def fail(self, error: str | int) -> None:
+        """Tell the client an error of c-ares', by name or number."""
+        number = getattr(self.pycares.errno, error) if isinstance(error, str) else error
+        self.given["callback"](None, number)
+
+    def refuse(self, what: str, why: str) -> None:
+        """Tell the client, and the log, why it cannot have this."""
+        log.line(f"{log.name}: {what} denied: {why}")
+        refusal = Refusal(self.pycares.errno.ARES_EREFUSED)
+        refusal.why = f"{what} not made: {why}"
+        self.fail(refusal)
+
+    def natively(self, **changed: Any) -> None:
+        """Let c-ares answer, with some of the arguments changed."""
+        self.original(**{**self.given, **changed})
+
+    def ask(self) -> None:
+        """Let c-ares ask its name servers, if all of them may be asked from here."""
+        for server in self.channel.servers:
+            if not _may_be_asked(server):
+                why = "c-ares asks from sockets of its own, and this name server is not routed direct"
+                return self.refuse(f"question to name server {server}", why)
+        return self.natively()
+
+
+def _make(cls: Any, **fields: Any) -> Any:
+    result = cls.__new__(cls)
+    for name, value in fields.items():
+        setattr(result, name, value)
+    return result
+
+
+def _may_be_asked(server: str) -> bool:
+    """Whether a question to a name server (`host`, `host:port` or `[host]:port`) may leave from here."""
+    if server.startswith("["):
+        host, _, port = server[1:].partition("]:")
+    else:
+        host, _, port = server.partition(":") if server.count(":") == 1 else (server, "", "")
+    literal = numeric(host)
+    if literal is None:
+        return False
+    if literal in machine.nameservers():
+        return True
+    address = (literal, int(port) if port.isdecimal() else _DOMAIN)
+    return isinstance(connecting.router.decide(AF_INET6 if ":" in literal else AF_INET, address), Direct)

@@ -1,0 +1,124 @@
+"""The hosts file (hosts(5)): whose an address is, and where this machine's own names are.
+
+It is read as glibc's resolver reads it, but kept only as far as it is about addresses and this machine: some people
+have a hundred thousand names of advertisers in it.
+"""
+
+from __future__ import annotations
+
+import os
+from _socket import AF_INET, AF_INET6, gethostname, inet_ntop, inet_pton
+from time import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Hosts:
+    """What the file says on a machine called `hostname`; names are in lower case, without a final dot."""
+
+    def __init__(self, content: bytes, hostname: str) -> None:
+        # The canonical name and the aliases, as they are written; of several lines on an address the first counts.
+        self.by_address: dict[str, tuple[str, list[str]]] = {}
+        # All names of this machine: what it calls itself, and what else stands on the lines that mention that.
+        self.own_names = _own_names(hostname)
+        # The addresses on those lines.
+        self.own_addresses: tuple[str, ...] = ()
+        # The addresses of the machine's own names and of localhost, as far as the file has any.
+        self.by_name: dict[str, tuple[str, ...]] = {}
+        self._learn_own(content)
+        for literal, names in _lines(content):
+            for name in map(folded, names):
+                if name in self.own_names or is_localhost(name):
+                    self.by_name[name] = _with(self.by_name.get(name, ()), literal)
+
+    def _learn_own(self, content: bytes) -> None:
+        called = frozenset(self.own_names)
+        for literal, names in _lines(content):
+            self.by_address.setdefault(literal, (names[0], names[1:]))
+            if not called.isdisjoint(map(folded, names)):
+                self.own_names.update(name for name in map(folded, names) if not is_localhost(name))
+                self.own_addresses = _with(self.own_addresses, literal)
+
+
+class HostsFile:
+    """The file at a path, read again when it, or the machine's name, has changed."""
+
+    # Seconds for which neither is looked at again: every connect() to a name asks.
+    _FRESH = 1.0
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._hosts = Hosts(b"", "")
+        self._state: object = None
+        self._look_at = 0.0
+
+    def read(self) -> Hosts:
+        """What the file says now; nothing if it cannot be read."""
+        now = monotonic()
+        if now >= self._look_at:
+            self._look()
+            self._look_at = now + self._FRESH
+        return self._hosts
+
+    def _look(self) -> None:
+        hostname = gethostname()
+        state = (hostname, _state(self._path))
+        if state != self._state:
+            self._hosts = Hosts(contents(self._path), hostname)
+            self._state = state
+
+
+def folded(name: str) -> str:
+    """The name as names are compared here."""
+    return name.lower().removesuffix(".")
+
+
+def is_localhost(name: str) -> bool:
+    """RFC 6761 section 6.3: "the domain localhost. and any names falling within .localhost."; `name` is folded."""
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def contents(path: str) -> bytes:
+    """What a file of the system's holds; nothing if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _state(path: str) -> object:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _own_names(hostname: str) -> set[str]:
+    name = folded(hostname)
+    return {name for name in (name, name.partition(".")[0]) if name and not is_localhost(name)}
+
+
+def _lines(content: bytes) -> Iterator[tuple[str, list[str]]]:
+    """The literal and the names of each line that has both."""
+    for line in content.split(b"\n"):
+        fields = line.partition(b"#")[0].split()
+        literal = _literal(os.fsdecode(fields[0])) if len(fields) > 1 else None
+        if literal is not None:
+            yield literal, [os.fsdecode(name) for name in fields[1:]]
+
+
+def _literal(text: str) -> str | None:
+    """An address in its usual spelling; None for what inet_pton(3) does not read: such lines do not count."""
+    family = AF_INET6 if ":" in text else AF_INET
+    try:
+        return inet_ntop(family, inet_pton(family, text))
+    except (OSError, ValueError):
+        return None
+
+
+def _with(literals: tuple[str, ...], literal: str) -> tuple[str, ...]:
+    return literals if literal in literals else (*literals, literal)

@@ -1,0 +1,122 @@
+"""What this machine is called, which addresses it has and whom it asks for names: told by files and the kernel.
+
+Never by a packet: a resolver would tell others who we are. Names that are this machine's own are answered as
+nss-myhostname(8) answers them where the hosts file does not.
+"""
+
+from __future__ import annotations
+
+from _socket import AF_INET, AF_INET6, SOCK_DGRAM, gethostname, if_nameindex
+
+from socksify import _real
+from socksify.tunnel.hosts import HostsFile, contents, folded, is_localhost
+from socksify.tunnel.sockaddr import numeric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.tunnel.sockaddr import SockAddress
+
+HOSTS = HostsFile("/etc/hosts")
+RESOLV_CONF = "/etc/resolv.conf"
+
+_DISCARD = 9
+_LOOPBACK = ("127.0.0.1", "::1")
+# RFC 5737 and RFC 3849: set aside for documentation, so nobody's own; what is sent there leaves by the default route.
+_ELSEWHERE = ((AF_INET, "203.0.113.1"), (AF_INET6, "2001:db8::1"))
+
+
+def own_addresses(name: str) -> tuple[str, ...] | None:
+    """The literals that this machine's own name stands for, in the hosts file's order; None for another's name.
+
+    Own are what gethostname() says, its first label, and all names on the hosts file's lines that mention either.
+    """
+    hosts = HOSTS.read()
+    name = folded(name)
+    if name not in hosts.own_names:
+        return None
+    return hosts.by_name.get(name) or hosts.own_addresses or _outgoing() or _LOOPBACK
+
+
+def addresses_here(name: str) -> tuple[str, ...] | None:
+    """The literals of a name that never leaves this machine, its own or one of localhost's; None for another's."""
+    folded_name = folded(name)
+    if not is_localhost(folded_name):
+        return own_addresses(name)
+    by_name = HOSTS.read().by_name
+    return by_name.get(folded_name) or by_name.get("localhost") or _LOOPBACK
+
+
+def address_here(name: str, family: int) -> str | None:
+    """The first literal of such a name that is of a family, or of the other if it has none; None for another's."""
+    here = addresses_here(name)
+    if here is None:
+        return None
+    return next((literal for literal in here if (":" in literal) == (family == AF_INET6)), here[0])
+
+
+def hosts_entry(address: str) -> tuple[str, list[str]] | None:
+    """The canonical name and the aliases that the hosts file has for a literal, as gethostbyaddr() gives them."""
+    entry = HOSTS.read().by_address.get(address)
+    return entry and (entry[0], entry[1].copy())
+
+
+def own_name(address: str) -> str | None:
+    """The canonical name of one of this machine's own addresses; None for another's, and for no address at all."""
+    if address in ("0.0.0.0", "::") or not is_own(address):
+        return None
+    entry = hosts_entry(address)
+    if entry is not None:
+        return entry[0]
+    return "localhost" if address.startswith("127.") or address == "::1" else gethostname() or None
+
+
+def is_own(address: str) -> bool:
+    """Whether a literal is one of this machine's own addresses."""
+    if ":" in address:
+        # RFC 6724 section 5, rule 1: what is sent to an own address leaves from that very address.
+        return any(_source(AF_INET6, sockaddr) == address for sockaddr in _scoped(address))
+    # With net.ipv4.ip_nonlocal_bind a socket may be bound to anybody's address, but it reaches nobody from there. To
+    # groups (RFC 1112 section 4) one may be bound as well.
+    is_group = 224 <= int(address.partition(".")[0]) < 240
+    return not is_group and _source(AF_INET, (address, _DISCARD), (address, 0)) is not None
+
+
+def nameservers() -> frozenset[str]:
+    """The literals of the name servers that this machine asks; resolv.conf(5) has a default where none is given."""
+    found = set()
+    for line in contents(RESOLV_CONF).decode("latin-1").split("\n"):
+        fields = line.replace(";", "#").partition("#")[0].split()
+        if len(fields) > 1 and fields[0] == "nameserver":
+            found.add(numeric(fields[1]))
+    return frozenset(literal for literal in found if literal) or frozenset(("127.0.0.1",))
+
+
+def _outgoing() -> tuple[str, ...]:
+    """The addresses that others see this machine's packets come from."""
+    found = (_source(family, (address, _DISCARD)) for family, address in _ELSEWHERE)
+    return tuple(literal for literal in found if literal is not None)
+
+
+def _source(family: int, target: SockAddress, source: SockAddress | None = None) -> str | None:
+    """The address from which a datagram would leave, None if it could not; connect(2) finds it and sends nothing."""
+    try:
+        probe = _real.Socket(family, SOCK_DGRAM)
+    except OSError:
+        return None
+    try:
+        if source is not None:
+            _real.bind(probe, source)
+        _real.connect(probe, target)
+        literal: str = _real.getsockname(probe)[0]
+        return literal
+    except OSError:
+        return None
+    finally:
+        _real.close(probe)
+
+
+def _scoped(address: str) -> list[SockAddress]:
+    """The socket addresses that an IPv6 literal may mean: a link-local one is of some link (RFC 4007 section 6)."""
+    if not address.startswith(("fe8", "fe9", "fea", "feb")):
+        return [(address, _DISCARD)]
+    return [(address, _DISCARD, 0, index) for index, _ in if_nameindex()]

@@ -1,0 +1,68 @@
+"""`make wire`: runs every client natively, under socksify and under its peers, and writes who leaks into the README.
+
+    python -m tests.wire [PART OF A COMMAND]...
+
+With arguments only the clients that have one of them in their command are run; what each did is told at length, and
+the README is left alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.wire import table
+from tests.wire.matrix import ROWS, Case, cases
+from tests.wire.outside import Outside, outside
+from tests.wire.runs import run
+from tests.wire.ways import Way, natively, ours, peers
+
+
+def told(net: Outside, ways: list[Way], parts: list[str]) -> None:
+    """Runs the clients that are asked for, and tells what each did."""
+    for case in cases():
+        if any(part in case.command for part in parts):
+            native = run(net, natively(), case)
+            print(f"\n{case.command}\n-- natively: {native.story}")
+            for way in ways:
+                ended = run(net, way, case)
+                print(f"-- {way.name}: {ended.verdict(native)}, {ended.story}")
+
+
+def tabled(net: Outside, ways: list[Way]) -> str:
+    """Runs all clients, row by row."""
+    rows = {}
+    for row in ROWS:
+        print(row.what, file=sys.stderr)
+        verdicts = [_verdicts(net, ways, case) for case in row.cases]
+        rows[row.what] = [table.cell(column) for column in zip(*verdicts, strict=True)]
+    return table.markdown([way.name for way in ways], rows)
+
+
+def _verdicts(net: Outside, ways: list[Way], case: Case) -> list[str]:
+    native = run(net, natively(), case)
+    return [run(net, way, case).verdict(native) for way in ways]
+
+
+def _versions() -> str:
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", "proxychains4", "torsocks"]
+    debian = subprocess.run(query, check=True, capture_output=True, text=True).stdout
+    return f"Run with {debian}PySocks {version('PySocks')} on Python {sys.version.split()[0]}.\n"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory, outside() as net:
+        ways = [ours(strict=False), ours(strict=True), *peers(Path(directory))]
+        if sys.argv[1:]:
+            told(net, ways, sys.argv[1:])
+        else:
+            text = tabled(net, ways)
+            table.write(f"{text}\n{_versions()}")
+            print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Runs the main() of a client that has imported all its names before socksify.install(): CLIENT HOST PORT."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import socksify
+
+client = Path(sys.argv[1])
+sys.path[0] = str(client.parent)
+module = importlib.import_module(client.stem)
+socksify.install()
+module.main(sys.argv[2], int(sys.argv[3]))

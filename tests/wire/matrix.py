@@ -1,0 +1,206 @@
+"""Who is put to the proof: unmodified programs, by what they do, and what must become of each.
+
+Natively each of them is seen to leak what `leaks` names. Under socksify it gets on through the proxy (OK), gets on
+without a packet (HERE) or is told no by an exception (REFUSED); the network sees nothing else of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tests.wire.places import NAME_SERVER, TARGET, TARGET4, TARGET6, Port
+
+# Stands for the file of the authority that has signed the TLS target's certificate.
+AUTHORITY = "AUTHORITY"
+NAME = f"{TARGET} {Port.ECHO}"
+V4, V6 = f"{TARGET4} {Port.ECHO}", f"{TARGET6} {Port.ECHO}"
+EVERYBODY, THE_LINK = "239.1.2.3", "203.0.113.255"
+
+
+class Expected(Enum):
+    """What becomes of a client under socksify."""
+
+    # The native result, by way of the proxy; or without a packet.
+    OK = "ok"
+    HERE = "ok here"
+    # An exception, and not a packet.
+    REFUSED = "refused"
+    # What only the audit hook sees, which is there when strict is, leaks without it.
+    REFUSED_IF_STRICT = "refused if strict"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command: a program of tests/clients with its arguments, and the kinds of packets that it sends natively.
+
+    An `early` one runs its main() after the patch and has imported everything before, where that can be arranged.
+    """
+
+    command: str
+    leaks: str = "dns tcp"
+    expected: Expected = Expected.OK
+    early: bool = False
+
+    @property
+    def program(self) -> str:
+        return self.command.split()[0]
+
+    @property
+    def arguments(self) -> list[str]:
+        return self.command.split()[1:]
+
+    def verdict(self, strict: bool) -> str:
+        """What a run under socksify must be found to be."""
+        if self.expected is Expected.REFUSED_IF_STRICT and not strict:
+            return f"LEAKS {self.leaks}"
+        return self.expected.value.split()[0]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the programs of some cases have in common: a row of the README's table."""
+
+    what: str
+    cases: list[Case] = field(default_factory=list)
+
+
+def proxied(*commands: str, leaks: str = "dns tcp") -> list[Case]:
+    return [Case(command, leaks) for command in commands]
+
+
+def refused(*commands: str, leaks: str) -> list[Case]:
+    return [Case(command, leaks, Expected.REFUSED) for command in commands]
+
+
+ROWS = [
+    Row(
+        "HTTP and TLS: urllib, http.client, requests, urllib3, httpx, aiohttp, xmlrpc, ssl",
+        proxied(
+            f"fetch http://{TARGET}/",
+            f"http_client {TARGET} {Port.HTTP}",
+            f"requests_get {TARGET} {Port.HTTP}",
+            f"urllib3_get {TARGET} {Port.HTTP}",
+            f"httpx_get {TARGET} {Port.HTTP}",
+            f"httpx_async {TARGET} {Port.HTTP}",
+            f"aiohttp_get threads {TARGET} {Port.HTTP}",
+            f"xmlrpc_call {TARGET} {Port.XMLRPC}",
+            f"https {TARGET} {Port.HTTPS} {AUTHORITY}",
+            f"tls_socket {TARGET} {Port.HTTPS} {AUTHORITY}",
+        ),
+    ),
+    Row(
+        "mail, files, shells: smtplib, imaplib, ftplib (passive), telnetlib3, paramiko",
+        proxied(
+            f"smtplib_send {TARGET} {Port.SMTP}",
+            f"imaplib_login {TARGET} {Port.IMAP}",
+            f"ftplib_passive {TARGET} {Port.FTP}",
+            f"telnetlib3_read {TARGET} {Port.TELNET}",
+            f"paramiko_exec {TARGET} {Port.SSH}",
+        ),
+    ),
+    Row(
+        "databases and messages: pymysql, redis, redis.asyncio, websockets (asyncio, threads)",
+        proxied(
+            f"pymysql_ping {TARGET} {Port.MYSQL}",
+            f"redis_ping {TARGET} {Port.REDIS}",
+            f"redis_async {TARGET} {Port.REDIS}",
+            f"websockets_echo {TARGET} {Port.WEBSOCKET}",
+            f"websockets_sync {TARGET} {Port.WEBSOCKET}",
+        ),
+    ),
+    Row(
+        "loops: asyncio (streams, happy eyeballs, executors), trio, anyio on both",
+        proxied(
+            f"asyncio_streams {NAME}",
+            f"asyncio_happy {NAME}",
+            f"executor {NAME}",
+            f"trio_stream {NAME}",
+            f"anyio_stream asyncio {NAME}",
+            f"anyio_stream trio {NAME}",
+        ),
+    ),
+    Row(
+        "sockets by name: `connect()` to a name, ten threads",
+        proxied(f"stream AF_INET {NAME}", f"threads {NAME}"),
+    ),
+    Row(
+        "sockets by address: blocking, select(), Multipath TCP",
+        proxied(f"stream AF_INET {V4}", f"select_stream {V4}", f"mptcp {V4}", leaks="tcp"),
+    ),
+    Row(
+        "IPv6 alone: a name, an address",
+        [*proxied(f"stream AF_INET6 {NAME}"), *proxied(f"stream AF_INET6 {V6}", leaks="tcp")],
+    ),
+    Row("functions imported before the patch", [Case(f"early_names {NAME}", early=True)]),
+    Row(
+        "`gethostbyname()`, `gethostbyname_ex()`, `getnameinfo()`, `getfqdn()` of a name, then `connect()`",
+        proxied(f"lookups {NAME}"),
+    ),
+    Row("reverse look-ups of an address", [Case(f"reverse {TARGET4}", "dns", Expected.HERE)]),
+    Row("`getfqdn()` of the machine itself", [Case("own_name", "dns", Expected.HERE)]),
+    Row("TCP Fast Open: `sendto()` with MSG_FASTOPEN", proxied(f"fast_open {NAME}")),
+    Row(
+        "c-ares, a resolver in C: aiodns, aiohttp with it",
+        [*proxied(f"aiohttp_get aiodns {TARGET} {Port.HTTP}"), Case(f"aiodns_resolve {TARGET}", "dns", Expected.HERE)],
+    ),
+    Row(
+        "dnspython over UDP: a query, its resolvers",
+        refused(
+            f"dnspython_query udp {TARGET} {NAME_SERVER}",
+            f"dnspython_query resolver {TARGET} {NAME_SERVER}",
+            f"dnspython_async {TARGET}",
+            leaks="dns",
+        ),
+    ),
+    Row("dnspython over TCP", proxied(f"dnspython_query tcp {TARGET} {NAME_SERVER}", leaks="dns")),
+    Row(
+        "UDP by name: `sendto()`, `sendmsg()`, connected, asyncio, trio",
+        refused(
+            f"datagram sendto AF_INET {NAME}",
+            f"datagram sendmsg AF_INET {NAME}",
+            f"datagram connect AF_INET {NAME}",
+            f"datagram connect_sendmsg AF_INET6 {NAME}",
+            f"asyncio_datagrams {NAME}",
+            f"trio_datagram {NAME}",
+            leaks="dns udp",
+        ),
+    ),
+    Row(
+        "UDP by address: `sendto()`, `sendmsg()`, connected, asyncio, a file over it, multicast, broadcast",
+        refused(
+            f"datagram sendto_with_flags AF_INET {V4}",
+            f"datagram sendmsg AF_INET6 {V6}",
+            f"datagram connect AF_INET {V4}",
+            f"asyncio_sendto {V4}",
+            f"datagram connect_write AF_INET6 {V6}",
+            f"shout {EVERYBODY} {Port.ECHO}",
+            f"shout {THE_LINK} {Port.ECHO}",
+            leaks="udp",
+        ),
+    ),
+    Row(
+        "other IP: UDP-Lite, ICMP (raw, ping socket), an IP header of one's own",
+        [
+            *refused(f"udp_lite {V4}", leaks="udplite"),
+            *refused(f"ping SOCK_RAW {TARGET}", leaks="dns icmp"),
+            *refused(f"ping SOCK_DGRAM {TARGET4}", leaks="icmp"),
+            *refused(f"raw_ip {TARGET4}", leaks="udp"),
+        ],
+    ),
+    Row("an Ethernet frame", refused("frame", leaks="ether")),
+    Row(
+        "C under socket.socket: the class `_socket.socket`, its methods `connect()` and `sendto()`",
+        [
+            Case(f"underneath {NAME}", "dns tcp", Expected.REFUSED_IF_STRICT),
+            Case(f"c_method connect {V4}", "tcp", Expected.REFUSED_IF_STRICT),
+            Case(f"c_method sendto {V4}", "udp", Expected.REFUSED_IF_STRICT),
+        ],
+    ),
+]
+
+
+def cases() -> Iterator[Case]:
+    for row in ROWS:
+        yield from row.cases
