@@ -46,8 +46,8 @@ class Ftpd:
 
 
 @contextlib.contextmanager
-def vsftpd(options: str = "", host: str = "127.0.0.1") -> Iterator[Ftpd]:
-    """vsftpd with `options`, more lines of its configuration."""
+def vsftpd(options: str = "", host: str = "127.0.0.1", port: int | None = None) -> Iterator[Ftpd]:
+    """vsftpd with `options`, more lines of its configuration; on any free port unless told."""
     binary = require("vsftpd")
     with tempfile.TemporaryDirectory(prefix="socksify-vsftpd-") as name:
         directory = Path(name)
@@ -58,7 +58,7 @@ def vsftpd(options: str = "", host: str = "127.0.0.1") -> Iterator[Ftpd]:
             path.chmod(0o755)
         os.chown(home, _UID, _GID)
         certificates = Certificates(directory)
-        server = Ftpd(host, free_port(host), home, public, certificates, directory / "log")
+        server = Ftpd(host, port or free_port(host), home, public, certificates, directory / "log")
         Path("/run/vsftpd/empty").mkdir(parents=True, exist_ok=True)
         config = directory / "vsftpd.conf"
         config.write_text(_config(server, directory) + options)

@@ -33,7 +33,10 @@ def listens(chain: tuple[Proxy, ...], host: str, callers: Iterable[Tunnel]) -> N
     """A proxy listens at `host`, on behalf of some connections."""
     _latest[chain] = host
     for caller in callers:
-        caller.bound = host, caller.bound[1] if caller.bound is not None else 0
+        known, port = caller.bound or (host, 0)
+        # There may be callers of both families.
+        if (":" in known) == (":" in host):
+            caller.bound = host, port
 
 
 def known_by(host_: str) -> list[Tunnel]:
