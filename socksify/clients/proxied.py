@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
         given = {keyword: getattr(options, keyword) for keyword in keywords}
         try:
             socksify.install(**given)
-        except (socksify.ConfigError, OSError) as error:
+        except (socksify.ConfigError, OSError, ImportError) as error:
             self.exit(2, f"{self.prog}: {_as_typed(str(error))}\n")
         socksify.init(self.prog)
 
