@@ -37,10 +37,14 @@ class Parser(argparse.ArgumentParser):
         """argparse quotes the words that it does not understand, and one may be a URL with a password."""
         super().error(re.sub(r"://\S*@", "://***@", message))
 
-    def install(self, options: argparse.Namespace) -> None:
-        """Routes this process's connections as the options, the environment and the files say; or leaves, status 2."""
+    def install(self, options: argparse.Namespace, **defaults: object) -> None:
+        """Routes this process's connections as the options, the environment and the files say; or leaves, status 2.
+
+        `defaults` are what the program says itself, where options are silent.
+        """
         keywords = inspect.signature(socksify.install).parameters
         given = {keyword: getattr(options, keyword) for keyword in keywords}
+        given |= {keyword: value for keyword, value in defaults.items() if given[keyword] is None}
         try:
             socksify.install(**given)
         except (socksify.ConfigError, OSError, ImportError) as error:

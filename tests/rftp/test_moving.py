@@ -13,6 +13,7 @@ import pytest
 from tests.ftpd import Ftpd
 from tests.rftp.conftest import Rftp
 from tests.rftp.scripted import Scripted
+from tests.servers import Server
 
 BYTES = bytes(range(256)) * 1000
 TEXT = b"one\ntwo\r\nthree\rfour\n"
@@ -39,6 +40,26 @@ def test_every_connection_goes_through_the_proxy(rftp: Rftp, ftpd: Ftpd) -> None
     lines = rftp.log.read_text().splitlines()
     assert len(lines) == 3
     assert all(f"via {rftp.proxy.url()}" in line and line.endswith(" ok") for line in lines)
+
+
+@pytest.mark.parametrize("tls", [[], ["--tls", "--no-verify"]], ids=["plain", "tls"])
+def test_in_active_mode_the_server_calls_the_proxy(rftp: Rftp, ftpd: Ftpd, home: Path, tls: list[str]) -> None:
+    """Whatever its port: socksify itself knows only FTP's own."""
+    ftpd.give("a", BYTES)
+    result = rftp("get a; ls; put a b", "--active", *tls)
+    assert result.status == 0, result.err
+    assert ((home / "a").read_bytes(), (ftpd.home / "b").read_bytes()) == (BYTES, BYTES)
+    lines = rftp.log.read_text().splitlines()
+    assert [line.split()[2] for line in lines] == ["connect"] + ["bind", "accepted"] * 3
+
+
+def test_active_mode_through_a_proxy_without_bind(rftp: Rftp, ftpd: Ftpd, microsocks: Server) -> None:
+    ftpd.give("a", BYTES)
+    rftp.proxy = microsocks
+    result = rftp("get a; pwd", "--active")
+    assert (result.status, result.out) == (1, "")
+    assert "Command not supported" in result.err
+    assert "passive mode" in result.err
 
 
 def test_names_of_both_sides(rftp: Rftp, ftpd: Ftpd, home: Path) -> None:

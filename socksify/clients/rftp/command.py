@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import ssl
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,9 @@ from socksify.clients.proxied import Parser
 from socksify.clients.rftp import interpreter, serving, words
 from socksify.clients.rftp.screen import Failure, Screen
 from socksify.clients.rftp.session import Session
+
+# The default of socksify's bind_services.
+_CALLING = (21, 514)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     opening = _opening(parser, options)
     session = _session(parser, options)
     parser.install(options)
+    session.before_open = lambda port: _expect_calls_from(port, parser, options)
     try:
         if session.screen.is_interactive:
             return _converse(session, opening)
@@ -79,6 +84,12 @@ def _session(parser: Parser, options: argparse.Namespace) -> Session:
         context.verify_mode = ssl.CERT_NONE
     interactive = options.commands is None and sys.stdin.isatty()
     return Session(Screen(interactive), options.timeout, context, wants_tls=options.tls, passive=not options.active)
+
+
+def _expect_calls_from(port: int, parser: Parser, options: argparse.Namespace) -> None:
+    """In active mode the server calls back, through the proxy; socksify itself knows that only of FTP's own port."""
+    if port not in _CALLING and "SOCKSIFY_BIND_SERVICES" not in os.environ:
+        parser.install(options, bind_services=[*_CALLING, port])
 
 
 def _script(options: argparse.Namespace) -> Iterable[str]:

@@ -12,10 +12,13 @@ import contextlib
 import ftplib
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 
-# How long the replies that are still owed after an interrupted transfer are waited for, in seconds.
-SYNC_SECONDS = 10.0
+# How much longer than others a transfer's last reply may take: much of an upload may still be in a proxy's buffers.
+_PATIENCE = 10
+# close() with this sends RST: who is on the other side of an upload that was cut off must not take it for a whole one.
+_RESET = struct.pack("ii", 1, 0)
 # PWD's own reply, and what a server says that does not know it or does not know us yet.
 _REPLIES_TO_PWD = ("257", "500", "502", "530")
 
@@ -30,6 +33,7 @@ class Connection(ftplib.FTP_TLS):
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
         super().__init__(context=context, timeout=timeout, encoding="latin-1")
         self.logged_in = False
+        self._patience = timeout * _PATIENCE
         self._type = ""
 
     @property
@@ -108,12 +112,24 @@ class Connection(ftplib.FTP_TLS):
         """A data connection for the length of the block; that it was all, the server's reply tells at the end."""
         with self._in_step():
             with self.ntransfercmd(command, rest or None)[0] as connection:
-                yield connection
+                try:
+                    yield connection
+                except BaseException:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    raise
                 if isinstance(connection, ssl.SSLSocket):
                     # The data are through; a peer that closes without a word of TLS is nothing to fail for.
                     with contextlib.suppress(OSError):
                         connection.unwrap()
+            self._await_end()
+
+    def _await_end(self) -> None:
+        assert self.sock is not None
+        self.sock.settimeout(self._patience)
+        try:
             self.voidresp()
+        finally:
+            self.sock.settimeout(self.timeout)
 
     @contextlib.contextmanager
     def _in_step(self) -> Iterator[None]:
@@ -134,7 +150,7 @@ class Connection(ftplib.FTP_TLS):
         """
         if self.sock is None:
             return
-        self.sock.settimeout(SYNC_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.putcmd("PWD")
         while True:
             reply = self.getmultiline()
@@ -142,7 +158,6 @@ class Connection(ftplib.FTP_TLS):
                 raise Lost(reply)
             if reply.startswith(_REPLIES_TO_PWD):
                 break
-        self.sock.settimeout(self.timeout)
 
     def leave(self) -> None:
         """Says goodbye if the server listens, and closes."""

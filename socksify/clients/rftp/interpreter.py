@@ -66,7 +66,7 @@ def _told(error: Exception) -> str:
 
 def _interrupted(session: Session) -> None:
     """Ends the command, not the session; interrupted again, the connection."""
-    session.screen.complain("interrupted")
+    session.screen.complain("interrupted; once more closes the connection")
     try:
         if session.connection is not None:
             session.connection.resynchronise()

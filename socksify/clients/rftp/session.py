@@ -6,6 +6,7 @@ import ftplib
 import getpass
 import netrc
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from socksify.clients.rftp.connection import Connection, Lost
@@ -38,7 +39,9 @@ class Session:
     binary: bool = True
     restart: int = 0
     connection: Connection | None = None
-    # What the server said it can, and what is in directories; for completion and globbing.
+    # Is told the port that is about to be connected to.
+    before_open: Callable[[int], None] = lambda _port: None
+    # The names in the server's directories, as they were asked for.
     listings: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -54,6 +57,7 @@ class Session:
         if (host, port) != (self.host, self.port) or (self.login and user not in (None, self.login.user)):
             self.login = None
         self.host, self.port = host, port
+        self.before_open(port)
         self._connect()
         self.log_in(self.login or self._find_login(user))
 
