@@ -83,7 +83,9 @@ def asyncio_server(host: str) -> None:
 
     async def main() -> None:
         async with await asyncio.start_server(serve, host, 0) as server:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+            # One for each family, on ports of their own.
+            port = next(sock.getsockname()[1] for sock in server.sockets if sock.family == socket.AF_INET)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"hello")
             assert await reader.readexactly(5) == b"hello"
             writer.close()
