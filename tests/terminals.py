@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.processes import end
 
-SECONDS = 20.0
+SECONDS = 10.0
 _LEFT = re.compile(rb"\x1b\[\??[0-9;]*[A-Za-z]")
 
 

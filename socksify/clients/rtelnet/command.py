@@ -21,7 +21,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     port, escape = _port(parser, options.port), None if options.no_escape else _escape(parser, options.escape)
     try:
-        from socksify.clients.rtelnet.escape import visible
         from socksify.clients.rtelnet.protocol import Protocol
         from socksify.clients.rtelnet.session import Session
         from socksify.clients.rtelnet.terminal import Terminal
@@ -34,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         terminal.tell(f"Trying {options.host}...")
         with socket.create_connection((options.host, port)) as sock:
-            terminal.tell(f"Connected to {options.host}.\nEscape character is '{visible(escape)}'.")
+            terminal.tell(f"Connected to {options.host}.")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             protocol = Protocol(os.environ.get("TERM", "unknown"), terminal.size, options.user)
             if options.binary:

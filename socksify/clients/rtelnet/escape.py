@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from socksify.clients.rtelnet.protocol import COMMANDS as SENDABLE
 from socksify.clients.rtelnet.session import Session
+from socksify.clients.rtelnet.terminal import visible
 
 
 class Unusable(Exception):
@@ -95,15 +96,6 @@ def _help(session: Session) -> None:
     for name, (_, words, text) in _COMMANDS.items():
         session.terminal.tell(f"{f'{name} {words}':24}{text}")
     session.terminal.tell(f"{'!COMMAND':24}run a command of the shell; an empty line goes back to the session")
-
-
-def visible(character: bytes | None) -> str:
-    """A control character as it is typed."""
-    if character is None:
-        return "off"
-    return (
-        f"^{chr(character[0] ^ 0x40)}" if character[0] < 0x20 or character[0] == 0x7F else character.decode("latin-1")
-    )
 
 
 def _yes(value: bool) -> str:

@@ -7,10 +7,14 @@ Nothing is negotiated before the server does, because many a port (80, 25) does 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from telnetlib3 import telopt
 from telnetlib3.stream_writer import TelnetWriter
+
+# What it has to say of a server's mistakes would land on the user's screen.
+logging.getLogger("telnetlib3").addHandler(logging.NullHandler())
 
 _CR_LF, _CR_NUL = b"\r\n", b"\r\0"
 # What we do when the server asks: RFC 856, 858, 1073, 1091, 1079. A timing mark (RFC 860) is as good a mark when it is

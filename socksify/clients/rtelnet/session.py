@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from socksify.clients.rtelnet.protocol import Protocol
-from socksify.clients.rtelnet.terminal import Terminal
+from socksify.clients.rtelnet.terminal import Terminal, visible
 
 _CHUNK = 1 << 16
 _STDIN = 0
@@ -50,11 +50,16 @@ class Session:
         self._sock.setblocking(False)
         with self._signals() as signals:
             try:
+                self._set_terminal()
+                self.terminal.tell(f"Escape character is '{visible(self.escape)}'.")
                 while not self.is_over:
-                    self.terminal.set(self.by_character, self.protocol.echoes, self.escape)
+                    self._set_terminal()
                     self._step(signals)
             finally:
                 self.terminal.restore()
+
+    def _set_terminal(self) -> None:
+        self.terminal.set(self.by_character, self.protocol.echoes, self.escape)
 
     def _step(self, signals: int) -> None:
         """Waits until something can go on, and lets it."""
@@ -150,6 +155,8 @@ class Session:
         """Asks the user for one command, and obeys it."""
         from socksify.clients.rtelnet.escape import obey
 
+        # What was typed before does not wait for it.
+        self._send()
         interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             line, behind = self.terminal.ask("\nrtelnet> ", typed)

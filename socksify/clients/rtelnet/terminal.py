@@ -82,3 +82,12 @@ def _end_of_line(typed: bytes) -> int:
     """Where the first line ends, behind its end; 0 when it has none."""
     ends = [typed.find(end) for end in (b"\r", b"\n") if end in typed]
     return min(ends) + 1 if ends else 0
+
+
+def visible(character: bytes | None) -> str:
+    """A control character as it is typed."""
+    if character is None:
+        return "off"
+    return (
+        f"^{chr(character[0] ^ 0x40)}" if character[0] < 0x20 or character[0] == 0x7F else character.decode("latin-1")
+    )
