@@ -110,10 +110,10 @@ def _take_terminal() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def soon(look: Callable[[], object], what: str) -> None:
+def soon(look: Callable[[], object], what: Callable[[], str] | str) -> None:
     """Waits until a call gives something true, such as a file that another program is about to write."""
     deadline = time.monotonic() + SECONDS
     while not look():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
         # Nothing tells when another program has done what it is to do.
         time.sleep(0.01)

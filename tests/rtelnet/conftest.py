@@ -61,6 +61,6 @@ def rtelnet(danted: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def telnetd() -> Iterator[Service]:
-    """telnetd with a shell for everybody, in which $ is the prompt."""
-    with service(require("telnetd"), "-h", "-E", "/usr/bin/env PS1=$\\  /bin/sh") as found:
+    """telnetd with a shell for everybody, in which : is the prompt."""
+    with service(require("telnetd"), "-h", "-E", "/usr/bin/env PS1=: /bin/sh") as found:
         yield found

@@ -17,6 +17,7 @@ class Terminal:
     def __init__(self) -> None:
         self.is_there = os.isatty(_STDIN) and sys.stdout.isatty()
         self._found = termios.tcgetattr(_STDIN) if self.is_there else None
+        self._in_line = False
 
     def set(self, by_character: bool, remote_echo: bool, escape: bytes | None) -> None:
         """Takes keys one by one or in lines, shown by us unless the server does."""
@@ -62,6 +63,7 @@ class Terminal:
                 end = len(typed)
                 break
             typed += piece
+        self._in_line = False
         return typed[:end].decode(errors="replace").strip(), typed[end:]
 
     def read(self) -> bytes:
@@ -71,11 +73,13 @@ class Terminal:
     def show(self, data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        self._in_line = not data.endswith(b"\n") if data else self._in_line
 
     def tell(self, text: str) -> None:
         """A line of our own, which a script on a pipe is not interested in."""
         if self.is_there:
-            self.show(f"{text}\n".encode())
+            # What a server leaves unfinished, such as a prompt, keeps its line.
+            self.show(b"\n" * self._in_line + f"{text}\n".encode())
 
 
 def _end_of_line(typed: bytes) -> int:
