@@ -152,14 +152,20 @@ def test_open_in_a_script(rftp: Rftp, ftpd: Ftpd) -> None:
     assert "not connected" in result.out
 
 
-def test_a_password_given_on_stdin(rftp: Rftp, ftpd: Ftpd) -> None:
-    script = f"open anonymous@{ftpd.host} {ftpd.port}\nclose\n"
-    script += f"open anonymous@{ftpd.host} {ftpd.port}\n"
+def test_a_password_given_on_stdin(rftp: Rftp) -> None:
     with Scripted({}) as server:
         result = rftp.script(f"open {server.host} {server.port}\nuser bob 'open sesame'\n")
-        assert result.status == 0, result.err
+    assert (result.status, result.out, result.err) == (0, "", "")
     assert server.heard[-3:-1] == ["USER bob", f"PASS {PASSWORD}"]
-    assert PASSWORD not in result.out + result.err
+
+
+def test_a_password_given_for_all_to_read(rftp: Rftp) -> None:
+    """It works, and is no good idea."""
+    with Scripted({}) as server:
+        result = rftp.run("-c", f"open {server.host} {server.port}; user bob 'open sesame'")
+    assert (result.status, result.out) == (0, "")
+    assert result.err.startswith("rftp: everybody on this machine can read a password in -c; ")
+    assert PASSWORD not in result.err
 
 
 def test_where_nobody_can_be_asked_for_a_password(rftp: Rftp, ftpd: Ftpd) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import struct
 import threading
@@ -11,10 +12,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.processes import require
 from tests.rtelnet.conftest import Rtelnet
 from tests.rtelnet.peer import Peer
 from tests.rtelnet.test_protocol import BINARY, DO, DONT, ECHO, IAC, NAWS, SB, SE, SGA, WILL, WONT
-from tests.terminals import Terminal, soon
+from tests.terminals import Terminal, soon, terminal
 
 BY_CHARACTER = IAC + WILL + ECHO + IAC + WILL + SGA
 AGREED = IAC + DO + ECHO + IAC + DO + SGA
@@ -219,11 +221,46 @@ def test_ctrl_d_in_lines_ends_what_is_sent(screen: Terminal, peer: Peer) -> None
     assert screen.end() == 0
 
 
-def test_suspended_and_brought_back(screen: Terminal, peer: Peer) -> None:
-    """Nobody continues a stopped process of a session without a shell: the kernel does not stop it, and it goes on."""
-    prompt(screen, "z")
-    screen.type("on\r")
-    peer.hear(b"on\r\n")
+def test_suspended_and_brought_back(rtelnet: Rtelnet, peer: Peer) -> None:
+    """From a shell with job control, which gives the terminal to whom it continues."""
+    shell = [require("bash"), "--norc", "--noprofile", "-i"]
+    with terminal(shell, {**rtelnet.environment, "PS1": "shell> "}, rtelnet.directory) as screen:
+        screen.see("shell> ")
+        screen.type(f"{shlex.join(rtelnet.argv(*peer.words))}\r")
+        screen.see("Escape character is '^]'.")
+        negotiate(peer)
+        soon(lambda: not screen.echoes, "the terminal still echoes")
+        screen.type("\x1dz\r")
+        screen.see("shell> ")
+        screen.type("echo a$((1+1))b\r")
+        screen.see("a2b")
+        screen.see("shell> ")
+        screen.type("fg\r")
+        screen.see("rtelnet")
+        soon(lambda: not screen.echoes, "the terminal still echoes")
+        screen.type("on\r")
+        peer.hear(b"on\r\0")
+        peer.close()
+        screen.see("closed by foreign host")
+        screen.see("shell> ")
+        screen.type("exit\r")
+        assert screen.end() == 0
+
+
+def test_with_its_output_in_a_pipe_the_terminal_is_one_all_the_same(rtelnet: Rtelnet, peer: Peer) -> None:
+    """Else a password would be shown."""
+    words = ["/bin/sh", "-c", f"{shlex.join(rtelnet.argv(*peer.words))} | cat"]
+    with terminal(words, rtelnet.environment, rtelnet.directory) as screen:
+        screen.see("Escape character is '^]'.")
+        peer.say(b"password: " + IAC + WILL + ECHO)
+        screen.see("password: ")
+        peer.hear(IAC + DO + ECHO)
+        soon(lambda: not screen.echoes, "the terminal still echoes")
+        screen.type("secret\r")
+        peer.hear(b"secret\r\n")
+        peer.close()
+        assert screen.end() == 0
+        assert "secret" not in screen.text
 
 
 @pytest.mark.parametrize("options", [["-e", "^A"], ["-e", "\x01"], ["-e", "q"]], ids=repr)

@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     opening = _opening(parser, options)
     session = _session(parser, options)
+    if any(map(words.is_secret, _given(options))):
+        session.screen.complain("everybody on this machine can read a password in -c; ~/.netrc or a script may hold it")
     parser.install(options)
     session.before_open = lambda port: _expect_calls_from(port, parser, options)
     try:
@@ -92,9 +94,14 @@ def _expect_calls_from(port: int, parser: Parser, options: argparse.Namespace) -
         parser.install(options, bind_services=[*_CALLING, port])
 
 
+def _given(options: argparse.Namespace) -> list[str]:
+    """The commands of -c."""
+    return words.commands(options.commands or "")
+
+
 def _script(options: argparse.Namespace) -> Iterable[str]:
     """The commands, read as they are needed: what `!cmd` reads of stdin is its own."""
-    return words.commands(options.commands) if options.commands is not None else sys.stdin
+    return _given(options) if options.commands is not None else sys.stdin
 
 
 def _converse(session: Session, opening: list[str]) -> int:

@@ -12,10 +12,10 @@ _IFLAG, _OFLAG, _LFLAG, _CC = 0, 1, 3, 6
 
 
 class Terminal:
-    """Standard input and output; changes nothing unless both are terminals."""
+    """Standard input and output; changes nothing unless the input is a terminal."""
 
     def __init__(self) -> None:
-        self.is_there = os.isatty(_STDIN) and sys.stdout.isatty()
+        self.is_there = os.isatty(_STDIN)
         self._found = termios.tcgetattr(_STDIN) if self.is_there else None
         self._in_line = False
 
