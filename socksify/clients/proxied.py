@@ -13,8 +13,8 @@ from typing import NoReturn
 
 import socksify
 
-# install() speaks of all routes, an option gives one.
-_OPTIONS = {"routes": "--route"}
+# install() speaks of all, an option gives one.
+_OPTIONS = {"routes": "--route", "bind_services": "--bind-service"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
                 group.add_argument(option, action="store_true", default=None, dest=keyword)
             else:
                 action = "append" if "Sequence" in kind else "store"
-                group.add_argument(option, action=action, metavar=keyword.upper(), dest=keyword)
+                group.add_argument(option, action=action, metavar=option[2:].upper(), dest=keyword)
         group.add_argument("-v", action="store_const", const="stderr", dest="log", help="short for --log stderr")
         self.add_argument("--version", action="version", version=f"{name} {socksify.__version__}")
 

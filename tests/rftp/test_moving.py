@@ -117,6 +117,22 @@ def test_reget_goes_on_where_it_was(rftp: Rftp, ftpd: Ftpd, home: Path, name: st
     assert not (home / "whole.part").exists()
 
 
+@pytest.mark.parametrize("name", ["gone.part", "gone"], ids=["our own", "somebody's"])
+def test_what_cannot_be_gone_on_with_is_left_as_it_was(rftp: Rftp, home: Path, name: str) -> None:
+    (home / name).write_bytes(b"here")
+    for commands in ("reget gone", "restart 2; get gone"):
+        assert rftp(commands).status == 1
+        assert (home / name).read_bytes() == b"here"
+
+
+def test_reget_of_what_is_whole(rftp: Rftp, ftpd: Ftpd, home: Path) -> None:
+    ftpd.give("whole", BYTES)
+    (home / "whole").write_bytes(BYTES)
+    assert rftp("reget whole").status == 0
+    assert (home / "whole").read_bytes() == BYTES
+    assert not (home / "whole.part").exists()
+
+
 def test_reget_of_what_is_not_here_yet(rftp: Rftp, ftpd: Ftpd, home: Path) -> None:
     ftpd.give("whole", BYTES)
     assert rftp("reget whole").status == 0

@@ -66,10 +66,12 @@ def _told(error: Exception) -> str:
 
 def _interrupted(session: Session) -> None:
     """Ends the command, not the session; interrupted again, the connection."""
+    if session.connection is None:
+        session.screen.complain("interrupted")
+        return
     session.screen.complain("interrupted; once more closes the connection")
     try:
-        if session.connection is not None:
-            session.connection.resynchronise()
+        session.connection.resynchronise()
     except (Lost, KeyboardInterrupt, OSError, ftplib.Error) as error:
         session.screen.complain(str(session.lost(error if isinstance(error, Lost) else Lost("interrupted"))))
 

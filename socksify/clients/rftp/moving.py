@@ -1,4 +1,4 @@
-"""Commands that move files. A download has its name when it is whole, and until then `.part` behind it."""
+"""Commands that move files, and what is checked of a file that was moved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from socksify.clients.rftp import names
+from socksify.clients.rftp import arriving, names
 from socksify.clients.rftp.progress import Meter
 from socksify.clients.rftp.screen import Failure
 from socksify.clients.rftp.session import Session
@@ -30,8 +30,8 @@ def _get(session: Session, remote: str, local: str = "") -> None:
 
 def _reget(session: Session, remote: str, local: str = "") -> None:
     _need_binary(session)
-    target = _target(remote, local)
-    _download(session, remote, target, _what_is_here(target))
+    target = arriving.target_of(remote, local)
+    _download(session, remote, target, arriving.what_is_here(target))
 
 
 def _put(session: Session, local: str, remote: str = "") -> None:
@@ -83,54 +83,19 @@ def _each(session: Session, found: list[str], move: Callable[[str], None]) -> No
 
 
 def _download(session: Session, remote: str, local: str, start: int) -> None:
-    target = _target(remote, local)
+    target = arriving.target_of(remote, local)
     _ = session.server
-    with _incomplete(target, start) if _is_plain(target) else open(target, "wb") as file:
+    with arriving.incomplete(target, start) if arriving.is_plain(target) else open(target, "wb") as file:
         _fetch(session, remote, file, start)
     session.screen.say(f"{target}: received")
-
-
-def _target(remote: str, local: str) -> str:
-    """Where a download goes: into a directory under its own name; a link is followed, not replaced."""
-    path = os.path.realpath(os.path.expanduser(local or _last_part(remote)))
-    return os.path.join(path, _last_part(remote)) if os.path.isdir(path) else path
-
-
-def _is_plain(path: str) -> bool:
-    """Whether there is a file or nothing; a device or a pipe is written to and never replaced."""
-    return os.path.isfile(path) or not os.path.exists(path)
-
-
-def _what_is_here(target: str) -> int:
-    """How many bytes of a download there are already; what has its name and is to go on is incomplete, too."""
-    if not os.path.exists(_partial(target)) and os.path.isfile(target):
-        os.rename(target, _partial(target))
-    return os.path.getsize(_partial(target)) if os.path.exists(_partial(target)) else 0
-
-
-@contextlib.contextmanager
-def _incomplete(target: str, start: int) -> Iterator[BinaryIO]:
-    """A file, written from `start` on, that gets its name when the block ends well; else it stays for reget."""
-    partial = _partial(target)
-    if start and start > (here := _what_is_here(target)):
-        raise Failure(f"{target}: restart at {start}, and only {here} bytes are here")
-    # Whoever may write here must not have us write elsewhere.
-    file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "wb")
-    try:
-        with file:
-            file.seek(start)
-            file.truncate()
-            yield file
-        os.replace(partial, target)
-    except BaseException:
-        if os.path.getsize(partial) == 0:
-            os.unlink(partial)
-        raise
 
 
 def _fetch(session: Session, remote: str, file: BinaryIO, start: int) -> None:
     server = session.server
     total = _size(session, remote)
+    if start and start == total:
+        # Some servers have nothing to send and call that an error.
+        return
     write = file.write if session.binary else from_network(file.write)
     with _measured(remote, total, start) as meter:
         with server.transfer(f"RETR {remote}", start) as data:
@@ -145,7 +110,7 @@ def _fetch(session: Session, remote: str, file: BinaryIO, start: int) -> None:
 
 
 def _upload(session: Session, verb: str, local: str, remote: str, start: int) -> None:
-    local, remote = os.path.expanduser(local), remote or _last_part(local)
+    local, remote = os.path.expanduser(local), remote or arriving.last_part(local)
     session.server.set_type(session.binary)
     with open(local, "rb") as file:
         total = os.fstat(file.fileno()).st_size
@@ -180,18 +145,6 @@ def _size(session: Session, remote: str) -> int | None:
         return session.server.size(remote)
     except ftplib.Error:
         return None
-
-
-def _partial(local: str) -> str:
-    return f"{local}.part"
-
-
-def _last_part(name: str) -> str:
-    """What a file is called on the other side: never a path, which a server could choose."""
-    last = name.rstrip("/").rpartition("/")[2]
-    if last in ("", ".", ".."):
-        raise Failure(f"{name}: not the name of a file")
-    return last
 
 
 COMMANDS = (

@@ -8,6 +8,7 @@ import glob
 import os
 import readline
 import shlex
+from collections.abc import Iterator
 
 from socksify.clients.rftp import interpreter, names, words
 from socksify.clients.rftp.connection import Lost
@@ -49,7 +50,7 @@ def _remember(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _history():  # type: ignore[no-untyped-def]
+def _history() -> Iterator[None]:
     path = history_file()
     with contextlib.suppress(OSError):
         readline.read_history_file(path)

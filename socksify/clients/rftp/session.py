@@ -121,7 +121,7 @@ class Session:
     def _find_login(self, user: str | None) -> Login:
         known = _from_netrc(self.host)
         if known is not None and user in (None, known.user):
-            return known
+            return known if known.password else self.ask_login(known.user)
         if user is None and self.screen.is_interactive:
             user = self.screen.ask(f"Name ({self.host}:{getpass.getuser()}): ") or getpass.getuser()
         if user in (None, "anonymous", "ftp"):
