@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from socksify.clients.rcmd import rcmd
     from socksify.config.settings import ConfigError
     from socksify.tunnel.errors import (
         ProxyConnectionAbortedError,
@@ -40,6 +41,7 @@ __all__ = [
     "init",
     "install",
     "last_error",
+    "rcmd",
     "uninstall",
 ]
 
@@ -123,11 +125,15 @@ def last_error(sock: socket.socket) -> OSError | None:
 
 
 def __getattr__(name: str) -> object:
-    """The exceptions are imported when they are first asked for."""
+    """The exceptions and rcmd() are imported when they are first asked for."""
     if name == "ConfigError":
         from socksify.config.settings import ConfigError
 
         return ConfigError
+    if name == "rcmd":
+        from socksify.clients.rcmd import rcmd
+
+        return rcmd
     if name in __all__:
         from socksify.tunnel import errors
 

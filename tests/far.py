@@ -23,6 +23,7 @@ CLIENT, INNER, OUTER, SERVER = "203.0.113.1", "203.0.113.2", "198.51.100.1", "19
 INNER6, OUTER6, SERVER6 = "2001:db8:1::2", "2001:db8:2::1", "2001:db8:2::2"
 EVERYWHERE = ("*=proxy",)
 NAME = "server.example"
+_FILES_ALONE = {"nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files\n"}
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ def network() -> Iterator[Far]:
         hosts = f"127.0.0.1 localhost\n{SERVER} {NAME}\n"
         files = {
             "client": {"hosts": "127.0.0.1 localhost\n"},
-            "proxy": {"hosts": hosts, "nsswitch.conf": "hosts: files\n"},
-            "server": {"hosts": "127.0.0.1 localhost\n"},
+            "proxy": {"hosts": hosts},
+            # rshd wants to know a name for whoever calls.
+            "server": {"hosts": f"127.0.0.1 localhost\n{OUTER} proxy.example\n{OUTER6} proxy.example\n"},
         }
         client, proxy, server = (
-            stack.enter_context(Namespace(etc(directory / name, files[name]), name)) for name in files
+            stack.enter_context(Namespace(etc(directory / name, {**files[name], **_FILES_ALONE}), name))
+            for name in files
         )
         _wire(proxy, "inner", (f"{INNER}/24", f"{INNER6}/64"), client, (f"{CLIENT}/24", "2001:db8:1::1/64"))
         _wire(proxy, "outer", (f"{OUTER}/24", f"{OUTER6}/64"), server, (f"{SERVER}/24", f"{SERVER6}/64"))
@@ -71,7 +74,7 @@ def danted(proxy: Namespace, directory: Path, options: str = "") -> Iterator[Ser
     with proxy.inside():
         server = Server("danted", INNER, free_port(INNER), directory / f"danted{len(options)}.log")
         config = directory / f"danted{len(options)}.conf"
-        config.write_text(_config(server) + options)
+        config.write_text(options + _config(server))
         with server.running(proxy.command(require("danted"), "-f", str(config))):
             yield server
 

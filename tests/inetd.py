@@ -1,6 +1,6 @@
 """inetd, as small as can be: runs a server program for each connection, the connection being its stdin and stdout.
 
-python tests/inetd.py PORT PROGRAM ARGUMENTS...    on 127.0.0.1
+python tests/inetd.py HOST PORT PROGRAM ARGUMENTS...
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(*argv: str) -> Iterator[Service]:
+def service(*argv: str, host: str = HOST, port: int | None = None) -> Iterator[Service]:
     """Runs `argv` for whoever connects, for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="socksify-inetd-") as directory:
-        found = Service(free_port(), Path(directory, "log"))
-        command = [sys.executable, "-m", "tests.inetd", str(found.port), *argv]
+        found = Service(port or free_port(host), Path(directory, "log"), host)
+        command = [sys.executable, "-m", "tests.inetd", host, str(found.port), *argv]
         with running(command, argv[0], (found.host, found.port), found.log):
             yield found
 
@@ -42,11 +42,12 @@ def service(*argv: str) -> Iterator[Service]:
 def main() -> None:
     # Children that have ended are nobody's.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.create_server((HOST, int(sys.argv[1]))) as listener:
+    host, port = sys.argv[1], int(sys.argv[2])
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         while True:
             connection, _ = listener.accept()
             with connection:
-                subprocess.Popen(sys.argv[2:], stdin=connection, stdout=connection)
+                subprocess.Popen(sys.argv[3:], stdin=connection, stdout=connection)
 
 
 if __name__ == "__main__":

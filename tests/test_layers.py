@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tunnel": {"_record", "_real", "config", "protocol"},
     "patches": {"_record", "_real", "config", "protocol", "tunnel"},
     "server": {"_record", "_real", "config", "protocol", "tunnel.dial", "tunnel.route"},
-    "": {"_record", "_real", "config", "protocol", "tunnel", "patches"},
+    "": {"_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
     "launch": {"", "_record", "_real", "config", "program", "protocol", "patches", "server", "tunnel.route"},
     "__main__": {"launch"},
     "site": {"", "_record", "config", "program", "patches"},

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from socksify.tunnel.tunnel import Tunnel
 
 _WILDCARDS = ("0.0.0.0", "::")
-# rcmd(3): its second channel is "a reserved port", 512 to 1023, which its client binds by number.
-_RSH, _RESERVED = 514, range(512, 1024)
+# rcmd(3) binds its second channel to "a reserved port" by number. FTP has no such habit.
+_RESERVED, _FTP = range(512, 1024), 21
 
 
 def configure(settings: Settings) -> None:
@@ -61,6 +61,9 @@ def _bind_outside(sock: Socket, address: Any) -> bool:
     own = [tunnel for tunnel in callers.in_this_thread() if tunnel in known]
     if not known:
         return False
+    if address[1] in _RESERVED:
+        # A proxy that keeps reserved ports goes by that from which it is asked.
+        _real.bind(sock, ("", address[1]))
     _register(sock, own or known[-1:], address[1], early=True)
     return True
 
@@ -86,7 +89,7 @@ def _register(sock: Socket, calling: list[Tunnel], port: int, *, early: bool = F
 
 def _calls(caller: Tunnel, port: int) -> bool:
     """Whether a service may call a listener that was bound to a port: any to a free one, rsh to reserved ones too."""
-    return port == 0 or (caller.route.target.port == _RSH and port in _RESERVED)
+    return port == 0 or (port in _RESERVED and caller.route.target.port != _FTP)
 
 
 def _latest_caller() -> list[Tunnel]:
