@@ -53,8 +53,8 @@ class Session:
                 self._set_terminal()
                 self.terminal.tell(f"Escape character is '{visible(self.escape)}'.")
                 while not self.is_over:
-                    self._set_terminal()
                     self._step(signals)
+                    self._set_terminal()
             finally:
                 self.terminal.restore()
 
