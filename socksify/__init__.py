@@ -70,8 +70,10 @@ def install(
     variables, the configuration file and the conventional proxy variables, as README.md describes.
 
     May be called late, from any thread, and again: the same settings change nothing, others replace them.
-    udp="direct" lets datagrams past the proxy, which are refused otherwise. strict=True refuses whatever does not come
-    through socksify, and the import of modules that have network code of their own in C, but for those in `allow`.
+    udp="direct" lets datagrams past the proxy, which are refused otherwise. bind says which listening sockets are the
+    proxy's ("auto", "always" or "never"), bind_services are the ports of services that call back. strict=True refuses
+    whatever does not come through socksify, and the import of modules that have network code of their own in C, but
+    for those in `allow`.
     Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened, and
     under strict ImportError when such a module is there already.
     """

@@ -24,6 +24,7 @@ from tests.ftpd import PASSWORD, USER, Ftpd, vsftpd
 from tests.routing import routed
 
 ROOT = Path(__file__).parents[1]
+CLIENTS = ROOT / "tests/clients"
 SECONDS = 20
 # Python's client does not resume the control connection's TLS session for the data.
 OPTIONS = "require_ssl_reuse=NO\n"
@@ -202,22 +203,34 @@ def test_several_servers_from_one_thread(host: str, ftpds: dict[str, Ftpd]) -> N
     ftpds[SERVER6].clear()
 
 
-def unmodified(far: Far, argv: list[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    client = [*argv, str(ROOT / "tests/clients/ftp_active.py"), SERVER, USER, PASSWORD]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
-    return subprocess.run(far.client.command(*client), capture_output=True, text=True, timeout=60, env=environ)
+def run(far: Far, argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """A program at the client's place."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(far.client.command(*argv), capture_output=True, text=True, timeout=60, env=environ)
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "socks4"])
 def test_an_unmodified_program_is_launched(far: Far, ftpds: dict[str, Ftpd], scheme: str) -> None:
     ftpds[SERVER].clear()
-    done = unmodified(far, [sys.executable, "-m", "socksify", "--proxy", far.url(scheme)], {})
+    launched = [sys.executable, "-m", "socksify", "--proxy", far.url(scheme)]
+    done = run(far, [*launched, str(CLIENTS / "ftp_active.py"), SERVER, USER, PASSWORD])
     assert (done.returncode, done.stdout, done.stderr) == (0, "greeting.txt\nhello from the client\n", "")
+
+
+@pytest.mark.parametrize("kind", ["blocking", "nonblocking"])
+@pytest.mark.parametrize("scheme", ["socks5", "socks4"])
+def test_the_originals_contract(far: Far, ftpds: dict[str, Ftpd], scheme: str, kind: str) -> None:
+    """A client that does literally what the original's documentation asks for."""
+    ftpds[SERVER].clear()
+    ftpds[SERVER].give("data", b"by the contract\n")
+    launched = [sys.executable, "-m", "socksify", "--proxy", far.url(scheme), "--bind", "always"]
+    done = run(far, [*launched, str(CLIENTS / "contract.py"), SERVER, "21", kind, "data"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "by the contract\n", "")
 
 
 def test_without_bind_the_server_calls_in_vain(far: Far, ftpds: dict[str, Ftpd]) -> None:  # noqa: ARG001
     """What shows that the tests above can fail."""
-    argv = [sys.executable, "-m", "socksify", "--proxy", far.url("socks5h"), "--bind", "never"]
-    done = unmodified(far, argv, {})
+    launched = [sys.executable, "-m", "socksify", "--proxy", far.url("socks5h"), "--bind", "never"]
+    done = run(far, [*launched, str(CLIENTS / "ftp_active.py"), SERVER, USER, PASSWORD])
     assert done.returncode == 1
     assert "ftplib.error_perm: 500 Illegal PORT command" in done.stderr or "425" in done.stderr
