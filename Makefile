@@ -15,7 +15,8 @@
 
 DEFAULT = $(shell .ci/pythons | sed -n '1s/.* //p')
 OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
-PYTEST = -m pytest -n auto
+# Two workers a core: most tests wait for somebody, most of the time.
+PYTEST = -m pytest -n $(shell echo $$((2 * $$(nproc))))
 
 demo: .venv/.installed
 	.venv/bin/python tests/demo/demo.py

@@ -132,7 +132,8 @@ def _explain(settings: Settings, destination: str) -> str:
     from socket import AF_INET, AF_INET6, gaierror
 
     from socksify.config.settings import ConfigError
-    from socksify.tunnel.route import Denied, Router, Via
+    from socksify.tunnel.route import Denied, Via
+    from socksify.tunnel.router import Router
 
     host, port = _host_and_port(destination)
     try:

@@ -13,10 +13,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from socksify import _real
 from tests.bad_proxy import Script, Session
-
-# Captured before any test patches it: the proxy's own connections must never be routed through the proxy.
-_connect = socket.socket.connect
 
 Step = Callable[[Session], None]
 
@@ -132,7 +130,8 @@ def DIAL(session: Session) -> None:
     host, port = session.target
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     session.outbound = socket.socket(family, kind, protocol)
-    _connect(session.outbound, address)
+    # Neither routed through the proxy nor refused by strict.
+    _real.connect(session.outbound, _real.SockAddress(address))
 
 
 def RELAY(session: Session) -> None:

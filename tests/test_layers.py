@@ -16,6 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A layer is a directory or a top-level module of the package; `""` is the public face, socksify/__init__.py.
 # An entry may name a layer, or one module of it.
+ROUTES = {"tunnel.route", "tunnel.router"}
 MAY_IMPORT: dict[str, set[str]] = {
     "_record": set(),
     "_real": set(),
@@ -24,9 +25,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocol": {"_record"},
     "tunnel": {"_record", "_real", "config", "protocol"},
     "patches": {"_record", "_real", "config", "protocol", "tunnel"},
-    "server": {"_record", "_real", "config", "protocol", "tunnel.dial", "tunnel.route"},
+    "server": {"_record", "_real", "config", "protocol", "tunnel.dial"} | ROUTES,
     "": {"_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
-    "launch": {"", "_record", "_real", "config", "program", "protocol", "patches", "server", "tunnel.route"},
+    "launch": {
+        "",
+        "_record",
+        "_real",
+        "config",
+        "program",
+        "protocol",
+        "patches",
+        "server",
+        "tunnel.route",
+        "tunnel.router",
+    },
     "__main__": {"launch"},
     "site": {"", "_record", "config", "program", "patches"},
     "clients": {""},

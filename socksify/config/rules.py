@@ -34,6 +34,7 @@ BUILT_IN = (
 )
 OWN = Rule("the machine's own addresses=direct", "built in", "direct")
 DEFAULT = Rule("*=proxy", "built in", "proxy")
+EVERYTHING_DIRECT = Rule("*=direct", "uninstalled", "direct")
 # Not part of the order: the caller applies it before any other.
 GATEWAY = Rule("the proxy itself=direct", "built in", "direct")
 

@@ -39,6 +39,8 @@ def install(settings: Settings) -> None:
 def uninstall() -> None:
     """Leave every patched object as it was before install(); connections that are open stay open."""
     global _journal, _settings
+    from socksify.config.rules import EVERYTHING_DIRECT
+    from socksify.config.settings import Settings
     from socksify.patches import listening
     from socksify.tunnel import dial, log
 
@@ -49,6 +51,7 @@ def uninstall() -> None:
             # Nobody would go on with them.
             dial.abandon()
             listening.abandon()
+            _route_by(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
         _environment.undo()
         _journal = _settings = None
         log.close_log()
@@ -87,28 +90,35 @@ def _keep_watch(settings: Settings) -> None:
 
 
 def _configure(settings: Settings) -> None:
-    from socksify.patches import connecting, listening, naming
     from socksify.tunnel import log, names
-    from socksify.tunnel.lookups import Lookups
-    from socksify.tunnel.route import Router
 
-    router = Router(settings)
     log.open_log(settings.log)
     names.TABLE.configure(settings.fake_networks)
+    _route_by(settings)
+
+
+def _route_by(settings: Settings) -> None:
+    """What our functions obey; after uninstall() as well, for who took them out of their modules while installed."""
+    from socksify.patches import connecting, listening, muting, naming
+    from socksify.tunnel.lookups import Lookups
+    from socksify.tunnel.router import Router
+
+    router = Router(settings)
     naming.lookups = Lookups(router)
-    connecting.router = router
+    connecting.router = muting.router = router
     listening.configure(settings)
 
 
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import adapters, connecting, lifetime, listening, naming, stale, waiting
+    from socksify.patches import adapters, connecting, datagrams, lifetime, listening, muting, naming, stale, waiting
     from socksify.tunnel import log, watch
 
-    replacements = [*lifetime.REPLACEMENTS, *waiting.REPLACEMENTS, *naming.REPLACEMENTS, *connecting.REPLACEMENTS]
-    replacements += listening.REPLACEMENTS
+    modules = (lifetime, waiting, naming, connecting, listening, datagrams)
+    replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     journal = Journal()
+    journal.on_undo(muting.release_all)
     watch.prime()
     try:
         stale.rebind(replacements, journal, log.notice)

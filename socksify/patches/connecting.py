@@ -13,10 +13,11 @@ from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 from time import monotonic
 
 from socksify import _real
-from socksify.patches import guarding
+from socksify.patches import datagrams, guarding
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, log, readiness, registry, transplant, watch
-from socksify.tunnel.route import Denied, Direct, Via
+from socksify.tunnel.datagram_route import TCP
+from socksify.tunnel.route import Denied, Via
 from socksify.tunnel.tunnel import not_connected
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Rule
-    from socksify.tunnel.route import Router
+    from socksify.tunnel.router import Router
     from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
 
@@ -34,10 +35,13 @@ router: Router = None  # type: ignore[assignment]
 
 
 def _connect(self: Socket, address: SockAddress, /) -> None:
+    if _real.kind(self) != SOCK_STREAM or _real.protocol(self) not in TCP:
+        datagrams.connect(self, address)
+        return
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None:
         _connect_again(self, tunnel)
-    route = router.decide(_real.family(self), address) if _real.kind(self) == SOCK_STREAM else Direct()
+    route = router.decide(_real.family(self), address)
     if isinstance(route, Via):
         _connect_via(self, route)
     elif isinstance(route, Denied):

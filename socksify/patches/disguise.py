@@ -35,10 +35,6 @@ class Disguise:
         if plain is not None:
             thing.__class__ = plain
 
-    def is_on(self, thing: object) -> bool:
-        """Whether an object is in the subclass."""
-        return type(thing) in self._plain
-
     def _make(self, cls: type) -> type:
         members = self._members(cls)
         for name, method in members.items():

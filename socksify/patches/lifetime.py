@@ -7,8 +7,9 @@ import socket as _module
 from socket import SO_DOMAIN, SO_PROTOCOL, SOL_SOCKET
 
 from socksify import _real
-from socksify.patches import guarding
+from socksify.patches import guarding, muting
 from socksify.patches.journal import Replacement
+from socksify.patches.muting import LINK
 from socksify.tunnel import dial, registry, rendezvous, watch
 
 TYPE_CHECKING = False
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
     _real.init(self, family, type, proto, fileno)
+    if fileno is not None or family == LINK:
+        muting.adopt(self)
     if fileno is not None and registry.by_fd:
         tunnel = registry.adopt(self)
         if tunnel is None:

@@ -35,7 +35,7 @@ _RESERVED, _FTP = range(512, 1024), 21
 def configure(settings: Settings) -> None:
     """Which connections are remembered because their peer may call back."""
     ports = {"auto": frozenset(settings.bind_services), "always": None, "never": frozenset[int]()}
-    callers.ports = ports[settings.bind]
+    callers.call_from(ports[settings.bind])
 
 
 def _bind(self: Socket, address: Any, /) -> None:

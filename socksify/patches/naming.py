@@ -9,7 +9,7 @@ getfqdn(), create_connection(), the methods of event loops and everything else i
 from __future__ import annotations
 
 import _socket
-from _socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, herror
+from _socket import AF_INET, AF_INET6, EAI_NONAME, SOCK_STREAM, gaierror, herror
 from operator import index
 
 from socksify import _real
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Plain numbers: `|` of two enumeration members makes another one each time.
 _NUMERIC_HOST: int = _socket.AI_NUMERICHOST
+_ADDRESS_CONFIGURED: int = _socket.AI_ADDRCONFIG
 _CANONICAL_NAME: int = _socket.AI_CANONNAME
 _NI_NUMERIC_HOST: int = _socket.NI_NUMERICHOST
 _NI_NAME_REQUIRED: int = _socket.NI_NAMEREQD
@@ -52,6 +53,9 @@ def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: in
         answers: list[Any] = _real.getaddrinfo(host, port, family, type, proto, flags)
         names.TABLE.native(answer[4][0] for answer in answers)
         return answers
+    if flags & _ADDRESS_CONFIGURED and family != AF_INET6 and names.TABLE.is_made_up(found[2][0]):
+        # A made-up address leads to the proxy from a machine with IPv6 alone, too.
+        flags &= ~_ADDRESS_CONFIGURED
     answers = _answers(found[2], port, family, type, proto, flags)
     if answers[0][3]:
         answers[0] = (*answers[0][:3], found[0], answers[0][4])
@@ -107,19 +111,23 @@ def _gethostbyname_ex(hostname: Any, /) -> Any:
 
 
 def _gethostbyaddr(ip_address: Any, /) -> Any:
-    found = _found(ip_address, 0) if ip_address else None
+    if _text(ip_address) == "":
+        # The stdlib itself refuses the wildcard.
+        ip_address = _real.Host()
+        return _real.gethostbyaddr(ip_address)
+    found = _found(ip_address, 0)
     if found is None:
         answer = _real.gethostbyaddr(ip_address)
         names.TABLE.native(answer[2])
         return answer
-    literal = found[2][0]
+    name, _, (literal, *_) = found
     shown: str = _answers((literal,), 0, 0, SOCK_STREAM, 0, 0)[0][4][0].partition("%")[0]
     address = numeric(literal) or shown
-    whose = lookups.reverse(address)
+    whose = lookups.reverse(address, name if name is not literal else None)
     if whose is not None:
         return (*whose, [shown])
     if not lookups.may_ask(address):
-        raise _unknown_host()
+        raise _unknown_host(lookups.stranger(address))
     return _real.gethostbyaddr(literal)
 
 
@@ -135,9 +143,10 @@ def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
         return whose[0], as_numbers[1]
     if lookups.may_ask(address):
         return _real.getnameinfo(sockaddr, flags)
-    if flags & _NI_NAME_REQUIRED:
-        raise no_such_name()
-    return as_numbers
+    if not flags & _NI_NAME_REQUIRED:
+        return as_numbers
+    why = lookups.stranger(address)
+    raise no_such_name() if why is None else gaierror(EAI_NONAME, why)
 
 
 def _found(host: Any, family: int) -> Answer | None:
@@ -158,9 +167,9 @@ def _text(host: Any) -> str | None:
     return host.decode("latin-1") if isinstance(host, (bytes, bytearray)) else None
 
 
-def _unknown_host() -> herror:
+def _unknown_host(why: str | None = None) -> herror:
     # netdb.h: HOST_NOT_FOUND is 1.
-    return herror(1, "Unknown host")
+    return herror(1, why or "Unknown host")
 
 
 REPLACEMENTS = (

@@ -34,6 +34,10 @@ MODULES = {
     "zmq": "zmq.SOCKS_PROXY, an option of its sockets",
     "pynng": "a client in Python",
     "grpc": "grpclib",
+    # Names
+    "adns": "dnspython",
+    "getdns": "dnspython",
+    "unbound": "dnspython",
     # HTTP and others
     "pycurl": "requests or httpx, or its option PROXY",
     "curl_cffi": "requests or httpx, or its own proxy=",
@@ -43,7 +47,9 @@ MODULES = {
     "ldap": "ldap3",
     "pygit2": "dulwich",
     "pylibsshext": "paramiko or asyncssh",
-    # Event loops
+    # Event loops, with sockets of C or a copy of the socket module
+    "eventlet": "threads or asyncio",
+    "gevent": "threads or asyncio",
     "uvloop": "asyncio's own loop",
 }
 

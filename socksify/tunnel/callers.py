@@ -19,6 +19,15 @@ ports: frozenset[int] | None = frozenset()
 _callers: dict[Tunnel, int] = {}
 
 
+def call_from(services: frozenset[int] | None) -> None:
+    """Which services call back from now on; connections to others are forgotten."""
+    global ports
+    ports = services
+    for tunnel in list(_callers):
+        if ports is not None and tunnel.route.target.port not in ports:
+            forget(tunnel)
+
+
 def note(tunnel: Tunnel) -> None:
     """A connection has begun."""
     if ports is None or tunnel.route.target.port in ports:

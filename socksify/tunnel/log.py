@@ -105,9 +105,9 @@ def direct(address: SockAddress, rule: str, started: float, error: OSError | Non
     line(f"{name}: connect {host_port(str(address[0]), address[1])} direct (rule {rule}) {_since(started)} {result}")
 
 
-def denied(address: SockAddress, why: str) -> None:
-    """A connection that is not made."""
-    line(f"{name}: connect {host_port(str(address[0]), address[1])} denied: {why}")
+def denied(address: SockAddress, why: str, what: str = "connect") -> None:
+    """A connection that is not made, or something else that is not sent."""
+    line(f"{name}: {what} {host_port(str(address[0]), address[1])} denied: {why}")
 
 
 def _since(started: float) -> str:

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from socksify.tunnel.route import Router
+    from socksify.tunnel.router import Router
 
     # The canonical name, the aliases, and the literals as getaddrinfo(3) sorts them.
     Answer = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -65,20 +65,27 @@ class Lookups:
             raise no_such_name()
         return known[0], known[1], literals
 
-    def reverse(self, address: str) -> tuple[str, list[str]] | None:
-        """The canonical name and the aliases of an address in its usual form; None if nobody here knows them."""
-        name = names.TABLE.name_of(address) if names.TABLE.is_made_up(address) else None
-        if name is not None:
-            return name, []
+    def reverse(self, address: str, name: str | None = None) -> tuple[str, list[str]] | None:
+        """The canonical name and the aliases of an address in its usual form; None if nobody here knows them.
+
+        `name` is the one that the address was found by, if it was.
+        """
+        made_up_for = names.TABLE.name_of(address) if names.TABLE.is_made_up(address) else None
+        if made_up_for is not None:
+            return made_up_for, []
         entry = machine.hosts_entry(address)
         if entry is not None:
             return entry
-        own = machine.own_name(address)
+        own = name or machine.own_name(address)
         return None if own is None else (own, [])
 
     def may_ask(self, address: str) -> bool:
         """Whether the resolver may be asked whose an address is, of which nobody here knows."""
-        return not names.TABLE.is_made_up(address) and self._router.reverse_is_native(address)
+        return self.stranger(address) is None and self._router.reverse_is_native(address)
+
+    def stranger(self, address: str) -> str | None:
+        """What is wrong with an address that looks made up, and of which nobody here knows; None for a real one."""
+        return self._router.stranger(address)
 
     def may_ask_for(self, host: str | bytes, port: object = None) -> bool:
         """Whether the resolver may be asked for a host, whoever asks: for a number, or a name that is no proxy's."""

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from socksify.tunnel.tunnel import Tunnel
 
+    _Options = tuple[tuple[int, int], ...]
 
-def _named(level: int, *names: str) -> tuple[tuple[int, int], ...]:
+
+def _named(level: int, *names: str) -> _Options:
     """The options of these names that this platform has."""
     return tuple((level, getattr(socket, name)) for name in names if hasattr(socket, name))
 
@@ -32,10 +34,17 @@ _SOCKET_OPTIONS = _named(
     SOL_SOCKET, "SO_KEEPALIVE", "SO_REUSEADDR", "SO_REUSEPORT", "SO_OOBINLINE", "SO_PRIORITY", "SO_MARK"
 )
 _BUFFERS = _named(SOL_SOCKET, "SO_RCVBUF", "SO_SNDBUF")
-# struct linger, struct timeval, interface name.
-_STRUCTURES = _named(SOL_SOCKET, "SO_LINGER", "SO_RCVTIMEO", "SO_SNDTIMEO", "SO_BINDTODEVICE")
+# struct linger, struct timeval.
+_STRUCTURES = _named(SOL_SOCKET, "SO_LINGER", "SO_RCVTIMEO", "SO_SNDTIMEO")
+# An interface's name.
+_DEVICE = _named(SOL_SOCKET, "SO_BINDTODEVICE")
 _TCP_OPTIONS = _named(
     IPPROTO_TCP, "TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT", "TCP_SYNCNT"
+)
+_DATAGRAM_OPTIONS = (
+    _named(SOL_SOCKET, "SO_BROADCAST")
+    + _named(IPPROTO_IP, "IP_MULTICAST_TTL", "IP_MULTICAST_LOOP", "IP_RECVERR", "IP_HDRINCL")
+    + _named(IPPROTO_IPV6, "IPV6_MULTICAST_HOPS", "IPV6_MULTICAST_LOOP", "IPV6_MULTICAST_IF", "IPV6_V6ONLY")
 )
 _IP_OPTIONS = _named(IPPROTO_IP, "IP_TOS", "IP_TTL") + _named(IPPROTO_IPV6, "IPV6_TCLASS", "IPV6_UNICAST_HOPS")
 # What one family's socket has and another's has not, or not in the same place.
@@ -48,15 +57,25 @@ _STRUCTURE_SIZE = 64
 
 def fresh_socket(sock: Socket, family: int) -> _real.Socket:
     """A new stream socket of `family` with the options and the blocking mode of the client's."""
-    fresh = _real.Socket(family, SOCK_STREAM)
+    return _like(sock, _real.Socket(family, SOCK_STREAM), _TCP_OPTIONS, _DEVICE)
+
+
+def fresh_datagram_socket(sock: Socket) -> _real.Socket:
+    """A new socket of the client's own kind, bound to no device; groups that it had joined it has not."""
+    fresh = _real.Socket(_real.family(sock), _real.kind(sock), _real.protocol(sock))
+    return _like(sock, fresh, _DATAGRAM_OPTIONS, ())
+
+
+def _like(sock: Socket, fresh: _real.Socket, numbers: _Options, structures: _Options) -> _real.Socket:
+    """Give a fresh socket the client's blocking mode and options; these are those that only its kind has."""
     try:
         # Of the object, too, which a default timeout of the process would make wait.
         fresh.setblocking(os.get_blocking(_real.fileno(sock)))
-        for level, name in _SOCKET_OPTIONS + _TCP_OPTIONS + _IP_OPTIONS:
+        for level, name in _SOCKET_OPTIONS + numbers + _IP_OPTIONS:
             _carry(sock, fresh, level, name)
         for level, name in _BUFFERS:
             _carry(sock, fresh, level, name, halved=True)
-        for level, name in _STRUCTURES:
+        for level, name in _STRUCTURES + structures:
             _carry(sock, fresh, level, name, size=_STRUCTURE_SIZE)
     except BaseException:
         fresh.close()

@@ -8,7 +8,7 @@ import aiodns
 
 
 async def main(host):
-    resolver = aiodns.DNSResolver(timeout=2, tries=1)
+    resolver = aiodns.DNSResolver(timeout=5, tries=2)
     result = await resolver.getaddrinfo(host, family=socket.AF_INET, type=socket.SOCK_STREAM)
     print(len(result.nodes), "address")
 

@@ -1,5 +1,6 @@
 """An echo over UDP, sent in the way that is named first."""
 
+import os
 import socket
 import sys
 
@@ -26,16 +27,33 @@ def connect_sendmsg(address):
     sender.sendmsg([b"hello"])
 
 
-def connect_write(address):
+def connect_file(address):
     sender.connect(address)
     with sender.makefile("wb", buffering=0) as file:
         file.write(b"hello")
 
 
+def connect_write(address):
+    sender.connect(address)
+    os.write(sender.fileno(), b"hello")
+
+
+def connect_dup(address):
+    sender.connect(address)
+    with sender.dup() as other:
+        other.send(b"hello")
+
+
+def connect_fileno(address):
+    sender.connect(address)
+    with socket.socket(fileno=os.dup(sender.fileno())) as other:
+        other.send(b"hello")
+
+
 way, family, host, port = sys.argv[1:]
 try:
     with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as sender:
-        sender.settimeout(5)
+        sender.settimeout(2)
         globals()[way]((host, int(port)))
         print(sender.recv(100).decode())
 except OSError as error:

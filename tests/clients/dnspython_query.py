@@ -1,4 +1,4 @@
-"""dnspython asks a name server: by udp, by tcp, or as resolv.conf says (resolver)."""
+"""dnspython asks for records of a type: by udp or tcp, which name their server, or as resolv.conf says (resolver)."""
 
 import sys
 
@@ -7,13 +7,12 @@ import dns.message
 import dns.query
 import dns.resolver
 
-way, name, server = sys.argv[1:]
+way, kind, name, *server = sys.argv[1:]
 try:
     if way == "resolver":
-        answer = dns.resolver.resolve(name, "A", lifetime=3)
+        response = dns.resolver.resolve(name, kind, lifetime=10, raise_on_no_answer=False).response
     else:
-        question = dns.message.make_query(name, "A")
-        answer = getattr(dns.query, way)(question, server, timeout=5).answer[0]
-    print(len(answer), "address")
+        response = getattr(dns.query, way)(dns.message.make_query(name, kind), *server, timeout=5)
+    print(len(response.answer), "answered")
 except (OSError, dns.exception.DNSException) as error:
     print("refused:", type(error).__name__)

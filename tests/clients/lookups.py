@@ -6,7 +6,7 @@ import sys
 host, port = sys.argv[1], int(sys.argv[2])
 address = socket.gethostbyname(host)
 name, _, addresses = socket.gethostbyname_ex(host)
-back = socket.getnameinfo((address, port), socket.NI_NUMERICSERV)
+forth, back = socket.gethostbyaddr(host)[0], socket.getnameinfo((address, port), socket.NI_NUMERICSERV)
 with socket.create_connection((address, port), timeout=30) as stream:
     stream.sendall(b"hello\n")
-    print(name, addresses == [address], back, socket.getfqdn(host), stream.recv(100).decode().strip())
+    print(name, addresses == [address], forth, back, socket.getfqdn(host), stream.recv(100).decode().strip())

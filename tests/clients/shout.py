@@ -3,9 +3,11 @@
 import socket
 import sys
 
+host, port = sys.argv[1:]
+family = socket.AF_INET6 if ":" in host else socket.AF_INET
 try:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        print(sender.sendto(b"hello", (sys.argv[1], int(sys.argv[2]))))
+        print(sender.sendto(b"hello", (host, int(port))))
 except OSError as error:
     print("refused:", type(error).__name__)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from socksify import _real
+from socksify.tunnel import names
 from tests.stepping import Stepping, stepping
 
 
@@ -21,3 +24,42 @@ def sock(steps: Stepping) -> Iterator[socket.socket]:  # noqa: ARG001 (to be clo
     with socket.socket() as sock:
         sock.setblocking(False)
         yield sock
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> names.NameTable:
+    """A table of made-up addresses of the test's own."""
+    table = names.NameTable()
+    monkeypatch.setattr(names, "TABLE", table)
+    return table
+
+
+# Those calls that ask nobody.
+NUMERIC: dict[str, Callable[..., object]] = {
+    "getaddrinfo": lambda host, _, *hints, flags=0: not host or (hints[3:] or (flags,))[0] & socket.AI_NUMERICHOST,
+    "getnameinfo": lambda _, flags: flags & socket.NI_NUMERICHOST,
+    "gethostbyname": lambda host: not any(map(str.isalpha, host)),
+    "gethostbyname_ex": lambda _: False,
+    "gethostbyaddr": lambda _: False,
+}
+# Held by a function's closure, install() would find and rebind them.
+ORIGINALS = {name: getattr(_real, name) for name in NUMERIC}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the resolver is asked for from now on; it knows nobody."""
+    asked: list[Any] = []
+
+    def resolver(name: str) -> Callable[..., Any]:
+        def ask(what: Any, *more: Any, **hints: Any) -> Any:
+            if NUMERIC[name](what, *more, **hints):
+                return ORIGINALS[name](what, *more, **hints)
+            asked.append(what)
+            raise socket.gaierror(socket.EAI_AGAIN, "asked")
+
+        return ask
+
+    for name in NUMERIC:
+        monkeypatch.setattr(_real, name, resolver(name))
+    return asked

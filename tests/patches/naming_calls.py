@@ -1,6 +1,6 @@
 """The same thousands of look-ups, natively and routed: run as a program in `naming_world`, told what it is to be.
 
-    python -m tests.patches.naming_calls SET [PROXY]
+    python -m tests.patches.naming_calls SET [PROXY [strict]]
 
 Prints a JSON object: each call of the set, as it would be written, and what came of it, to the last letter.
 """
@@ -181,12 +181,12 @@ def is_ipv6(call: Call) -> bool:
     return (len(args) > 2 and args[2] == AF_INET6) or kwargs.get("family") == AF_INET6
 
 
-def _main(wanted: str, proxy: str = "") -> None:
+def _main(wanted: str, proxy: str = "", strict: str = "") -> None:
     if proxy:
         import socksify
         from socksify.tunnel.names import TABLE
 
-        socksify.install(proxy)
+        socksify.install(proxy, strict=bool(strict))
         for name in NAMES:
             TABLE.address_of(name)
     module: dict[str, Callable[..., object]] = vars(socket)

@@ -15,13 +15,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.patches.naming_calls import MADE_UP, OWN, OWN_ADDRESS
 from tests.wire.namespaces import Namespace, etc, needs_root
 from tests.wire.packets import question
 
+# The machine's addresses that others see, and names that the name server knows besides.
+HERE = ("203.0.113.7", "2001:db8:ffff::7")
+OTHERS = ("printer.lan", "www.corp.example")
 ROOT = Path(__file__).parents[2]
 PROXY = "socks5h://192.0.2.1:1080"
 SECONDS = 60
@@ -42,7 +45,8 @@ class Zone:
     """What the name server knows: the addresses of one family, and whose they are."""
 
     def __init__(self) -> None:
-        self.addresses = {name: dict(zip((A, AAAA), both, strict=True)) for name, both in MADE_UP.items()}
+        known = {**MADE_UP, **dict.fromkeys(OTHERS, HERE)}
+        self.addresses = {name: dict(zip((A, AAAA), both, strict=True)) for name, both in known.items()}
         self._reverse = {_reverse(literal): name for name, both in MADE_UP.items() for literal in both}
         self.type = A
 
@@ -95,24 +99,24 @@ class World:
     def _argv(argv: tuple[str, ...]) -> list[str]:
         return list(argv) if argv[0].startswith("/") else [sys.executable, "-bb", "-W", "error", *argv]
 
-    def outcomes(self, family: int, proxy: str = "") -> Mapping[str, str]:
-        """What the calls that ask for this family come to, natively or routed."""
+    def outcomes(self, family: int, *words: str) -> Mapping[str, str]:
+        """What the calls that ask for this family come to, natively or, given a proxy, routed."""
         self.zone.type = AAAA if family == socket.AF_INET6 else A
         wanted = "6" if family == socket.AF_INET6 else "4"
-        printed = self.run("-m", "tests.patches.naming_calls", wanted, *filter(None, [proxy]))
+        printed = self.run("-m", "tests.patches.naming_calls", wanted, *words)
         outcomes: dict[str, str] = json.loads(printed)
         return outcomes
 
 
 @contextlib.contextmanager
-def world(hosts: str = "") -> Iterator[World]:
-    """The world, for the length of the block; `hosts` are more lines of its hosts file."""
+def world(hosts: str = FILES["hosts"], addresses: Sequence[str] = HERE) -> Iterator[World]:
+    """The world, for the length of the block."""
     needs_root()
     with tempfile.TemporaryDirectory(prefix="socksify-naming-") as path:
-        files = etc(Path(path) / "etc", {**FILES, "hosts": FILES["hosts"] + hosts})
+        files = etc(Path(path) / "etc", {**FILES, "hosts": hosts})
         with Namespace(files, OWN) as namespace:
             # AI_ADDRCONFIG asks whether there is an address beside loopback's.
-            namespace.ip("addr add 203.0.113.7/32 dev lo", "addr add 2001:db8:ffff::7/128 dev lo")
+            namespace.ip(*(f"addr add {literal} dev lo" for literal in addresses))
             zone, queries = Zone(), list[str]()
             with _served(namespace, zone, queries):
                 yield World(namespace, zone, queries)

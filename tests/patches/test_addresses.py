@@ -131,7 +131,7 @@ BAD: list[tuple[int, Any]] = [
     *((socket.AF_INET, (host, 80)) for host in [None, 5, "a\0b", b"a\0b", "a\0é", memoryview(b"h"), ("h",)]),
     # No such names: the resolver is not asked for them.
     *((socket.AF_INET, (host, 80)) for host in ["\udcff", "é" * 64, "é..example", "é" * 300]),
-    *((socket.AF_INET, (host, 80)) for host in ["::1", "::ffff:127.0.0.1", "2001:db8::1", ":::", "a:b"]),
+    *((socket.AF_INET, (host, 80)) for host in ["::1", "2001:db8::1", ":::", "a:b"]),
     *((socket.AF_INET, (host, 80)) for host in ["a" * 256, "a." * 200]),
     (socket.AF_INET6, ("::1", 80, 1 << 20)),
     (socket.AF_INET6, ("::1", 80, -1)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import inspect
 import os
@@ -20,7 +21,7 @@ import pytest
 
 import socksify
 from socksify import patches
-from socksify.patches import connecting, lifetime, listening, naming, stale, waiting
+from socksify.patches import connecting, datagrams, lifetime, listening, naming, stale, waiting
 from tests.bad_proxy import BadProxy
 from tests.steps import good
 from tests.targets import Target
@@ -46,6 +47,7 @@ REPLACEMENTS = [
     *naming.REPLACEMENTS,
     *connecting.REPLACEMENTS,
     *listening.REPLACEMENTS,
+    *datagrams.REPLACEMENTS,
 ]
 
 
@@ -260,7 +262,28 @@ def test_vars_are_what_was_asked_for() -> None:
     before = set(vars(socket.socket))
     socksify.install(URL)
     assert isinstance(vars(socket.socket), MappingProxyType)
-    ours = [*connecting.REPLACEMENTS, *naming.REPLACEMENTS, *listening.REPLACEMENTS]
-    names = {item.name for item in ours if item.owner is socket.socket}
-    # accept() is there already: the socket module adds it in Python.
-    assert set(vars(socket.socket)) - before == names - before
+    ours = {item.name for item in REPLACEMENTS if item.owner is socket.socket}
+    assert set(vars(socket.socket)) - before == ours - before
+    assert not {"send", "sendall", "recv", "recvfrom", "recvmsg"} & ours
+
+
+def test_what_was_taken_while_installed_is_native_afterwards(
+    echo_server: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socksify.install(URL)
+    gethostbyname, getaddrinfo, connect = socket.gethostbyname, _socket.getaddrinfo, socket.socket.connect
+    gethostbyaddr, sendto = socket.gethostbyaddr, socket.socket.sendto
+    made_up = gethostbyname("name.example")
+    assert made_up.startswith("198.18.")
+    socksify.uninstall()
+    monkeypatch.setattr(naming._real, "gethostbyname", lambda name: f"native {name}")
+    monkeypatch.setattr(naming._real, "getaddrinfo", lambda name, *_: [(0, 0, 0, "", (f"native {name}",))])
+    assert gethostbyname("name.example") == getaddrinfo("name.example", 80)[0][4][0] == "native name.example"
+    monkeypatch.undo()
+    assert gethostbyaddr("127.0.0.1")[2] == ["127.0.0.1"]
+    with socket.socket() as sock:
+        connect(sock, echo_server.address)
+        assert sock.getpeername() == echo_server.address
+    with socket.socket(type=socket.SOCK_DGRAM) as sender, socket.socket(type=socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        assert sendto(sender, b"x", receiver.getsockname()) == 1

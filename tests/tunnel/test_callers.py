@@ -43,6 +43,16 @@ def test_every_connection_is_where_every_service_may_call(monkeypatch: pytest.Mo
     assert callers.in_this_thread() == [web]
 
 
+def test_services_that_no_longer_call_are_forgotten() -> None:
+    ftp, rsh = tunnel(21), tunnel(514)
+    callers.note(ftp)
+    callers.note(rsh)
+    callers.call_from(frozenset((514,)))
+    assert callers.anywhere() == [rsh]
+    callers.call_from(frozenset())
+    assert not callers.are_there()
+
+
 def test_each_thread_has_its_own() -> None:
     theirs = tunnel()
     thread = threading.Thread(target=callers.note, args=(theirs,))

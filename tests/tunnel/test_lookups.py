@@ -11,7 +11,7 @@ from socksify import config
 from socksify.tunnel import lookups as subject
 from socksify.tunnel import machine, names
 from socksify.tunnel.lookups import Lookups
-from socksify.tunnel.route import Router
+from socksify.tunnel.router import Router
 
 
 def lookups(*routes: str, **settings: Any) -> Lookups:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import random
 import signal
@@ -268,8 +269,11 @@ def test_a_signal_handler_may_ask_while_the_table_is_being_changed() -> None:
     table = NameTable()
     given: dict[str, str] = {}
 
+    # A handler may be interrupted by the next one.
+    numbers = itertools.count()
+
     def handle(*_: object) -> None:
-        name = f"handler-{len(given)}.example"
+        name = f"handler-{next(numbers)}.example"
         given[name] = table.address_of(name)
 
     previous = signal.signal(signal.SIGALRM, handle)

@@ -12,7 +12,8 @@ import pytest
 
 from socksify import config
 from socksify.tunnel import pending, registry
-from socksify.tunnel.route import Router, Via
+from socksify.tunnel.route import Via
+from socksify.tunnel.router import Router
 from socksify.tunnel.tunnel import Tunnel, not_connected
 
 

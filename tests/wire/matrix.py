@@ -15,8 +15,8 @@ from tests.wire.places import NAME_SERVER, TARGET, TARGET4, TARGET6, Port
 # Stands for the file of the authority that has signed the TLS target's certificate.
 AUTHORITY = "AUTHORITY"
 NAME = f"{TARGET} {Port.ECHO}"
-V4, V6 = f"{TARGET4} {Port.ECHO}", f"{TARGET6} {Port.ECHO}"
-EVERYBODY, THE_LINK = "239.1.2.3", "203.0.113.255"
+V4, V6, MAPPED = f"{TARGET4} {Port.ECHO}", f"{TARGET6} {Port.ECHO}", f"::ffff:{TARGET4} {Port.ECHO}"
+MULTICAST4, MULTICAST6, BROADCAST = "239.1.2.3", "ff05::1:3", "203.0.113.255"
 
 
 class Expected(Enum):
@@ -27,8 +27,12 @@ class Expected(Enum):
     HERE = "ok here"
     # An exception, and not a packet.
     REFUSED = "refused"
+    # Not a packet, but nobody is there to raise an exception.
+    LOST = "breaks"
     # What only the audit hook sees, which is there when strict is, leaks without it.
     REFUSED_IF_STRICT = "refused if strict"
+    # Another process, which has nothing of ours.
+    LEAKS = "LEAKS"
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Case:
 
     def verdict(self, strict: bool) -> str:
         """What a run under socksify must be found to be."""
-        if self.expected is Expected.REFUSED_IF_STRICT and not strict:
+        if self.expected is Expected.LEAKS or (self.expected is Expected.REFUSED_IF_STRICT and not strict):
             return f"LEAKS {self.leaks}"
         return self.expected.value.split()[0]
 
@@ -68,6 +72,10 @@ class Row:
 
 def proxied(*commands: str, leaks: str = "dns tcp") -> list[Case]:
     return [Case(command, leaks) for command in commands]
+
+
+def answered(*commands: str) -> list[Case]:
+    return [Case(command, "dns", Expected.HERE) for command in commands]
 
 
 def refused(*commands: str, leaks: str) -> list[Case]:
@@ -122,41 +130,63 @@ ROWS = [
         ),
     ),
     Row(
-        "sockets by name: `connect()` to a name, ten threads",
-        proxied(f"stream AF_INET {NAME}", f"threads {NAME}"),
+        "sockets by name: `connect()` to a name, select(), threads, a forked child, at exit",
+        proxied(
+            f"stream AF_INET {NAME}",
+            f"select_stream {NAME}",
+            f"threads {NAME}",
+            f"forked {NAME}",
+            f"afterwards {NAME}",
+        ),
     ),
     Row(
         "sockets by address: blocking, select(), Multipath TCP",
-        proxied(f"stream AF_INET {V4}", f"select_stream {V4}", f"mptcp {V4}", leaks="tcp"),
+        proxied(f"stream AF_INET {V4}", f"stream AF_INET {MAPPED}", f"select_stream {V4}", f"mptcp {V4}", leaks="tcp"),
     ),
     Row(
-        "IPv6 alone: a name, an address",
-        [*proxied(f"stream AF_INET6 {NAME}"), *proxied(f"stream AF_INET6 {V6}", leaks="tcp")],
+        "IPv6 alone: a name, an address, a mapped one",
+        [
+            *proxied(f"stream AF_INET6 {NAME}"),
+            *proxied(f"stream AF_INET6 {V6}", f"stream AF_INET6 {MAPPED}", leaks="tcp"),
+        ],
     ),
     Row("functions imported before the patch", [Case(f"early_names {NAME}", early=True)]),
     Row(
         "`gethostbyname()`, `gethostbyname_ex()`, `getnameinfo()`, `getfqdn()` of a name, then `connect()`",
         proxied(f"lookups {NAME}"),
     ),
-    Row("reverse look-ups of an address", [Case(f"reverse {TARGET4}", "dns", Expected.HERE)]),
-    Row("`getfqdn()` of the machine itself", [Case("own_name", "dns", Expected.HERE)]),
-    Row("TCP Fast Open: `sendto()` with MSG_FASTOPEN", proxied(f"fast_open {NAME}")),
+    Row("reverse look-ups of an address", answered(f"reverse {TARGET4}")),
     Row(
-        "c-ares, a resolver in C: aiodns, aiohttp with it",
-        [*proxied(f"aiohttp_get aiodns {TARGET} {Port.HTTP}"), Case(f"aiodns_resolve {TARGET}", "dns", Expected.HERE)],
+        "the machine itself: `getfqdn()`, its address's name, `bind()` to its name",
+        answered("own_name", f"own_address {TARGET4}", "bind_name"),
     ),
     Row(
-        "dnspython over UDP: a query, its resolvers",
-        refused(
-            f"dnspython_query udp {TARGET} {NAME_SERVER}",
-            f"dnspython_query resolver {TARGET} {NAME_SERVER}",
+        "TCP Fast Open: `sendto()`, `sendmsg()`, `connect()`",
+        proxied(f"fast_open sendto {NAME}", f"fast_open sendmsg {NAME}", f"fast_open connect {NAME}"),
+    ),
+    Row(
+        "c-ares, a resolver in C: aiodns, aiohttp with it",
+        [*proxied(f"aiohttp_get aiodns {TARGET} {Port.HTTP}"), *answered(f"aiodns_resolve {TARGET}")],
+    ),
+    Row(
+        "dnspython over UDP, asking for addresses: a query, its resolvers",
+        answered(
+            f"dnspython_query udp A {TARGET} {NAME_SERVER}",
+            f"dnspython_query resolver A {TARGET}",
             f"dnspython_async {TARGET}",
+        ),
+    ),
+    Row(
+        "dnspython over UDP, asking for anything else",
+        refused(
+            f"dnspython_query udp MX {TARGET} {NAME_SERVER}",
+            f"dnspython_query resolver MX {TARGET}",
             leaks="dns",
         ),
     ),
-    Row("dnspython over TCP", proxied(f"dnspython_query tcp {TARGET} {NAME_SERVER}", leaks="dns")),
+    Row("dnspython over TCP", proxied(f"dnspython_query tcp A {TARGET} {NAME_SERVER}", leaks="dns")),
     Row(
-        "UDP by name: `sendto()`, `sendmsg()`, connected, asyncio, trio",
+        "UDP by name: `sendto()`, `sendmsg()`, connected, asyncio, trio, logging",
         refused(
             f"datagram sendto AF_INET {NAME}",
             f"datagram sendmsg AF_INET {NAME}",
@@ -164,32 +194,47 @@ ROWS = [
             f"datagram connect_sendmsg AF_INET6 {NAME}",
             f"asyncio_datagrams {NAME}",
             f"trio_datagram {NAME}",
+            f"syslog {NAME}",
             leaks="dns udp",
         ),
     ),
     Row(
-        "UDP by address: `sendto()`, `sendmsg()`, connected, asyncio, a file over it, multicast, broadcast",
+        "UDP by address: `sendto()`, `sendmsg()`, asyncio, connected, a file or a copy of it",
         refused(
             f"datagram sendto_with_flags AF_INET {V4}",
             f"datagram sendmsg AF_INET6 {V6}",
             f"datagram connect AF_INET {V4}",
             f"asyncio_sendto {V4}",
-            f"datagram connect_write AF_INET6 {V6}",
-            f"shout {EVERYBODY} {Port.ECHO}",
-            f"shout {THE_LINK} {Port.ECHO}",
+            f"datagram sendto AF_INET6 {MAPPED}",
+            f"datagram sendto AF_INET {MAPPED}",
+            f"datagram connect_file AF_INET6 {V6}",
+            f"datagram connect_dup AF_INET {V4}",
+            f"datagram connect_fileno AF_INET6 {MAPPED}",
+            f"datagram connect AF_INET {TARGET4} 0",
+            leaks="udp",
+        ),
+    ),
+    Row("UDP past Python's methods: os.write()", [Case(f"datagram connect_write AF_INET {V4}", "udp", Expected.LOST)]),
+    Row(
+        "UDP to many: multicast (IPv4, IPv6), broadcast",
+        refused(
+            f"shout {MULTICAST4} {Port.ECHO}",
+            f"shout {MULTICAST6} {Port.ECHO}",
+            f"shout {BROADCAST} {Port.ECHO}",
             leaks="udp",
         ),
     ),
     Row(
-        "other IP: UDP-Lite, ICMP (raw, ping socket), an IP header of one's own",
+        "other IP: UDP-Lite, ICMP (raw, ping sockets, IPv4, IPv6), an IP header of one's own",
         [
             *refused(f"udp_lite {V4}", leaks="udplite"),
-            *refused(f"ping SOCK_RAW {TARGET}", leaks="dns icmp"),
-            *refused(f"ping SOCK_DGRAM {TARGET4}", leaks="icmp"),
+            *refused(f"ping SOCK_RAW sendto {TARGET}", leaks="dns icmp"),
+            *refused(f"ping SOCK_RAW connect {TARGET4}", f"ping SOCK_DGRAM sendto {TARGET4}", leaks="icmp"),
+            *refused(f"ping SOCK_RAW sendto {TARGET6}", f"ping SOCK_DGRAM connect {TARGET6}", leaks="icmp6"),
             *refused(f"raw_ip {TARGET4}", leaks="udp"),
         ],
     ),
-    Row("an Ethernet frame", refused("frame", leaks="ether")),
+    Row("an Ethernet frame", refused("frame send", "frame sendto", leaks="ether")),
     Row(
         "C under socket.socket: the class `_socket.socket`, its methods `connect()` and `sendto()`",
         [
@@ -197,6 +242,10 @@ ROWS = [
             Case(f"c_method connect {V4}", "tcp", Expected.REFUSED_IF_STRICT),
             Case(f"c_method sendto {V4}", "udp", Expected.REFUSED_IF_STRICT),
         ],
+    ),
+    Row(
+        "processes of its own: subprocess, multiprocessing (spawn, forkserver)",
+        [Case(f"child {way} {NAME}", expected=Expected.LEAKS) for way in ("subprocess", "spawn", "forkserver")],
     ),
 ]
 

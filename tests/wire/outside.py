@@ -38,7 +38,7 @@ class Outside:
     def __init__(self, namespace: Namespace, sink: Sink, certificates: Certificates, directory: Path) -> None:
         self.certificates = certificates
         self._namespace, self._sink = namespace, sink
-        resolver = f"nameserver {NAME_SERVER}\noptions timeout:2 attempts:1\n"
+        resolver = f"nameserver {NAME_SERVER}\noptions timeout:5 attempts:2\n"
         files = {"resolv.conf": resolver, "hosts": LOCALHOST, "nsswitch.conf": NSSWITCH}
         self._etc = etc(directory / "client", files)
         self._numbers = itertools.count()

@@ -36,6 +36,7 @@ class Sink:
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
         self._socket.settimeout(SETTLE_SECONDS)
         self._arrived: dict[str, list[Packet]] = defaultdict(list)
+        self._markers: dict[str, int] = defaultdict(int)
 
     def close(self) -> None:
         self._socket.close()
@@ -44,17 +45,23 @@ class Sink:
         """What the programs in `client` have sent by this interface so far, all of it; forgotten here by then."""
         expected = _mark(client)
         deadline = time.monotonic() + SETTLE_SECONDS
-        while sum(map(_is_marker, self._arrived[interface])) < expected:
+        while self._markers[interface] < expected:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the markers did not arrive by {interface}")
             self._read()
         self._check_that_none_is_lost()
-        return [packet for packet in self._arrived.pop(interface) if not _is_marker(packet) and not packet.link_talk]
+        del self._markers[interface]
+        return self._arrived.pop(interface, [])
 
     def _read(self) -> None:
         frame, (interface, ethertype, direction, _, _) = self._socket.recvfrom(SNAPSHOT)
-        if direction != PACKET_OUTGOING:
-            self._arrived[interface].append(parse(ethertype, frame[ETHERNET_HEADER:]))
+        packet = parse(ethertype, frame[ETHERNET_HEADER:])
+        if direction == PACKET_OUTGOING or packet.link_talk:
+            return
+        if (packet.target, packet.port) == MARKER:
+            self._markers[interface] += 1
+        else:
+            self._arrived[interface].append(packet)
 
     def _check_that_none_is_lost(self) -> None:
         _, dropped = struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
@@ -77,7 +84,3 @@ def _mark(client: Namespace) -> int:
         finally:
             os.sched_setaffinity(0, cpus)
     return len(cpus)
-
-
-def _is_marker(packet: Packet) -> bool:
-    return (packet.target, packet.port) == MARKER

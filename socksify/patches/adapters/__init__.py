@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 # The module that is waited for, and whose business it is here.
 ADAPTERS = {
+    "anyio._backends._asyncio": "socksify.patches.adapters.anyio",
     "dns.asyncquery": "socksify.patches.adapters.dnspython",
     "dns.query": "socksify.patches.adapters.dnspython",
     "pycares": "socksify.patches.adapters.pycares",
+    "trio._socket": "socksify.patches.adapters.trio",
 }
 
 

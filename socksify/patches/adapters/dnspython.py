@@ -13,6 +13,7 @@ from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
 
 from socksify.patches import connecting, naming
 from socksify.patches.adapters import wrap
+from socksify.tunnel import datagram_route
 from socksify.tunnel.route import Direct
 from socksify.tunnel.sockaddr import numeric
 
@@ -59,10 +60,10 @@ def _answer(udp: Callable[..., Any], args: Any, kwargs: Any) -> Message | None:
 
 def _may_be_sent(where: str, port: int) -> bool:
     literal = numeric(where)
-    if literal is None or connecting.router.settings.udp == "direct":
+    if literal is None:
         return True
     family = AF_INET6 if ":" in literal else AF_INET
-    return isinstance(connecting.router.decide(family, (literal, port)), Direct)
+    return isinstance(datagram_route.decide(connecting.router, family, (literal, port)), Direct)
 
 
 def _records(query: QueryMessage) -> list[str] | None:

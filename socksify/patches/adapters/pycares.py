@@ -14,7 +14,7 @@ from inspect import signature
 from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
 
 from socksify.patches import connecting, naming
-from socksify.patches.adapters import wrap
+from socksify.patches.adapters import pycares_fence, wrap
 from socksify.patches.adapters.pycares_call import Call, Refusal
 from socksify.tunnel.sockaddr import numeric
 
@@ -37,6 +37,7 @@ def patch(pycares: ModuleType, journal: Journal) -> None:
         if name in vars(pycares.Channel):
             wrap(journal, pycares.Channel, name, _answering(pycares, answer))
     wrap(journal, pycares.errno, "strerror", _strerror)
+    pycares_fence.put_up(pycares, journal)
 
 
 def _answering(pycares: ModuleType, answer: Callable[[Call], None]) -> Callable[..., None]:

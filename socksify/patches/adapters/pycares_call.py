@@ -9,6 +9,7 @@ from __future__ import annotations
 from socket import AF_INET, AF_INET6
 
 from socksify.patches import connecting
+from socksify.patches.adapters import pycares_fence
 from socksify.tunnel import log, machine
 from socksify.tunnel.route import Direct
 from socksify.tunnel.sockaddr import numeric
@@ -83,7 +84,7 @@ class Call:
 
     def natively(self, **changed: Any) -> None:
         """Let c-ares answer, with some of the arguments changed."""
-        self.original(**{**self.given, **changed})
+        pycares_fence.let_through(self.original, {**self.given, **changed})
 
     def ask(self) -> None:
         """Let c-ares ask its name servers, if all of them may be asked from here."""

@@ -325,11 +325,39 @@ def test_threads_ask_one_channel(early: pycares.Channel, asked: list[tuple[str, 
     assert asked == []
 
 
-def test_all_is_undone(early: pycares.Channel, asked: list[tuple[str, str]]) -> None:
-    before = dict(vars(pycares.Channel)), pycares.errno.strerror
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_taken_before_is_refused(early: pycares.Channel, asked: list[tuple[str, str]], method: str) -> None:
+    """Nobody can wrap it: it was bound to its channel before install()."""
+    taken = getattr(early, method)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "gethostbyaddr": ("203.0.113.5",),
+        "getnameinfo": (("203.0.113.5", 80), 0),
+        "gethostbyname": ("routed.example", socket.AF_INET),
+    }
+    with routed(PROXY, routes=()), pytest.raises(PermissionError, match="taken from its"):
+        taken(*arguments.get(method, ("routed.example", 1)), callback=print)
+    assert asked == []
+
+
+def test_a_callback_may_ask_but_opens_no_gate(early: pycares.Channel, asked: list[tuple[str, str]]) -> None:
+    taken, heard = early.query, []
+
+    def again(_: Any, error: int | None) -> None:
+        heard.append(error)
+        early.getaddrinfo("other.example", 80, callback=lambda answer, _: heard.append(answer))
+        with pytest.raises(PermissionError):
+            taken("third.example", pycares.QUERY_TYPE_MX, callback=print)
+
     with routed(PROXY, routes=()):
-        assert vars(pycares.Channel)["query"] is not before[0]["query"]
-    assert (dict(vars(pycares.Channel)), pycares.errno.strerror) == before
+        early.getaddrinfo("routed.example", 80, callback=again)
+        assert heard[0] is None
+        assert addresses(heard[1]) == [made_up("other.example")]
+    assert asked == []
+
+
+def test_afterwards_it_asks_as_before(early: pycares.Channel, asked: list[tuple[str, str]]) -> None:
+    with routed(PROXY, routes=()):
+        result(early, "getaddrinfo", "routed.example", 80)
     assert addresses(result(early, "getaddrinfo", "routed.example", 80, family=socket.AF_INET)) == [RECORDS["A"]]
     assert asked == [("routed.example", "A")]
 

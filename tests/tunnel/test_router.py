@@ -11,8 +11,9 @@ import pytest
 
 from socksify import config
 from socksify.tunnel import machine, names
-from socksify.tunnel import route as routing
-from socksify.tunnel.route import Denied, Direct, Router, Via
+from socksify.tunnel import router as routing
+from socksify.tunnel.route import Denied, Direct, Via
+from socksify.tunnel.router import Router
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 Address = namedtuple("Address", "host port")
@@ -30,6 +31,12 @@ def router(*routes: str, proxy: str = "socks5h://192.0.2.1:1080", **settings: An
         (V4, ("name.example", 80), Via),
         (V6, ("2001:db8::1", 80, 0, 0), Via),
         (V6, ("::ffff:203.0.113.5", 80), Via),
+        # getaddrinfo(3) unmaps it for an IPv4 socket, and refuses the other mixtures.
+        (V4, ("::ffff:203.0.113.5", 80), Via),
+        (V4, ("::ffff:127.0.0.1", 80), Direct),
+        (V4, ("::ffff:198.19.7.7", 80), Denied),
+        (V4, ("2001:db8::1", 80), Direct),
+        (V6, ("203.0.113.5", 80), Direct),
         (V4, ("127.0.0.1", 80), Direct),
         (V4, ("127.1", 80), Direct),
         (V4, ("localhost", 80), Direct),

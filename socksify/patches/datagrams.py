@@ -1,0 +1,110 @@
+"""sendto(), sendmsg() and connect() of datagrams, and of whatever else is no TCP, which no proxy is asked for.
+
+What a rule routes through a proxy does not leave; a name is not even looked up. connect(2) of a datagram socket sends
+nothing and stays the kernel's, since code that asks for its own address lives on it; muting.py sees to the rest.
+"""
+
+from __future__ import annotations
+
+import socket as _module
+
+from socksify import _real
+from socksify.patches import muting
+from socksify.patches.journal import Replacement
+from socksify.patches.muting import CONNECTIONLESS, IP, LINK, NOWHERE
+from socksify.tunnel import datagram_route, refusal
+from socksify.tunnel.datagram_route import is_tcp
+from socksify.tunnel.route import Direct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket as Socket
+    from typing import Any
+
+# Only Linux has it.
+_FAST_OPEN = int(getattr(_module, "MSG_FASTOPEN", 0))
+
+
+def connect(sock: Socket, address: Any) -> None:
+    """connect() of a socket that does not speak TCP."""
+    family = _real.family(sock)
+    route = datagram_route.decide(muting.router, family, address)
+    if isinstance(route, Direct):
+        muting.release(sock)
+        _real.connect(sock, _direct(route, address))
+    elif _real.kind(sock) in CONNECTIONLESS:
+        muting.connect(sock, datagram_route.stand_in(family, address, route))
+    else:
+        refusal.refuse(sock, route, address)
+
+
+def _sendto(self: Socket, /, *args: Any) -> int:
+    # sendto(data[, flags], address)
+    if not 2 <= len(args) <= 3:
+        return _real.sendto(self, *args)
+    data, flags, address = args if len(args) == 3 else (args[0], 0, args[1])
+
+    def check() -> object:
+        return _real.sendto(NOWHERE, data, flags, ())
+
+    if _connects(self, flags, address):
+        _connect_first(self, address, check)
+        return _real.send(self, data, flags & ~_FAST_OPEN)
+    return _real.sendto(self, data, flags, _admitted(self, address, check))
+
+
+def _sendmsg(self: Socket, /, *args: Any) -> int:
+    # sendmsg(buffers[, ancdata[, flags[, address]]])
+    if len(args) != 4 or args[3] is None:
+        return _real.sendmsg(self, *args)
+    buffers, ancdata, flags, address = args
+
+    def check() -> object:
+        return _real.sendmsg(NOWHERE, buffers, ancdata, flags)
+
+    if _connects(self, flags, address):
+        _connect_first(self, address, check)
+        return _real.sendmsg(self, buffers, ancdata, flags & ~_FAST_OPEN)
+    return _real.sendmsg(self, buffers, ancdata, flags, _admitted(self, address, check))
+
+
+def _connects(sock: Socket, flags: Any, address: Any) -> bool:
+    """tcp(7), MSG_FASTOPEN: with it, sending is a connect() first; a direct one is the kernel's."""
+    if not isinstance(flags, int) or not flags & _FAST_OPEN or not is_tcp(sock):
+        return False
+    return not isinstance(muting.router.decide(_real.family(sock), address), Direct)
+
+
+def _connect_first(sock: Socket, address: Any, check: Callable[[], object]) -> None:
+    """Through the proxy; where that does not wait, the kernel's error for it says that nothing was sent."""
+    muting.check(sock, check)
+    _module.socket.connect(sock, address)
+
+
+def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
+    """The address to give to the kernel, if what is sent there may leave; `check` looks at the other arguments."""
+    family = _real.family(sock)
+    if family == LINK:
+        muting.admit_frame(address, check)
+    if family not in IP:
+        return address
+    route = datagram_route.decide(muting.router, family, address)
+    if isinstance(route, Direct):
+        return _direct(route, address)
+    if not is_tcp(sock):
+        muting.check(sock, check)
+        refusal.refuse(sock, route, address)
+    # It goes where the socket is connected to: the kernel does not look at the address, so a name is not looked up.
+    return datagram_route.stand_in(family, address, route)
+
+
+def _direct(route: Direct, address: Any) -> Any:
+    """The address to give to the kernel; strict's audit hook knows one that we have found by its type."""
+    return address if route.address is None else _real.SockAddress(route.address)
+
+
+REPLACEMENTS = (
+    Replacement(_module.socket, "sendto", _sendto),
+    Replacement(_module.socket, "sendmsg", _sendmsg),
+)

@@ -1,0 +1,54 @@
+"""Which way a datagram takes, or whatever else is no TCP: natively, or, as proxies are asked for TCP alone, not at all.
+
+The rules are those of connections; where they say proxy, the setting `udp` says what becomes of it.
+"""
+
+from __future__ import annotations
+
+from socket import SOCK_STREAM
+
+from socksify import _real
+from socksify.protocol.address import NAME
+from socksify.tunnel import names
+from socksify.tunnel.route import Direct, Via
+from socksify.tunnel.router import resolve
+from socksify.tunnel.sockaddr import host_and_port, numeric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.tunnel.route import Denied
+    from socksify.tunnel.router import Router
+
+# What a stream socket speaks by default, IPPROTO_TCP and IPPROTO_MPTCP, which falls back to TCP (RFC 8684).
+TCP = (0, 6, 262)
+
+
+def is_tcp(sock: Socket) -> bool:
+    """Whether an IP socket speaks TCP; streams of SCTP do not."""
+    return _real.kind(sock) == SOCK_STREAM and _real.protocol(sock) in TCP
+
+
+def decide(router: Router, family: int, address: object) -> Direct | Via | Denied:
+    """The route of what a socket of `family` that does not speak TCP is to send to `address`.
+
+    With udp="direct" it is never Via, and a name, or the made-up address that stands for one, is resolved here. Raises
+    gaierror where it cannot be, and as Router.decide() does.
+    """
+    route = router.decide(family, address)
+    if isinstance(route, Via) and router.settings.udp == "direct":
+        target = route.target
+        return Direct(route.rule, resolve(family, target.host, target.port) if target.type == NAME else None)
+    return route
+
+
+def stand_in(family: int, address: Any, route: Via | Denied) -> _real.SockAddress:
+    """An address for connect(2) that means `address`, with the made-up literal in place of a name: nobody is asked."""
+    host, port = host_and_port(family, address) or ("", 0)
+    if numeric(host) is not None:
+        return _real.SockAddress(address)
+    if isinstance(route, Via):
+        return _real.SockAddress(route.peer)
+    return _real.SockAddress((names.TABLE.address_of(host, family), port))

@@ -1,0 +1,127 @@
+"""The route of a datagram: that of a connection, but for what the setting `udp` allows."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from socksify import _real, config
+from socksify.tunnel import datagram_route, router
+from socksify.tunnel.names import TABLE
+from socksify.tunnel.route import Denied, Direct, Via
+from socksify.tunnel.router import Router
+
+LITERALS = {socket.AF_INET: ("203.0.113.5", 53), socket.AF_INET6: ("2001:db8::5", 53, 0, 0)}
+MAPPED = ("::ffff:203.0.113.5", 53, 0, 0)
+NAME = "name.example"
+
+
+def router_of(**settings: Any) -> Router:
+    return Router(config.load({"proxy": ["socks5h://192.0.2.1:1080"], **settings}, {}, "/nonexistent"))
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that were looked up; each is 198.51.100.7."""
+    asked: list[str] = []
+
+    def resolve(_: int, name: str, port: int) -> tuple[str, int]:
+        asked.append(name)
+        return ("198.51.100.7", port)
+
+    monkeypatch.setattr(router, "resolve", resolve)
+    monkeypatch.setattr(datagram_route, "resolve", resolve)
+    return asked
+
+
+@pytest.mark.parametrize("family", LITERALS)
+@pytest.mark.parametrize(("udp", "kind"), [("block", Via), ("direct", Direct)])
+def test_the_setting_decides_what_a_rule_leaves_to_a_proxy(family: int, udp: str, kind: type) -> None:
+    route = datagram_route.decide(router_of(udp=udp), family, LITERALS[socket.AddressFamily(family)])
+    assert isinstance(route, kind)
+    assert getattr(route, "address", None) is None
+
+
+@pytest.mark.parametrize(("udp", "kind"), [("block", Via), ("direct", Direct)])
+def test_a_mapped_address_is_no_way_round(udp: str, kind: type) -> None:
+    assert isinstance(datagram_route.decide(router_of(udp=udp), socket.AF_INET6, MAPPED), kind)
+
+
+@pytest.mark.parametrize("udp", ["block", "direct"])
+def test_rules_hold_whatever_the_setting(udp: str) -> None:
+    routes = ["203.0.113.0/24=block", "198.51.100.0/24=direct"]
+    decided = router_of(udp=udp, routes=routes)
+    assert isinstance(datagram_route.decide(decided, socket.AF_INET, ("203.0.113.5", 53)), Denied)
+    assert isinstance(datagram_route.decide(decided, socket.AF_INET, ("198.51.100.5", 53)), Direct)
+
+
+def test_a_name_is_not_resolved(resolved: list[str]) -> None:
+    assert isinstance(datagram_route.decide(router_of(), socket.AF_INET, (NAME, 53)), Via)
+    assert resolved == []
+
+
+def test_a_name_is_resolved_where_the_setting_allows_it(resolved: list[str]) -> None:
+    made_up = TABLE.address_of(NAME)
+    for host in (NAME, made_up):
+        route = datagram_route.decide(router_of(udp="direct"), socket.AF_INET, (host, 53))
+        assert route == Direct(route.rule, ("198.51.100.7", 53))
+    assert resolved == [NAME, NAME]
+
+
+@pytest.mark.parametrize("address", [(), ("203.0.113.5",), ("203.0.113.5", "53"), "203.0.113.5", None])
+def test_what_is_no_address_is_the_stdlibs_to_refuse(address: Any) -> None:
+    assert datagram_route.decide(router_of(), socket.AF_INET, address) == Direct()
+
+
+# --- stand_in ---
+
+
+def standing_in(family: int, address: Any, **settings: Any) -> _real.SockAddress:
+    route = router_of(**settings).decide(family, address)
+    assert isinstance(route, (Via, Denied))
+    found = datagram_route.stand_in(family, address, route)
+    # By its type strict's audit hook knows that we have found it.
+    assert type(found) is _real.SockAddress
+    return found
+
+
+@pytest.mark.parametrize(
+    "address", [LITERALS[socket.AF_INET6], MAPPED, ("fe80::5%lo", 53), ("fe80::5", 53, 0, 1), ("2001:db8::5", 53)]
+)
+def test_a_literal_stands_for_itself(address: Any) -> None:
+    """With its scope, of which a proxy would know nothing."""
+    assert standing_in(socket.AF_INET6, address) == address
+
+
+@pytest.mark.parametrize("settings", [{}, {"routes": [f"{NAME}=block"]}], ids=["routed", "blocked"])
+def test_for_a_name_stands_its_made_up_address(settings: dict[str, Any]) -> None:
+    assert standing_in(socket.AF_INET, (NAME, 53), **settings) == (TABLE.address_of(NAME), 53)
+    host, port = standing_in(socket.AF_INET6, (NAME, 53), **settings)[:2]
+    assert (host, port) == (TABLE.address_of(NAME, socket.AF_INET6), 53)
+
+
+def test_for_a_name_that_is_resolved_here_stands_its_address(resolved: list[str]) -> None:
+    assert standing_in(socket.AF_INET, (NAME, 53), dns="local") == ("198.51.100.7", 53)
+    assert resolved == [NAME]
+
+
+# --- is_tcp ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "proto", "wanted"),
+    [
+        (socket.SOCK_STREAM, 0, True),
+        (socket.SOCK_STREAM, socket.IPPROTO_TCP, True),
+        (socket.SOCK_STREAM, 262, True),
+        (socket.SOCK_STREAM, 132, False),
+        (socket.SOCK_SEQPACKET, 132, False),
+        (socket.SOCK_DGRAM, 0, False),
+    ],
+)
+def test_streams_of_sctp_are_no_tcp(kind: int, proto: int, wanted: bool) -> None:
+    # An object may take its fd for anything, as this kernel may not have them all.
+    with socket.socket(socket.AF_INET, kind, proto, fileno=socket.socket().detach()) as sock:
+        assert datagram_route.is_tcp(sock) is wanted

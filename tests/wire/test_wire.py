@@ -1,0 +1,58 @@
+"""Not one packet that should be proxied leaves by another way: seen on the wire, of unmodified programs.
+
+The test builds its networks as root; elsewhere it says that it cannot. Each program runs natively first, and must be
+seen to leak: what the proof cannot see, it cannot prove. Then it runs under socksify, without and with strict; the
+network must hear nothing but TCP to the proxy, and the program must get the same result, or be told no.
+
+All programs run on the default Python; on the others, whose environments the Makefile calls .venv-VERSION, a third of
+each kind, and not the same one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.wire.matrix import ROWS, Case, Expected
+from tests.wire.outside import Outside
+from tests.wire.places import AWAY
+from tests.wire.runs import run
+from tests.wire.ways import natively, ours
+
+ALL = not Path(sys.prefix).name.startswith(".venv-")
+CASES = [
+    case for row in ROWS for case in (row.cases if ALL else row.cases[sys.version_info.minor % len(row.cases) :: 3])
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
+def test_on_the_wire(net: Outside, case: Case) -> None:
+    native = run(net, natively(), case)
+    assert native.status == 0, native.story
+    assert native.kinds >= set(case.leaks.split()), native.story
+    for strict in (False, True):
+        proxied = run(net, ours(strict), case)
+        assert proxied.verdict(native) == case.verdict(strict), f"strict={strict}, {proxied.story}"
+        if case.expected in (Expected.HERE, Expected.REFUSED, Expected.LOST):
+            assert not proxied.packets
+        if case.expected is Expected.OK:
+            assert proxied.packets
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_no_call_leaks_whatever_its_arguments(net: Outside, strict: bool) -> None:
+    """Thousands of look-ups, connects, binds and sends, their arguments drawn by lot; natively a few dozen will do."""
+    assert run(net, natively(), Case("anything 0 60")).kinds >= {"dns", "tcp", "udp"}
+    proxied = run(net, ours(strict), Case(f"anything {sys.version_info.minor} 5000"))
+    assert proxied.output == "done", proxied.story
+    assert proxied.packets
+    assert not proxied.leaked, proxied.story
+
+
+@pytest.mark.parametrize("command", ["fetch http://target.example/", "asyncio_streams target.example 7", "own_name"])
+def test_nothing_goes_direct_because_the_proxy_is_away(net: Outside, command: str) -> None:
+    away = run(net, ours(strict=False, proxy=AWAY), Case(command))
+    assert {str(packet) for packet in away.packets} <= {"tcp to {} port {}".format(*AWAY)}, away.story
+    assert (away.status == 0) == (command == "own_name")
