@@ -217,6 +217,15 @@ def test_an_unmodified_program_is_launched(far: Far, ftpds: dict[str, Ftpd], sch
     assert (done.returncode, done.stdout, done.stderr) == (0, "greeting.txt\nhello from the client\n", "")
 
 
+@pytest.mark.parametrize("scheme", ["socks5h", "socks4"])
+def test_twisted(far: Far, ftpds: dict[str, Ftpd], scheme: str) -> None:
+    """It asks its port for its name before it listens, and again after."""
+    ftpds[SERVER].clear()
+    launched = [sys.executable, "-m", "socksify", "--proxy", far.url(scheme)]
+    done = run(far, [*launched, str(CLIENTS / "twisted_ftp.py"), SERVER, USER, PASSWORD])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello from twisted\n", "")
+
+
 @pytest.mark.parametrize("kind", ["blocking", "nonblocking"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks4"])
 def test_the_originals_contract(far: Far, ftpds: dict[str, Ftpd], scheme: str, kind: str) -> None:
