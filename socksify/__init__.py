@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from socksify.clients.rcmd import rcmd
     from socksify.config.settings import ConfigError
     from socksify.tunnel.errors import (
         ProxyConnectionAbortedError,
@@ -40,6 +41,7 @@ __all__ = [
     "init",
     "install",
     "last_error",
+    "rcmd",
     "uninstall",
 ]
 
@@ -52,6 +54,8 @@ def install(
     dns: str | None = None,
     fake_networks: Sequence[str] | None = None,
     udp: str | None = None,
+    bind: str | None = None,
+    bind_services: Sequence[int] | None = None,
     strict: bool | None = None,
     allow: Sequence[str] | None = None,
     connect_timeout: float | None = None,
@@ -66,8 +70,10 @@ def install(
     variables, the configuration file and the conventional proxy variables, as README.md describes.
 
     May be called late, from any thread, and again: the same settings change nothing, others replace them.
-    udp="direct" lets datagrams past the proxy, which are refused otherwise. strict=True refuses whatever does not come
-    through socksify, and the import of modules that have network code of their own in C, but for those in `allow`.
+    udp="direct" lets datagrams past the proxy, which are refused otherwise. bind says which listening sockets are the
+    proxy's ("auto", "always" or "never"), bind_services are the ports of services that call back. strict=True refuses
+    whatever does not come through socksify, and the import of modules that have network code of their own in C, but
+    for those in `allow`.
     Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened, and
     under strict ImportError when such a module is there already.
     """
@@ -83,6 +89,8 @@ def install(
         "dns": dns,
         "fake_networks": fake_networks,
         "udp": udp,
+        "bind": bind,
+        "bind_services": bind_services,
         "strict": strict,
         "allow": allow,
         "connect_timeout": connect_timeout,
@@ -119,11 +127,15 @@ def last_error(sock: socket.socket) -> OSError | None:
 
 
 def __getattr__(name: str) -> object:
-    """The exceptions are imported when they are first asked for."""
+    """The exceptions and rcmd() are imported when they are first asked for."""
     if name == "ConfigError":
         from socksify.config.settings import ConfigError
 
         return ConfigError
+    if name == "rcmd":
+        from socksify.clients.rcmd import rcmd
+
+        return rcmd
     if name in __all__:
         from socksify.tunnel import errors
 

@@ -43,6 +43,7 @@ protocol: Callable[[_python.socket], int] = _socket.socket.proto.__get__
 connect = Socket.connect
 connect_ex = Socket.connect_ex
 bind = Socket.bind
+listen = Socket.listen
 getpeername = Socket.getpeername
 getsockname = Socket.getsockname
 getsockopt = Socket.getsockopt

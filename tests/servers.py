@@ -57,7 +57,7 @@ def danted(
         config.write_text(_danted_config(server))
         argv = [binary, "-f", str(config)]
         if user is not None and password is not None:
-            argv = _with_account(argv, directory, user, password)
+            argv = with_account(argv, directory, user, password)
         if hosts is not None:
             argv = _with_hosts(argv, hosts)
         with server.running(argv):
@@ -88,18 +88,25 @@ socks pass {{
 """
 
 
-def _with_account(argv: list[str], directory: Path, user: str, password: str) -> list[str]:
-    """The command, run where `user` has an account with `password`.
+def with_account(
+    argv: list[str],
+    directory: Path,
+    user: str,
+    password: str,
+    home: str = "/nonexistent",
+    shell: str = "/usr/sbin/nologin",
+) -> list[str]:
+    """The command, run where `user` has an account with `password`, and the uid 65533.
 
     Dante asks the system's own password database. It gets one to itself, mounted over the real one in a mount
     namespace that ends with the process, so that no account is ever made on the machine.
     """
     if os.geteuid() != 0:
-        unavailable("danted with passwords needs root, to give it a password database of its own")
+        unavailable(f"{argv[0]} with passwords needs root, to give it a password database of its own")
     digest = subprocess.run(
         [require("openssl"), "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
     ).stdout.strip()
-    entries = {"passwd": f"{user}:x:65533:65534::/nonexistent:/usr/sbin/nologin", "shadow": f"{user}:{digest}:1::::::"}
+    entries = {"passwd": f"{user}:x:65533:65534::{home}:{shell}", "shadow": f"{user}:{digest}:1::::::"}
     for name, entry in entries.items():
         copy = directory / name
         copy.write_text(Path("/etc", name).read_text() + entry + "\n")

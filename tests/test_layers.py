@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tunnel": {"_record", "_real", "config", "protocol"},
     "patches": {"_record", "_real", "config", "protocol", "tunnel"},
     "server": {"_record", "_real", "config", "protocol", "tunnel.dial"} | ROUTES,
-    "": {"_record", "_real", "config", "protocol", "tunnel", "patches"},
+    "": {"_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
     "launch": {
         "",
         "_record",

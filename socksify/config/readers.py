@@ -59,6 +59,20 @@ def yes_or_no(value: object, source: str) -> bool:
     return word in _YES
 
 
+def ports(value: object, source: str) -> tuple[int, ...]:
+    """One TCP port or several: numbers, or texts with commas."""
+    listed = value if isinstance(value, (list, tuple)) else (value,)
+    words = [word for item in listed for word in (item.split(",") if isinstance(item, str) else (item,))]
+    return tuple(_port(word, source) for word in words)
+
+
+def _port(value: object, source: str) -> int:
+    digits = value.strip() if isinstance(value, str) else str(value) if type(value) is int else ""
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and 0 < int(digits) < 65536):
+        raise ConfigError(f"{source}: {_shown(value)}: expected a port, 1 to 65535")
+    return int(digits)
+
+
 def one_of(*words: str) -> Callable[[object, str], str]:
     """A reader of one of some words."""
 

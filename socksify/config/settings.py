@@ -108,8 +108,9 @@ class Settings(Record):
     `proxy` is the default chain, first hop first; `proxies` are the named ones, and under their masked URLs those
     that a rule gives as a URL. `rules` are the user's, those of the strongest source first (the built-in end is in
     `rules.py`). `dns` is `auto`, `local` or `remote`; `fake_networks` are the networks of made-up addresses, the IPv4
-    one first. `udp` is `block` or `direct`. `allow` are names of modules. Both timeouts are in seconds. `log` is empty
-    (off), `stderr` or a file's path. `sources` tells for each setting where its value came from.
+    one first. `udp` is `block` or `direct`, `bind` `auto`, `always` or `never`, `bind_services` are ports. `allow` are
+    names of modules. Both timeouts are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for
+    each setting where its value came from.
     """
 
     proxy: tuple[Proxy, ...]
@@ -118,6 +119,8 @@ class Settings(Record):
     dns: str = "auto"
     fake_networks: tuple[str, str] = ("198.18.0.0/15", "100::/64")
     udp: str = "block"
+    bind: str = "auto"
+    bind_services: tuple[int, ...] = (21, 514)
     strict: bool = False
     allow: tuple[str, ...] = ()
     connect_timeout: float = 120.0

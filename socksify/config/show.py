@@ -59,12 +59,12 @@ def _value_and_source(settings: Settings, name: str) -> dict[str, object]:
     return {"value": value, "source": source}
 
 
-def _in_words(value: str | float | bool | tuple[str, ...]) -> str | float:
+def _in_words(value: str | float | bool | tuple[str | int, ...]) -> str | float:
     """As the option would be given it, and a word for what is empty."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return ",".join(value) or "none"
+        return ",".join(map(str, value)) or "none"
     return value if value != "" else "off"
 
 

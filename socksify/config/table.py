@@ -83,6 +83,24 @@ SETTINGS = (
         "what becomes of datagrams to destinations that are not direct: refused, or sent past the proxy",
     ),
     Setting(
+        "bind",
+        readers.one_of("auto", "always", "never"),
+        "auto",
+        "--bind",
+        "auto|always|never",
+        "which listening sockets are the proxy's; auto: those for a service that calls back, and bound to its address;"
+        " always: every one that is bound after a connection was made, but for loopback",
+    ),
+    Setting(
+        "bind_services",
+        readers.ports,
+        (21, 514),
+        "--bind-service",
+        "PORT",
+        "the ports of the services that call back; 21 (FTP) and 514 (rsh) unless given",
+        many=True,
+    ),
+    Setting(
         "strict",
         readers.yes_or_no,
         False,

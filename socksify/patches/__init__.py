@@ -41,6 +41,7 @@ def uninstall() -> None:
     global _journal, _settings
     from socksify.config.rules import EVERYTHING_DIRECT
     from socksify.config.settings import Settings
+    from socksify.patches import listening
     from socksify.tunnel import dial, log
 
     with _lock:
@@ -49,7 +50,8 @@ def uninstall() -> None:
             _journal.undo()
             # Nobody would go on with them.
             dial.abandon()
-            _route_by(Settings(proxy=(), rules=(EVERYTHING_DIRECT,)))
+            listening.abandon()
+            _route_by(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
         _environment.undo()
         _journal = _settings = None
         log.close_log()
@@ -97,22 +99,23 @@ def _configure(settings: Settings) -> None:
 
 def _route_by(settings: Settings) -> None:
     """What our functions obey; after uninstall() as well, for who took them out of their modules while installed."""
-    from socksify.patches import connecting, muting, naming
+    from socksify.patches import connecting, listening, muting, naming
     from socksify.tunnel.lookups import Lookups
     from socksify.tunnel.router import Router
 
     router = Router(settings)
     naming.lookups = Lookups(router)
     connecting.router = muting.router = router
+    listening.configure(settings)
 
 
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import adapters, connecting, datagrams, lifetime, muting, naming, stale, waiting
+    from socksify.patches import adapters, connecting, datagrams, lifetime, listening, muting, naming, stale, waiting
     from socksify.tunnel import log, watch
 
-    modules = (lifetime, waiting, naming, connecting, datagrams)
+    modules = (lifetime, waiting, naming, connecting, listening, datagrams)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     journal = Journal()
     journal.on_undo(muting.release_all)

@@ -1,7 +1,7 @@
-"""connect, connect_ex, getpeername, getsockname and the options of a socket, as the client sees them.
+"""connect, connect_ex, getpeername and the options of a socket, as the client sees them.
 
-What a connected tunnel looks like: getpeername() is the target, getsockname() the address from which the proxy
-speaks to it, SO_ERROR the outcome of a non-blocking connect, told once.
+What a connected tunnel looks like: getpeername() is the target, SO_ERROR the outcome of a non-blocking connect,
+told once.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import socket as _module
 from errno import EAGAIN, EALREADY, EINPROGRESS, EISCONN, ENOTCONN
-from socket import AF_INET, SO_ERROR, SOCK_STREAM, SOL_SOCKET
+from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 from time import monotonic
 
 from socksify import _real
 from socksify.patches import datagrams, guarding
 from socksify.patches.journal import Replacement
-from socksify.tunnel import dial, errors, gateway, log, readiness, registry, transplant, watch
+from socksify.tunnel import callers, dial, errors, log, readiness, registry, transplant, watch
 from socksify.tunnel.datagram_route import TCP
 from socksify.tunnel.route import Denied, Via
 from socksify.tunnel.tunnel import not_connected
@@ -72,7 +72,7 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
 
 
 def _connect_via(sock: Socket, route: Via) -> None:
-    tunnel = dial.start(sock, route, router.settings.connect_timeout, guarding.guard)
+    tunnel = dial.start(sock, route, router.settings.connect_timeout, _begun)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         readiness.begin_watching(sock.fileno(), tunnel)
@@ -82,12 +82,20 @@ def _connect_via(sock: Socket, route: Via) -> None:
         raise errors.to_raise(tunnel.error)
 
 
+def _begun(tunnel: Tunnel) -> None:
+    guarding.guard(tunnel)
+    callers.note(tunnel)
+
+
 def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
     """Another connect() on a socket that has a tunnel: raises, unless the socket is free for a new one.
 
     EALREADY while pending, then the outcome: EISCONN, as the original promised, or the error. After an error the
-    socket is as good as new.
+    socket is as good as new. One that was to listen through the proxy and does not may connect instead.
     """
+    if tunnel.rendezvous is not None and not tunnel.listens:
+        registry.drop(sock.fileno(), tunnel)
+        return
     if tunnel.handshake is not None:
         dial.advance(tunnel)
     if tunnel.handshake is not None:
@@ -136,25 +144,6 @@ def _getpeername(self: Socket, /) -> Any:
     return tunnel.route.peer
 
 
-def _getsockname(self: Socket, /) -> Any:
-    name = _real.getsockname(self)
-    tunnel = registry.find(self) if registry.by_fd else None
-    if tunnel is None or not tunnel.is_open:
-        return name
-    return _outside(self, tunnel, name)
-
-
-def _outside(sock: Socket, tunnel: Tunnel, name: Any) -> SockAddress:
-    """The address from which the proxy speaks to the target, as a client tells it to its peer (FTP's PORT).
-
-    BND.ADDR if it means something, else the proxy's own address, in the socket's family.
-    """
-    host, port = tunnel.bound or (gateway.own_address(tunnel.route.chain[-1]), name[1] if type(name) is tuple else 0)
-    if sock.family == AF_INET:
-        return (host if host and ":" not in host else "0.0.0.0", port)
-    return (host if ":" in host else f"::ffff:{host}" if host else "::", port, 0, 0)
-
-
 def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> Any:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None:
@@ -197,7 +186,6 @@ REPLACEMENTS = (
     Replacement(_module.socket, "connect", _connect),
     Replacement(_module.socket, "connect_ex", _connect_ex),
     Replacement(_module.socket, "getpeername", _getpeername),
-    Replacement(_module.socket, "getsockname", _getsockname),
     Replacement(_module.socket, "getsockopt", _getsockopt),
     Replacement(_module.socket, "setsockopt", _setsockopt),
 )

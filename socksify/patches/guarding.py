@@ -104,6 +104,8 @@ def _method(name: str, tls: bool) -> Callable[..., Any]:
 
 def _pass(sock: Socket, tunnel: Tunnel, tls: bool) -> None:
     """Let a call through to the kernel if the tunnel is open; else raise what the kernel would."""
+    if tunnel.rendezvous is not None:
+        raise not_connected()
     if tunnel.handshake is not None:
         _push(sock, tunnel)
     if tunnel.handshake is not None:

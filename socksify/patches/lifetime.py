@@ -10,12 +10,13 @@ from socksify import _real
 from socksify.patches import guarding, muting
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import LINK
-from socksify.tunnel import dial, readiness, registry, watch
+from socksify.tunnel import dial, registry, rendezvous, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
-    from typing import Any
+
+    from socksify.tunnel.tunnel import Tunnel
 
 
 def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
@@ -30,24 +31,8 @@ def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, filen
         if domain is not None:
             # The kernel knows the family of the way to the proxy, which is not the client's.
             _real.init(self, domain, type, tunnel.options[SOL_SOCKET, SO_PROTOCOL] if proto == -1 else proto, fileno)
-        if tunnel.handshake is not None:
+        if tunnel.handshake is not None or tunnel.rendezvous is not None:
             guarding.guard_object(self)
-
-
-def _accept(self: Socket) -> tuple[Socket, Any]:
-    """As the stdlib's. What was just accepted is nobody's tunnel, so it is not looked up.
-
-    A thread that waits here for its own non-blocking connect to arrive would wait for ever, were that not
-    advanced meanwhile.
-    """
-    if registry.unsettled:
-        readiness.attend(self.fileno(), self.gettimeout())
-    fd, address = self._accept()  # type: ignore[attr-defined]
-    sock = _module.socket.__new__(_module.socket)
-    _real.init(sock, self.family, self.type, self.proto, fileno=fd)
-    if _module.getdefaulttimeout() is None and self.gettimeout():
-        sock.setblocking(True)
-    return sock, address
 
 
 def _detach(self: Socket) -> int:
@@ -62,8 +47,8 @@ def _real_close(self: Socket, _ss: type = _socket.socket) -> None:
     fd = _real.fileno(self)
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None:
-        if tunnel.handshake is not None and len(tunnel.holders) == 1:
-            dial.cancel(tunnel)
+        if len(tunnel.holders) == 1:
+            _wake(tunnel)
         registry.drop(fd, tunnel)
         guarding.unguard_object(self)
     if fd in watch.registrations:
@@ -71,9 +56,16 @@ def _real_close(self: Socket, _ss: type = _socket.socket) -> None:
     _real.real_close(self, _ss)
 
 
+def _wake(tunnel: Tunnel) -> None:
+    """Whoever waits for a connect or for a peer is not left behind on a socket that is closed."""
+    if tunnel.handshake is not None:
+        dial.cancel(tunnel)
+    elif tunnel.listens:
+        rendezvous.end(tunnel)
+
+
 REPLACEMENTS = (
     Replacement(_module.socket, "__init__", _init),
-    Replacement(_module.socket, "accept", _accept),
     Replacement(_module.socket, "detach", _detach),
     Replacement(_module.socket, "_real_close", _real_close),
 )

@@ -1,4 +1,4 @@
-"""The look-up family: getaddrinfo, gethostbyname, gethostbyname_ex, gethostbyaddr, getnameinfo, and bind() to a name.
+"""The look-up family: getaddrinfo, gethostbyname, gethostbyname_ex, gethostbyaddr, getnameinfo.
 
 What a name that only the proxy can resolve stands for here is its made-up address. The stdlib's own function is then
 asked about that literal, which needs no name server: so families, types, services and flags are honoured, results
@@ -9,7 +9,6 @@ getfqdn(), create_connection(), the methods of event loops and everything else i
 from __future__ import annotations
 
 import _socket
-import socket as _module
 from _socket import AF_INET, AF_INET6, EAI_NONAME, SOCK_STREAM, gaierror, herror
 from operator import index
 
@@ -20,7 +19,6 @@ from socksify.tunnel.sockaddr import no_such_name, numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socket import socket as Socket
     from typing import Any
 
     from socksify.tunnel.lookups import Answer, Lookups
@@ -151,10 +149,6 @@ def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
     raise no_such_name() if why is None else gaierror(EAI_NONAME, why)
 
 
-def _bind(self: Socket, address: Any, /) -> None:
-    _real.bind(self, lookups.bindable(_real.family(self), address))
-
-
 def _found(host: Any, family: int) -> Answer | None:
     """What a host stands for; None where the stdlib is to be asked, if only to say what is wrong with it."""
     text = _text(host)
@@ -184,5 +178,4 @@ REPLACEMENTS = (
     Replacement(_socket, "gethostbyname_ex", _gethostbyname_ex),
     Replacement(_socket, "gethostbyaddr", _gethostbyaddr),
     Replacement(_socket, "getnameinfo", _getnameinfo),
-    Replacement(_module.socket, "bind", _bind),
 )

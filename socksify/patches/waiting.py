@@ -149,7 +149,7 @@ class _Poll:
         return self._poll.poll(None if seconds is None else ceil(seconds * 1000))
 
     def _substitute(self, fd: int) -> None:
-        stand_in = readiness.wanted(fd)
+        stand_in = readiness.wanted(fd, self._masks[fd])
         if stand_in is not None:
             self._stand_ins.add(fd)
             self._poll.modify(fd, stand_in)
@@ -208,10 +208,12 @@ class _Selection:
 
     def _look(self, clock: Clock) -> tuple[Lists, bool]:
         """Select on what is left of the lists and the handshakes' stand-ins; push these on."""
-        pending = {fd: events for fd in self._unsettled() if (events := readiness.wanted(fd)) is not None}
+        stand_ins = {fd: events for fd in self._unsettled() if (events := readiness.wanted(fd)) is not None}
+        # A listening socket needs none for reading, and is never writable.
+        pending = {fd: events for fd, events in stand_ins.items() if events}
         rlist, wlist, xlist = (
-            [file for file, fd in zip(files, fds, strict=True) if fd not in pending]
-            for files, fds in zip(self._lists, self._fds, strict=True)
+            [file for file, fd in zip(files, fds, strict=True) if fd not in without]
+            for files, fds, without in zip(self._lists, self._fds, (pending, stand_ins, pending), strict=True)
         )
         reading = [fd for fd, events in pending.items() if events & POLLIN]
         writing = [fd for fd, events in pending.items() if events & POLLOUT]

@@ -96,7 +96,7 @@ def socks5_exchanges(command: int, target: Address, credentials: tuple[bytes, by
 
 def socks5_peer() -> Script[v5.Reply]:
     """Read and judge the second reply of a BIND, which names the peer that has connected."""
-    return Exchange(b"", "the peer of BIND", v5.Reply.parse, _succeeded).answer()
+    return Exchange(b"", "the peer of BIND", v5.Reply.parse, partial(_met, _succeeded)).answer()
 
 
 def socks4(command: int, target: Address, userid: bytes) -> Script[v4.Reply]:
@@ -115,7 +115,7 @@ def socks4_exchange(command: int, target: Address, userid: bytes) -> Exchange:
 
 def socks4_peer() -> Script[v4.Reply]:
     """Read and judge the second reply of a BIND, which names the peer that has connected."""
-    return Exchange(b"", "the peer of BIND", v4.Reply.parse, _granted).answer()
+    return Exchange(b"", "the peer of BIND", v4.Reply.parse, partial(_met, _granted)).answer()
 
 
 def http(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Script[Response]:
@@ -159,6 +159,17 @@ def _granted(reply: v4.Reply) -> v4.Reply:
     if reply.code != v4.GRANTED:
         raise Refused(v4.REPLIES.get(reply.code, f"unassigned reply {reply.code}"), reply.code, "socks4")
     return reply
+
+
+def _met(judge: Callable[[Any], Any], reply: Any) -> Any:
+    """Judge the second reply of a BIND; a refusal may tell who came instead of the peer."""
+    try:
+        return judge(reply)
+    except Refused as refused:
+        came = reply.address
+        if not came.port:
+            raise
+        raise Refused(f"{came.host} port {came.port} came: {refused}", refused.reply, refused.kind) from None
 
 
 def _opened(authenticated: bool, response: Response) -> Response:

@@ -19,6 +19,7 @@ from time import monotonic
 
 from socksify import _real
 from socksify.protocol.errors import ProtocolError
+from socksify.protocol.socks5 import BIND
 from socksify.tunnel import errors, gateway, log, pending, reach, registry, watch
 from socksify.tunnel.handshake import Handshake
 from socksify.tunnel.sockaddr import no_such_name
@@ -42,7 +43,7 @@ _LEFTOVERS = 1024
 def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tunnel], object]) -> Tunnel:
     """Begin: when this returns, the socket is connected, or connecting, to the first proxy, or the tunnel has failed.
 
-    The socket's own timeout bounds everything; without one, or on a non-blocking socket, `connect_timeout` does.
+    The socket's own timeout bounds everything; without one, on a non-blocking socket, and for BIND `connect_timeout`.
     `begun` is called with the tunnel before the first byte goes out.
     Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
     sent.
@@ -51,7 +52,9 @@ def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tun
         raise OSError(EBADF, os.strerror(EBADF))
     timeout = _real.gettimeout(sock)
     try:
-        handshake = Handshake(route, monotonic(), timeout or connect_timeout)
+        # listen() has no timeout of its own; that of the socket is for accept().
+        limit = connect_timeout if route.command == BIND else timeout or connect_timeout
+        handshake = Handshake(route, monotonic(), limit)
     except ProtocolError as error:
         raise errors.unsayable(error, route) from error
     except ValueError:

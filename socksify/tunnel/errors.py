@@ -23,7 +23,8 @@ from errno import (
 from socket import gaierror
 
 from socksify.protocol.errnos import errno_of
-from socksify.protocol.errors import AuthenticationRefused, ProtocolError
+from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
+from socksify.protocol.socks5 import BIND, TTL_EXPIRED
 from socksify.tunnel.log import host_port
 
 TYPE_CHECKING = False
@@ -89,13 +90,17 @@ _ADVICE = {
     ENETUNREACH: "the proxy has no route to the destination",
     EHOSTUNREACH: "the proxy cannot reach or resolve the destination",
 }
+_BIND_ADVICE = "to be called back takes a proxy with BIND, such as Dante; else use the protocol's passive mode"
 
 
 def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
     """Translate what went wrong in the conversation with one proxy."""
     number = errno_of(cause)
+    if route.command == BIND and hop == len(route.chain) and isinstance(cause, Closed):
+        # It took a CONNECT before: `ssh -D` and SOCKS 4.2's sockd say no by hanging up.
+        number = EOPNOTSUPP
     reply = f" (reply {cause.reply})" if cause.reply is not None else ""
-    advice = _ADVICE.get(number, "")
+    advice = _advice(number, route)
     if isinstance(cause, AuthenticationRefused):
         advice = "check the user and password in the proxy's URL"
     return _at_hop(number, f"{cause}{reply}" + (f"; {advice}" if advice else ""), route, hop, cause)
@@ -103,10 +108,21 @@ def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
 
 def unsayable(cause: ProtocolError, route: Via) -> ProxyError:
     """A proxy of the chain speaks a protocol that has no words for what it is to be asked."""
-    error = _at_hop(errno_of(cause), f"{cause}; {_ADVICE[EAFNOSUPPORT]}", route, len(route.chain), cause)
+    number = errno_of(cause)
+    error = _at_hop(number, f"{cause}; {_advice(number, route)}", route, len(route.chain), cause)
     # The cause has the reply that a server would have given; nobody was asked.
     error.reply = None
     return error
+
+
+def wrong_peer(cause: ProtocolError, route: Via) -> ProxyError:
+    """The proxy's second answer to BIND says that the peer did not come, but perhaps somebody else.
+
+    accept(2), ECONNABORTED: "A connection has been aborted."
+    """
+    number = ECONNRESET if isinstance(cause, Closed) else ETIMEDOUT if cause.reply == TTL_EXPIRED else ECONNABORTED
+    reply = f" (reply {cause.reply})" if cause.reply is not None else ""
+    return _at_hop(number, f"{cause}{reply}", route, len(route.chain), cause)
 
 
 def broken(cause: OSError, route: Via, hop: int) -> ProxyError:
@@ -155,8 +171,9 @@ def forbidden(what: str, instead: str) -> ProxyError:
 def _at_hop(number: int, what: str, route: Via, hop: int, cause: Exception | None = None) -> ProxyError:
     proxy, hops = route.chain[hop - 1], len(route.chain)
     target = host_port(route.target.host, route.target.port)
+    asked = f"a connection from {route.target.host}" if route.command == BIND else target
     place = f" (hop {hop} of {hops})" if hops > 1 else ""
-    error = _error(number, f"proxy {proxy.url}{place} for {target}: {what}")
+    error = _error(number, f"proxy {proxy.url}{place} for {asked}: {what}")
     error.proxy, error.target, error.hop = proxy.url, target, hop
     error.reply = getattr(cause, "reply", None)
     if cause is not None:
@@ -164,6 +181,12 @@ def _at_hop(number: int, what: str, route: Via, hop: int, cause: Exception | Non
         error.__cause__ = cause.with_traceback(None)
         cause.__context__ = None
     return error
+
+
+def _advice(number: int, route: Via) -> str:
+    if number == EOPNOTSUPP and route.command == BIND:
+        return _BIND_ADVICE
+    return _ADVICE.get(number, "")
 
 
 def to_raise(error: OSError) -> OSError:

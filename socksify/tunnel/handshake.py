@@ -15,7 +15,7 @@ from socket import MSG_DONTWAIT, MSG_PEEK
 from socksify import _real
 from socksify.protocol.address import NAME
 from socksify.protocol.conversation import Conversation
-from socksify.protocol.socks5 import Reply
+from socksify.protocol.socks5 import BIND, Reply
 
 # As plain numbers, which cost less than an enumeration's members. macOS has no MSG_NOSIGNAL.
 _DONTWAIT = int(MSG_DONTWAIT)
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from socksify.tunnel.legs import Leg
     from socksify.tunnel.route import Via
 
+_ANY = ("0.0.0.0", "::")
 # An HTTP head is peeked at in pieces of this size.
 _PIECE = 4096
 
@@ -79,13 +80,19 @@ class Handshake:
         return self.route.legs[self.hop - 1]
 
     def bound(self) -> tuple[str, int] | None:
-        """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored."""
+        """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored.
+
+        Of a BIND's the port always does; a host that is not an address the proxy leaves to be guessed: "".
+        """
         reply = self.conversation.result
+        if self.route.command == BIND:
+            address = reply.address.literal()
+            return "" if address.type == NAME or address.host in _ANY else address.host, address.port
         if not isinstance(reply, Reply):
             return None
         address = reply.address.literal()
         # A name is no address that a socket could have.
-        if address.type == NAME or not address.port or address.host in ("0.0.0.0", "::"):
+        if address.type == NAME or not address.port or address.host in _ANY:
             return None
         return address.host, address.port
 

@@ -7,7 +7,8 @@ from functools import cache, partial
 
 from socksify.protocol import client
 from socksify.protocol.address import Address
-from socksify.protocol.socks5 import CONNECT
+from socksify.protocol.errors import Unsupported
+from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, CONNECT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,29 +24,32 @@ class Leg:
 
     __slots__ = ("proxy", "script", "target")
 
-    def __init__(self, proxy: Proxy, target: Address) -> None:
+    def __init__(self, proxy: Proxy, target: Address, command: int = CONNECT) -> None:
         self.proxy = proxy
         self.target = target
-        self.script = _script(proxy, target)
+        self.script = _script(proxy, target, command)
 
 
-def legs(chain: tuple[Proxy, ...], target: Address) -> tuple[Leg, ...]:
-    """A chain's legs: each proxy is asked for the next one, the last for the target.
+def legs(chain: tuple[Proxy, ...], target: Address, command: int = CONNECT) -> tuple[Leg, ...]:
+    """A chain's legs: each proxy is asked to connect to the next one, the last to do `command` for the target.
 
-    Raises what the stdlib raises for a name that cannot be written, and Unsupported for a target that a proxy's
-    protocol has no words for.
+    Raises what the stdlib raises for a name that cannot be written, and Unsupported for what a proxy's protocol has
+    no words for.
     """
     targets = [*(Address.of(hop.host, hop.port) for hop in chain[1:]), target]
-    return tuple(Leg(proxy, aim) for proxy, aim in zip(chain, targets, strict=True))
+    commands = [*(CONNECT for _ in chain[1:]), command]
+    return tuple(Leg(*leg) for leg in zip(chain, targets, commands, strict=True))
 
 
-def _script(proxy: Proxy, target: Address) -> Callable[[], Script[Any]]:
+def _script(proxy: Proxy, target: Address, command: int) -> Callable[[], Script[Any]]:
     credentials = None if proxy.user is None else (proxy.user, proxy.password or b"")
     if proxy.scheme in ("socks5", "socks5h"):
-        return partial(client.negotiate, client.socks5_exchanges(CONNECT, target, credentials))
+        return partial(client.negotiate, client.socks5_exchanges(command, target, credentials))
     if proxy.scheme == "http":
+        if command != CONNECT:
+            raise Unsupported("HTTP can ask for connections, not for listening sockets", COMMAND_NOT_SUPPORTED)
         return client.http_exchange(target, credentials).run
-    return client.socks4_exchange(CONNECT, target, proxy.user if proxy.user is not None else user_name()).run
+    return client.socks4_exchange(command, target, proxy.user if proxy.user is not None else user_name()).run
 
 
 @cache

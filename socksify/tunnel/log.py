@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from time import monotonic
 
+from socksify.protocol.socks5 import BIND
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.address import Address
@@ -85,7 +87,14 @@ def settled(tunnel: Tunnel, started: float) -> None:
     route = tunnel.route
     proxies = " + ".join(proxy.url for proxy in route.chain)
     result = "ok" if tunnel.error is None else f"{type(tunnel.error).__name__}: {tunnel.error}"
-    line(f"{name}: connect {text(route.target)} via {proxies} (rule {route.rule.text}) {_since(started)} {result}")
+    what = f"{'bind for' if route.command == BIND else 'connect'} {text(route.target)}"
+    line(f"{name}: {what} via {proxies} (rule {route.rule.text}) {_since(started)} {result}")
+
+
+def accepted(tunnel: Tunnel) -> None:
+    """The peer has come for which a proxy listened."""
+    route = tunnel.route
+    line(f"{name}: accepted {text(route.target)} via {' + '.join(proxy.url for proxy in route.chain)}")
 
 
 def direct(address: SockAddress, rule: str, started: float, error: OSError | None) -> None:

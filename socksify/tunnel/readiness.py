@@ -6,6 +6,7 @@ knows only of the connection to the proxy. So while a tunnel is unsettled
   - the kernel is asked for the event that the handshake waits for, not for what the client asked;
   - when it comes, the handshake is advanced, and the client is told nothing;
   - once the tunnel is open, the client's own mask is back and the kernel's word is passed on;
+  - a listening socket, which is a connection to the proxy, is readable when a peer has come, and never writable;
   - once it has failed, the client is told what a failed connect(2) gives, whatever was asked for: readable and
     writable and POLLRDHUP as far as that was, POLLERR and POLLHUP always, until the failure has been told.
 
@@ -87,13 +88,13 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
     moved = _expire_oldest()
     for fd, event in events:
         tunnel = unsettled_at(fd)
-        if tunnel is not None and tunnel.handshake is not None:
+        if tunnel is not None and (tunnel.handshake is not None or _asks_again(tunnel)):
             moved = not push(tunnel) or moved
             continue
         # Where another thread has settled the tunnel just now, the event is one that a stand-in asked for.
         mask = masks(fd)
         event &= mask | _ALWAYS
-        if tunnel is not None:
+        if tunnel is not None and not tunnel.listens:
             event |= _FAILED | mask & _ENDED
         if event:
             ready.append((fd, event))
@@ -105,6 +106,8 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
 def push(tunnel: Tunnel) -> int:
     """A poller of the client's found a pending tunnel's fd ready; returns what to wait for, 0 when it is settled."""
     handshake = tunnel.handshake
+    if handshake is None and tunnel.rendezvous is not None:
+        return tunnel.rendezvous.ask_again(tunnel)
     if handshake is not None:
         handshake.watched = True
         if handshake.waits:
@@ -113,14 +116,16 @@ def push(tunnel: Tunnel) -> int:
     return dial.advance(tunnel)
 
 
-def wanted(fd: int) -> int | None:
-    """The poll(2) events that stand in for the client's; None for an fd that needs no stand-in."""
+def wanted(fd: int, mask: int = 0) -> int | None:
+    """The poll(2) events that stand in for the client's `mask`; None for an fd that needs no stand-in."""
     tunnel = unsettled_at(fd)
-    handshake = tunnel.handshake if tunnel is not None else None
-    if handshake is None:
+    if tunnel is None:
         return None
-    handshake.watched = True
-    return handshake.events
+    handshake = tunnel.handshake
+    if handshake is not None:
+        handshake.watched = True
+        return handshake.events
+    return tunnel.awaited(mask) if tunnel.listens else None
 
 
 def begin_watching(fd: int, tunnel: Tunnel) -> None:
@@ -128,7 +133,7 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
     handshake = tunnel.handshake
     if handshake is not None:
         pending.time(tunnel, handshake)
-        watch.stand_in(tunnel, fd, handshake.events)
+        watch.stand_in(tunnel, fd)
         handshake.watched = bool(tunnel.watchers)
 
 
@@ -137,15 +142,20 @@ def attend(fd: int, timeout: float | None) -> None:
 
     def look(clock: Clock) -> Events:
         poller = _real.poll()
+        poller.register(fd, POLLIN)
         pending = [(other, tunnel.handshake) for other, tunnel in list(registry.unsettled.items())]
         for other, handshake in pending:
             if handshake is not None and not handshake.waits:
                 poller.register(other, handshake.events)
-        poller.register(fd, POLLIN)
         seconds = clock.glance() if any(handshake for _, handshake in pending) else clock.slice()
         return poller.poll(None if seconds is None else ceil(seconds * 1000))
 
     wait(look, Clock(timeout, monotonic()), lambda other: POLLIN if other == fd else 0)
+
+
+def _asks_again(tunnel: Tunnel) -> bool:
+    """Whether a listening socket has had its peer, so that its proxy has to be asked for the next."""
+    return tunnel.listens and tunnel.rendezvous is not None and tunnel.rendezvous.is_idle
 
 
 def _next_deadline() -> float | None:

@@ -19,7 +19,7 @@ from _thread import allocate_lock
 from _weakref import ref as weak_reference
 
 from socksify import _real
-from socksify.tunnel import pending
+from socksify.tunnel import callers, pending
 from socksify.tunnel.tunnel import Holder, Tunnel, not_connected
 
 TYPE_CHECKING = False
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 by_fd: dict[int, Tunnel] = {}
 
-# The tunnels that pollers must not simply believe the kernel about: pending ones, and failed ones whose error
-# has not been reported yet. By fd.
+# The tunnels that pollers must not simply believe the kernel about: pending ones, failed ones whose error has not
+# been reported yet, and listening ones. By fd.
 unsettled: dict[int, Tunnel] = {}
 
 # Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
@@ -58,7 +58,7 @@ def add(sock: Socket, tunnel: Tunnel) -> None:
     holder.fd = fd
     tunnel.holders[fd] = holder
     by_fd[fd] = tunnel
-    if tunnel.handshake is not None or tunnel.report is not None:
+    if tunnel.handshake is not None or tunnel.report is not None or tunnel.listens:
         unsettled[fd] = tunnel
     if len(by_fd) > _sweep_at:
         sweep()
@@ -126,13 +126,14 @@ def drop(fd: int, tunnel: Tunnel) -> None:
     if not tunnel.holders:
         tunnel.released = True
         pending.discard(tunnel)
+        callers.forget(tunnel)
 
 
 def end(tunnel: Tunnel) -> None:
     """The tunnel is no longer pending."""
     pending.discard(tunnel)
     tunnel.handshake = None
-    if tunnel.report is None and unsettled:
+    if tunnel.report is None and unsettled and not tunnel.listens:
         settle(tunnel)
 
 
@@ -158,11 +159,11 @@ def failure(sock: Socket) -> OSError | None:
 
 
 def after_fork() -> None:
-    """In a child, pending handshakes are the parent's: nobody here goes on with them.
+    """In a child, pending handshakes and peers to come are the parent's: nobody here goes on with them.
 
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
-    for tunnel in pending.everyone():
+    for tunnel in {*pending.everyone(), *(tunnel for tunnel in unsettled.values() if tunnel.listens)}:
         tunnel.lock = allocate_lock()
         tunnel.watchers.clear()
         tunnel.error = not_connected()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from socksify._record import Record
+from socksify.protocol.socks5 import CONNECT
 from socksify.tunnel.legs import legs
 
 TYPE_CHECKING = False
@@ -28,17 +29,21 @@ class Direct(Record):
 
 
 class Via(Record):
-    """Connect through a chain of proxies, first hop first, to a target; tell the client it reached `peer`."""
+    """Connect through a chain of proxies, first hop first, to a target; tell the client it reached `peer`.
+
+    Where `command` is BIND, the last proxy is to listen for the target instead.
+    """
 
     chain: tuple[Proxy, ...]
     target: Address
     peer: SockAddress
     rule: Rule
+    command: int = CONNECT
 
     @cached_property
     def legs(self) -> tuple[Leg, ...]:
         """What is to be said to each proxy; raises as `legs.legs` does."""
-        return legs(self.chain, self.target)
+        return legs(self.chain, self.target, self.command)
 
 
 class Denied(Record):

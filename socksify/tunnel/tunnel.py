@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.tunnel.handshake import Handshake
+    from socksify.tunnel.rendezvous import Rendezvous
     from socksify.tunnel.route import Via
 
 
@@ -31,6 +32,7 @@ class Tunnel:
         "lock",
         "options",
         "released",
+        "rendezvous",
         "report",
         "route",
         "settled",
@@ -43,6 +45,8 @@ class Tunnel:
         self.error: OSError | None = None
         # The error that SO_ERROR has still to report, as connect(2) says of a non-blocking socket: once.
         self.report: OSError | None = None
+        # For a listening socket: what its proxy is asked for. None for a connection.
+        self.rendezvous: Rendezvous | None = None
         # BND.ADDR and BND.PORT of the last hop's reply: (host, port).
         self.bound: tuple[str, int] | None = None
         # Options that the client set and the kernel's socket cannot have: (level, name) -> value.
@@ -58,7 +62,20 @@ class Tunnel:
 
     @property
     def is_open(self) -> bool:
-        return self.handshake is None and self.error is None
+        return self.handshake is None and self.error is None and self.rendezvous is None
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is a listening socket that may be waited for."""
+        return self.rendezvous is not None and self.rendezvous.listens and self.error is None
+
+    def awaited(self, mask: int) -> int:
+        """The poll(2) events that the kernel is asked for where the client asks for `mask`."""
+        handshake = self.handshake
+        if handshake is not None:
+            return handshake.events
+        rendezvous = self.rendezvous
+        return mask if rendezvous is None or not self.listens else rendezvous.awaited(mask)
 
     def holder(self) -> Socket | None:
         """A living socket object that holds it."""

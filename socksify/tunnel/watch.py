@@ -42,8 +42,8 @@ def join(tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
     if tunnel is not None:
         tunnel.watchers[fd, epoll.fileno()] = epoll
     # Another thread may have settled it, or gone a step further, in between.
-    handshake = tunnel.handshake if tunnel is not None else None
-    _set(epoll, fd, handshake.events if handshake is not None else mask_of(epoll.fileno(), fd))
+    mask = mask_of(epoll.fileno(), fd)
+    _set(epoll, fd, tunnel.awaited(mask) if tunnel is not None else mask)
 
 
 def leave(tunnel: Tunnel | None, epoll_fd: int, fd: int) -> None:
@@ -70,13 +70,13 @@ def closed(fd: int) -> None:
     registrations.pop(fd, None)
 
 
-def stand_in(tunnel: Tunnel, fd: int, events: int) -> None:
-    """Tell every epoll object that watches a pending fd to wait for what the handshake waits for."""
+def stand_in(tunnel: Tunnel, fd: int) -> None:
+    """Tell every epoll object that watches an fd to wait for what its tunnel waits for."""
     for epoll_fd in list(registrations.get(fd, ())):
         epoll = tunnel.watchers.get((fd, epoll_fd))
         if epoll is None:
             epoll = _reopened(epoll_fd)
-        if epoll is not None and _set(epoll, fd, events):
+        if epoll is not None and _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd))):
             tunnel.watchers[fd, epoll_fd] = epoll
         else:
             forget(epoll_fd, fd)
@@ -89,10 +89,24 @@ def change(tunnel: Tunnel, events: int) -> None:
 
 
 def restore(tunnel: Tunnel) -> None:
-    """Tell the kernel what the client asked for."""
+    """Tell the kernel what the client asked for, of a listening socket without what that can never be."""
     for (fd, epoll_fd), epoll in list(tunnel.watchers.items()):
-        _set(epoll, fd, mask_of(epoll_fd, fd))
+        _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd)))
     tunnel.watchers.clear()
+
+
+def leaving(fd: int) -> None:
+    """Another kernel socket is about to be put on the fd, and the one that is there goes on elsewhere.
+
+    epoll(7): it would be reported as this fd until all its copies are closed.
+    """
+    for epoll_fd in list(registrations.get(fd, ())):
+        epoll = _reopened(epoll_fd)
+        try:
+            if epoll is not None:
+                _real.epoll_unregister(epoll, fd)
+        except OSError:
+            forget(epoll_fd, fd)
 
 
 def moved(fd: int) -> None:

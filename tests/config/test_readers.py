@@ -60,3 +60,17 @@ def test_path() -> None:
     for value in (1, b"/a", None, "a\0b"):
         with pytest.raises(ConfigError, match=r"^--log: .*: expected a file's name$"):
             readers.path(value, "--log")
+
+
+@pytest.mark.parametrize(
+    ("value", "ports"),
+    [(21, (21,)), ("21, 514", (21, 514)), ([21, 65535], (21, 65535)), (["21", "990,1"], (21, 990, 1)), ((), ())],
+)
+def test_ports(value: object, ports: tuple[int, ...]) -> None:
+    assert readers.ports(value, "here") == ports
+
+
+@pytest.mark.parametrize("value", ["", "0", "65536", "ftp", "-1", 0, 65536, 21.0, True, [None], "٢١", "1" * 6])
+def test_what_is_no_port(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^here: .*: expected a port, 1 to 65535$"):
+        readers.ports(value, "here")

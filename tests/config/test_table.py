@@ -10,7 +10,18 @@ def test_every_setting_is_reached_by_each_of_its_names() -> None:
 
 def test_the_defaults_are_those_of_settings() -> None:
     settings = Settings(proxy=(Proxy("socks5h", "gw", 1080),))
-    for name in ("dns", "fake_networks", "udp", "strict", "allow", "connect_timeout", "c_watcher_timeout", "log"):
+    for name in (
+        "dns",
+        "fake_networks",
+        "udp",
+        "bind",
+        "bind_services",
+        "strict",
+        "allow",
+        "connect_timeout",
+        "c_watcher_timeout",
+        "log",
+    ):
         assert BY_NAME[name].default == getattr(settings, name)
 
 

@@ -21,7 +21,7 @@ import pytest
 
 import socksify
 from socksify import patches
-from socksify.patches import connecting, datagrams, lifetime, naming, stale, waiting
+from socksify.patches import connecting, datagrams, lifetime, listening, naming, stale, waiting
 from tests.bad_proxy import BadProxy
 from tests.steps import good
 from tests.targets import Target
@@ -46,6 +46,7 @@ REPLACEMENTS = [
     *waiting.REPLACEMENTS,
     *naming.REPLACEMENTS,
     *connecting.REPLACEMENTS,
+    *listening.REPLACEMENTS,
     *datagrams.REPLACEMENTS,
 ]
 

@@ -173,6 +173,14 @@ def test_socks5_the_wrong_peer_is_refused() -> None:
         End(client.socks5_peer()).conversation.end()
 
 
+def test_a_bind_that_somebody_else_came_to_says_who() -> None:
+    with pytest.raises(Refused, match=r"^10\.0\.0\.9 port 4000 came: connection not allowed by ruleset$") as raised:
+        play(client.socks5_peer(), (b"", b"\x05\x02\x00\x01\x0a\x00\x00\x09\x0f\xa0"))
+    assert (raised.value.reply, raised.value.kind) == (2, "socks5")
+    with pytest.raises(Refused, match=r"^10\.0\.0\.9 port 4000 came: request rejected or failed$"):
+        play(client.socks4_peer(), (b"", b"\x00\x5b\x0f\xa0\x0a\x00\x00\x09"))
+
+
 def in_one_segment(exchanges: list[client.Exchange]) -> Script[Any]:
     """What early sending will do: all messages, then all answers, with the exchanges that there are."""
     yield b"".join(exchange.message for exchange in exchanges)

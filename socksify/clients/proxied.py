@@ -1,0 +1,61 @@
+"""How rftp and rtelnet are told of their proxy: the launcher's options, made from the keywords of socksify.install().
+
+The clients are programs like any other: they ask for the patches and then use ftplib and sockets as if there were
+no proxy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from typing import NoReturn
+
+import socksify
+
+# install() speaks of all, an option gives one.
+_OPTIONS = {"routes": "--route", "bind_services": "--bind-service"}
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line with the launcher's options about proxies; a wrong one is status 2 and shows no password."""
+
+    def __init__(self, name: str, description: str) -> None:
+        super().__init__(name, description=description, allow_abbrev=False)
+        group = self.add_argument_group("proxy", "as for socksify, see socksify --help; so are variables and files")
+        for keyword, parameter in inspect.signature(socksify.install).parameters.items():
+            option, kind = _option(keyword), str(parameter.annotation)
+            if "bool" in kind:
+                group.add_argument(option, action="store_true", default=None, dest=keyword)
+            else:
+                action = "append" if "Sequence" in kind else "store"
+                group.add_argument(option, action=action, metavar=option[2:].upper(), dest=keyword)
+        group.add_argument("-v", action="store_const", const="stderr", dest="log", help="short for --log stderr")
+        self.add_argument("--version", action="version", version=f"{name} {socksify.__version__}")
+
+    def error(self, message: str) -> NoReturn:
+        """argparse quotes the words that it does not understand, and one may be a URL with a password."""
+        super().error(re.sub(r"://\S*@", "://***@", message))
+
+    def install(self, options: argparse.Namespace, **defaults: object) -> None:
+        """Routes this process's connections as the options, the environment and the files say; or leaves, status 2.
+
+        `defaults` are what the program says itself, where options are silent.
+        """
+        keywords = inspect.signature(socksify.install).parameters
+        given = {keyword: getattr(options, keyword) for keyword in keywords}
+        given |= {keyword: value for keyword, value in defaults.items() if given[keyword] is None}
+        try:
+            socksify.install(**given)
+        except (socksify.ConfigError, OSError, ImportError) as error:
+            self.exit(2, f"{self.prog}: {_as_typed(str(error))}\n")
+        socksify.init(self.prog)
+
+
+def _option(keyword: str) -> str:
+    return _OPTIONS.get(keyword, f"--{keyword.replace('_', '-')}")
+
+
+def _as_typed(message: str) -> str:
+    """The settings' names as the user gave them, on a command line."""
+    return re.sub(r"\binstall\((\w+)=\)", lambda found: _option(found[1]), message)

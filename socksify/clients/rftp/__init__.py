@@ -1,0 +1,1 @@
+"""rftp, the FTP client of the first SOCKS package, over the standard library's ftplib."""

@@ -1,0 +1,5 @@
+"""python -m socksify.clients.rftp"""
+
+from socksify.clients.rftp.command import main
+
+raise SystemExit(main())

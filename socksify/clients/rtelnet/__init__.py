@@ -1,0 +1,1 @@
+"""rtelnet, the terminal client of the first SOCKS package, over telnetlib3."""

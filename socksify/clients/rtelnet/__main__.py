@@ -1,0 +1,5 @@
+"""python -m socksify.clients.rtelnet"""
+
+from socksify.clients.rtelnet.command import main
+
+raise SystemExit(main())

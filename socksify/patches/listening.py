@@ -1,0 +1,213 @@
+"""bind, listen, accept and getsockname: which listening sockets are the proxy's, and what the client sees of them.
+
+DESIGN of `bind="auto"`: local servers stay local. A socket listens through the proxy when it is bound to an address
+that only the proxy has, or to the wildcard by the thread that is connected to a service that calls back. With
+"always", the original's rule, it is enough that a connection was made before.
+"""
+
+from __future__ import annotations
+
+import os
+import socket as _module
+from errno import EADDRNOTAVAIL, EINVAL
+from socket import AF_INET, AF_INET6, SOCK_STREAM
+
+from socksify import _real
+from socksify.patches import connecting, guarding, naming
+from socksify.patches.journal import Replacement
+from socksify.tunnel import callers, outside, readiness, registry, rendezvous
+from socksify.tunnel.rendezvous import Rendezvous
+from socksify.tunnel.sockaddr import numeric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.config.settings import Settings
+    from socksify.tunnel.tunnel import Tunnel
+
+_WILDCARDS = ("0.0.0.0", "::")
+# rcmd(3) binds its second channel to "a reserved port" by number. FTP has no such habit.
+_RESERVED, _FTP = range(512, 1024), 21
+
+
+def configure(settings: Settings) -> None:
+    """Which connections are remembered because their peer may call back."""
+    ports = {"auto": frozenset(settings.bind_services), "always": None, "never": frozenset[int]()}
+    callers.call_from(ports[settings.bind])
+
+
+def _bind(self: Socket, address: Any, /) -> None:
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is not None and tunnel.rendezvous is not None:
+        raise OSError(EINVAL, os.strerror(EINVAL))
+    try:
+        _real.bind(self, naming.lookups.bindable(_real.family(self), address))
+    except OSError as error:
+        if error.errno == EADDRNOTAVAIL and _bind_outside(self, address):
+            return
+        raise
+    if callers.are_there():
+        _bind_inside(self, address)
+
+
+def _bind_outside(sock: Socket, address: Any) -> bool:
+    """Bind to an address that the machine does not have: it may be one that a connection was told by its proxy."""
+    if connecting.router.settings.bind == "never" or not _may_listen(sock):
+        return False
+    host = numeric(address[0]) if isinstance(address[0], str) else None
+    known = outside.known_by(host) if host is not None else []
+    own = [tunnel for tunnel in callers.in_this_thread() if tunnel in known]
+    if not known:
+        return False
+    if address[1] in _RESERVED:
+        # A proxy that keeps reserved ports goes by that from which it is asked.
+        _real.bind(sock, ("", address[1]))
+    _register(sock, own or known[-1:], address[1], early=True)
+    return True
+
+
+def _bind_inside(sock: Socket, address: Any) -> None:
+    """A socket was bound here: remember it if it is to listen elsewhere."""
+    if not _may_listen(sock):
+        return
+    host = _real.getsockname(sock)[0]
+    if connecting.router.settings.bind == "always":
+        if not _is_loopback(host):
+            _register(sock, _latest_caller(), address[1], early=True)
+    elif host in _WILDCARDS:
+        _register(sock, [caller for caller in callers.in_this_thread() if _calls(caller, address[1])], address[1])
+
+
+def _register(sock: Socket, calling: list[Tunnel], port: int, *, early: bool = False) -> Tunnel | None:
+    if not calling:
+        return None
+    limit = connecting.router.settings.connect_timeout
+    return rendezvous.register(sock, Rendezvous(calling, _real.family(sock), port, limit, early))
+
+
+def _calls(caller: Tunnel, port: int) -> bool:
+    """Whether a service may call a listener that was bound to a port: any to a free one, rsh to reserved ones too."""
+    return port == 0 or (port in _RESERVED and caller.route.target.port != _FTP)
+
+
+def _latest_caller() -> list[Tunnel]:
+    """The original knew one: "the host of the last connect"."""
+    return (callers.in_this_thread() or callers.anywhere())[-1:]
+
+
+def _may_listen(sock: Socket) -> bool:
+    return _real.kind(sock) == SOCK_STREAM and _real.family(sock) in (AF_INET, AF_INET6)
+
+
+def _is_loopback(host: str) -> bool:
+    plain = numeric(host) or host
+    return plain.startswith("127.") or plain == "::1"
+
+
+def _listen(self: Socket, *backlog: int) -> None:
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is None and callers.are_there():
+        tunnel = _unbound(self)
+    if tunnel is None or tunnel.rendezvous is None or not _listen_outside(self, tunnel, tunnel.rendezvous):
+        _real.listen(self, *backlog)
+
+
+def _unbound(sock: Socket) -> Tunnel | None:
+    """listen() without bind() takes any free port of the wildcard."""
+    if not _may_listen(sock) or _real.getsockname(sock)[1] != 0:
+        return None
+    always = connecting.router.settings.bind == "always"
+    return _register(sock, _latest_caller() if always else callers.in_this_thread(), 0)
+
+
+def _listen_outside(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> bool:
+    """Have the proxy listen; False if nobody is connected any more who could call."""
+    if not asked.listens and not any(caller.is_open and caller.holders for caller in asked.callers):
+        registry.drop(_real.fileno(sock), tunnel)
+        return False
+    _ask(sock, tunnel, asked)
+    return True
+
+
+def _ask(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> None:
+    guarding.guard_object(sock)
+    try:
+        rendezvous.ask(sock, tunnel, asked)
+    finally:
+        if not asked.listens:
+            guarding.unguard_object(sock)
+
+
+def _accept(self: Socket) -> tuple[Socket, Any]:
+    """As the stdlib's.
+
+    A thread that waits here for its own non-blocking connect to arrive would wait for ever, were that not
+    advanced meanwhile.
+    """
+    if registry.unsettled:
+        tunnel = registry.find(self)
+        if tunnel is not None and tunnel.rendezvous is not None:
+            return _accept_outside(self)
+        readiness.attend(self.fileno(), self.gettimeout())
+    fd, address = self._accept()  # type: ignore[attr-defined]
+    # What was just accepted is nobody's tunnel, so it is not looked up.
+    sock = _object(self, fd)
+    return sock, address
+
+
+def _accept_outside(listener: Socket) -> tuple[Socket, Any]:
+    fd, tunnel = rendezvous.accept(listener)
+    sock = _object(listener, fd)
+    registry.add(sock, tunnel)
+    return sock, tunnel.route.peer
+
+
+def _object(listener: Socket, fd: int) -> Socket:
+    sock = _module.socket.__new__(_module.socket)
+    _real.init(sock, listener.family, listener.type, listener.proto, fileno=fd)
+    if _module.getdefaulttimeout() is None and listener.gettimeout():
+        sock.setblocking(True)
+    return sock
+
+
+def _getsockname(self: Socket, /) -> Any:
+    name = _real.getsockname(self)
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is None:
+        return name
+    if tunnel.rendezvous is not None:
+        tunnel = _asked(self, tunnel, tunnel.rendezvous)
+    elif not tunnel.is_open:
+        return name
+    if tunnel is None:
+        return name
+    port = tunnel.bound[1] if tunnel.bound is not None else 0
+    return outside.sockaddr(self.family, outside.host(tunnel), port or (name[1] if type(name) is tuple else 0))
+
+
+def _asked(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> Tunnel | None:
+    """The tunnel of a listening socket that knows where its proxy listens; None for one that nobody asks yet."""
+    if not asked.listens and not asked.early:
+        return None
+    _ask(sock, tunnel, asked)
+    return registry.find(sock)
+
+
+def abandon() -> None:
+    """Socksify is uninstalled: what its proxies listen for will not come."""
+    for tunnel in rendezvous.everyone():
+        for sock in tunnel.objects():
+            guarding.unguard_object(sock)
+        rendezvous.end(tunnel)
+        for fd in list(tunnel.holders):
+            registry.drop(fd, tunnel)
+
+
+REPLACEMENTS = (
+    Replacement(_module.socket, "bind", _bind),
+    Replacement(_module.socket, "listen", _listen),
+    Replacement(_module.socket, "accept", _accept),
+    Replacement(_module.socket, "getsockname", _getsockname),
+)

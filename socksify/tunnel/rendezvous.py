@@ -1,0 +1,301 @@
+"""BIND: a listening socket is a connection to the proxy, which listens in its place; asking, waiting, collecting.
+
+An essay on what is on the fd. SOCKS answers a BIND twice: with the address where it listens, and when the peer has
+come; from then on the same connection is the one to the peer. So a listening socket goes round in a circle:
+
+  idle       an unconnected socket; the proxy has to be asked
+  asking     a handshake like any other, up to the first answer: listen() waits for it
+  listening  a connection to the proxy on which nothing is to be said; the second answer makes it readable, which
+             is what a poller is told of a listening socket whose peer has come
+  accepted   the connection moves to a new fd, an unconnected socket takes its place, and it is idle again
+
+A proxy listens for one peer, and at another address each time. Who only wants one is not made to pay for the
+question about the next: that is asked when somebody waits for it again, or wants to know its address.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import _count as thread_count
+from errno import EAGAIN, EBADF, ECANCELED
+from select import POLLOUT, POLLWRNORM
+from socket import AF_INET6, SHUT_RDWR, SO_ACCEPTCONN, SOL_SOCKET
+from time import monotonic
+
+from socksify import _real
+from socksify.protocol import client
+from socksify.protocol.address import IPV4, IPV6, NAME, Address
+from socksify.protocol.conversation import Conversation
+from socksify.protocol.errors import ProtocolError
+from socksify.protocol.socks5 import BIND, CONNECT
+from socksify.tunnel import dial, errors, log, outside, readiness, registry, transplant, watch
+from socksify.tunnel.handshake import read
+from socksify.tunnel.tunnel import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+
+    from socksify.tunnel.route import Via
+
+_WRITABLE = POLLOUT | POLLWRNORM
+# Seconds after which a waiting thread looks whether another one has taken the peer it waits for.
+_GLANCE = 0.1
+
+
+class Rendezvous:
+    """What a proxy is asked for, again and again, in place of one listening socket.
+
+    `callers` are the connections whose peer is to come, at least one; `wanted` is the port to listen on, 0 for any;
+    `limit` bounds the question, in seconds; `early` is whether getsockname() asks it before listen() was called.
+    """
+
+    __slots__ = ("callers", "early", "limit", "listens", "peer", "route")
+
+    def __init__(self, callers: list[Tunnel], family: int, wanted: int, limit: float, early: bool) -> None:
+        self.callers = callers
+        self.limit = limit
+        self.early = early
+        # Whether the client has asked for it, by listen() or early.
+        self.listens = False
+        # The second answer, while it is awaited.
+        self.peer: Conversation | None = None
+        latest = callers[-1].route
+        self.route: Via = latest.replace(target=_aim(callers, family, wanted), command=BIND)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the proxy has to be asked."""
+        return self.peer is None
+
+    def awaited(self, mask: int) -> int:
+        """The poll(2) events that stand in for a client's. An idle socket is reported at once: somebody waits."""
+        return POLLOUT if self.peer is None else mask & ~_WRITABLE
+
+    def ask_again(self, tunnel: Tunnel) -> int:
+        """Somebody waits for an idle socket: begin to ask. Returns the events to wait for."""
+        if not tunnel.lock.acquire(False):
+            # Another thread is at it.
+            return POLLOUT
+        try:
+            sock = tunnel.holder()
+            if sock is None or not self.is_idle or registry.find(sock) is not tunnel:
+                return POLLOUT
+            asked = _start(sock, tunnel, waits=False)
+        finally:
+            tunnel.lock.release()
+        for fd in list(asked.holders):
+            readiness.begin_watching(fd, asked)
+        return asked.awaited(0)
+
+    def granted(self, tunnel: Tunnel) -> None:
+        """The first answer has come, if it is no failure."""
+        if tunnel.error is not None or tunnel.bound is None:
+            return
+        host, port = tunnel.bound
+        # "the value 0 in DSTIP means the SOCKS server's own address": that to which we are connected.
+        host = host or _proxys_address(tunnel)
+        tunnel.bound = host, port
+        outside.listens(self.route.chain, host, self.callers)
+        v5 = self.route.chain[-1].scheme.startswith("socks5")
+        self.peer = Conversation(client.socks5_peer() if v5 else client.socks4_peer())
+        tunnel.options[SOL_SOCKET, SO_ACCEPTCONN] = 1
+        for fd in list(tunnel.holders):
+            watch.stand_in(tunnel, fd)
+
+
+def register(sock: Socket, rendezvous: Rendezvous) -> Tunnel:
+    """From now on a socket is to listen through a proxy, which has not been asked yet."""
+    idle = Tunnel(rendezvous.route)
+    idle.rendezvous = rendezvous
+    registry.add(sock, idle)
+    return idle
+
+
+def ask(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
+    """Have the proxy listen, and wait until it does; does nothing if it does already. Raises OSError."""
+    before, rendezvous.listens = rendezvous.listens, True
+    try:
+        with tunnel.lock:
+            if tunnel.handshake is None and tunnel.error is None and rendezvous.is_idle:
+                tunnel = _start(sock, tunnel, waits=True)
+        dial.finish(tunnel)
+    except BaseException:
+        rendezvous.listens = before
+        raise
+    if tunnel.error is not None:
+        rendezvous.listens = before
+        raise _told(sock, tunnel)
+
+
+def accept(sock: Socket) -> tuple[int, Tunnel]:
+    """Wait for the peer, as long as the socket's timeout says; returns an fd for the connection, and its tunnel.
+
+    The tunnel has still to be registered with the object that is made of the fd.
+    """
+    timeout = _real.gettimeout(sock)
+    end = None if timeout is None else monotonic() + timeout
+    while True:
+        tunnel = registry.find(sock)
+        rendezvous = tunnel.rendezvous if tunnel is not None else None
+        if tunnel is None or rendezvous is None:
+            raise OSError(EBADF, os.strerror(EBADF))
+        fd = _step(sock, tunnel, rendezvous)
+        if fd is not None:
+            return fd, tunnel
+        left = None if end is None else end - monotonic()
+        if timeout == 0:
+            raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+        if left is not None and left <= 0:
+            raise TimeoutError("timed out")
+        if thread_count():
+            left = _GLANCE if left is None else min(left, _GLANCE)
+        readiness.attend(_real.fileno(sock), left)
+
+
+def everyone() -> list[Tunnel]:
+    """All listening sockets."""
+    return [tunnel for tunnel in dict.fromkeys(registry.by_fd.values()) if tunnel.rendezvous is not None]
+
+
+def end(tunnel: Tunnel) -> None:
+    """The proxy need not listen any longer: whoever waits for the peer wakes."""
+    tunnel.error = OSError(ECANCELED, "the listening socket was closed")
+    registry.settle(tunnel)
+    for sock in tunnel.objects():
+        try:
+            _real.shutdown(sock, SHUT_RDWR)
+        except OSError:  # idle
+            pass
+
+
+def _start(sock: Socket, idle: Tunnel, *, waits: bool) -> Tunnel:
+    rendezvous = idle.rendezvous
+    assert rendezvous is not None
+
+    def begun(tunnel: Tunnel) -> None:
+        tunnel.rendezvous = rendezvous
+        tunnel.options.update(idle.options)
+        tunnel.settled.append(lambda: rendezvous.granted(tunnel))
+        if tunnel.handshake is not None:
+            tunnel.handshake.waits = waits
+        for other in idle.objects():
+            registry.add(other, tunnel)
+
+    return dial.start(sock, rendezvous.route, rendezvous.limit, begun)
+
+
+def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
+    """Go as far as possible without waiting; an fd when the peer has come."""
+    if tunnel.handshake is not None and not tunnel.handshake.waits:
+        dial.advance(tunnel)
+        dial.expire(tunnel, monotonic())
+    if tunnel.error is not None:
+        raise _told(sock, tunnel)
+    if tunnel.handshake is not None:
+        return None
+    if rendezvous.is_idle:
+        rendezvous.ask_again(tunnel)
+        return None
+    if not tunnel.lock.acquire(False):
+        return None
+    try:
+        return _collect(sock, tunnel, rendezvous)
+    finally:
+        tunnel.lock.release()
+
+
+def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
+    peer = rendezvous.peer
+    if peer is None or registry.find(sock) is not tunnel:
+        # Another thread was faster.
+        return None
+    try:
+        if not _hear(sock, peer):
+            return None
+    except ProtocolError as error:
+        tunnel.error = errors.wrong_peer(error, tunnel.route)
+    except OSError as error:
+        tunnel.error = errors.broken(error, tunnel.route, len(tunnel.route.chain))
+    if tunnel.error is not None:
+        raise _told(sock, tunnel)
+    fd = os.dup(_real.fileno(sock))
+    os.set_blocking(fd, True)
+    _rest(sock, tunnel, rendezvous)
+    _become_connection(tunnel, rendezvous, peer.result.address.literal(), sock.family)
+    return fd
+
+
+def _hear(sock: Socket, peer: Conversation) -> bool:
+    """Read on in the second answer; whether it is complete."""
+    try:
+        while not peer.over:
+            data = read(sock, peer.needs)
+            if not data:
+                peer.end()
+            peer.receive(data)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _become_connection(tunnel: Tunnel, rendezvous: Rendezvous, peer: Address, family: int) -> None:
+    """A tunnel whose peer has come is one like any other."""
+    if peer.type == NAME or peer.host in ("0.0.0.0", "::"):
+        # The proxy does not say who came: it was to let in nobody else.
+        expected = rendezvous.route.target.literal()
+        peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
+    tunnel.rendezvous = None
+    tunnel.released = False
+    tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)
+    sockaddr = outside.sockaddr(family, peer.host, peer.port)
+    tunnel.route = rendezvous.route.replace(target=peer, peer=sockaddr, command=CONNECT)
+    log.accepted(tunnel)
+
+
+def _told(sock: Socket, tunnel: Tunnel) -> OSError:
+    """The failure of a question, to be raised; the socket is as good as new, and the next may ask again."""
+    error = tunnel.error
+    assert error is not None and tunnel.rendezvous is not None
+    registry.settle(tunnel)
+    _rest(sock, tunnel, tunnel.rendezvous)
+    return errors.to_raise(error)
+
+
+def _rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
+    """Put an unconnected socket in the place of the connection to the proxy, on every fd of the listening one."""
+    rendezvous.peer = None
+    idle = Tunnel(rendezvous.route)
+    idle.rendezvous = rendezvous
+    fd = _real.fileno(sock)
+    others = [other for other in tunnel.objects() if other is not sock]
+    for holder in (sock, *others):
+        watch.leaving(_real.fileno(holder))
+    transplant.restore_family(sock, tunnel)
+    for other in others:
+        os.dup2(fd, _real.fileno(other), inheritable=os.get_inheritable(_real.fileno(other)))
+    for holder in (sock, *others):
+        registry.add(holder, idle)
+        watch.moved(_real.fileno(holder))
+        watch.stand_in(idle, _real.fileno(holder))
+    # Its epoll objects are found again when it is asked for.
+    idle.watchers.clear()
+
+
+def _aim(callers: list[Tunnel], family: int, wanted: int) -> Address:
+    """Who is to come: the peer of the callers. Where these have several, anybody may: "0" stands for that."""
+    hosts = {caller.route.target.host for caller in callers}
+    target = callers[-1].route.target
+    if len(hosts) == 1:
+        return Address(target.type, target.host, wanted)
+    return Address(IPV6, "::", wanted) if family == AF_INET6 else Address(IPV4, "0.0.0.0", wanted)
+
+
+def _proxys_address(tunnel: Tunnel) -> str:
+    """The address to which a tunnel's connection leads, "" on a Unix socket."""
+    sock = tunnel.holder()
+    try:
+        name = _real.getpeername(sock) if sock is not None and len(tunnel.route.chain) == 1 else None
+    except OSError:
+        name = None
+    return name[0].removeprefix("::ffff:") if isinstance(name, tuple) else outside.host(tunnel)
