@@ -4,19 +4,21 @@ A client that has to hold an address (a resolver's answer, getpeername()) is giv
 routes: 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890), and 100::/64, for discarding (RFC 6666). A
 name has one place in both: 198.18.1.5 and 100::105 stand for the same one. Half the places stay empty, so that an
 address that has lost its name stands for nothing, which is an error, for as long as can be before it stands for
-another name, which would be a wrong host.
+another name, which would be a wrong host. For the same reason every process, a forked child as well, begins at a place
+drawn by lot: an address that another one made up most likely stands for nothing here.
 """
 
 from __future__ import annotations
 
+import os
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from _thread import RLock
 from collections import OrderedDict, deque
-from itertools import chain
+from itertools import chain, filterfalse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # As many places of a network as are used at most; a wider one would let the table grow without end.
 _MOST = 1 << 17
@@ -65,14 +67,22 @@ def _first_group(first: int, size: int) -> str:
     return f"{group:x}:" if group and size <= 1 << 112 else ""
 
 
+def _lot(size: int) -> int:
+    """A number below `size`; `random` would cost a program that does without it 5 ms."""
+    return int.from_bytes(os.urandom(4), "big") % size
+
+
 class NameTable:
     """A bounded two-way table, safe to use from several threads and from signal handlers; every operation is O(1)."""
 
     # Made-up looking addresses that are real ones: as many as are remembered.
     _NATIVE = 4096
 
-    def __init__(self, networks: tuple[str, str] = ("198.18.0.0/15", "100::/64")) -> None:
+    def __init__(
+        self, networks: tuple[str, str] = ("198.18.0.0/15", "100::/64"), lot: Callable[[int], int] = _lot
+    ) -> None:
         self._lock = RLock()
+        self._lot = lot
         self._clear(Networks(*networks))
 
     def __len__(self) -> int:
@@ -121,6 +131,7 @@ class NameTable:
 
     def after_fork(self) -> None:
         """In the child: another thread may have held the lock, and been in the middle of a change."""
+        self._begin_anywhere()
         whole = self._lock.acquire(blocking=False)
         self._lock = RLock()
         if not whole:
@@ -131,13 +142,20 @@ class NameTable:
         self._networks = networks
         # Without .0 and .255, which look like networks and broadcasts.
         self._usable = networks.places // 256 * 254
-        self._unused = chain.from_iterable(map(range, range(1, networks.places, 256), range(255, networks.places, 256)))
+        # Which places have ever been used, one byte each.
+        self._used = bytearray(networks.places)
+        self._begin_anywhere()
         # Places that have been used and are free again, the one that was dropped first at the left.
         self._dropped: deque[int] = deque()
         # In order of use, least recently first. It alone is the truth: a change begins here.
         self._names: OrderedDict[int, str] = OrderedDict()
         self._places: dict[str, int] = {}
         self._native: OrderedDict[str, None] = OrderedDict()
+
+    def _begin_anywhere(self) -> None:
+        start = self._lot(self._usable)
+        places = map(_place, chain(range(start, self._usable), range(start)))
+        self._unused = filterfalse(self._used.__getitem__, places)
 
     def _add(self, key: str, name: str) -> int:
         if len(self._names) >= self._usable // 2:
@@ -164,7 +182,10 @@ class NameTable:
     def _unused_place(self) -> int:
         """The place that has been empty for longest."""
         place = next(self._unused, None)
-        return self._dropped.popleft() if place is None else place
+        if place is None:
+            return self._dropped.popleft()
+        self._used[place] = True
+        return place
 
     def _is_native(self, place: int) -> bool:
         return any(self._networks.literal(place, family) in self._native for family in (AF_INET, AF_INET6))
@@ -179,6 +200,11 @@ class NameTable:
             name = self._names.pop(place, None)
             if name is not None:
                 self._drop(place, name)
+
+
+def _place(number: int) -> int:
+    """The usable place of a number: 1 to 254, 257 to 510 and so on."""
+    return number // 254 * 256 + number % 254 + 1
 
 
 def _key(name: str) -> str:

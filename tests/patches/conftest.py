@@ -28,8 +28,8 @@ def sock(steps: Stepping) -> Iterator[socket.socket]:  # noqa: ARG001 (to be clo
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> names.NameTable:
-    """A table of made-up addresses of the test's own."""
-    table = names.NameTable()
+    """A table of made-up addresses of the test's own, which begins with the first."""
+    table = names.NameTable(lot=lambda _: 0)
     monkeypatch.setattr(names, "TABLE", table)
     return table
 

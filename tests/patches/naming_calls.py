@@ -30,7 +30,14 @@ NAMES = (
 )  # fmt: skip
 # The machine's own name, which its hosts file knows, as Debian writes it.
 OWN, OWN_ADDRESS = "desk", "127.0.1.1"
-_TABLE = NameTable()
+
+
+def _table() -> NameTable:
+    """The same addresses in every process."""
+    return NameTable(lot=lambda _: 0)
+
+
+_TABLE = _table()
 MADE_UP = {name: (_TABLE.address_of(name), _TABLE.address_of(name, AF_INET6)) for name in NAMES}
 
 
@@ -184,11 +191,12 @@ def is_ipv6(call: Call) -> bool:
 def _main(wanted: str, proxy: str = "", strict: str = "") -> None:
     if proxy:
         import socksify
-        from socksify.tunnel.names import TABLE
+        from socksify.tunnel import names
 
+        names.TABLE = _table()
         socksify.install(proxy, strict=bool(strict))
         for name in NAMES:
-            TABLE.address_of(name)
+            names.TABLE.address_of(name)
     module: dict[str, Callable[..., object]] = vars(socket)
     calls = [call for call in all_calls() if is_ipv6(call) == (wanted == "6")]
     json.dump({written(call): outcome(module[call[0]], call[1], call[2]) for call in calls}, sys.stdout)

@@ -241,7 +241,7 @@ def test_a_direct_rule_allows_a_name(resolver: Resolver, receiver: Receiver, sha
     with routed(URL, routes=routes), udp() as sock:
         resolver(receiver.host)
         made_up = socket.gethostbyname(NAME)
-        assert made_up.startswith("198.18.")
+        assert made_up.startswith(("198.18.", "198.19."))
         SHAPES[shape](sock, (made_up, receiver.port))
     assert receiver.received() == [b"x"]
 

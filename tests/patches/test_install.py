@@ -274,7 +274,7 @@ def test_what_was_taken_while_installed_is_native_afterwards(
     gethostbyname, getaddrinfo, connect = socket.gethostbyname, _socket.getaddrinfo, socket.socket.connect
     gethostbyaddr, sendto = socket.gethostbyaddr, socket.socket.sendto
     made_up = gethostbyname("name.example")
-    assert made_up.startswith("198.18.")
+    assert made_up.startswith(("198.18.", "198.19."))
     socksify.uninstall()
     monkeypatch.setattr(naming._real, "gethostbyname", lambda name: f"native {name}")
     monkeypatch.setattr(naming._real, "getaddrinfo", lambda name, *_: [(0, 0, 0, "", (f"native {name}",))])

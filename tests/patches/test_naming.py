@@ -59,7 +59,7 @@ def test_every_way_to_ask_is_answered_alike(way: str, table: NameTable, asked: l
     with routed(URL, routes=()):
         address = FORWARD[way](NAME)
         assert address == table.address_of(NAME)
-        assert address.startswith("198.18.")
+        assert address.startswith(("198.18.", "198.19."))
     assert asked == []
 
 
@@ -205,4 +205,4 @@ def test_addresses_of_the_networks_before_stand_for_nothing() -> None:
         socksify.install(URL)
         with pytest.raises(socket.herror):
             socket.gethostbyaddr(before)
-        assert socket.gethostbyname(NAME).startswith("198.18.")
+        assert socket.gethostbyname(NAME).startswith(("198.18.", "198.19."))

@@ -114,7 +114,7 @@ CONFIGURED = """
     import socket
     for family in (0, socket.AF_INET, socket.AF_INET6):
         try:
-            print(socket.getaddrinfo("host.example", 80, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)[0][4][0])
+            print(socket.getaddrinfo("host.example", 80, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)[0][0])
         except OSError as error:
             print(error.errno == socket.EAI_NONAME)
 """
@@ -123,10 +123,10 @@ CONFIGURED = """
 @pytest.mark.parametrize(
     ("addresses", "found"),
     [
-        (HERE, ["198.18.0.1", "198.18.0.1", "100::1"]),
-        (HERE[:1], ["198.18.0.1", "198.18.0.1", "True"]),
-        (HERE[1:], ["198.18.0.1", "198.18.0.1", "100::1"]),
-        ((), ["198.18.0.1", "198.18.0.1", "True"]),
+        (HERE, ["2", "2", "10"]),
+        (HERE[:1], ["2", "2", "True"]),
+        (HERE[1:], ["2", "2", "10"]),
+        ((), ["2", "2", "True"]),
     ],
 )
 def test_a_machine_with_ipv6_alone_has_ipv4_through_the_proxy(addresses: tuple[str, ...], found: list[str]) -> None:
@@ -161,7 +161,7 @@ def test_direct_names_are_asked_for(here: World, options: list[str], environment
     command = ["-m", "socksify", *options, "-c", dedent(LOOK)]
     found = json.loads(here.run(*command, *OTHERS, "host.example", **environment))
     assert found[:2] == [HERE[0]] * 2
-    assert found[2].startswith("198.18.")
+    assert found[2].startswith(("198.18.", "198.19."))
     asked_for = set(OTHERS) | ({"host.example"} if "local" in options else set())
     assert set(here.queries) == asked_for
 
@@ -174,7 +174,7 @@ DIRECT_PORT = """
         socksify.install("{proxy}", routes=[f"printer.lan:{{address[1]}}=direct"])
         made_up = socket.gethostbyname("printer.lan")
         with socket.create_connection((made_up, address[1]), timeout=5) as stream:
-            print(made_up, stream.getpeername() == address)
+            print(made_up != "{here}", stream.getpeername() == address)
 """
 
 
@@ -182,7 +182,7 @@ def test_a_made_up_address_leads_to_the_real_one_where_a_port_is_direct(here: Wo
     here.zone.type = A
     here.queries.clear()
     code = dedent(DIRECT_PORT.format(here=HERE[0], proxy=PROXY))
-    assert here.run("-c", code).split() == ["198.18.0.1", "True"]
+    assert here.run("-c", code).split() == ["True", "True"]
     assert set(here.queries) == {"printer.lan"}
 
 

@@ -122,7 +122,7 @@ def test_other_networks_start_an_empty_table() -> None:
     assert table.name_of(address) == "name.example"
     table.configure(SMALL)
     assert (len(table), table.name_of(address), table.is_made_up(address)) == (0, None, False)
-    assert table.address_of("name.example") == "10.1.2.1"
+    assert table.address_of("name.example").startswith("10.1.2.")
 
 
 def test_no_address_looks_like_a_network_or_a_broadcast() -> None:
@@ -326,6 +326,42 @@ class TestFork:
             os._exit(0 if len(table) == 2 else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert len(table) == 1
+
+    def test_what_one_makes_up_stands_for_nothing_to_the_other(self) -> None:
+        """But for an accident: the lot falls on one of 130,048 places."""
+        table = NameTable()
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            table.after_fork()
+            os.write(write, "\n".join(add(table, 10)).encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        theirs = os.read(read, 1000).decode().split("\n")
+        os.close(read)
+        os.close(write)
+        add(table, 10, start=10)
+        assert [table.name_of(address) for address in theirs] == [None] * 10
+
+    def test_the_child_keeps_its_bounds(self) -> None:
+        table = small()
+        before = add(table, 100)
+        for generation in range(1, 6):
+            table.after_fork()
+            after = add(table, 27, start=100 * generation)
+            assert len(set(after)) == 27
+            assert not set(before) & set(after) or generation > 1
+        assert len(table) == ROOM
+        assert len(set(add(table, 3 * ROOM, start=1000)[-ROOM:])) == ROOM
+
+
+def test_another_process_begins_at_another_place() -> None:
+    assert len({NameTable().address_of("name.example") for _ in range(10)}) > 1
+
+
+def test_every_place_is_used_before_one_is_used_again() -> None:
+    table = small()
+    assert sorted(add(table, 2 * ROOM), key=ipaddress.ip_address) == [f"10.1.2.{number}" for number in range(1, 255)]
 
 
 def _child(table: NameTable, known: str) -> int:

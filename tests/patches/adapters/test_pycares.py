@@ -374,7 +374,8 @@ print(*addresses(result(asker, "getaddrinfo", "routed.example", 80)))
 """
     command = [sys.executable, "-c", program]
     child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (child.stdout, child.stderr) == ("198.18.0.1\n", "")
+    assert child.stdout.startswith(("198.18.", "198.19."))
+    assert child.stderr == ""
     assert asked == []
 
 

@@ -37,7 +37,7 @@ def test_a_page_by_a_name_that_nobody_knows(told: dict[str, str]) -> None:
 
 
 def test_the_resolver_in_threads(told: dict[str, str]) -> None:
-    assert told["resolve"].startswith("198.18.")
+    assert told["resolve"].startswith(("198.18.", "198.19."))
 
 
 @pytest.mark.parametrize("work", ["names: address", "names: mail"])
