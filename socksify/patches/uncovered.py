@@ -41,6 +41,8 @@ MODULES = {
     # HTTP and others
     "pycurl": "requests or httpx, or its option PROXY",
     "curl_cffi": "requests or httpx, or its own proxy=",
+    "hf_transfer": "huggingface_hub without it, HF_HUB_ENABLE_HF_TRANSFER=0",
+    "hf_xet": "huggingface_hub without it, HF_HUB_DISABLE_XET=1",
     "primp": "requests or httpx, or its own proxy=",
     "tls_client": "requests or httpx, or its own proxies=",
     "awscrt": "botocore without it",
