@@ -1,20 +1,23 @@
 # From a fresh clone, with only Python (3.11 or later), git and make:
 #
 #   make demo    an unmodified HTTP client goes through a SOCKS server, and shows which way
-#   make test    lint, then the whole suite on every supported Python found
+#   make test    lint, the whole suite on the default Python, and half of it on each other supported one found
+#   make full    the whole suite on each of them
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
 #   make soak    100,000 connections that end in every way there is
 #   make clean   removes what these made
 
-.PHONY: demo test suite others lint bench wire soak clean
+.PHONY: demo test full suite others lint bench wire soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
 
 DEFAULT = $(shell .ci/pythons | sed -n '1s/.* //p')
 OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
+# 3.12 runs one half, 3.13 the other: each test runs on two Pythons, and all of it in ten minutes.
+HALF = --half
 # Two workers a core: most tests wait for somebody, most of the time.
 PYTEST = -m pytest -n $(shell echo $$((2 * $$(nproc))))
 
@@ -22,6 +25,9 @@ demo: .venv/.installed
 	.venv/bin/python tests/demo/demo.py
 
 test: lint suite others
+
+full: suite
+	$(MAKE) others HALF=
 
 suite: .venv/.equipped
 	@.ci/packages
@@ -31,7 +37,7 @@ others: .venv/.equipped
 	@set -e; for version in $(OTHERS); do $(MAKE) --no-print-directory suite-$$version; done
 
 suite-%: .venv-%/.equipped
-	.venv-$*/bin/python $(PYTEST)
+	.venv-$*/bin/python $(PYTEST) $(HALF)
 
 lint: .venv/.equipped
 	.venv/bin/mypy

@@ -3,15 +3,11 @@
 The test builds its networks as root; elsewhere it says that it cannot. Each program runs natively first, and must be
 seen to leak: what the proof cannot see, it cannot prove. Then it runs under socksify, without and with strict; the
 network must hear nothing but TCP to the proxy, and the program must get the same result, or be told no.
-
-All programs run on the default Python; on the others, whose environments the Makefile calls .venv-VERSION, a third of
-each kind, and not the same one.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +17,7 @@ from tests.wire.places import AWAY
 from tests.wire.runs import run
 from tests.wire.ways import natively, ours
 
-ALL = not Path(sys.prefix).name.startswith(".venv-")
-CASES = [
-    case for row in ROWS for case in (row.cases if ALL else row.cases[sys.version_info.minor % len(row.cases) :: 3])
-]
+CASES = [case for row in ROWS for case in row.cases]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
