@@ -53,7 +53,8 @@ def _sendto(self: Socket, /, *args: Any) -> int:
     if _connects(self, flags, address):
         _connect_first(self, address, check)
         return _real.send(self, data, flags & ~_FAST_OPEN)
-    return _real.sendto(self, data, flags, _admitted(self, address, check))
+    to = _admitted(self, address, check)
+    return muting.send_elsewhere(self, lambda: _real.sendto(self, data, flags, to))
 
 
 def _sendmsg(self: Socket, /, *args: Any) -> int:
@@ -69,7 +70,8 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
     if _connects(self, flags, address):
         _connect_first(self, address, check)
         return _real.sendmsg(self, buffers, ancdata, flags & ~_FAST_OPEN)
-    return _real.sendmsg(self, buffers, ancdata, flags, _admitted(self, address, check))
+    to = _admitted(self, address, check)
+    return muting.send_elsewhere(self, lambda: _real.sendmsg(self, buffers, ancdata, flags, to))
 
 
 def _number(flags: Any) -> Any:

@@ -15,6 +15,7 @@ from socksify.tunnel import transplant, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket as Socket
 
 _DEVICE = int(getattr(socket, "SO_BINDTODEVICE", -1))
@@ -34,6 +35,17 @@ def take_down(sock: Socket) -> None:
     if _device(sock) == _LOOPBACK and not _bind_to(sock, b""):
         # Only CAP_NET_RAW may leave a device for another or none.
         _renew(sock)
+
+
+def open_for(sock: Socket, send: Callable[[], int]) -> int:
+    """Send to somebody else than the peer; if the fence is up, it is down for as long."""
+    if _device(sock) != _LOOPBACK:
+        return send()
+    take_down(sock)
+    try:
+        return send()
+    finally:
+        put_up(sock)
 
 
 def _device(sock: Socket) -> bytes | None:

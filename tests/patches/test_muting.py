@@ -19,6 +19,7 @@ import pytest
 
 import socksify
 from socksify.patches import muting
+from socksify.tunnel import fence
 from tests.processes import unavailable
 from tests.routing import LOOPBACK, routed
 
@@ -95,7 +96,7 @@ def test_connecting_is_the_kernels(receiver: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("routes", [("*=proxy",), (f"{NAME}=block",)])
-@pytest.mark.parametrize(("family", "beginning"), [(socket.AF_INET, "198.18."), (socket.AF_INET6, "100::")])
+@pytest.mark.parametrize(("family", "beginning"), [(socket.AF_INET, "198.1"), (socket.AF_INET6, "100::")])
 def test_a_name_is_connected_to_its_made_up_address(family: int, beginning: str, routes: tuple[str, ...]) -> None:
     """Where the kernel has a route to it, as on a machine with a network."""
     with routed(URL, routes=routes), udp(family) as sock:
@@ -351,3 +352,28 @@ def test_an_unmuted_object_costs_nothing(receiver: socket.socket) -> None:
         assert "send" not in vars(socket.socket)
         sock.connect(receiver.getsockname())
         assert sys.getsizeof(sock) == sys.getsizeof(receiver)
+
+
+@pytest.mark.parametrize("shape", ["sendto", "sendmsg"])
+def test_a_muted_socket_sends_to_a_direct_destination_past_the_fence(
+    receiver: socket.socket, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out by loopback it would vanish without a word; test_fence.py has the wire."""
+    opened: list[socket.socket] = []
+
+    def open_for(sock: socket.socket, send: Callable[[], int]) -> int:
+        opened.append(sock)
+        return send()
+
+    monkeypatch.setattr(fence, "open_for", open_for)
+    with routed(URL, routes=()), udp() as sock:
+        for _ in range(2):
+            if shape == "sendto":
+                assert sock.sendto(b"x", receiver.getsockname()) == 1
+            else:
+                assert sock.sendmsg([b"x"], [], 0, receiver.getsockname()) == 1
+            assert receiver.recv(100) == b"x"
+            sock.connect(("203.0.113.5", 53))
+        with pytest.raises(PermissionError):
+            sock.send(b"x")
+        assert opened == [sock]

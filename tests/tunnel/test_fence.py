@@ -81,6 +81,11 @@ def story(family, kind, proto, host):
         pass
     told["within"], told["names within"] = leaks(), names(sock) == before
     copy.close()
+    elsewhere = (host, 0 if kind == socket.SOCK_RAW else 4001)
+    fence.open_for(sock, lambda: _real.sendto(sock, LEAK, elsewhere))
+    told["elsewhere"] = leaks()
+    write(sock)
+    told["behind it"] = leaks()
     fence.take_down(sock)
     told["names after"] = names(sock) == before
     told["broadcast"] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
@@ -121,6 +126,8 @@ def test_nothing_leaves_while_the_fence_is_up(user: list[str]) -> None:
             "without": 1,
             "within": 0,
             "names within": True,
+            "elsewhere": 1,
+            "behind it": 0,
             "names after": True,
             "broadcast": 1,
             "after": 1,
