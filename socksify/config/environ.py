@@ -73,6 +73,9 @@ def _all_proxy(environ: Mapping[str, str]) -> Conventional | None:
 def _no_proxy(environ: Mapping[str, str]) -> tuple[Rule, ...]:
     for variable in ("no_proxy", "NO_PROXY"):
         entries = environ.get(variable, "").replace(",", " ").split()
+        if "*" in entries[1:] or "*" in entries[:-1]:
+            # Every host to httpx and Go, and none to curl and requests.
+            raise ConfigError(f"{variable}: '*' means every host only where it stands alone; remove it or all else")
         if entries:
             return tuple(_exception(entry, variable) for entry in entries)
     return ()

@@ -38,6 +38,9 @@ def parse(text: str, source: str) -> Match:
 def exception(text: str, source: str) -> Match:
     """A NO_PROXY entry, which differs from a MATCH: a name means all below it too, and host bits may be set."""
     host, ports = _split(text, source)
+    if ports is not None and host in ("", "*"):
+        # To curl and requests it is nobody's.
+        raise _error(text, source, "expected a name, an address or a network in front of the colon")
     name = fold(host.removeprefix("*.").removeprefix("."))
     if "/" in host:
         match: Match = {"network": _network(host, text, source, strict=False)}

@@ -136,6 +136,19 @@ def test_no_proxy_matches_as_in_curl(entry: str, name: str | None, ip: str | Non
     assert found.rules[0].matches(name, ip, 80) is matches
 
 
+@pytest.mark.parametrize("entries", ["*,corp", "corp *", "*, *"])
+def test_no_proxy_of_every_host_stands_alone(entries: str) -> None:
+    """curl and requests take it for a name otherwise: the client would go unproxied."""
+    with pytest.raises(ConfigError, match=r"^NO_PROXY: '\*' means every host only where it stands alone"):
+        environ.conventional({"ALL_PROXY": "socks5h://a", "NO_PROXY": entries})
+
+
+@pytest.mark.parametrize("entry", [":80", "*:80"])
+def test_no_proxy_of_a_port_alone(entry: str) -> None:
+    with pytest.raises(ConfigError, match=r"^NO_PROXY: '\*?:80': expected a name, an address or a network"):
+        environ.conventional({"ALL_PROXY": "socks5h://a", "NO_PROXY": entry})
+
+
 def test_no_proxy_that_means_nothing() -> None:
     with pytest.raises(ConfigError, match=r"^no_proxy: '10.0.0.0/99': "):
         environ.conventional({"ALL_PROXY": "socks5h://a", "no_proxy": "x,10.0.0.0/99"})
