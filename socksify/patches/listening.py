@@ -15,7 +15,7 @@ from socket import AF_INET, AF_INET6, SOCK_STREAM
 from socksify import _real
 from socksify.patches import connecting, guarding, naming
 from socksify.patches.journal import Replacement
-from socksify.tunnel import callers, outside, readiness, registry, rendezvous
+from socksify.tunnel import accepting, callers, outside, readiness, registry, rendezvous
 from socksify.tunnel.rendezvous import Rendezvous
 from socksify.tunnel.sockaddr import numeric
 
@@ -158,7 +158,7 @@ def _accept(self: Socket) -> tuple[Socket, Any]:
 
 
 def _accept_outside(listener: Socket) -> tuple[Socket, Any]:
-    fd, tunnel = rendezvous.accept(listener)
+    fd, tunnel = accepting.accept(listener)
     sock = _object(listener, fd)
     registry.add(sock, tunnel)
     return sock, tunnel.route.peer

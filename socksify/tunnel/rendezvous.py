@@ -1,4 +1,4 @@
-"""BIND: a listening socket is a connection to the proxy, which listens in its place; asking, waiting, collecting.
+"""BIND: a listening socket is a connection to the proxy, which listens in its place; asking it, and letting it go.
 
 An essay on what is on the fd. SOCKS answers a BIND twice: with the address where it listens, and when the peer has
 come; from then on the same connection is the one to the peer. So a listening socket goes round in a circle:
@@ -7,7 +7,7 @@ come; from then on the same connection is the one to the peer. So a listening so
   asking     a handshake like any other, up to the first answer: listen() waits for it
   listening  a connection to the proxy on which nothing is to be said; the second answer makes it readable, which
              is what a poller is told of a listening socket whose peer has come
-  accepted   the connection moves to a new fd, an unconnected socket takes its place, and it is idle again
+  accepted   the connection moves to a new fd, an unconnected socket takes its place, and it is idle again (`accepting`)
 
 A proxy listens for one peer, and at another address each time. Who only wants one is not made to pay for the
 question about the next: that is asked when somebody waits for it again, or wants to know its address.
@@ -16,20 +16,16 @@ question about the next: that is asked when somebody waits for it again, or want
 from __future__ import annotations
 
 import os
-from _thread import _count as thread_count
-from errno import EAGAIN, EBADF, ECANCELED
+from errno import ECANCELED
 from select import POLLOUT, POLLWRNORM
 from socket import AF_INET6, SHUT_RDWR, SO_ACCEPTCONN, SOL_SOCKET
-from time import monotonic
 
 from socksify import _real
 from socksify.protocol import client
-from socksify.protocol.address import IPV4, IPV6, NAME, Address
+from socksify.protocol.address import IPV4, IPV6, Address
 from socksify.protocol.conversation import Conversation
-from socksify.protocol.errors import ProtocolError
-from socksify.protocol.socks5 import BIND, CONNECT
-from socksify.tunnel import dial, errors, log, outside, readiness, registry, transplant, watch
-from socksify.tunnel.handshake import read
+from socksify.protocol.socks5 import BIND
+from socksify.tunnel import dial, errors, outside, readiness, registry, transplant, watch
 from socksify.tunnel.tunnel import Tunnel
 
 TYPE_CHECKING = False
@@ -39,8 +35,6 @@ if TYPE_CHECKING:
     from socksify.tunnel.route import Via
 
 _WRITABLE = POLLOUT | POLLWRNORM
-# Seconds after which a waiting thread looks whether another one has taken the peer it waits for.
-_GLANCE = 0.1
 
 
 class Rendezvous:
@@ -125,32 +119,36 @@ def ask(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
         raise
     if tunnel.error is not None:
         rendezvous.listens = before
-        raise _told(sock, tunnel)
+        raise failure(sock, tunnel)
 
 
-def accept(sock: Socket) -> tuple[int, Tunnel]:
-    """Wait for the peer, as long as the socket's timeout says; returns an fd for the connection, and its tunnel.
+def failure(sock: Socket, tunnel: Tunnel) -> OSError:
+    """The failure of a question, to be raised; the socket is as good as new, and the next may ask again."""
+    error = tunnel.error
+    assert error is not None and tunnel.rendezvous is not None
+    registry.settle(tunnel)
+    rest(sock, tunnel, tunnel.rendezvous)
+    return errors.to_raise(error)
 
-    The tunnel has still to be registered with the object that is made of the fd.
-    """
-    timeout = _real.gettimeout(sock)
-    end = None if timeout is None else monotonic() + timeout
-    while True:
-        tunnel = registry.find(sock)
-        rendezvous = tunnel.rendezvous if tunnel is not None else None
-        if tunnel is None or rendezvous is None:
-            raise OSError(EBADF, os.strerror(EBADF))
-        fd = _step(sock, tunnel, rendezvous)
-        if fd is not None:
-            return fd, tunnel
-        left = None if end is None else end - monotonic()
-        if timeout == 0:
-            raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        if left is not None and left <= 0:
-            raise TimeoutError("timed out")
-        if thread_count():
-            left = _GLANCE if left is None else min(left, _GLANCE)
-        readiness.attend(_real.fileno(sock), left)
+
+def rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
+    """Put an unconnected socket in the place of the connection to the proxy, on every fd of the listening one."""
+    rendezvous.peer = None
+    idle = Tunnel(rendezvous.route)
+    idle.rendezvous = rendezvous
+    fd = _real.fileno(sock)
+    others = [other for other in tunnel.objects() if other is not sock]
+    for holder in (sock, *others):
+        watch.leaving(_real.fileno(holder))
+    transplant.restore_family(sock, tunnel)
+    for other in others:
+        os.dup2(fd, _real.fileno(other), inheritable=os.get_inheritable(_real.fileno(other)))
+    for holder in (sock, *others):
+        registry.add(holder, idle)
+        watch.moved(_real.fileno(holder))
+        watch.stand_in(idle, _real.fileno(holder))
+    # Its epoll objects are found again when it is asked for.
+    idle.watchers.clear()
 
 
 def everyone() -> list[Tunnel]:
@@ -183,103 +181,6 @@ def _start(sock: Socket, idle: Tunnel, *, waits: bool) -> Tunnel:
             registry.add(other, tunnel)
 
     return dial.start(sock, rendezvous.route, rendezvous.limit, begun)
-
-
-def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
-    """Go as far as possible without waiting; an fd when the peer has come."""
-    if tunnel.handshake is not None and not tunnel.handshake.waits:
-        dial.advance(tunnel)
-        dial.expire(tunnel, monotonic())
-    if tunnel.error is not None:
-        raise _told(sock, tunnel)
-    if tunnel.handshake is not None:
-        return None
-    if rendezvous.is_idle:
-        rendezvous.ask_again(tunnel)
-        return None
-    if not tunnel.lock.acquire(False):
-        return None
-    try:
-        return _collect(sock, tunnel, rendezvous)
-    finally:
-        tunnel.lock.release()
-
-
-def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
-    peer = rendezvous.peer
-    if peer is None or registry.find(sock) is not tunnel:
-        # Another thread was faster.
-        return None
-    try:
-        if not _hear(sock, peer):
-            return None
-    except ProtocolError as error:
-        tunnel.error = errors.wrong_peer(error, tunnel.route)
-    except OSError as error:
-        tunnel.error = errors.broken(error, tunnel.route, len(tunnel.route.chain))
-    if tunnel.error is not None:
-        raise _told(sock, tunnel)
-    fd = os.dup(_real.fileno(sock))
-    os.set_blocking(fd, True)
-    _rest(sock, tunnel, rendezvous)
-    _become_connection(tunnel, rendezvous, peer.result.address.literal(), sock.family)
-    return fd
-
-
-def _hear(sock: Socket, peer: Conversation) -> bool:
-    """Read on in the second answer; whether it is complete."""
-    try:
-        while not peer.over:
-            data = read(sock, peer.needs)
-            if not data:
-                peer.end()
-            peer.receive(data)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _become_connection(tunnel: Tunnel, rendezvous: Rendezvous, peer: Address, family: int) -> None:
-    """A tunnel whose peer has come is one like any other."""
-    if peer.type == NAME or peer.host in ("0.0.0.0", "::"):
-        # The proxy does not say who came: it was to let in nobody else.
-        expected = rendezvous.route.target.literal()
-        peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
-    tunnel.rendezvous = None
-    tunnel.released = False
-    tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)
-    sockaddr = outside.sockaddr(family, peer.host, peer.port)
-    tunnel.route = rendezvous.route.replace(target=peer, peer=sockaddr, command=CONNECT)
-    log.accepted(tunnel)
-
-
-def _told(sock: Socket, tunnel: Tunnel) -> OSError:
-    """The failure of a question, to be raised; the socket is as good as new, and the next may ask again."""
-    error = tunnel.error
-    assert error is not None and tunnel.rendezvous is not None
-    registry.settle(tunnel)
-    _rest(sock, tunnel, tunnel.rendezvous)
-    return errors.to_raise(error)
-
-
-def _rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
-    """Put an unconnected socket in the place of the connection to the proxy, on every fd of the listening one."""
-    rendezvous.peer = None
-    idle = Tunnel(rendezvous.route)
-    idle.rendezvous = rendezvous
-    fd = _real.fileno(sock)
-    others = [other for other in tunnel.objects() if other is not sock]
-    for holder in (sock, *others):
-        watch.leaving(_real.fileno(holder))
-    transplant.restore_family(sock, tunnel)
-    for other in others:
-        os.dup2(fd, _real.fileno(other), inheritable=os.get_inheritable(_real.fileno(other)))
-    for holder in (sock, *others):
-        registry.add(holder, idle)
-        watch.moved(_real.fileno(holder))
-        watch.stand_in(idle, _real.fileno(holder))
-    # Its epoll objects are found again when it is asked for.
-    idle.watchers.clear()
 
 
 def _aim(callers: list[Tunnel], family: int, wanted: int) -> Address:

@@ -1,0 +1,124 @@
+"""accept() of a socket that a proxy listens for: wait for the second answer, and collect the connection.
+
+The peer has come when the proxy says so on the connection on which it was asked. That connection is then the client's.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import _count as thread_count
+from errno import EAGAIN, EBADF
+from socket import SO_ACCEPTCONN, SOL_SOCKET
+from time import monotonic
+
+from socksify import _real
+from socksify.protocol.address import NAME, Address
+from socksify.protocol.errors import ProtocolError
+from socksify.protocol.socks5 import CONNECT
+from socksify.tunnel import dial, errors, log, outside, readiness, registry
+from socksify.tunnel.handshake import read
+from socksify.tunnel.rendezvous import failure, rest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+
+    from socksify.protocol.conversation import Conversation
+    from socksify.tunnel.rendezvous import Rendezvous
+    from socksify.tunnel.tunnel import Tunnel
+
+# Seconds after which a waiting thread looks whether another one has taken the peer it waits for.
+_GLANCE = 0.1
+
+
+def accept(sock: Socket) -> tuple[int, Tunnel]:
+    """Wait for the peer, as long as the socket's timeout says; returns an fd for the connection, and its tunnel.
+
+    The tunnel has still to be registered with the object that is made of the fd.
+    """
+    timeout = _real.gettimeout(sock)
+    end = None if timeout is None else monotonic() + timeout
+    while True:
+        tunnel = registry.find(sock)
+        rendezvous = tunnel.rendezvous if tunnel is not None else None
+        if tunnel is None or rendezvous is None:
+            raise OSError(EBADF, os.strerror(EBADF))
+        fd = _step(sock, tunnel, rendezvous)
+        if fd is not None:
+            return fd, tunnel
+        left = None if end is None else end - monotonic()
+        if timeout == 0:
+            raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+        if left is not None and left <= 0:
+            raise TimeoutError("timed out")
+        if thread_count():
+            left = _GLANCE if left is None else min(left, _GLANCE)
+        readiness.attend(_real.fileno(sock), left)
+
+
+def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
+    """Go as far as possible without waiting; an fd when the peer has come."""
+    if tunnel.handshake is not None and not tunnel.handshake.waits:
+        dial.advance(tunnel)
+        dial.expire(tunnel, monotonic())
+    if tunnel.error is not None:
+        raise failure(sock, tunnel)
+    if tunnel.handshake is not None:
+        return None
+    if rendezvous.is_idle:
+        rendezvous.ask_again(tunnel)
+        return None
+    if not tunnel.lock.acquire(False):
+        return None
+    try:
+        return _collect(sock, tunnel, rendezvous)
+    finally:
+        tunnel.lock.release()
+
+
+def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
+    peer = rendezvous.peer
+    if peer is None or registry.find(sock) is not tunnel:
+        # Another thread was faster.
+        return None
+    try:
+        if not _hear(sock, peer):
+            return None
+    except ProtocolError as error:
+        tunnel.error = errors.wrong_peer(error, tunnel.route)
+    except OSError as error:
+        tunnel.error = errors.broken(error, tunnel.route, len(tunnel.route.chain))
+    if tunnel.error is not None:
+        raise failure(sock, tunnel)
+    fd = os.dup(_real.fileno(sock))
+    os.set_blocking(fd, True)
+    rest(sock, tunnel, rendezvous)
+    _become_connection(tunnel, rendezvous, peer.result.address.literal(), sock.family)
+    return fd
+
+
+def _hear(sock: Socket, peer: Conversation) -> bool:
+    """Read on in the second answer; whether it is complete."""
+    try:
+        while not peer.over:
+            data = read(sock, peer.needs)
+            if not data:
+                peer.end()
+            peer.receive(data)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _become_connection(tunnel: Tunnel, rendezvous: Rendezvous, peer: Address, family: int) -> None:
+    """A tunnel whose peer has come is one like any other."""
+    if peer.type == NAME or peer.host in ("0.0.0.0", "::"):
+        # The proxy does not say who came: it was to let in nobody else.
+        expected = rendezvous.route.target.literal()
+        peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
+    tunnel.rendezvous = None
+    tunnel.released = False
+    tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)
+    sockaddr = outside.sockaddr(family, peer.host, peer.port)
+    tunnel.route = rendezvous.route.replace(target=peer, peer=sockaddr, command=CONNECT)
+    log.accepted(tunnel)
