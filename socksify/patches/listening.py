@@ -56,7 +56,8 @@ def _bind_outside(sock: Socket, address: Any) -> bool:
     """Bind to an address that the machine does not have: it may be one that a connection was told by its proxy."""
     if connecting.router.settings.bind == "never" or not _may_listen(sock):
         return False
-    host = numeric(address[0]) if isinstance(address[0], str) else None
+    given = address[0]
+    host = numeric(given if isinstance(given, str) else bytes(given).decode("latin-1"))
     known = outside.known_by(host) if host is not None else []
     own = [tunnel for tunnel in callers.in_this_thread() if tunnel in known]
     if not known:
@@ -196,11 +197,12 @@ def _asked(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> Tunnel | None:
 
 
 def abandon() -> None:
-    """Socksify is uninstalled: what its proxies listen for will not come."""
+    """Socksify is uninstalled: what its proxies listen for will not come, unless for the process that forked us."""
     for tunnel in rendezvous.everyone():
         for sock in tunnel.objects():
             guarding.unguard_object(sock)
-        rendezvous.end(tunnel)
+        if tunnel.listens:
+            rendezvous.end(tunnel)
         for fd in list(tunnel.holders):
             registry.drop(fd, tunnel)
 

@@ -136,6 +136,8 @@ def rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
     rendezvous.peer = None
     idle = Tunnel(rendezvous.route)
     idle.rendezvous = rendezvous
+    if rendezvous.listens:
+        idle.options[SOL_SOCKET, SO_ACCEPTCONN] = 1
     fd = _real.fileno(sock)
     others = [other for other in tunnel.objects() if other is not sock]
     for holder in (sock, *others):

@@ -142,6 +142,14 @@ def test_several_servers_of_one_thread_may_all_call(proxy: Calling) -> None:
         assert bytes(proxy.proxy.sessions[2].received[3:]) == b"\x05\x02\x00\x01\0\0\0\0\0\0"
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_the_address_may_be_bytes(proxy: Calling, control: socket.socket, kind: type) -> None:
+    with socket.socket() as listener:
+        listener.bind((kind(control.getsockname()[0].encode()), 0))
+        listener.listen()
+        assert listener.getsockname() == proxy.listening
+
+
 def test_a_port_that_only_the_proxy_has(proxy: Calling, control: socket.socket) -> None:
     with socket.socket() as listener:
         listener.bind((control.getsockname()[0], 4321))
@@ -424,6 +432,12 @@ def test_a_second_accept(proxy: Calling, listener: socket.socket) -> None:
             assert echoes(stream) and proxy.binds == number
 
 
+def test_it_listens_between_two_accepts(proxy: Calling, listener: socket.socket) -> None:
+    """SO_ACCEPTCONN is how servers that inherit a socket tell what it is."""
+    accepted(listener, proxy).close()
+    assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+
+
 def test_who_accepts_one_asks_once(proxy: Calling, control: socket.socket) -> None:  # noqa: ARG001
     with socket.create_server(("", 0)) as listener:
         accepted(listener, proxy).close()
@@ -691,6 +705,18 @@ def test_a_forked_child_leaves_the_peer_to_its_parent(proxy: Calling, listener: 
     if pid == 0:
         listener.close()
         os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    with accepted(listener, proxy) as stream:
+        assert echoes(stream)
+
+
+def test_a_forked_child_that_uninstalls_does_too(proxy: Calling, listener: socket.socket) -> None:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            socksify.uninstall()
+        finally:
+            os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     with accepted(listener, proxy) as stream:
         assert echoes(stream)
