@@ -223,6 +223,13 @@ def test_a_server_cannot_choose_where_files_go(rftp: Rftp, home: Path) -> None:
     assert not (home / "escaped").exists()
 
 
+def test_a_name_that_cannot_be_does_not_keep_the_others_back(rftp: Rftp, home: Path) -> None:
+    with Scripted({"NLST": b"a\0b\r\nother\r\n", "LIST": b"", "RETR": b"data"}) as server:
+        result = rftp.run("-c", "mget *", f"anonymous@{server.host}", str(server.port))
+    assert result.status == 1 and result.err.endswith("rftp: mget: 1 of 2 files failed\n")
+    assert (home / "other").read_bytes() == b"data"
+
+
 def test_what_was_cut_off_is_kept_apart_and_said(rftp: Rftp, home: Path) -> None:
     """A proxy that dies ends the data just as a server does that has sent all; the size tells."""
     with Scripted({"SIZE": "213 10", "RETR": b"01234"}) as server:

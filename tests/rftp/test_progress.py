@@ -25,6 +25,10 @@ def test_line(done: int, total: int | None, moved: int, seconds: float, told: st
     assert progress.line("a", done, total, moved, seconds) == told
 
 
+def test_a_name_that_a_server_gave_moves_no_cursor() -> None:
+    assert progress.line("a\x1b[2Jb\rc", 0, None, 0, 0.0) == r"a\x1b[2Jb\rc  0 B  0 B/s"
+
+
 def test_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     meter = progress.Meter("a", 10)
     meter.add(10)

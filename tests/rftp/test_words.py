@@ -52,11 +52,24 @@ def test_a_quote_that_is_not_closed() -> None:
         words.split("get 'a")
 
 
-@pytest.mark.parametrize("line", ["user bob secret", "USER bob secret", " user  bob 'a b'", "quote PASS secret"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "user bob secret",
+        "USER bob secret",
+        " user  bob 'a b'",
+        "quote PASS secret",
+        # A command may be abbreviated and quoted.
+        "us bob secret",
+        "'user' bob secret",
+        "u\\ser bob secret",
+        "quo pass secret",
+    ],
+)
 def test_what_is_secret(line: str) -> None:
     assert words.is_secret(line)
 
 
-@pytest.mark.parametrize("line", ["user bob", "get user bob", "quote NOOP", "open bob@host", ""])
+@pytest.mark.parametrize("line", ["user bob", "get user bob", "quote NOOP", "open bob@host", "'' a b", ""])
 def test_what_is_not(line: str) -> None:
     assert not words.is_secret(line)

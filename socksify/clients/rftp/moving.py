@@ -75,7 +75,7 @@ def _each(session: Session, found: list[str], move: Callable[[str], None]) -> No
     for name in found:
         try:
             move(name)
-        except (Failure, OSError, EOFError, ftplib.Error) as error:
+        except (Failure, OSError, ValueError, EOFError, ftplib.Error) as error:
             session.screen.complain(f"{name}: {error}")
             failed += 1
     if failed:

@@ -6,6 +6,8 @@ import os
 import sys
 import time
 
+from socksify.clients.rftp.screen import printable
+
 _SECONDS_BETWEEN = 0.1
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -44,7 +46,7 @@ class Meter:
 def line(name: str, done: int, total: int | None, moved: int, seconds: float) -> str:
     """`name  45%  1.2 MiB of 2.6 MiB  3.4 MiB/s  ETA 00:12`; `moved` is what went in `seconds`."""
     rate = moved / seconds if seconds > 0 else 0.0
-    parts = [name]
+    parts = [printable(name)]
     if total:
         parts += [f"{min(100, 100 * done // total)}%", f"{amount(done)} of {amount(total)}"]
     else:

@@ -10,6 +10,7 @@ from socksify.clients.rftp.screen import Failure
 # A backslash and what it protects, quoted text, or anything else that does not end a command.
 _PIECE = r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^;\n]"""
 _COMMAND = re.compile(f"(?:{_PIECE})+", re.DOTALL)
+_QUOTING = re.compile(r"""[\\'"]""")
 # These take the rest of the line as it is, for a shell or for a server.
 _RAW = ("!", "quote", "site")
 
@@ -41,8 +42,11 @@ def split(line: str) -> tuple[str, list[str]]:
 
 def is_secret(line: str) -> bool:
     """Whether a line holds a password, and has no place in a history."""
-    folded = line.lower().split()
-    return (folded[:1] == ["user"] and len(folded) > 2) or folded[:2] in (["quote", "pass"], ["quote", "acct"])
+    command, *words = _QUOTING.sub("", line).lower().split() or [""]
+    if len(words) < 2:
+        return False
+    # A command may be abbreviated.
+    return "user".startswith(command) or ("quote".startswith(command) and words[0] in ("pass", "acct"))
 
 
 def name(line: str) -> str:
