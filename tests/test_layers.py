@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocol": {"_record"},
     "tunnel": {"_record", "_real", "config", "protocol"},
     "patches": {"_record", "_real", "config", "protocol", "tunnel"},
-    "server": {"_record", "_real", "config", "protocol", "tunnel.dial", "tunnel.route"},
+    "server": {"_record", "_real", "config", "protocol", "tunnel.handshake", "tunnel.machine", "tunnel.route"},
     "": {"_record", "_real", "config", "protocol", "tunnel", "patches"},
     "launch": {"", "_record", "_real", "config", "program", "protocol", "patches", "server", "tunnel.route"},
     "__main__": {"launch"},
