@@ -10,9 +10,11 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from socksify.server.listener import Server
+from socksify.server.embedded import Verify, policy_of
+from socksify.server.listening import listen
 from socksify.server.loop import Loop
-from socksify.server.session import Verify
+from socksify.server.report import line
+from socksify.server.server import Server
 
 DEFAULT = "127.0.0.1:1080"
 
@@ -24,12 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.closing(Loop()) as loop:
         try:
             users = _users(options.users)
-            server = Server(loop, *_address(options.listen), _verifier(users) if users else None, _say)
+            listener = listen(loop, *_address(options.listen))
+            policy = policy_of(_verifier(users) if users else None)
+            server = Server(loop, [listener], policy, lambda report: _say(line(report)), _say)
         except (OSError, ValueError) as error:
             parser.error(str(error))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loop.stop())
-        _say(f"listening on {options.listen.rpartition(':')[0]}:{server.port}")
+        _say(f"listening on {options.listen.rpartition(':')[0]}:{server.addresses[0][1]}")
         loop.run()
         server.close()
     return 0

@@ -15,10 +15,16 @@ import _thread
 import os
 import weakref
 from collections.abc import Callable
+from signal import SIG_BLOCK, SIGPIPE, pthread_sigmask
 
-from socksify.server.listener import Server
+from socksify.protocol.socks5 import USERNAME_PASSWORD
+from socksify.server.listening import listen
 from socksify.server.loop import Loop
-from socksify.server.session import Verify
+from socksify.server.policy import Admission, Client, Denied, Policy
+from socksify.server.report import line
+from socksify.server.server import Server
+
+Verify = Callable[[bytes, bytes], bool]
 
 # How long `close` waits for the thread.
 CLOSE_SECONDS = 5.0
@@ -30,12 +36,12 @@ class Embedded:
     def __init__(self, verify: Verify | None, log: Callable[[str], None] | None) -> None:
         self._loop = Loop()
         try:
-            self._server = Server(self._loop, verify=verify, log=log)
+            ended = (lambda report: log(line(report))) if log else (lambda _: None)
+            self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy_of(verify), ended)
         except BaseException:
             self._loop.close()
             raise
-        self.host = self._server.host
-        self.port = self._server.port
+        [(self.host, self.port)] = self._server.addresses
         self._running = _thread.allocate_lock()
         self._running.acquire()
         _thread.start_new_thread(self._run, ())
@@ -54,6 +60,8 @@ class Embedded:
             self._running.release()
 
     def _run(self) -> None:
+        # splice(2) cannot be told MSG_NOSIGNAL, and the program may have given SIGPIPE back its meaning.
+        pthread_sigmask(SIG_BLOCK, [SIGPIPE])
         try:
             self._loop.run()
             self._server.close()
@@ -62,8 +70,27 @@ class Embedded:
             self._running.release()
 
 
+class _Guarded(Policy):
+    """Lets nobody in without credentials."""
+
+    def __init__(self, verify: Verify) -> None:
+        self._verify = verify
+
+    def admit(self, client: Client) -> Admission | Denied:
+        admission = super().admit(client)
+        return Admission((USERNAME_PASSWORD,)) if isinstance(admission, Admission) else admission
+
+    def verify(self, user: bytes, password: bytes) -> bool:
+        return self._verify(user, password)
+
+
+def policy_of(verify: Verify | None) -> Policy:
+    """Everything for clients of this machine, if `verify` lets them in."""
+    return Policy() if verify is None else _Guarded(verify)
+
+
 def start(verify: Verify | None = None, log: Callable[[str], None] | None = None) -> Embedded:
-    """Starts a server on a free port of 127.0.0.1. `verify` and `log` are called in the server's thread."""
+    """Starts a server on a free port of 127.0.0.1. `verify` and `log` are called in threads of the server's."""
     return Embedded(verify, log)
 
 
