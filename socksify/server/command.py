@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from socksify.server.embedded import Verify, policy_of
-from socksify.server.listening import listen
+from socksify.server.listening import listen, require_loopback
 from socksify.server.loop import Loop
 from socksify.server.report import line
 from socksify.server.server import Server
@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.closing(Loop()) as loop:
         try:
             users = _users(options.users)
-            listener = listen(loop, *_address(options.listen))
+            host, port = _address(options.listen)
+            require_loopback(host)
+            listener = listen(loop, host, port)
             policy = policy_of(_verifier(users) if users else None)
             server = Server(loop, [listener], policy, lambda report: _say(line(report)), _say)
         except (OSError, ValueError) as error:

@@ -21,7 +21,7 @@ from socksify.protocol.socks5 import USERNAME_PASSWORD
 from socksify.server.listening import listen
 from socksify.server.loop import Loop
 from socksify.server.policy import Admission, Client, Denied, Policy
-from socksify.server.report import line
+from socksify.server.report import Report, line
 from socksify.server.server import Server
 
 Verify = Callable[[bytes, bytes], bool]
@@ -33,11 +33,10 @@ CLOSE_SECONDS = 5.0
 class Embedded:
     """A running server: `host`, `port`, and `url` for a client. `close()` ends it and every connection through it."""
 
-    def __init__(self, verify: Verify | None, log: Callable[[str], None] | None) -> None:
+    def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
         self._loop = Loop()
         try:
-            ended = (lambda report: log(line(report))) if log else (lambda _: None)
-            self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy_of(verify), ended)
+            self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy, ended)
         except BaseException:
             self._loop.close()
             raise
@@ -91,7 +90,7 @@ def policy_of(verify: Verify | None) -> Policy:
 
 def start(verify: Verify | None = None, log: Callable[[str], None] | None = None) -> Embedded:
     """Starts a server on a free port of 127.0.0.1. `verify` and `log` are called in threads of the server's."""
-    return Embedded(verify, log)
+    return Embedded(policy_of(verify), (lambda report: log(line(report))) if log else (lambda _: None))
 
 
 def _abandon(loop: Loop | None) -> None:

@@ -192,18 +192,20 @@ class Loop:
         while self._calls:
             _make(self._calls.popleft())
 
+    def _next(self) -> Timer | None:
+        """The timer that is due first."""
+        firsts = [next(iter(queue)) for queue in self._timers.values() if queue]
+        return min(firsts, key=lambda timer: timer.due, default=None)
+
     def _patience(self) -> float:
         """Seconds until the next timer; -1 is for ever."""
-        due = min((next(iter(queue)).due for queue in self._timers.values() if queue), default=None)
-        return -1 if due is None else max(0.0, due - monotonic())
+        timer = self._next()
+        return -1 if timer is None else max(0.0, timer.due - monotonic())
 
     def _fire_timers(self) -> None:
-        for seconds, queue in [*self._timers.items()]:
-            while queue and (timer := next(iter(queue))).due <= self.now:
-                timer.cancel()
-                _make(timer.call)
-            if not queue:
-                del self._timers[seconds]
+        while (timer := self._next()) is not None and timer.due <= self.now:
+            timer.cancel()
+            _make(timer.call)
 
     def _close_doomed(self) -> None:
         while self._doomed:

@@ -52,7 +52,7 @@ def test_it_serves_and_says_so(listen: str, echo_server: Target) -> None:
         assert process.stderr is not None
         line = process.stderr.readline()
     assert line.startswith("sockd: ")
-    assert f" -> 127.0.0.1:{echo_server.port}: done, 0 bytes out, 0 back" in line
+    assert f" connect 127.0.0.1:{echo_server.port}: done, 0 bytes up, 0 down" in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -63,7 +63,7 @@ def test_a_signal_ends_it_and_its_sessions(number: signal.Signals, echo_server: 
             process.send_signal(number)
             assert process.wait(10) == 0
         assert process.stderr is not None
-        assert "server ended" in process.stderr.read()
+        assert "the server ends" in process.stderr.read()
 
 
 def test_users_come_from_a_file(tmp_path: Path) -> None:
