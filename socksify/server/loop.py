@@ -125,6 +125,8 @@ class Loop:
     def after(self, seconds: float, call: Call) -> Timer:
         queue = self._timers.get(seconds)
         if queue is None:
+            # Lengths that were used once are not to pile up.
+            self._timers = {length: queue for length, queue in self._timers.items() if queue}
             queue = self._timers[seconds] = OrderedDict()
         return Timer(queue, monotonic() + seconds, call)
 
