@@ -7,14 +7,37 @@ at the time, and what was permitted stays so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import monotonic
+
 from socksify._record import Record
 from socksify.config.addresses import address
-from socksify.protocol.socks5 import NO_AUTHENTICATION
+from socksify.config.rules import never
+from socksify.protocol.socks5 import BIND, NO_AUTHENTICATION, USERNAME_PASSWORD
+from socksify.server.destinations import ANYONE, Destination, destination, reads_as_address
+from socksify.server.limits import Denied as Denied  # one of the answers here, too
 from socksify.server.limits import Limits
+from socksify.server.routes import Routes
+from socksify.server.rules import LOCAL, NOBODY, Rule, first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
+    from socksify.config.addresses import Address
     from socksify.config.settings import Proxy
+
+    class Verifier(Protocol):
+        """Who knows the users; called by any thread."""
+
+        def verify(self, user: bytes, password: bytes) -> bool: ...
+
+
+# How long an answer is remembered, since an interface may get another address, and how many are.
+_FRESH_SECONDS = 10.0
+_MOST = 1024
+_LIMITS = Limits()
+_ROUTES = Routes()
 
 
 class Client(Record):
@@ -71,34 +94,105 @@ class Permitted(Record):
     ident: str = ""
 
 
-class Denied(Record):
-    """Do not; `why` is one line for the log, which names the rule or the limit. The client is not told."""
-
-    why: str
-
-
 class Policy:
-    """Without configuration: everything for clients of this machine, nothing for others."""
+    """The rules in force, with who verifies users, the limits, and the ways to what is permitted.
 
-    limits = Limits()
+    Without configuration: everything for clients of this machine, nothing for others. `is_own` tells whether a literal
+    is an address of this machine. The answers of `decide` are remembered for a moment, because an event loop waits.
+    """
+
+    def __init__(
+        self,
+        rules: tuple[Rule, ...] = (LOCAL,),
+        users: Verifier | None = None,
+        limits: Limits = _LIMITS,
+        routes: Routes = _ROUTES,
+        is_own: Callable[[str], bool] = never,
+    ) -> None:
+        self.rules = rules
+        self.users = users
+        self.limits = limits
+        self.routes = routes
+        self._is_own = is_own
+        self._decided: dict[tuple[object, ...], tuple[float, Permitted | Denied | None]] = {}
 
     def admit(self, client: Client) -> Admission | Denied:
         """Whether a client that has just connected may negotiate. A denied one is closed without an answer."""
-        return Admission() if _is_local(client.host) else Denied("no rule permits a client that is not local")
+        number = _number(client)
+        methods = set()
+        for rule in self.rules:
+            if rule.is_about(number):
+                if rule.permit:
+                    methods.add(USERNAME_PASSWORD if rule.verified else NO_AUTHENTICATION)
+                elif rule.of_everybody:
+                    break
+        if not methods:
+            return Denied("no rule permits anything to this client")
+        # Who may say who it is should: rules for users come to nothing else.
+        return Admission(tuple(sorted(methods, reverse=True)))
 
     def verify(self, user: bytes, password: bytes) -> bool:
         """Whether a user may come in. Slow on purpose, so it is called off the event path, by any thread."""
-        raise NotImplementedError("nobody is asked for credentials without users")
+        return self.users is not None and self.users.verify(user, password)
 
     def decide(self, demand: Demand) -> Permitted | Denied | None:
         """Whether a demand is met; None where a name has first to be resolved, because rules on networks decide.
 
         A name that is permitted is resolved and each address asked about all the same, unless its chain takes names.
         """
-        return Permitted("no rules")
+        # The client's port, another each time, decides nothing.
+        key = (
+            demand.client.host,
+            demand.user,
+            demand.userid,
+            demand.command,
+            demand.name,
+            demand.address,
+            demand.port,
+        )
+        now = monotonic()
+        until, verdict = self._decided.get(key, (0.0, None))
+        if until <= now:
+            if len(self._decided) >= _MOST:
+                self._decided.clear()
+            verdict = self._verdict(demand)
+            self._decided[key] = now + _FRESH_SECONDS, verdict
+        return verdict
+
+    def explain(self, demand: Demand) -> tuple[Rule | None, Destination]:
+        """The rule that decides, None if that depends on a name's addresses, and the destination as rules see it."""
+        client = _number(demand.client)
+        to = self._destination(demand, client)
+        return first(self.rules, client, demand.user, demand.userid, demand.command, to), to
+
+    def _verdict(self, demand: Demand) -> Permitted | Denied | None:
+        rule, to = self.explain(demand)
+        if rule is None:
+            return None
+        if not rule.permit:
+            return Denied(_why(rule, to))
+        chain = self.routes.chain(to, demand.address)
+        if chain is None:
+            return Denied("a route blocks it")
+        if chain and to.address is None and to.name is not None and reads_as_address(to.name):
+            return None
+        source = None if chain else self.routes.source(to)
+        return Permitted(rule.source, source, chain, rule.reserved, rule.ident)
+
+    def _destination(self, demand: Demand, client: Address | None) -> Destination:
+        # "If the DSTIP is 0" a BIND is for whoever comes; who has come is asked about again.
+        if demand.command == BIND and demand.name is None and demand.address in ("0.0.0.0", "::"):
+            return ANYONE
+        is_own = None if LOCAL.is_about(client) else self._is_own
+        return destination(demand.name, demand.address, demand.port, is_own)
 
 
-def _is_local(host: str) -> bool:
-    number = address(host)
-    # On a Unix socket there is no address.
-    return not host or number == (128, 1) or (number is not None and number[0] == 32 and number[1] >> 24 == 127)
+def _number(client: Client) -> Address | None:
+    """A client's address as rules compare it; on a Unix socket it is of this machine."""
+    return address(client.host or "127.0.0.1")
+
+
+def _why(rule: Rule, to: Destination) -> str:
+    if rule is not NOBODY:
+        return f"denied by {rule.source}"
+    return f"{to.guard.what} is open to local clients alone" if to.guard else "no rule permits it"
