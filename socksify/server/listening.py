@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Iterable
 
 from socksify import _real
 from socksify.server.loop import Loop
@@ -26,6 +28,17 @@ def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _real.Sock
     Whether that address may be listened on at all is for the caller to know. Raises ValueError for what is no
     address, and OSError when it cannot be bound.
     """
+    listener = bound(loop, host, port, shared)
+    try:
+        listener.listen(socket.SOMAXCONN)
+    except BaseException:
+        loop.discard(listener)
+        raise
+    return listener
+
+
+def bound(loop: Loop, host: str, port: int, shared: bool) -> _real.Socket:
+    """Has the address and does not listen yet; else as `listen`."""
     from ipaddress import ip_address
 
     family = socket.AF_INET if ip_address(host.partition("%")[0]).version == 4 else socket.AF_INET6
@@ -38,11 +51,20 @@ def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _real.Sock
             # Who wants both says so by listening on both: 0.0.0.0 and :: can then be given side by side.
             _real.setsockopt(listener, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         _real.bind(listener, (host, port))
-        listener.listen(socket.SOMAXCONN)
+    except OSError as error:
+        error.filename = f"{host}:{port}"
+        loop.discard(listener)
+        raise
     except BaseException:
         loop.discard(listener)
         raise
     return listener
+
+
+def addresses(listeners: Iterable[_real.Socket]) -> list[tuple[str, int]]:
+    """Their own addresses: host and port, of a Unix socket its path and 0."""
+    names = [_real.getsockname(listener) for listener in listeners]
+    return [name[:2] if isinstance(name, tuple) else (os.fsdecode(name), 0) for name in names]
 
 
 def adopt(loop: Loop, fd: int) -> _real.Socket:

@@ -37,6 +37,10 @@ class Log:
         self._retrying = False
         self.lost = 0
 
+    def anew(self, loop: Loop) -> Log:
+        """The same, in a child that was forked: what waits is the parent's to write."""
+        return Log(loop, self._outlet, "json" if self._as_json else "text")
+
     def session(self, report: Report) -> None:
         """A session is over."""
         if self._as_json:
