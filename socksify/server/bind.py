@@ -45,6 +45,7 @@ class Bind:
         self._loop = session.server.loop
         self._request = request
         self._target = plain(request.target)
+        self._name = self._target.host if self._target.type == NAME else None
         self._awaited: set[str] = set()
         self._listener: _real.Socket | None = None
         self._timer: Timer | None = None
@@ -71,11 +72,10 @@ class Bind:
         if not candidates:
             self._session.refuse(HOST_UNREACHABLE, "failed", "unknown host")
             return
-        name = self._target.host if self._target.type == NAME else None
         chosen: Permitted | None = None
         why = "no rule decides"
         for _, (host, port, *_rest) in candidates:
-            verdict = self._session.verdict(self._request.command, name, unmapped(host), port)
+            verdict = self._session.verdict(self._request.command, self._name, unmapped(host), port)
             if isinstance(verdict, Permitted):
                 chosen = chosen or verdict
                 self._awaited.add(unmapped(host))
@@ -136,11 +136,15 @@ class Bind:
             self._session.relay(stream, address_of(peer))
 
     def _objection(self, peer: tuple[str, int]) -> str:
-        """Why the peer that came is not the one, or not to be let in; empty if it is."""
+        """Why the peer that came is not the one, or not to be let in; empty if it is.
+
+        RFC 1928 section 4: "a SOCKS server will use DST.ADDR and DST.PORT in evaluating the BIND request", so the rules
+        are asked about the name and the port that the client gave, and the address that came.
+        """
         host = peer[0].partition("%")[0]
         if not {host, *ANYBODY} & self._awaited:
             return f"{host} connected instead"
-        verdict = self._session.verdict(self._request.command, None, host, peer[1])
+        verdict = self._session.verdict(self._request.command, self._name, host, self._target.port)
         if isinstance(verdict, Permitted):
             return ""
         return verdict.why if verdict else "no rule decides"

@@ -97,6 +97,7 @@ class Connect:
         self._attempt.start()
 
     def _dialled(self, target: _real.Socket | None, failure: int) -> None:
+        self._attempt = None
         if target is None:
             self._session.refuse(socks5_reply_of(failure), "failed", os.strerror(failure))
         else:
@@ -110,6 +111,7 @@ class Connect:
         upstream.start()
 
     def _through(self, target: _real.Socket | None, bound: Address, error: Exception | None) -> None:
+        self._attempt = None
         if target is not None:
             self._session.relay(target, bound)
             return

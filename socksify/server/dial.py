@@ -38,8 +38,7 @@ class Dial:
 
     def close(self) -> None:
         """Gives up, without a call of `done`."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_waiting()
         if self._stream is not None:
             self._loop.discard(self._stream)
             self._stream = None
@@ -73,10 +72,15 @@ class Dial:
             self.close()
             self._try_next(failure)
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_waiting()
         stream, self._stream = self._stream, None
         self._done(stream, 0)
+
+    def _stop_waiting(self) -> None:
+        # Which knows us, too: a circle would be left for the garbage collector, at each connection.
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _too_late(self) -> None:
         self.close()

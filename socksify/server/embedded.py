@@ -17,11 +17,11 @@ import weakref
 from collections.abc import Callable
 from signal import SIG_BLOCK, SIGPIPE, pthread_sigmask
 
-from socksify.protocol.socks5 import USERNAME_PASSWORD
 from socksify.server.listening import listen
 from socksify.server.loop import Loop
-from socksify.server.policy import Admission, Client, Denied, Policy
+from socksify.server.policy import Policy
 from socksify.server.report import Report, line
+from socksify.server.rules import LOCAL
 from socksify.server.server import Server
 
 Verify = Callable[[bytes, bytes], bool]
@@ -69,23 +69,14 @@ class Embedded:
             self._running.release()
 
 
-class _Guarded(Policy):
-    """Lets nobody in without credentials."""
-
+class _Verifier:
     def __init__(self, verify: Verify) -> None:
-        self._verify = verify
-
-    def admit(self, client: Client) -> Admission | Denied:
-        admission = super().admit(client)
-        return Admission((USERNAME_PASSWORD,)) if isinstance(admission, Admission) else admission
-
-    def verify(self, user: bytes, password: bytes) -> bool:
-        return self._verify(user, password)
+        self.verify = verify
 
 
 def policy_of(verify: Verify | None) -> Policy:
     """Everything for clients of this machine, if `verify` lets them in."""
-    return Policy() if verify is None else _Guarded(verify)
+    return Policy() if verify is None else Policy((LOCAL.replace(verified=True),), _Verifier(verify))
 
 
 def start(verify: Verify | None = None, log: Callable[[str], None] | None = None) -> Embedded:

@@ -25,25 +25,25 @@ class Flow:
     """From `source` to `sink`, beginning with `held`.
 
     `carried` counts the bytes passed on, without what `uncounted` says of those held from the start. `waiting` says
-    that the sink has to be written before anything is read; `ended` that the source has sent its last, `done` that the
-    sink was told so.
+    that the sink has to be written before anything is read, `ended` that the source has sent its last.
     """
 
-    __slots__ = ("_bulk", "_held", "_pipe", "carried", "done", "ended", "sink", "source")
+    __slots__ = ("_bulk", "_held", "_pipe", "carried", "ended", "sink", "source", "waiting")
 
     def __init__(self, source: _real.Socket, sink: _real.Socket, held: bytes = b"", uncounted: int = 0) -> None:
         self.source = source
         self.sink = sink
         self.carried = -uncounted
         self.ended = False
-        self.done = False
+        self.waiting = bool(held)
         self._held: bytes | memoryview = held
         self._pipe: Pipe | None = None
         self._bulk = False
 
     @property
-    def waiting(self) -> bool:
-        return bool(self._held) or self._pipe is not None
+    def done(self) -> bool:
+        """Whether all was passed on, and the sink is to be told."""
+        return self.ended and not self.waiting
 
     def advance(self, pipes: Pipes) -> None:
         """Moves one piece, as far as it can be moved now. Raises OSError when one of the two connections is gone."""
@@ -58,10 +58,11 @@ class Flow:
             elif not self.ended:
                 self._copy(pipes.scratch)
         except BlockingIOError:
-            return
-        if self.ended and not self.done and not self.waiting:
-            self.done = True
-            self.sink.shutdown(socket.SHUT_WR)
+            pass
+
+    def finish(self) -> None:
+        """Tells the sink that there is no more; raises OSError when it is gone."""
+        self.sink.shutdown(socket.SHUT_WR)
 
     def close(self, pipes: Pipes) -> None:
         """Gives back what was lent."""
@@ -82,11 +83,13 @@ class Flow:
         self.carried += sent
         if sent < count:
             self._held = bytes(scratch[sent:count])
+            self.waiting = True
 
     def _write(self) -> None:
         sent = self.sink.send(self._held, _NOSIGNAL)
         self.carried += sent
-        self._held = memoryview(self._held)[sent:] if sent < len(self._held) else b""
+        self.waiting = sent < len(self._held)
+        self._held = memoryview(self._held)[sent:] if self.waiting else b""
 
     def _splice(self, pipe: Pipe, pipes: Pipes) -> None:
         """Fills the pipe and empties it; gives it back when it is empty."""
@@ -100,6 +103,7 @@ class Flow:
                 pipe.held -= moved
                 self.carried += moved
         finally:
+            self.waiting = bool(pipe.held)
             if not pipe.held:
                 self._pipe = None
                 pipes.give(pipe)

@@ -22,6 +22,7 @@ import traceback
 from _thread import RLock
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 from socksify import _real
@@ -66,6 +67,8 @@ class Loop:
         self._calls: deque[Call] = deque()
         # By length: those of one length are due in the order in which they were set. A cancelled one leaves nothing.
         self._timers: dict[float, OrderedDict[Timer, None]] = {}
+        # No timer is due before this.
+        self._due = inf
         self._running = True
         self.pipes = Pipes()
         # Guards the descriptor against a late `call`; reentrant, because a signal may find its holder.
@@ -128,7 +131,9 @@ class Loop:
             # Lengths that were used once are not to pile up.
             self._timers = {length: queue for length, queue in self._timers.items() if queue}
             queue = self._timers[seconds] = OrderedDict()
-        return Timer(queue, monotonic() + seconds, call)
+        due = monotonic() + seconds
+        self._due = min(self._due, due)
+        return Timer(queue, due, call)
 
     def call(self, call: Call) -> None:
         """Has `call` made by the loop's thread; from any thread or signal handler. A closed loop calls nobody."""
@@ -144,7 +149,8 @@ class Loop:
     def run(self) -> None:
         """Runs until `stop`."""
         while self._running:
-            events = _real.epoll_poll(self._epoll, self._patience())
+            patience = -1 if self._due == inf else max(0.0, self._due - monotonic())
+            events = _real.epoll_poll(self._epoll, patience)
             self.now = monotonic()
             for fd, happened in events:
                 handler = self._handlers[fd]
@@ -155,8 +161,10 @@ class Loop:
                         # A mistake in one session must not end all the others; nor be made again for ever.
                         traceback.print_exc()
                         self._forget(fd)
-            self._fire_timers()
-            self._close_doomed()
+            if self.now >= self._due:
+                self._fire_timers()
+            if self._doomed:
+                self._close_doomed()
 
     def close(self) -> None:
         """Closes the loop's own descriptors, and every socket that it made."""
@@ -199,15 +207,12 @@ class Loop:
         firsts = [next(iter(queue)) for queue in self._timers.values() if queue]
         return min(firsts, key=lambda timer: timer.due, default=None)
 
-    def _patience(self) -> float:
-        """Seconds until the next timer; -1 is for ever."""
-        timer = self._next()
-        return -1 if timer is None else max(0.0, timer.due - monotonic())
-
     def _fire_timers(self) -> None:
         while (timer := self._next()) is not None and timer.due <= self.now:
             timer.cancel()
             _make(timer.call)
+        # Of those that were cancelled meanwhile nothing was noticed: to wake up for one costs less.
+        self._due = inf if timer is None else timer.due
 
     def _close_doomed(self) -> None:
         while self._doomed:

@@ -63,10 +63,9 @@ class Relay:
         return max(0, self.back.carried)
 
     def start(self) -> None:
-        pipes = self._loop.pipes
         try:
-            self.back.advance(pipes)
-            self.outward.advance(pipes)
+            self._advance(self.back, self.outward)
+            self._advance(self.outward, self.back)
         except OSError as error:
             self._abort(error)
         else:
@@ -76,18 +75,24 @@ class Relay:
         """Something is possible on one of the two sockets."""
         self.stamp = self._loop.now
         read, written = (self.outward, self.back) if fd == self._fd else (self.back, self.outward)
-        waited = read.waiting, written.waiting
+        blocked, waited = read.waiting, written.waiting
         try:
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
-            if events & ~WRITABLE and not waited[0]:
-                read.advance(self._loop.pipes)
-            if events & ~READABLE and waited[1]:
-                written.advance(self._loop.pipes)
+            if not blocked and not read.ended and events & ~WRITABLE:
+                self._advance(read, written)
+            if waited and events & ~READABLE:
+                self._advance(written, read)
         except OSError as error:
             self._abort(error)
             return
-        if read.ended or written.ended or waited != (read.waiting, written.waiting):
+        if read.ended or written.ended or read.waiting is not blocked or written.waiting is not waited:
             self._watch()
+
+    def _advance(self, flow: Flow, other: Flow) -> None:
+        flow.advance(self._loop.pipes)
+        # When both are done the sockets are closed, which says the same.
+        if flow.done and not other.done:
+            flow.finish()
 
     def close(self) -> None:
         """Ends the connection to the target without a last word; the client's is the caller's."""

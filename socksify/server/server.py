@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from collections.abc import Callable, Sequence
 from sys import intern
 
@@ -10,14 +11,12 @@ from socksify import _real
 from socksify.config.addresses import unmapped
 from socksify.server.limits import Counts
 from socksify.server.loop import READABLE, Loop
-from socksify.server.policy import Denied, Policy
+from socksify.server.policy import Client, Denied, Policy
 from socksify.server.report import Report
 from socksify.server.resolver import Resolver
 from socksify.server.session import Session
 from socksify.server.threads import Threads
 
-# Connections taken at one event, so that a flood of them does not starve the sessions there are.
-BATCH = 64
 # How long to leave the queue alone when there are no descriptors left; until then it would wake the loop for ever.
 PAUSE_SECONDS = 0.2
 # How often the silent ones are looked for, as a part of the silence that is allowed, and at the most.
@@ -103,27 +102,38 @@ class Server:
             done()
 
     def _accept(self, fd: int, _events: int) -> None:
+        """Takes one connection. Others wait until the sessions there are had their turn: no flood starves them."""
         listener = self._listeners[fd]
         try:
-            for _ in range(BATCH):
-                client, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
-                self._serve(self.loop.stream(listener.family, client), peer or ("", 0))
+            client, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
+            stream = self.loop.stream(listener.family, client)
         except (BlockingIOError, ConnectionAbortedError):
-            self._fed()
+            return
         except OSError as error:
             if error.errno not in _SHORTAGES:
                 # Linux accept() passes on errors that are the new connection's own (accept(2)): on to the next one.
                 return
             self._starve(error)
-
-    def _serve(self, stream: _real.Socket, peer: tuple[str, int]) -> None:
+            return
+        if self._starved:
+            self._starved = False
+            self._notice("new connections are taken again")
         self.accepted += 1
-        # One text for all connections of a client.
-        session = Session(self, stream, self.accepted, intern(unmapped(peer[0])), peer[1])
-        verdict = self.counts.enter(self.policy.limits, session.host)
-        if verdict is not None:
-            self.loop.discard(stream)
-            self._ended(session.report("denied", verdict.why))
+        # One text for all connections of a client, which has none on a Unix socket.
+        host, port = (intern(unmapped(peer[0])), peer[1]) if peer else ("", 0)
+        session = Session(self, stream, self.accepted, Client(host, port, *_own(stream)))
+        try:
+            self._admit(session)
+        except Exception:
+            # As the loop does: a mistake must not end the listening.
+            traceback.print_exc()
+            session.end("failed", "a mistake of this program")
+
+    def _admit(self, session: Session) -> None:
+        denied = self.counts.enter(self.policy.limits, session.host)
+        if denied is not None:
+            self.loop.discard(session.stream)
+            self._ended(session.report("denied", denied.why))
             return
         self._sessions.add(session)
         admission = self.policy.admit(session.client)
@@ -141,11 +151,6 @@ class Server:
             self.loop.watch(fd, 0, self._accept)
         self.loop.after(PAUSE_SECONDS, self._open)
 
-    def _fed(self) -> None:
-        if self._starved:
-            self._starved = False
-            self._notice("new connections are taken again")
-
     def _sweep(self) -> None:
         """Ends who has been silent for too long: a timer for each of thousands, moved at each byte, would cost more."""
         limits = self.policy.limits
@@ -153,3 +158,9 @@ class Server:
             session.end_if_idle(limits)
         shortest = min(limits.idle_seconds or SWEEP_SECONDS, limits.associate_seconds or SWEEP_SECONDS)
         self._sweeper = self.loop.after(min(SWEEP_SECONDS, shortest / SWEEPS), self._sweep)
+
+
+def _own(stream: _real.Socket) -> tuple[str, int]:
+    """The address that a client has connected to; none on a Unix socket."""
+    own = _real.getsockname(stream)
+    return ("", 0) if isinstance(own, str | bytes) else (unmapped(own[0]), own[1])

@@ -59,6 +59,7 @@ class Session:
         "_request",
         "_stage",
         "_timer",
+        "client",
         "command",
         "early",
         "host",
@@ -73,12 +74,13 @@ class Session:
         "userid",
     )
 
-    def __init__(self, server: Server, stream: _real.Socket, number: int, host: str, port: int) -> None:
+    def __init__(self, server: Server, stream: _real.Socket, number: int, client: Client) -> None:
         self.server = server
         self.stream = stream
         self.number = number
-        self.host = host
-        self.port = port
+        self.client = client
+        self.host = client.host
+        self.port = client.port
         self.user: bytes | None = None
         self.userid = b""
         self.command = self.target = self.rule = ""
@@ -86,17 +88,12 @@ class Session:
         # Read of the client and not yet taken by anybody.
         self.early = b""
         self._conversation: Conversation | None = None
+        self._heard: Callable[[Any], None] | None = None
         self._request: role.Request | None = None
         self._stage: Stage | None = None
         self._timer: Timer | None = None
         self._outcome: tuple[str, str] | None = None
         self._began = monotonic()
-
-    @property
-    def client(self) -> Client:
-        """Who is connected, and to which address of ours."""
-        own = _real.getsockname(self.stream)
-        return Client(self.host, self.port, *(("", 0) if isinstance(own, str | bytes) else own[:2]))
 
     def start(self, admission: Admission) -> None:
         """Hears what the client wants."""
@@ -144,9 +141,15 @@ class Session:
         """The last stage: grants the request, telling `bound`, and passes bytes on until both sides have ended."""
         assert self._request is not None
         greeting = role.reply(self._request, socks5.SUCCEEDED, bound)
-        early, self.early, self._request = self.early, b"", None
+        early = self.early
+        self._forget_beginning()
         self._stage = relay = Relay(self.server.loop, self.stream, target, early, greeting, self._relayed)
         relay.start()
+
+    def _forget_beginning(self) -> None:
+        """What only a session that has not come to its relay needs: of the others there may be thousands."""
+        self.early = self.userid = b""
+        del self.client, self._request
 
     def end_if_idle(self, limits: Limits) -> None:
         """Ends the session if nothing has come through for as long as it may be."""
@@ -171,6 +174,8 @@ class Session:
             self._stage.close()
         self.server.loop.discard(self.stream)
         self.server.over(self)
+        # Which knows us, too.
+        self._stage = None
 
     def dismiss(self, answer: bytes, outcome: str, detail: str) -> None:
         """Sends a last answer, ends the connection by FIN, and closes it when the client has done so or is late."""
@@ -199,11 +204,17 @@ class Session:
         """Runs one side of a conversation; `heard` gets its result."""
         self._conversation = Conversation(script)
         self._heard = heard
-        self._converse(self.stream.fileno(), 0)
+        if self.early or self._conversation.outgoing:
+            self._converse(self.stream.fileno(), 0)
+        else:
+            self.server.loop.watch(self.stream.fileno(), READABLE, self._converse)
 
     def _converse(self, fd: int, _events: int) -> None:
         talk = self._conversation
-        assert talk is not None
+        if talk is None:
+            # What a client says while it waits for its answer is the target's, and left where it is.
+            self.server.loop.watch(fd, 0, self._converse)
+            return
         try:
             wanted = self._advance(talk)
         except ProtocolError as error:
@@ -211,9 +222,12 @@ class Session:
         except OSError as error:
             self.end("left", os.strerror(error.errno or 0))
         else:
-            self.server.loop.watch(fd, wanted, self._converse)
             if talk.over:
-                self._heard(talk.result)
+                heard, self._heard, self._conversation = self._heard, None, None
+                assert heard is not None
+                heard(talk.result)
+            else:
+                self.server.loop.watch(fd, wanted, self._converse)
 
     def _advance(self, talk: Conversation) -> int:
         """Carries the conversation on as far as the socket allows; what it waits for then, 0 when it is over."""
@@ -264,7 +278,6 @@ class Session:
 
     def _serve(self, request: role.Request) -> None:
         self._stop_waiting()
-        self._conversation = None
         self._request = request
         self.userid = request.userid
         self.target = place(request.target.host, request.target.port)
