@@ -72,9 +72,12 @@ GUARDED = tuple(
         ("255.255.255.255", "broadcast"),
     )
 )
+# A gateway turns no address into "this network"; what reads as such was most likely meant in another way.
+_BEHIND_GATEWAYS = tuple(guard for guard in GUARDED if guard.what != "unspecified")
 
 # Networks whose addresses hold an IPv4 one, and how far to the left of the last bit it ends. RFC 6052 section 2.2 puts
-# it behind the prefix of a NAT64, round bits 64 to 71; RFC 8215 leaves the length of a local prefix to the operator.
+# it behind the prefix of a NAT64, round bits 64 to 71; RFC 8215 leaves the length of a local prefix to the operator,
+# so such an address stands for several, of which one is meant.
 _EMBEDDING = tuple(
     (_network(network), right)
     for network, right in (
@@ -154,7 +157,7 @@ def _guard(literal: str, number: Address, aliases: tuple[Address, ...], is_own: 
     if is_own(literal):
         return Guard(_OWN, alone)
     for alias in aliases:
-        what = next((guard.what for guard in GUARDED if within(alias, guard.network)), None)
+        what = next((guard.what for guard in _BEHIND_GATEWAYS if within(alias, guard.network)), None)
         if what is not None or is_own(_dotted(alias)):
             return Guard(f"{what or _OWN} in other words", alone)
     return None

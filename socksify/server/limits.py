@@ -70,10 +70,10 @@ class Counts:
         """Counts a client that has just connected; unless denied, `leave` must follow."""
         key = _key(host)
         if 0 < limits.connections <= self._connections:
-            return Denied(f"limit: {limits.connections} connections")
+            return Denied(f"limit: connections = {limits.connections}")
         # Behind a Unix socket everybody has the same address, none.
         if host and 0 < limits.per_client <= self._clients[key]:
-            return Denied(f"limit: {limits.per_client} connections of a client")
+            return Denied(f"limit: per_client = {limits.per_client}")
         self._connections += 1
         self._clients[key] += 1
         return None
@@ -81,7 +81,7 @@ class Counts:
     def identify(self, limits: Limits, user: bytes) -> Denied | None:
         """Counts a user that was verified; unless denied, `leave` must be told the user."""
         if 0 < limits.per_user <= self._users[user]:
-            return Denied(f"limit: {limits.per_user} connections of a user")
+            return Denied(f"limit: per_user = {limits.per_user}")
         self._users[user] += 1
         return None
 
