@@ -18,11 +18,11 @@ from socksify.protocol import server as role
 from socksify.protocol.address import NAME, Address
 from socksify.protocol.errnos import socks5_reply_of
 from socksify.protocol.errors import ProtocolError
-from socksify.protocol.socks5 import GENERAL_FAILURE, NOT_ALLOWED, SUCCEEDED, UDP_ASSOCIATE
+from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, GENERAL_FAILURE, NOT_ALLOWED, SUCCEEDED, UDP_ASSOCIATE
 from socksify.server.connect import address_of, plain
 from socksify.server.loop import READABLE
 from socksify.server.outside import BATCH, Outside
-from socksify.server.policy import Denied
+from socksify.server.policy import Denied, Permitted
 from socksify.server.rate import Rate
 from socksify.server.ways import Ways
 
@@ -57,6 +57,9 @@ class Associate:
         own = self._session.client.own_host
         if isinstance(verdict, Denied):
             self._session.refuse(NOT_ALLOWED, "denied", verdict.why)
+        elif isinstance(verdict, Permitted) and verdict.chain:
+            # Other proxies would have to take the datagrams; sent from here, they would go round them.
+            self._session.refuse(COMMAND_NOT_SUPPORTED, "unsupported", "UDP ASSOCIATE through a proxy")
         elif not own:
             self._session.refuse(GENERAL_FAILURE, "unsupported", "no datagrams from a Unix socket")
         else:

@@ -15,7 +15,7 @@ from socksify.config.addresses import unmapped
 from socksify.protocol import server as role
 from socksify.protocol.address import NAME
 from socksify.protocol.errnos import socks5_reply_of
-from socksify.protocol.socks5 import HOST_UNREACHABLE, NOT_ALLOWED, SUCCEEDED, TTL_EXPIRED
+from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, HOST_UNREACHABLE, NOT_ALLOWED, SUCCEEDED, TTL_EXPIRED
 from socksify.server import ports
 from socksify.server.connect import address_of, plain
 from socksify.server.loop import HUNG_UP, READABLE
@@ -83,6 +83,9 @@ class Bind:
                 why = verdict.why
         if chosen is None:
             self._session.refuse(NOT_ALLOWED, "denied", why)
+        elif chosen.chain:
+            # Other proxies would have to do the listening; done from here, it would go round them.
+            self._session.refuse(COMMAND_NOT_SUPPORTED, "unsupported", "BIND through a proxy")
         else:
             self._listen(chosen, next(host for _, (host, *_) in candidates if unmapped(host) in self._awaited))
 

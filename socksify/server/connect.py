@@ -8,7 +8,7 @@ from socksify import _real
 from socksify.config.addresses import unmapped
 from socksify.protocol.address import IPV4, IPV6, NAME, Address
 from socksify.protocol.errnos import errno_of, socks5_reply_of
-from socksify.protocol.errors import ProtocolError
+from socksify.protocol.errors import ProtocolError, Unsupported
 from socksify.protocol.socks5 import HOST_UNREACHABLE, NOT_ALLOWED
 from socksify.server import ports
 from socksify.server.dial import Dial
@@ -115,8 +115,15 @@ class Connect:
         if target is not None:
             self._session.relay(target, bound)
             return
-        number = errno_of(error) if isinstance(error, ProtocolError) else getattr(error, "errno", 0) or 0
-        self._session.refuse(socks5_reply_of(number), "failed", f"proxy: {error}")
+        self._session.refuse(_reply_of(error), "failed", f"proxy: {error}")
+
+
+def _reply_of(error: Exception | None) -> int:
+    """What is told the client of a failure among the proxies."""
+    if isinstance(error, Unsupported) and error.reply is not None:
+        return error.reply
+    number = errno_of(error) if isinstance(error, ProtocolError) else getattr(error, "errno", None)
+    return socks5_reply_of(number or 0)
 
 
 def plain(target: Address) -> Address:
