@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from socksify import __version__
 from socksify._record import Record
+from socksify.config.addresses import address
 from socksify.server.log import FORMATS
 
 DEFAULT_LISTEN = (("127.0.0.1", 1080),)
@@ -90,9 +91,14 @@ def place(text: str) -> tuple[str, int]:
 
 def _listen(text: str) -> tuple[str, int]:
     try:
-        return place(text)
+        host, port = place(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    if address(host) is None:
+        raise argparse.ArgumentTypeError(
+            f"{host!r} is no address; a name may stand for several, and for others tomorrow"
+        )
+    return host, port
 
 
 def _metrics(text: str) -> str:
