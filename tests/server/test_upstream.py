@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
@@ -135,9 +136,9 @@ def test_a_target_that_the_proxy_has_no_words_for(through: Through, upstream: em
     assert client.ask(running.connect(), 5, "::1", 80) == 8
 
 
-def test_a_proxy_on_a_unix_socket(through: Through, tmp_path: object, echo_server: Target) -> None:
+def test_a_proxy_on_a_unix_socket(through: Through, tmp_path: Path) -> None:
     """A proxy by hand, which grants everything and then echoes."""
-    path = f"{tmp_path}/proxy"
+    path = str(tmp_path / "proxy")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
