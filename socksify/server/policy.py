@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         def verify(self, user: bytes, password: bytes) -> bool: ...
 
 
-# How long an answer is remembered, since an interface may get another address, and how many are.
+# How long a decision is remembered, since an interface may get another address, and how many answers are.
 _FRESH_SECONDS = 10.0
 _MOST = 1024
 _LIMITS = Limits()
@@ -98,7 +98,7 @@ class Policy:
     """The rules in force, with who verifies users, the limits, and the ways to what is permitted.
 
     Without configuration: everything for clients of this machine, nothing for others. `is_own` tells whether a literal
-    is an address of this machine. The answers of `decide` are remembered for a moment, because an event loop waits.
+    is an address of this machine. Answers are remembered, because an event loop waits for them.
     """
 
     def __init__(
@@ -114,22 +114,17 @@ class Policy:
         self.limits = limits
         self.routes = routes
         self._is_own = is_own
+        self._admitted: dict[str, Admission | Denied] = {}
         self._decided: dict[tuple[object, ...], tuple[float, Permitted | Denied | None]] = {}
 
     def admit(self, client: Client) -> Admission | Denied:
         """Whether a client that has just connected may negotiate. A denied one is closed without an answer."""
-        number = _number(client)
-        methods = set()
-        for rule in self.rules:
-            if rule.is_about(number):
-                if rule.permit:
-                    methods.add(USERNAME_PASSWORD if rule.verified else NO_AUTHENTICATION)
-                elif rule.of_everybody:
-                    break
-        if not methods:
-            return Denied("no rule permits anything to this client")
-        # Who may say who it is should: rules for users come to nothing else.
-        return Admission(tuple(sorted(methods, reverse=True)))
+        admission = self._admitted.get(client.host)
+        if admission is None:
+            if len(self._admitted) >= _MOST:
+                self._admitted.clear()
+            admission = self._admitted[client.host] = self._admission(_number(client))
+        return admission
 
     def verify(self, user: bytes, password: bytes) -> bool:
         """Whether a user may come in. Slow on purpose, so it is called off the event path, by any thread."""
@@ -164,6 +159,19 @@ class Policy:
         client = _number(demand.client)
         to = self._destination(demand, client)
         return first(self.rules, client, demand.user, demand.userid, demand.command, to), to
+
+    def _admission(self, client: Address | None) -> Admission | Denied:
+        methods = set()
+        for rule in self.rules:
+            if rule.is_about(client):
+                if rule.permit:
+                    methods.add(USERNAME_PASSWORD if rule.verified else NO_AUTHENTICATION)
+                elif rule.of_everybody:
+                    break
+        if not methods:
+            return Denied("no rule permits anything to this client")
+        # Who may say who it is should: rules for users come to nothing else.
+        return Admission(tuple(sorted(methods, reverse=True)))
 
     def _verdict(self, demand: Demand) -> Permitted | Denied | None:
         rule, to = self.explain(demand)

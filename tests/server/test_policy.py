@@ -190,7 +190,9 @@ def test_memory_is_bounded() -> None:
     policy = Policy((EVERYBODY,))
     for number in range(3000):
         policy.decide(demand(name=f"{number}.example"))
+        policy.admit(client(f"10.0.{number >> 8}.{number & 255}"))
     assert len(policy._decided) <= 1024
+    assert len(policy._admitted) <= 1024
 
 
 def test_users_are_told_apart() -> None:

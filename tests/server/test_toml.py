@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from socksify.protocol.socks5 import BIND, CONNECT, NO_AUTHENTICATION, UDP_ASSOC
 from socksify.server.configuration import Configuration
 from socksify.server.limits import Limits
 from socksify.server.policy import Admission, Denied, Permitted
-from socksify.server.toml import load
+from socksify.server.reading import _RULE_KEYS
+from socksify.server.toml import _KEYS, _POLICY_KEYS, load
 from tests.server.demands import REMOTE, client, demand
 from tests.server.test_users import cheap
 
@@ -247,6 +249,26 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, text: str, message: str) 
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "S3cr3t" not in str(caught.value)
+
+
+def test_the_file_of_the_readme_is_read(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    text = next(block for block in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "[[rules]]" in block)
+    policy = loaded(tmp_path, text.replace("sockd.users", "users")).policy
+    assert policy.admit(client()) == Admission((USERNAME_PASSWORD, NO_AUTHENTICATION))
+    assert policy.admit(client("203.0.113.1")) == Admission((NO_AUTHENTICATION,))
+    assert isinstance(policy.decide(demand("203.0.113.80", user=b"bob")), Permitted)
+    assert isinstance(policy.decide(demand("10.0.0.1", user=b"bob")), Denied)
+    assert isinstance(
+        policy.decide(demand("203.0.113.80", 443, name="a.mirror.example", host="203.0.113.1")), Permitted
+    )
+
+
+@pytest.mark.parametrize("name", [*Limits._fields, *_KEYS, *_POLICY_KEYS, *_RULE_KEYS])
+def test_every_key_is_described(name: str) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    section = readme.partition("### Rules")[2]
+    assert re.search(rf"\b{name}\b", section)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
