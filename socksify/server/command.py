@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from socksify.config.settings import ConfigError
-from socksify.server import configuring, explain, options, passwords, status
+from socksify.server import configuring, explain, options, status
 from socksify.server.activation import inherited
 from socksify.server.answering import Answers
 from socksify.server.listening import addresses, adopt, listen
@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 2 after one line on stderr for what cannot be run; `argv` is without the name."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["passwd"]:
+        # Imported here because it is not what a server needs.
+        from socksify.server import passwords
+
         return passwords.main(words[1:])
     given = options.parse(words)
     try:
@@ -66,7 +69,19 @@ def _status(given: options.Options) -> int:
     return 0 if told else 1
 
 
-_ANSWERS: dict[str, Callable[[options.Options], int]] = {"check": _check, "test": _test, "status": _status}
+def _version(_: options.Options) -> int:
+    from importlib.metadata import version
+
+    sys.stdout.write(f"sockd {version('socksify')}\n")
+    return 0
+
+
+_ANSWERS: dict[str, Callable[[options.Options], int]] = {
+    "check": _check,
+    "test": _test,
+    "status": _status,
+    "version": _version,
+}
 
 
 def _run(given: options.Options) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from socksify import __version__
 from socksify._record import Record
 from socksify.config.addresses import address
 from socksify.server.log import FORMATS
@@ -22,7 +21,7 @@ _EPILOG = (
 class Options(Record):
     """What the command line says; None and "" where it says nothing.
 
-    `question` is what is only asked: "check", "test", "status" or "" to serve; `asked` are the words that go with it.
+    `question` is what is only asked ("check", "test", "status", "version"), or "" to serve; `asked` are its words.
     """
 
     question: str = ""
@@ -44,7 +43,7 @@ def parse(words: Sequence[str] | None) -> Options:
     """Raises SystemExit, as argparse does: with 2 after a line on stderr for what makes no sense, with 0 after help."""
     parser = _parser()
     given = {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
-    question = next((name for name in ("check", "test", "status") if name in given), "")
+    question = next((name for name in ("check", "test", "status", "version") if name in given), "")
     asked = tuple(given.pop(question, ()))
     options = Options(question, asked, **{**given, "listen": tuple(given.get("listen", ()))})
     if question == "check":
@@ -74,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     ask("--check", metavar="FILE", nargs=1, help="read a configuration and print it")
     ask("--test", metavar=("CLIENT", "DEST:PORT"), nargs=2, help="tell which rule decides")
     ask("--status", metavar="json", nargs="?", type=_form, const=("text",), help="show the live sessions")
-    parser.add_argument("--version", action="version", version=f"sockd {__version__}")
+    ask("--version", action="store_const", const=(), help="show the version")
     return parser
 
 

@@ -18,7 +18,7 @@ from tests.processes import end
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "import sys; from socksify.server.command import main; sys.exit(main())"]
 WAIT_SECONDS = 15.0
-_LISTENING = re.compile(r"listening on (.*)")
+_LISTENING = re.compile(r'listening on ([^"\n]*)')
 
 
 class Sockd:

@@ -26,6 +26,7 @@ from socksify.server.options import Options, parse
         ("--status-directory d", Options(status_directory="d")),
         ("--status", Options("status", ("text",))),
         ("--status json", Options("status", ("json",))),
+        ("--version", Options("version")),
         ("--check f", Options("check", ("f",), config="f")),
         ("--config f --test 10.0.0.1 x:80", Options("test", ("10.0.0.1", "x:80"), config="f")),
     ],
@@ -63,9 +64,8 @@ def test_what_makes_no_sense(words: str, reason: str, capsys: pytest.CaptureFixt
     assert reason in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", ["--help", "--version"])
-def test_what_ends_well(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        parse([words])
+        parse(["--help"])
     assert left.value.code == 0
     assert "sockd" in capsys.readouterr().out
