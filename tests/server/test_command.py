@@ -321,11 +321,11 @@ def test_without_descriptors_it_waits_says_so_and_goes_on(echo_server: Target) -
         (["--listen", "0.0.0.0:0", "--workers", "2"], "0.0.0.0 is not a loopback address"),
         (["--listen", "192.0.2.1:0", "--open"], "Cannot assign requested address: '192.0.2.1:0'"),
         (["--listen", "192.0.2.1:0", "--open", "--workers", "2"], "Cannot assign requested address: '192.0.2.1:0'"),
-        (["--users", "/nonexistent"], "/nonexistent: No such file or directory"),
-        (["--config", "/nonexistent"], "/nonexistent"),
-        (["--check", "/nonexistent"], "/nonexistent"),
+        (["--users", "/dev/null/none"], "/dev/null/none: Not a directory"),
+        (["--config", "/dev/null/none"], "/dev/null/none"),
+        (["--check", "/dev/null/none"], "/dev/null/none"),
         (["--metrics", "0.0.0.0:0"], "metrics: 0.0.0.0 is not a loopback address"),
-        (["--log", "syslog:/nonexistent", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--log", "syslog:/dev/null/none", "--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
 def test_what_cannot_be_run_ends_with_2(options: list[str], reason: str) -> None:

@@ -96,6 +96,10 @@ def test_what_is_no_loopback_address(host: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told() -> None:
-    for options in (Options(config="/none.toml"), Options(config="/none.conf"), Options(users="/none")):
-        with pytest.raises(ConfigError, match="/none"):
+    for options in (
+        Options(config="/dev/null/none.toml"),
+        Options(config="/dev/null/none.conf"),
+        Options(users="/dev/null/none"),
+    ):
+        with pytest.raises(ConfigError, match="/dev/null/none"):
             plan(options, {})
