@@ -114,6 +114,7 @@ class Policy:
         self.limits = limits
         self.routes = routes
         self._is_own = is_own
+        self._identifies = any(rule.ident for rule in rules)
         self._admitted: dict[str, Admission | Denied] = {}
         self._decided: dict[tuple[object, ...], tuple[float, Permitted | Denied | None]] = {}
 
@@ -129,6 +130,10 @@ class Policy:
     def verify(self, user: bytes, password: bytes) -> bool:
         """Whether a user may come in. Slow on purpose, so it is called off the event path, by any thread."""
         return self.users is not None and self.users.verify(user, password)
+
+    def asks_ident(self, client: Client) -> bool:
+        """Whether a rule might want to know what the client's identd says."""
+        return self._identifies and any(rule.ident and rule.is_about(_number(client)) for rule in self.rules)
 
     def decide(self, demand: Demand) -> Permitted | Denied | None:
         """Whether a demand is met; None where a name has first to be resolved, because rules on networks decide.

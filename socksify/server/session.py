@@ -19,6 +19,7 @@ from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolErro
 from socksify.server.associate import Associate
 from socksify.server.bind import Bind
 from socksify.server.connect import Connect
+from socksify.server.ident import Ident, vouched
 from socksify.server.loop import READABLE, WRITABLE, Timer
 from socksify.server.policy import Admission, Client, Demand, Denied, Permitted
 from socksify.server.relay import Relay
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from socksify.server.limits import Limits
     from socksify.server.server import Server
 
-    Stage = Connect | Bind | Associate | Relay
+    Command = type[Connect] | type[Bind] | type[Associate]
+    Stage = Ident | Connect | Bind | Associate | Relay
 
 # RFC 1928 section 6: after a failure the server "must terminate the TCP connection shortly after ... no more than 10
 # seconds". Until then what the client still sends is taken: it would turn the close into a reset that eats the reply.
@@ -41,7 +43,7 @@ FAREWELL_SECONDS = 5.0
 # Read at once while the client says what it wants. What comes behind that is the target's.
 PIECE = 4096
 
-_COMMANDS: dict[int, type[Connect | Bind | Associate]] = {
+_COMMANDS: dict[int, Command] = {
     socks5.CONNECT: Connect,
     socks5.BIND: Bind,
     socks5.UDP_ASSOCIATE: Associate,
@@ -55,6 +57,7 @@ class Session:
         "_began",
         "_conversation",
         "_heard",
+        "_named",
         "_outcome",
         "_request",
         "_stage",
@@ -83,6 +86,8 @@ class Session:
         self.port = client.port
         self.user: bytes | None = None
         self.userid = b""
+        # Whom the client's identd names.
+        self._named: bytes | None = None
         self.command = self.target = self.rule = ""
         self.over = False
         # Read of the client and not yet taken by anybody.
@@ -121,7 +126,7 @@ class Session:
     def verdict(self, command: int, name: str | None, address: str | None, port: int) -> Permitted | Denied | None:
         """What the rules of this moment say to a destination."""
         demand = Demand(self.client, self.user, self.userid, command, name, address, port)
-        return self.server.policy.decide(demand)
+        return vouched(self.server.policy.decide(demand), demand, self._named)
 
     def refuse(self, code: int, outcome: str, detail: str) -> None:
         """Answers the request by one of SOCKS5's failures, and ends."""
@@ -286,8 +291,18 @@ class Session:
             self.refuse(socks5.COMMAND_NOT_SUPPORTED, "unsupported", f"command {request.command} is not supported")
             return
         self.command = command.name
-        self._stage = command(self, request)
-        self._stage.start()
+        if self.server.policy.asks_ident(self.client):
+            self._enter(Ident(self.server.loop, self.client, lambda named: self._identified(named, command, request)))
+        else:
+            self._enter(command(self, request))
+
+    def _identified(self, named: bytes | None, command: Command, request: role.Request) -> None:
+        self._named = named
+        self._enter(command(self, request))
+
+    def _enter(self, stage: Ident | Connect | Bind | Associate) -> None:
+        self._stage = stage
+        stage.start()
 
     def _relayed(self, error: OSError | None) -> None:
         if error is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import socketserver
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.client import GREETING, ask, credentials, reply5, request5
+from tests.server.client import GREETING, ask, credentials, reply4, reply5, request5
 from tests.server.running_sockd import Sockd, sockd
 from tests.server.test_users import cheap
 from tests.streams import receive
 from tests.wire.namespaces import Namespace, etc, needs_root
 
 GATEWAY, CLIENT, STRANGER, TARGET = "10.9.0.1", "10.9.0.2", "10.9.0.4", "10.9.0.3"
-# Where the server listens that has rules, and the one that has users; where the target does.
-SOCKS, LOGIN, PORT = 1080, 1081, 7007
+# Where the servers listen that have rules, users, and rules about claims; where the target does.
+SOCKS, LOGIN, CLAIM, PORT = 1080, 1081, 1082, 7007
 HOSTS = f"""
 127.0.0.1 localhost rebound.example denied.example
 ::1 rebound6.example
@@ -35,6 +37,18 @@ to = ["denied.example", "permitted.example:{PORT}"]
 action = "permit"
 from = "{CLIENT}"
 to = ["*", "0.0.0.0/0", "::/0"]
+"""
+# SOCKS4's claims, which identd confirms.
+CLAIMS = f"""
+[[rules]]
+action = "permit"
+from = "{CLIENT}"
+users = ["alice", "bob"]
+ident = "required"
+[[rules]]
+action = "permit"
+from = "{STRANGER}"
+ident = "if-answered"
 """
 USERS = """
 users = "users"
@@ -197,6 +211,36 @@ def test_nobody_comes_in_without_a_password(message: bytes, net: Net) -> None:
     with net.connect(port=LOGIN) as client:
         client.sendall(message)
         assert drained(client) in (b"\x05\xff", b"\x00\x5b" + bytes(6))
+
+
+class Identd(socketserver.StreamRequestHandler):
+    """Everybody is alice."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.readline().strip() + b" : USERID : UNIX : alice\r\n")
+
+
+@pytest.fixture
+def claimed(net: Net, tmp_path: Path) -> Iterator[Sockd]:
+    with net.outside.inside():
+        server = socketserver.ThreadingTCPServer((CLIENT, 113), Identd)
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield from serving(net, tmp_path, CLAIMS, CLAIM)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_identd_vouches_for_a_claim(net: Net, claimed: Sockd) -> None:
+    """Bob is permitted as well, but it is alice who claims to be him; where there is no identd nothing contradicts."""
+    for source, userid, code in ((CLIENT, b"alice", 90), (CLIENT, b"bob", 91), (STRANGER, b"bob", 90)):
+        with net.connect(source, CLAIM) as client:
+            client.sendall(b"\x04\x01" + PORT.to_bytes(2) + socket.inet_aton(TARGET) + userid + b"\0")
+            assert reply4(client) == code
+    assert "the client's identd names another user" in claimed.line("denied")
 
 
 def drained(client: socket.socket) -> bytes:

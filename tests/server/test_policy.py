@@ -94,6 +94,13 @@ def test_what_a_rule_grants() -> None:
     assert policy.decide(demand("192.0.2.7")) == Permitted("test", reserved=True, ident="I")
 
 
+def test_whose_identd_is_asked() -> None:
+    policy = Policy((rule("permit", ident="i", clients=(match("198.51.100.0/24", ""),)), EVERYBODY))
+    assert policy.asks_ident(client())
+    assert not policy.asks_ident(client("192.0.2.99"))
+    assert not Policy().asks_ident(client())
+
+
 def test_rebinding_does_not_get_round_the_rules() -> None:
     """A name is permitted; what it is resolved to is asked about again."""
     policy = Policy((rule("deny", "10.0.0.0/8"), EVERYBODY))
