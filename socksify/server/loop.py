@@ -62,7 +62,7 @@ class Loop:
         # By descriptor, which are small numbers: a list costs an idle connection less than a dictionary.
         self._handlers: list[Handler | None] = []
         self._masks: list[int] = []
-        self._streams: set[_real.Socket] = set()
+        self._streams: list[_real.Socket | None] = []
         self._doomed: list[_real.Socket] = []
         self._calls: deque[Call] = deque()
         # By length: those of one length are due in the order in which they were set. A cancelled one leaves nothing.
@@ -97,16 +97,14 @@ class Loop:
         return self._own(_real.Socket(fileno=fd))
 
     def _own(self, stream: _real.Socket) -> _real.Socket:
-        self._streams.add(stream)
         stream.setblocking(False)
+        self._reach(stream.fileno())
+        self._streams[stream.fileno()] = stream
         return stream
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Calls `handler` whenever one of `mask` is possible on `fd`, or it hung up; with mask 0, no more."""
-        if fd >= len(self._masks):
-            more = fd + 1 - len(self._masks)
-            self._handlers.extend([None] * more)
-            self._masks.extend([0] * more)
+        self._reach(fd)
         before = self._masks[fd]
         self._handlers[fd] = handler if mask else None
         if mask == before:
@@ -168,7 +166,7 @@ class Loop:
 
     def close(self) -> None:
         """Closes the loop's own descriptors, and every socket that it made."""
-        self._doomed.extend(self._streams)
+        self._doomed.extend(filter(None, self._streams))
         self._close_doomed()
         with self._lock:
             self._closed = True
@@ -181,7 +179,7 @@ class Loop:
         if self._closed:
             # Its numbers are other people's by now.
             return
-        for stream in self._streams:
+        for stream in filter(None, self._streams):
             stream.close()
         self._epoll.close()
         os.close(self._wake_fd)
@@ -190,6 +188,14 @@ class Loop:
 
     def _stop(self) -> None:
         self._running = False
+
+    def _reach(self, fd: int) -> None:
+        """Makes room for a descriptor."""
+        missing = fd + 1 - len(self._masks)
+        if missing > 0:
+            self._masks += [0] * missing
+            self._handlers += [None] * missing
+            self._streams += [None] * missing
 
     def _forget(self, fd: int) -> None:
         if fd < len(self._masks) and self._masks[fd]:
@@ -217,8 +223,9 @@ class Loop:
     def _close_doomed(self) -> None:
         while self._doomed:
             stream = self._doomed.pop()
-            self._streams.discard(stream)
-            stream.close()
+            if stream.fileno() >= 0:
+                self._streams[stream.fileno()] = None
+                stream.close()
 
 
 def _make(call: Call) -> None:

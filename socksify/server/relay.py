@@ -18,19 +18,26 @@ from socksify.server.loop import READABLE, WRITABLE, Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Protocol
+
+    class Owner(Protocol):
+        """Whose relay it is."""
+
+        def relayed(self, error: OSError | None) -> None:
+            """Both directions have come to their ends, or there was an error."""
+
 
 # SO_LINGER of 0 makes close() a reset.
 _RESET = struct.pack("ii", 1, 0)
 
 
 class Relay:
-    """Both directions between `client` and `target`; `start` begins, and `over` is called once, at the end.
+    """Both directions between `client` and `target`; `start` begins, and `owner.relayed` is called once, at the end.
 
     `early` is what the client has already said behind its request; `greeting` is told the client before anything else.
     """
 
-    __slots__ = ("_client", "_fd", "_loop", "_over", "_target", "back", "outward", "stamp")
+    __slots__ = ("_loop", "_owner", "back", "outward", "stamp")
     stage = "relaying"
 
     def __init__(
@@ -40,13 +47,10 @@ class Relay:
         target: _real.Socket,
         early: bytes,
         greeting: bytes,
-        over: Callable[[OSError | None], None],
+        owner: Owner,
     ) -> None:
         self._loop = loop
-        self._client = client
-        self._target = target
-        self._fd = client.fileno()
-        self._over = over
+        self._owner = owner
         self.outward = Flow(client, target, early)
         self.back = Flow(target, client, greeting, len(greeting))
         # When something last happened.
@@ -64,8 +68,9 @@ class Relay:
 
     def start(self) -> None:
         try:
-            self._advance(self.back, self.outward)
-            self._advance(self.outward, self.back)
+            for flow in (self.back, self.outward):
+                if flow.waiting:
+                    flow.advance(self._loop.pipes)
         except OSError as error:
             self._abort(error)
         else:
@@ -74,7 +79,9 @@ class Relay:
     def __call__(self, fd: int, events: int) -> None:
         """Something is possible on one of the two sockets."""
         self.stamp = self._loop.now
-        read, written = (self.outward, self.back) if fd == self._fd else (self.back, self.outward)
+        read, written = self.outward, self.back
+        if read.source.fileno() != fd:
+            read, written = written, read
         blocked, waited = read.waiting, written.waiting
         try:
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
@@ -98,21 +105,22 @@ class Relay:
         """Ends the connection to the target without a last word; the client's is the caller's."""
         for flow in (self.outward, self.back):
             flow.close(self._loop.pipes)
-        self._loop.discard(self._target)
+        self._loop.discard(self.back.source)
 
     def _watch(self) -> None:
         if self.outward.done and self.back.done:
-            self._over(None)
+            self._owner.relayed(None)
             return
-        self._loop.watch(self._fd, _mask(self.outward, self.back), self)
-        self._loop.watch(self._target.fileno(), _mask(self.back, self.outward), self)
+        outward, back = self.outward, self.back
+        self._loop.watch(outward.source.fileno(), _mask(outward, back), self)
+        self._loop.watch(back.source.fileno(), _mask(back, outward), self)
 
     def _abort(self, error: OSError) -> None:
         # One side was reset, and the other is to see that it was no end of file.
-        for stream in (self._client, self._target):
+        for stream in (self.outward.source, self.back.source):
             if stream.family != socket.AF_UNIX:
                 _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._over(error)
+        self._owner.relayed(error)
 
 
 def _mask(read: Flow, written: Flow) -> int:

@@ -148,7 +148,7 @@ class Session:
         greeting = role.reply(self._request, socks5.SUCCEEDED, bound)
         early = self.early
         self._forget_beginning()
-        self._stage = relay = Relay(self.server.loop, self.stream, target, early, greeting, self._relayed)
+        self._stage = relay = Relay(self.server.loop, self.stream, target, early, greeting, self)
         relay.start()
 
     def _forget_beginning(self) -> None:
@@ -304,7 +304,8 @@ class Session:
         self._stage = stage
         stage.start()
 
-    def _relayed(self, error: OSError | None) -> None:
+    def relayed(self, error: OSError | None) -> None:
+        """The relay is over."""
         if error is None:
             self.end("done")
         else:
