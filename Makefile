@@ -4,7 +4,7 @@
 #   make test    lint, then the whole suite on every supported Python found
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
-#   make soak    100,000 connections that end in every way there is
+#   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
 .PHONY: demo test suite others lint bench soak clean
@@ -42,7 +42,7 @@ bench: .venv/.equipped
 
 soak: .venv/.equipped
 	@.ci/packages
-	SOAK=100000 .venv/bin/python -m pytest tests/soak
+	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:
 	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

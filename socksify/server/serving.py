@@ -57,7 +57,8 @@ class Service:
             done()
             return
         self._draining = True
-        self._log.notice(f"listening no more; {self._live} sessions are live")
+        # Sockets are closed when the events at hand are dealt with: only then is it true.
+        self._loop.call(lambda: self._log.notice(f"listening no more; {self._live} sessions are live"))
         self.server.drain(done)
 
     def close(self) -> None:

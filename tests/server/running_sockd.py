@@ -29,9 +29,14 @@ class Sockd:
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self.addresses: list[tuple[str, int]] = []
+
+    def listens(self) -> Sockd:
+        """Waits until it does."""
         places = _LISTENING.search(self.line("listening on"))
         assert places is not None
         self.addresses = [(place.rpartition(":")[0].strip("[]"), _port(place)) for place in places[1].split(", ")]
+        return self
 
     @property
     def address(self) -> tuple[str, int]:
@@ -54,6 +59,20 @@ class Sockd:
         self.process.wait(WAIT_SECONDS)
         self._reader.join(WAIT_SECONDS)
         return "".join(iter(lambda: self._lines.get(timeout=WAIT_SECONDS), ""))
+
+    def stop(self) -> None:
+        """The first SIGTERM lets sessions end that the test may have left; signals that come together may be one."""
+        for _ in range(20):
+            self.process.terminate()
+            try:
+                self.process.wait(0.1)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        else:
+            end(self.process)
+        # Before what it reads from is closed under it.
+        self._reader.join(WAIT_SECONDS)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -83,10 +102,11 @@ def sockd(
         env=environment(variables),
         pass_fds=pass_fds,
     ) as process:
+        server = Sockd(process)
         try:
-            yield Sockd(process)
+            yield server.listens()
         finally:
-            _end(process)
+            server.stop()
 
 
 def ask(*options: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -100,18 +120,6 @@ def ask(*options: str, stdin: str = "", **variables: str) -> subprocess.Complete
 def environment(variables: dict[str, str]) -> dict[str, str]:
     # An unusable directory, so that no test leaves anything in the machine's own.
     return {**os.environ, "RUNTIME_DIRECTORY": "/dev/null/none", **variables}
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """The first SIGTERM lets sessions end that the test may have left; signals that come together may count as one."""
-    for _ in range(20):
-        process.terminate()
-        try:
-            process.wait(0.1)
-            return
-        except subprocess.TimeoutExpired:
-            pass
-    end(process)
 
 
 def _port(place: str) -> int:
