@@ -46,6 +46,8 @@ def is_closed(address: tuple[str, int]) -> bool:
             socket.create_connection(address, timeout=10).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            continue
     return False
 
 
