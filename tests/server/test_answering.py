@@ -106,5 +106,9 @@ def test_closing_ends_what_is_under_way() -> None:
         assert heard.wait(10)
         loop.call(made[0].close)
         assert read(stream) == b""
+        # Sockets are closed after the events at hand; by the next ones they all are.
+        closed = threading.Event()
+        loop.call(closed.set)
+        assert closed.wait(10)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, 10)
