@@ -221,8 +221,9 @@ class Loop:
         self._due = inf if timer is None else timer.due
 
     def _close_doomed(self) -> None:
-        while self._doomed:
-            stream = self._doomed.pop()
+        # In the order in which they were given up: who sees a connection end finds nobody listening any more, either.
+        doomed, self._doomed = self._doomed, []
+        for stream in doomed:
             if stream.fileno() >= 0:
                 self._streams[stream.fileno()] = None
                 stream.close()

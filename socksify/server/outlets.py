@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from functools import lru_cache
 from time import gmtime, localtime, strftime, time
 
 from socksify import _real
@@ -48,7 +49,13 @@ def outlet(where: str) -> Outlet:
 def timestamp() -> str:
     """Now: RFC 3339, in UTC, with milliseconds."""
     now = time()
-    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
+    return f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
+
+
+@lru_cache(1)
+def _second(now: int) -> str:
+    # Made once for the thousands of lines that a second may have.
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(now))
 
 
 class Descriptor:
