@@ -80,17 +80,20 @@ class Operation:
 
     def _reload(self, crew: Crew) -> None:
         self._notifier.reloading()
-        plan = reloaded(self._configure, self._plan, crew.addresses, self._log)
+        plan = reloaded(self._configure, crew.addresses, self._log)
         if plan is None:
             self._row.add("refused_reloads")
         else:
             self._row.add("reloads")
-            self._plan = plan
+            self._log.notice("the configuration was read again")
+            changed = [name for name in configuring.LASTING if getattr(plan, name) != getattr(self._plan, name)]
+            if changed:
+                self._log.notice(f"after a restart only: {', '.join(changed)}")
             crew.obey(plan)
         self._notifier.tell(READY)
 
 
-def reloaded(configure: Configure, before: Plan, addresses: list[tuple[str, int]], log: Log) -> Plan | None:
+def reloaded(configure: Configure, addresses: list[tuple[str, int]], log: Log) -> Plan | None:
     """The plan as the files have it now; None, and a line in the log, when it is unfit and the old one stays."""
     try:
         plan = configure()
@@ -98,8 +101,4 @@ def reloaded(configure: Configure, before: Plan, addresses: list[tuple[str, int]
     except ConfigError as error:
         log.notice(f"the configuration is as before: {error}")
         return None
-    log.notice("the configuration was read again")
-    changed = [name for name in configuring.LASTING if getattr(plan, name) != getattr(before, name)]
-    if changed:
-        log.notice(f"after a restart only: {', '.join(changed)}")
     return plan

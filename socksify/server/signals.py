@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 from collections.abc import Callable
 
 from socksify.server.loop import READABLE, Loop
@@ -53,7 +54,15 @@ class Signals:
     def _caught(self, _fd: int, _events: int) -> None:
         for number in os.read(self._read_fd, PIECE):
             if number in self._calls:
-                self._calls[number]()
+                _make(self._calls[number])
+
+
+def _make(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Exception:
+        # The loop gives up a descriptor whose handler raises, and nobody could end the server any more.
+        traceback.print_exc()
 
 
 def _nothing(_number: int, _frame: object) -> None:

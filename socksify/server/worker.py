@@ -40,7 +40,7 @@ def serve(
         listeners += [adopt(loop, fd) for fd in inherited]
         log = log.anew(loop)
         service = Service(loop, listeners, plan, log, row)
-        _obey_signals(loop, service, configure, plan, log)
+        _obey_signals(loop, service, configure, log)
         service.start(lambda: channel.send(READY))
         loop.watch(channel.fileno(), READABLE, lambda fd, _: _orphaned(loop, fd, service))
         loop.run()
@@ -48,9 +48,9 @@ def serve(
         log.close()
 
 
-def _obey_signals(loop: Loop, service: Service, configure: Configure, plan: Plan, log: Log) -> None:
+def _obey_signals(loop: Loop, service: Service, configure: Configure, log: Log) -> None:
     def reload() -> None:
-        fresh = reloaded(configure, plan, service.addresses, log)
+        fresh = reloaded(configure, service.addresses, log)
         if fresh is not None:
             service.obey(fresh)
 

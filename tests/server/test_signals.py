@@ -50,6 +50,21 @@ def test_the_last_call_counts(loop: Loop) -> None:
     assert calls == []
 
 
+def test_a_call_that_fails_does_not_make_it_deaf(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    """The loop gives up a descriptor whose handler raises; this one is what ends the server."""
+    signals = Signals(loop)
+    signals.obey(signal.SIGUSR1, lambda: 1 / 0)
+    signals.obey(signal.SIGUSR2, loop.stop)
+    loop.call(lambda: signal.raise_signal(signal.SIGUSR1))
+    loop.after(0.05, lambda: signal.raise_signal(signal.SIGUSR2))
+    overdue = loop.after(5.0, loop.stop)
+    loop.run()
+    overdue.cancel()
+    signals.close()
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert loop.now < overdue.due
+
+
 def test_closing_leaves_everything_as_it_was(loop: Loop) -> None:
     before = signal.getsignal(signal.SIGUSR1)
     wakeup = signal.set_wakeup_fd(-1)
