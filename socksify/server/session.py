@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import traceback
 from time import monotonic
 
 from socksify import _real
@@ -302,7 +303,12 @@ class Session:
 
     def _enter(self, stage: Ident | Connect | Bind | Associate) -> None:
         self._stage = stage
-        stage.start()
+        try:
+            stage.start()
+        except Exception:
+            # As the loop does; but nobody else would ever end this session, which waits for nothing.
+            traceback.print_exc()
+            self.end("failed", "a mistake of this program")
 
     def relayed(self, error: OSError | None) -> None:
         """The relay is over."""
