@@ -52,13 +52,11 @@ def configured(options: Options) -> Configuration:
 def plan(options: Options, environ: Mapping[str, str]) -> Plan:
     """Raises ConfigError for what cannot be read, or must not be."""
     files = configured(options)
-    workers = options.workers or files.workers
-    files.policy.limits = files.policy.limits.share(workers)
     return Plan(
         files.policy,
         files.guarded or options.open,
         options.listen or files.listen or DEFAULT_LISTEN,
-        workers,
+        options.workers or files.workers,
         options.log or files.log,
         options.log_format or files.log_format,
         options.metrics or files.metrics,

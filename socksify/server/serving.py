@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.server.configuring import Plan
     from socksify.server.metrics import Row
+    from socksify.server.policy import Policy
     from socksify.server.report import Report
 
 # How old the counters may be that no event keeps.
@@ -29,7 +30,9 @@ class Service:
         self._row = row
         self._ended = self._accepted = self._lost = 0
         self._draining = False
-        self.server = Server(loop, listeners, plan.policy, self._over, log.notice)
+        # What a later plan says of them is for the next start.
+        self._workers = plan.workers
+        self.server = Server(loop, listeners, self._shared(plan.policy), self._over, log.notice)
         self._status: Status | None = None
         self._directory = plan.status
         row.put("serving", 1)
@@ -48,7 +51,7 @@ class Service:
 
     def obey(self, plan: Plan) -> None:
         """Has new sessions, and what live ones ask for from now on, decided by the plan's policy."""
-        self.server.policy = plan.policy
+        self.server.policy = self._shared(plan.policy)
 
     def terminate(self, done: Callable[[], object]) -> None:
         """Listens no more, and lets the live sessions end; ends them when asked again. `done` is called after that."""
@@ -72,6 +75,10 @@ class Service:
     @property
     def _live(self) -> int:
         return self.server.accepted - self._ended
+
+    def _shared(self, policy: Policy) -> Policy:
+        policy.limits = policy.limits.share(self._workers)
+        return policy
 
     def _told_in(self, directory: str) -> Status | None:
         if not directory:

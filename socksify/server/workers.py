@@ -80,7 +80,7 @@ class Workers:
 
     def obey(self, plan: Plan) -> None:
         """Has each read the configuration again, and those to come inherit it."""
-        self._plan = plan
+        self._plan = plan.replace(workers=self._plan.workers)
         self._tell(signal.SIGHUP)
 
     def terminate(self, done: Callable[[], object]) -> None:

@@ -64,11 +64,6 @@ def test_the_command_line_outranks_the_file(file: str) -> None:
     assert lasting(plan(options, {})) == ((("::1", 2),), 2, "stderr", "text", "[::1]:3", "/d")
 
 
-@pytest.mark.parametrize(("workers", "connections"), [(1, 30), (3, 10), (4, 8)])
-def test_workers_share_the_limits(file: str, workers: int, connections: int) -> None:
-    assert plan(Options(config=file, workers=workers), {}).policy.limits.connections == connections
-
-
 def test_the_classic_files(tmp_path: Path) -> None:
     (tmp_path / "sockd.conf").write_text("permit 10.0.0.0 255.0.0.0\n")
     assert plan(Options(config=str(tmp_path / "sockd.conf")), {}).guarded
