@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 from _queue import SimpleQueue
 from collections.abc import Callable
+from functools import partial
 
 from socksify.server.loop import Loop
 
@@ -45,4 +46,6 @@ class Threads:
         while task := self._work.get():
             work, answer = task
             result = work()
-            self._loop.call(lambda answer=answer, result=result: answer(result))  # type: ignore[misc]
+            self._loop.call(partial(answer, result))
+            # Nothing of it is to live until there is more to do.
+            del task, work, answer, result
