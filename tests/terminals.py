@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.processes import end
 
-SECONDS = 10.0
+SECONDS = 30.0
 _LEFT = re.compile(rb"\x1b\[\??[0-9;]*[A-Za-z]")
 
 

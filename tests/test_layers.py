@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocol": {"_record"},
     "tunnel": {"_record", "_real", "config", "protocol"},
     "patches": {"_record", "_real", "config", "protocol", "tunnel"},
-    "server": {"_record", "_real", "config", "protocol", "tunnel.dial"} | ROUTES,
+    "server": {"_record", "_real", "config", "protocol", "tunnel.handshake", "tunnel.machine"} | ROUTES,
     "": {"_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
     "launch": {
         "",

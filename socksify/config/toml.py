@@ -52,12 +52,12 @@ def find(named: str, environ: Mapping[str, str], directory: str) -> File:
 
 def load(path: str) -> File:
     """The file at this path; raises ConfigError with the path and the key or the line."""
-    document = _document(path)
+    document = read(path)
     proxies = document.pop("proxies", {})
     for key in document:
         if key not in _KEYS:
             raise ConfigError(f"{path}: {key!r}: no such key; there are {', '.join(_KEYS)} and the table [proxies]")
-    return File(path, document, _named(proxies, path))
+    return File(path, document, named(proxies, path))
 
 
 class _Missing(ConfigError):
@@ -73,7 +73,8 @@ def _usual_places(environ: Mapping[str, str], directory: str) -> list[str]:
     return [*places, join(user, "socksify", "socksify.toml")] if user else places
 
 
-def _document(path: str) -> dict[str, object]:
+def read(path: str) -> dict[str, object]:
+    """The document in a TOML file; raises ConfigError with the path and, for what is no TOML, the line."""
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -92,7 +93,8 @@ def _document(path: str) -> dict[str, object]:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}; expected a TOML file") from None
 
 
-def _named(table: object, path: str) -> dict[str, tuple[Proxy, ...]]:
+def named(table: object, path: str) -> dict[str, tuple[Proxy, ...]]:
+    """The proxies of a table [proxies], by name; raises ConfigError."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: 'proxies': expected a table of NAME = URL")
     return {name: _proxies(name, value, path) for name, value in table.items()}

@@ -36,18 +36,51 @@ class Request(Record, hidden=("user", "userid")):
     userid: bytes = b""
 
 
+class Opening(Record):
+    """How a client begins: `version`, the `second` byte, and `credentials` when it was asked for them.
+
+    Whether it may go on is for the caller to find out, who may have to ask others.
+    """
+
+    version: int
+    second: int
+    credentials: socks5.Credentials | None = None
+
+
 def request(verify: Verify | None = None) -> Script[Request]:
     """Read a request of the version that its first byte tells.
 
     With `verify(user, password)` nobody gets in without it: SOCKS4, which has no passwords, is refused.
     Raises Garbled and AuthenticationRefused, after the client was told.
     """
+    begun = yield from opening((socks5.USERNAME_PASSWORD if verify else socks5.NO_AUTHENTICATION,))
+    if verify is None:
+        return (yield from requested(begun, True))
+    given = begun.credentials
+    return (yield from requested(begun, given is not None and verify(given.user, given.password)))
+
+
+def opening(methods: tuple[int, ...]) -> Script[Opening]:
+    """Read the version and, of SOCKS5, negotiate one of `methods`, the first that the client offers.
+
+    Raises Garbled, and AuthenticationRefused after the client was told.
+    """
     version, second = yield 2
     if version == socks5.VERSION:
-        return (yield from awaiting("a SOCKS5 request", _socks5(second, verify)))
+        return (yield from awaiting("a SOCKS5 request", _opening5(second, methods)))
     if version == socks4.VERSION:
-        return (yield from awaiting("a SOCKS4 request", _socks4(second, verify)))
+        return Opening(version, second)
     raise garbled("SOCKS version 4 or 5", bytes((version, second)))
+
+
+def requested(begun: Opening, accepted: bool) -> Script[Request]:
+    """Read the request of a client that has begun so; unless `accepted`, refuse it.
+
+    Raises Garbled and AuthenticationRefused, after the client was told.
+    """
+    if begun.version == socks5.VERSION:
+        return (yield from awaiting("a SOCKS5 request", _socks5(begun.credentials, accepted)))
+    return (yield from awaiting("a SOCKS4 request", _socks4(begun.second, accepted)))
 
 
 def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
@@ -57,14 +90,22 @@ def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
     return _socks4_reply(socks4.GRANTED if code == socks5.SUCCEEDED else socks4.REJECTED, bound)
 
 
-def _socks5(count: int, verify: Verify | None) -> Script[Request]:
+def _opening5(count: int, methods: tuple[int, ...]) -> Script[Opening]:
     greeting = yield from socks5.Greeting.parse_rest(count)
-    method = socks5.USERNAME_PASSWORD if verify else socks5.NO_AUTHENTICATION
-    if method not in greeting.methods:
-        yield socks5.MethodChoice(socks5.NO_ACCEPTABLE_METHODS).encode()
-        raise AuthenticationRefused("no acceptable methods offered", socks5.NO_ACCEPTABLE_METHODS)
+    method = next((method for method in methods if method in greeting.methods), socks5.NO_ACCEPTABLE_METHODS)
     yield socks5.MethodChoice(method).encode()
-    user = (yield from _user(verify)) if verify else None
+    if method == socks5.NO_ACCEPTABLE_METHODS:
+        raise AuthenticationRefused("no acceptable methods offered", method)
+    given = (yield from socks5.Credentials.parse()) if method == socks5.USERNAME_PASSWORD else None
+    return Opening(socks5.VERSION, count, given)
+
+
+def _socks5(given: socks5.Credentials | None, accepted: bool) -> Script[Request]:
+    if given is not None:
+        # RFC 1929: "If the server returns a `failure' ... status, it MUST close the connection."
+        yield socks5.CredentialsStatus(0 if accepted else 1).encode()
+        if not accepted:
+            raise AuthenticationRefused("user name and password not accepted", 1)
     try:
         asked = yield from socks5.Request.parse()
         _check_name(asked.address)
@@ -72,22 +113,12 @@ def _socks5(count: int, verify: Verify | None) -> Script[Request]:
         if error.reply is not None:
             yield socks5.Reply(error.reply, UNSPECIFIED).encode()
         raise
-    return Request(socks5.VERSION, asked.command, asked.address, user)
+    return Request(socks5.VERSION, asked.command, asked.address, given.user if given else None)
 
 
-def _user(verify: Verify) -> Script[bytes]:
-    given = yield from socks5.Credentials.parse()
-    accepted = verify(given.user, given.password)
-    # RFC 1929: "If the server returns a `failure' ... status, it MUST close the connection."
-    yield socks5.CredentialsStatus(0 if accepted else 1).encode()
-    if not accepted:
-        raise AuthenticationRefused("user name and password not accepted", 1)
-    return given.user
-
-
-def _socks4(command: int, verify: Verify | None) -> Script[Request]:
+def _socks4(command: int, accepted: bool) -> Script[Request]:
     asked = yield from socks4.Request.parse_rest(command)
-    if verify:
+    if not accepted:
         yield _socks4_reply(socks4.REJECTED)
         raise AuthenticationRefused("SOCKS4 has no passwords", socks4.REJECTED)
     try:

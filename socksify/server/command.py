@@ -1,93 +1,121 @@
-"""The command `sockd`: a SOCKS server on loopback, one line per session on stderr, until SIGTERM or SIGINT."""
+"""The command `sockd`: answers what is only asked, else serves until a signal ends it."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import hmac
+import functools
+import gc
+import json
 import os
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from socksify.server.listener import Server
+from socksify.config.settings import ConfigError
+from socksify.server import configuring, explain, options, status
+from socksify.server.activation import inherited
+from socksify.server.answering import Answers
+from socksify.server.listening import addresses, adopt, listen
+from socksify.server.log import Log
 from socksify.server.loop import Loop
-from socksify.server.session import Verify
-
-DEFAULT = "127.0.0.1:1080"
+from socksify.server.metrics import Table
+from socksify.server.notify import Notifier
+from socksify.server.operating import Crew, Operation
+from socksify.server.outlets import outlet
+from socksify.server.scraping import scraping
+from socksify.server.serving import Service
+from socksify.server.signals import Signals
+from socksify.server.workers import Workers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the server; returns its exit status. Usage errors leave by SystemExit(2), as argparse has it."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    with contextlib.closing(Loop()) as loop:
-        try:
-            users = _users(options.users)
-            server = Server(loop, *_address(options.listen), _verifier(users) if users else None, _say)
-        except (OSError, ValueError) as error:
-            parser.error(str(error))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: loop.stop())
-        _say(f"listening on {options.listen.rpartition(':')[0]}:{server.port}")
-        loop.run()
-        server.close()
+    """Returns the exit status: 0, or 2 after one line on stderr for what cannot be run; `argv` is without the name."""
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["passwd"]:
+        # Imported here because it is not what a server needs.
+        from socksify.server import passwords
+
+        return passwords.main(words[1:])
+    given = options.parse(words)
+    try:
+        if given.question:
+            return _ANSWERS[given.question](given)
+        _run(given)
+    except (ConfigError, OSError) as error:
+        sys.stderr.write(f"sockd: {error}\n")
+        return 2
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("sockd", description="A SOCKS4, 4A and 5 server on loopback.")
-    parser.add_argument(
-        "--listen", metavar="ADDRESS:PORT", default=DEFAULT, help="a loopback address (default: %(default)s)"
-    )
-    # Credentials never come by argv, which every user of the machine can read.
-    parser.add_argument(
-        "--users", metavar="FILE", help="who may connect, a NAME:PASSWORD a line; or set SOCKD_USER and SOCKD_PASSWORD"
-    )
-    return parser
+def _check(given: options.Options) -> int:
+    sys.stdout.write(explain.check(configuring.configured(given)))
+    return 0
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError(f"--listen {text!r}: expected ADDRESS:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+def _test(given: options.Options) -> int:
+    sys.stdout.write(explain.test(configuring.configured(given), *given.asked))
+    return 0
 
 
-def _users(path: str | None) -> dict[bytes, bytes]:
-    """Everybody who may connect; empty when nobody is asked."""
-    if path is not None:
-        return _read_users(path)
-    user, password = (os.environb.get(name) for name in (b"SOCKD_USER", b"SOCKD_PASSWORD"))
-    if (user is None) != (password is None):
-        raise ValueError("SOCKD_USER and SOCKD_PASSWORD go together, and one is not set")
-    return {} if user is None or password is None else {user: password}
+def _status(given: options.Options) -> int:
+    directory = given.status_directory or status.usual_directory(os.environ)
+    told = [*status.ask(directory)] if directory else []
+    if "json" in given.asked:
+        sys.stdout.write(json.dumps([{**process, "sessions": sessions} for process, sessions in told], indent=2) + "\n")
+    else:
+        sys.stdout.write("".join(status.in_words(*each) for each in told))
+    if not told:
+        sys.stderr.write(
+            f"sockd: no server tells its sessions in {directory or 'any place known: --status-directory'}\n"
+        )
+    return 0 if told else 1
 
 
-def _read_users(path: str) -> dict[bytes, bytes]:
-    users = {}
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            user, separator, password = line.rstrip(b"\r\n").partition(b":")
-            if line.startswith(b"#") or not line.strip():
-                continue
-            if not (separator and user and password):
-                raise ValueError(f"{path}, line {number}: expected NAME:PASSWORD")
-            users[user] = password
-    if not users:
-        # An empty list lets nobody in; it must not be taken for no list, which lets everybody in.
-        raise ValueError(f"{path}: no NAME:PASSWORD in it")
-    return users
+def _version(_: options.Options) -> int:
+    from importlib.metadata import version
+
+    sys.stdout.write(f"sockd {version('socksify')}\n")
+    return 0
 
 
-def _verifier(users: dict[bytes, bytes]) -> Verify:
-    def verify(user: bytes, password: bytes) -> bool:
-        # In a time that tells neither whether the user exists nor how much of the password is right.
-        return hmac.compare_digest(users.get(user, b""), password) and user in users
+_ANSWERS: dict[str, Callable[[options.Options], int]] = {
+    "check": _check,
+    "test": _test,
+    "status": _status,
+    "version": _version,
+}
 
-    return verify
+
+def _spare_the_collector() -> None:
+    """A search would cost, and find next to nothing: what is there by now stays, and a session leaves no circles."""
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"sockd: {line}\n")
-    sys.stderr.flush()
+def _run(given: options.Options) -> None:
+    _spare_the_collector()
+    configure = functools.partial(configuring.plan, given, os.environ)
+    plan = configure()
+    notifier = Notifier(os.environ)
+    with contextlib.ExitStack() as stack:
+        loop = stack.enter_context(contextlib.closing(Loop()))
+        signals = stack.enter_context(contextlib.closing(Signals(loop)))
+        log = stack.enter_context(contextlib.closing(Log(loop, outlet(plan.log), plan.log_format)))
+        listeners = [adopt(loop, fd) for fd in inherited(os.environ)]
+        configuring.require_guard(plan, addresses(listeners) or plan.listen)
+        table = Table(1 if plan.workers == 1 else plan.workers + 1)
+        if plan.metrics:
+            stack.enter_context(contextlib.closing(_metrics(loop, plan.metrics, table)))
+        crew: Crew
+        if plan.workers > 1:
+            crew = Workers(loop, signals, configure, plan, log, table, listeners)
+        else:
+            listeners = listeners or [listen(loop, host, port) for host, port in plan.listen]
+            crew = stack.enter_context(contextlib.closing(Service(loop, listeners, plan, log, table.rows[0])))
+        Operation(loop, configure, plan, log, notifier, table.rows[-1]).run(crew, signals)
+
+
+def _metrics(loop: Loop, where: str, table: Table) -> Answers:
+    host, port = options.place(where)
+    if not configuring.is_loopback(host):
+        raise ConfigError(f"metrics: {host} is not a loopback address; they tell who is here, and ask for no password")
+    return scraping(loop, listen(loop, host, port), table.text)

@@ -11,17 +11,23 @@ from socksify import _real
 from socksify.server.loop import WRITABLE, Loop, Timer
 from socksify.server.resolver import Candidate
 
-# One address may take this long; the kernel itself would go on for two minutes.
-DIAL_SECONDS = 30.0
-
 Done = Callable[["_real.Socket | None", int], None]
+Prepare = Callable[[_real.Socket, Candidate], None]
 
 
 class Dial:
-    """Calls `done` once: with the connected socket and 0, or with None and the errno of the last address tried."""
+    """Calls `done` once: with the connected socket and 0, or with None and the errno of the last address tried.
 
-    def __init__(self, loop: Loop, candidates: list[Candidate], done: Done) -> None:
+    `prepare` gets each socket before it connects, and may raise OSError; one address may take `seconds`, 0 for as long
+    as the kernel goes on, which is two minutes.
+    """
+
+    def __init__(
+        self, loop: Loop, candidates: list[Candidate], done: Done, prepare: Prepare, seconds: float = 30.0
+    ) -> None:
         self._loop = loop
+        self._prepare = prepare
+        self._seconds = seconds
         self._candidates = iter(candidates)
         self._done = done
         self._stream: _real.Socket | None = None
@@ -32,8 +38,7 @@ class Dial:
 
     def close(self) -> None:
         """Gives up, without a call of `done`."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_waiting()
         if self._stream is not None:
             self._loop.discard(self._stream)
             self._stream = None
@@ -50,24 +55,32 @@ class Dial:
         """Begins to connect; the outcome comes as an event, even when connect(2) knows it at once."""
         try:
             self._stream = self._loop.stream(family)
+            self._prepare(self._stream, (family, address))
             outcome = self._stream.connect_ex(address)
         except OSError as error:
             return error.errno or errno.EIO
         if outcome in (0, errno.EINPROGRESS):
             self._loop.watch(self._stream.fileno(), WRITABLE, self._settled)
-            self._timer = self._loop.after(DIAL_SECONDS, self._too_late)
+            if self._seconds:
+                self._timer = self._loop.after(self._seconds, self._too_late)
         return outcome
 
-    def _settled(self) -> None:
-        assert self._stream is not None and self._timer is not None
+    def _settled(self, _fd: int, _events: int) -> None:
+        assert self._stream is not None
         failure = _real.getsockopt(self._stream, socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
             self.close()
             self._try_next(failure)
             return
-        self._timer.cancel()
+        self._stop_waiting()
         stream, self._stream = self._stream, None
         self._done(stream, 0)
+
+    def _stop_waiting(self) -> None:
+        # Which knows us, too: a circle would be left for the garbage collector, at each connection.
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _too_late(self) -> None:
         self.close()

@@ -15,10 +15,16 @@ import _thread
 import os
 import weakref
 from collections.abc import Callable
+from signal import SIG_BLOCK, SIGPIPE, pthread_sigmask
 
-from socksify.server.listener import Server
+from socksify.server.listening import listen
 from socksify.server.loop import Loop
-from socksify.server.session import Verify
+from socksify.server.policy import Policy
+from socksify.server.report import Report, line
+from socksify.server.rules import LOCAL
+from socksify.server.server import Server
+
+Verify = Callable[[bytes, bytes], bool]
 
 # How long `close` waits for the thread.
 CLOSE_SECONDS = 5.0
@@ -27,15 +33,14 @@ CLOSE_SECONDS = 5.0
 class Embedded:
     """A running server: `host`, `port`, and `url` for a client. `close()` ends it and every connection through it."""
 
-    def __init__(self, verify: Verify | None, log: Callable[[str], None] | None) -> None:
+    def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
         self._loop = Loop()
         try:
-            self._server = Server(self._loop, verify=verify, log=log)
+            self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy, ended)
         except BaseException:
             self._loop.close()
             raise
-        self.host = self._server.host
-        self.port = self._server.port
+        [(self.host, self.port)] = self._server.addresses
         self._running = _thread.allocate_lock()
         self._running.acquire()
         _thread.start_new_thread(self._run, ())
@@ -54,6 +59,8 @@ class Embedded:
             self._running.release()
 
     def _run(self) -> None:
+        # splice(2) cannot be told MSG_NOSIGNAL, and the program may have given SIGPIPE back its meaning.
+        pthread_sigmask(SIG_BLOCK, [SIGPIPE])
         try:
             self._loop.run()
             self._server.close()
@@ -62,9 +69,19 @@ class Embedded:
             self._running.release()
 
 
+class _Verifier:
+    def __init__(self, verify: Verify) -> None:
+        self.verify = verify
+
+
+def policy_of(verify: Verify | None) -> Policy:
+    """Everything for clients of this machine, if `verify` lets them in."""
+    return Policy() if verify is None else Policy((LOCAL.replace(verified=True),), _Verifier(verify))
+
+
 def start(verify: Verify | None = None, log: Callable[[str], None] | None = None) -> Embedded:
-    """Starts a server on a free port of 127.0.0.1. `verify` and `log` are called in the server's thread."""
-    return Embedded(verify, log)
+    """Starts a server on a free port of 127.0.0.1. `verify` and `log` are called in threads of the server's."""
+    return Embedded(policy_of(verify), (lambda report: log(line(report))) if log else (lambda _: None))
 
 
 def _abandon(loop: Loop | None) -> None:

@@ -15,95 +15,129 @@ of `_real`, so that the server's own connections are never routed through the se
 
 from __future__ import annotations
 
-import heapq
 import os
 import select
 import socket
-import time
 import traceback
 from _thread import RLock
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from itertools import count
+from math import inf
+from time import monotonic
 
 from socksify import _real
+from socksify.server.pipes import Pipes
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
+# The peer has closed or half-closed; for who does not want to read what came before that.
+HUNG_UP = select.EPOLLRDHUP
 
-Handler = Callable[[], object]
+# Called with the descriptor and what epoll says of it.
+Handler = Callable[[int, int], object]
+Call = Callable[[], object]
 
 
 class Timer:
     """A call to be made later, unless it is cancelled."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_queue", "call", "due")
 
-    def __init__(self, call: Handler) -> None:
-        self._call: Handler | None = call
+    def __init__(self, queue: OrderedDict[Timer, None], due: float, call: Call) -> None:
+        self._queue = queue
+        self.call = call
+        self.due = due
+        queue[self] = None
 
     def cancel(self) -> None:
-        self._call = None
-
-    def fire(self) -> None:
-        if self._call is not None:
-            self._call()
+        self._queue.pop(self, None)
 
 
 class Loop:
-    """Not thread-safe, except for `call` and `stop`."""
+    """Not thread-safe, except for `call` and `stop`. `now` is the monotonic clock's time of the events at hand."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._watched: dict[int, tuple[int, Handler]] = {}
-        self._streams: set[_real.Socket] = set()
+        # By descriptor, which are small numbers: a list costs an idle connection less than a dictionary.
+        self._handlers: list[Handler | None] = []
+        self._masks: list[int] = []
+        self._streams: list[_real.Socket | None] = []
         self._doomed: list[_real.Socket] = []
-        self._calls: deque[Handler] = deque()
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._order = count()
+        self._calls: deque[Call] = deque()
+        # By length: those of one length are due in the order in which they were set. A cancelled one leaves nothing.
+        self._timers: dict[float, OrderedDict[Timer, None]] = {}
+        # No timer is due before this.
+        self._due = inf
         self._running = True
+        self.pipes = Pipes()
         # Guards the descriptor against a late `call`; reentrant, because a signal may find its holder.
         self._lock = RLock()
         self._closed = False
+        self.now = monotonic()
         self.watch(self._wake_fd, READABLE, self._woken)
 
     def stream(self, family: int, fd: int = -1) -> _real.Socket:
-        """A non-blocking TCP socket, new or made of `fd`; to be given back to `discard`."""
-        stream = _real.Socket(family, socket.SOCK_STREAM, 0, None if fd < 0 else fd)
-        self._streams.add(stream)
+        """A non-blocking stream socket, new or made of `fd`; to be given back to `discard`."""
+        stream = self._own(_real.Socket(family, socket.SOCK_STREAM, 0, None if fd < 0 else fd))
+        if family != socket.AF_UNIX:
+            # What a peer sent as one segment is passed on at once, not held back for more.
+            _real.setsockopt(stream, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return stream
+
+    def datagrams(self, family: int) -> _real.Socket:
+        """A non-blocking datagram socket; to be given back to `discard`."""
+        return self._own(_real.Socket(family, socket.SOCK_DGRAM))
+
+    def adopt(self, fd: int) -> _real.Socket:
+        """The socket of a descriptor, whatever it is, made non-blocking; to be given back to `discard`.
+
+        Raises OSError for what is no socket.
+        """
+        return self._own(_real.Socket(fileno=fd))
+
+    def _own(self, stream: _real.Socket) -> _real.Socket:
         stream.setblocking(False)
-        # What a peer sent as one segment is passed on at once, not held back for more.
-        _real.setsockopt(stream, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reach(stream.fileno())
+        self._streams[stream.fileno()] = stream
         return stream
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Calls `handler` whenever one of `mask` is possible on `fd`, or it hung up; with mask 0, no more."""
-        if not mask:
-            self._forget(fd)
+        self._reach(fd)
+        before = self._masks[fd]
+        self._handlers[fd] = handler if mask else None
+        if mask == before:
             return
-        before = self._watched.get(fd)
-        self._watched[fd] = (mask, handler)
-        if before is None:
+        self._masks[fd] = mask
+        if not before:
             _real.epoll_register(self._epoll, fd, mask)
-        elif before[0] != mask:
+        elif mask:
             _real.epoll_modify(self._epoll, fd, mask)
+        else:
+            _real.epoll_unregister(self._epoll, fd)
 
     def discard(self, stream: _real.Socket) -> None:
         """Closes a socket, once the events at hand are dealt with."""
-        self._forget(stream.fileno())
+        if stream.fileno() >= 0:
+            self._forget(stream.fileno())
         self._doomed.append(stream)
 
-    def after(self, seconds: float, call: Handler) -> Timer:
-        timer = Timer(call)
-        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
-        return timer
+    def after(self, seconds: float, call: Call) -> Timer:
+        queue = self._timers.get(seconds)
+        if queue is None:
+            # Lengths that were used once are not to pile up.
+            self._timers = {length: queue for length, queue in self._timers.items() if queue}
+            queue = self._timers[seconds] = OrderedDict()
+        due = monotonic() + seconds
+        self._due = min(self._due, due)
+        return Timer(queue, due, call)
 
-    def call(self, handler: Handler) -> None:
-        """Has `handler` called by the loop's thread; from any thread or signal handler. A closed loop calls nobody."""
+    def call(self, call: Call) -> None:
+        """Has `call` made by the loop's thread; from any thread or signal handler. A closed loop calls nobody."""
         with self._lock:
             if not self._closed:
-                self._calls.append(handler)
+                self._calls.append(call)
                 os.eventfd_write(self._wake_fd, 1)
 
     def stop(self) -> None:
@@ -113,65 +147,90 @@ class Loop:
     def run(self) -> None:
         """Runs until `stop`."""
         while self._running:
-            for fd, _ in _real.epoll_poll(self._epoll, self._patience()):
-                self._dispatch(fd)
-            self._fire_timers()
-            self._close_doomed()
+            patience = -1 if self._due == inf else max(0.0, self._due - monotonic())
+            events = _real.epoll_poll(self._epoll, patience)
+            self.now = monotonic()
+            for fd, happened in events:
+                handler = self._handlers[fd]
+                if handler is not None:
+                    try:
+                        handler(fd, happened)
+                    except Exception:
+                        # A mistake in one session must not end all the others; nor be made again for ever.
+                        traceback.print_exc()
+                        self._forget(fd)
+            if self.now >= self._due:
+                self._fire_timers()
+            if self._doomed:
+                self._close_doomed()
 
     def close(self) -> None:
         """Closes the loop's own descriptors, and every socket that it made."""
-        self._doomed.extend(self._streams)
+        self._doomed.extend(filter(None, self._streams))
         self._close_doomed()
         with self._lock:
             self._closed = True
             self._epoll.close()
             os.close(self._wake_fd)
+            self.pipes.close()
 
     def abandon(self) -> None:
         """In a forked child: closes every descriptor, and leaves the parent's epoll set and connections as they are."""
         if self._closed:
             # Its numbers are other people's by now.
             return
-        for stream in self._streams:
+        for stream in filter(None, self._streams):
             stream.close()
         self._epoll.close()
         os.close(self._wake_fd)
+        self.pipes.close()
         self._closed = True
-
-    def _dispatch(self, fd: int) -> None:
-        watched = self._watched.get(fd)
-        if watched is None:
-            return
-        try:
-            watched[1]()
-        except Exception:
-            # A mistake in one session must not end all the others; nor be made again for ever.
-            traceback.print_exc()
-            self._forget(fd)
 
     def _stop(self) -> None:
         self._running = False
 
-    def _forget(self, fd: int) -> None:
-        if self._watched.pop(fd, None) is not None:
-            _real.epoll_unregister(self._epoll, fd)
+    def _reach(self, fd: int) -> None:
+        """Makes room for a descriptor."""
+        missing = fd + 1 - len(self._masks)
+        if missing > 0:
+            self._masks += [0] * missing
+            self._handlers += [None] * missing
+            self._streams += [None] * missing
 
-    def _woken(self) -> None:
+    def _forget(self, fd: int) -> None:
+        if fd < len(self._masks) and self._masks[fd]:
+            _real.epoll_unregister(self._epoll, fd)
+            self._handlers[fd] = None
+            self._masks[fd] = 0
+
+    def _woken(self, _fd: int, _events: int) -> None:
         os.eventfd_read(self._wake_fd)
         while self._calls:
-            self._calls.popleft()()
+            _make(self._calls.popleft())
 
-    def _patience(self) -> float:
-        """Seconds until the next timer; -1 is for ever."""
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
+    def _next(self) -> Timer | None:
+        """The timer that is due first."""
+        firsts = [next(iter(queue)) for queue in self._timers.values() if queue]
+        return min(firsts, key=lambda timer: timer.due, default=None)
 
     def _fire_timers(self) -> None:
-        now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2].fire()
+        while (timer := self._next()) is not None and timer.due <= self.now:
+            timer.cancel()
+            _make(timer.call)
+        # Of those that were cancelled meanwhile nothing was noticed: to wake up for one costs less.
+        self._due = inf if timer is None else timer.due
 
     def _close_doomed(self) -> None:
-        while self._doomed:
-            stream = self._doomed.pop()
-            self._streams.discard(stream)
-            stream.close()
+        # In the order in which they were given up: who sees a connection end finds nobody listening any more, either.
+        doomed, self._doomed = self._doomed, []
+        for stream in doomed:
+            if stream.fileno() >= 0:
+                self._streams[stream.fileno()] = None
+                stream.close()
+
+
+def _make(call: Call) -> None:
+    try:
+        call()
+    except Exception:
+        traceback.print_exc()

@@ -2,111 +2,128 @@
 
 The original `sockd` ended both directions at the first end of file, which cut off every answer to a request that is
 ended by a half-close. Here an end of file is passed on when what came before it is, and the pair is closed when both
-directions have seen theirs. What a direction wants of epoll is computed from its state each time, never adjusted:
-it reads only when it holds nothing, so that a slow reader holds up the writer, as without a proxy.
+directions have seen theirs. What a socket is watched for is computed from the two flows' state, never adjusted.
+
+There may be thousands of these, most of them idle: an idle one is its two flows and no more.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable
 
 from socksify import _real
+from socksify.server.flow import Flow
 from socksify.server.loop import READABLE, WRITABLE, Loop
 
-# The most that a direction holds, in bytes.
-CHUNK = 256 * 1024
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Owner(Protocol):
+        """Whose relay it is."""
+
+        def relayed(self, error: OSError | None) -> None:
+            """Both directions have come to their ends, or there was an error."""
 
 
-class Flow:
-    """One direction: what was read of `source` and not yet written to `sink`."""
-
-    __slots__ = ("carried", "done", "ended", "held", "sink", "source")
-
-    def __init__(self, source: _real.Socket, sink: _real.Socket, held: bytes = b"") -> None:
-        self.source = source
-        self.sink = sink
-        self.held = memoryview(held)
-        self.ended = False
-        self.done = False
-        # Bytes passed on so far; what was held from the start is not the peer's and does not count.
-        self.carried = -len(held)
-
-    def advance(self) -> None:
-        """Moves what can be moved now. Raises OSError when one of the two connections is gone."""
-        try:
-            if not self.held and not self.ended:
-                self._read()
-            if self.held:
-                self._write()
-        except BlockingIOError:
-            return
-        if self.ended and not self.held and not self.done:
-            self._finish()
-
-    def _read(self) -> None:
-        self.held = memoryview(self.source.recv(CHUNK))
-        self.ended = not self.held
-
-    def _write(self) -> None:
-        sent = self.sink.send(self.held, socket.MSG_NOSIGNAL)
-        self.carried += sent
-        self.held = self.held[sent:]
-
-    def _finish(self) -> None:
-        self.done = True
-        self.sink.shutdown(socket.SHUT_WR)
-
-    def wants(self, stream: _real.Socket) -> int:
-        """What this direction waits for on one of its two sockets."""
-        if self.held:
-            return WRITABLE if stream is self.sink else 0
-        return READABLE if stream is self.source and not self.ended else 0
+# SO_LINGER of 0 makes close() a reset.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Relay:
-    """Both directions; `greeting` is written to the client before anything else. Calls `over` once, at the end."""
+    """Both directions between `client` and `target`; `start` begins, and `owner.relayed` is called once, at the end.
+
+    `early` is what the client has already said behind its request; `greeting` is told the client before anything else.
+    """
+
+    __slots__ = ("_loop", "_owner", "back", "outward", "stamp")
+    stage = "relaying"
 
     def __init__(
         self,
         loop: Loop,
         client: _real.Socket,
         target: _real.Socket,
+        early: bytes,
         greeting: bytes,
-        over: Callable[[OSError | None], None],
+        owner: Owner,
     ) -> None:
         self._loop = loop
-        self._over = over
-        self.outward = Flow(client, target)
-        self.back = Flow(target, client, greeting)
+        self._owner = owner
+        self.outward = Flow(client, target, early)
+        self.back = Flow(target, client, greeting, len(greeting))
+        # When something last happened.
+        self.stamp = loop.now
 
-    def advance(self) -> None:
-        """Moves both directions and watches for what they then want."""
+    @property
+    def up(self) -> int:
+        """Bytes from the client to the target."""
+        return self.outward.carried
+
+    @property
+    def down(self) -> int:
+        """Bytes from the target to the client."""
+        return max(0, self.back.carried)
+
+    def start(self) -> None:
         try:
-            self.outward.advance()
-            self.back.advance()
+            for flow in (self.back, self.outward):
+                if flow.waiting:
+                    flow.advance(self._loop.pipes)
+        except OSError as error:
+            self._abort(error)
+        else:
+            self._watch()
+
+    def __call__(self, fd: int, events: int) -> None:
+        """Something is possible on one of the two sockets."""
+        self.stamp = self._loop.now
+        read, written = self.outward, self.back
+        if read.source.fileno() != fd:
+            read, written = written, read
+        blocked, waited = read.waiting, written.waiting
+        try:
+            # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
+            if not blocked and not read.ended and events & ~WRITABLE:
+                self._advance(read, written)
+            if waited and events & ~READABLE:
+                self._advance(written, read)
         except OSError as error:
             self._abort(error)
             return
-        if self.outward.done and self.back.done:
-            self._end(None)
-            return
-        for stream in (self.outward.source, self.back.source):
-            mask = self.outward.wants(stream) | self.back.wants(stream)
-            self._loop.watch(stream.fileno(), mask, self.advance)
+        if read.ended or written.ended or read.waiting is not blocked or written.waiting is not waited:
+            self._watch()
+
+    def _advance(self, flow: Flow, other: Flow) -> None:
+        flow.advance(self._loop.pipes)
+        # When both are done the sockets are closed, which says the same.
+        if flow.done and not other.done:
+            flow.finish()
 
     def close(self) -> None:
-        """Ends both connections without a last word."""
-        for stream in (self.outward.source, self.back.source):
-            self._loop.discard(stream)
+        """Ends the connection to the target without a last word; the client's is the caller's."""
+        for flow in (self.outward, self.back):
+            flow.close(self._loop.pipes)
+        self._loop.discard(self.back.source)
+
+    def _watch(self) -> None:
+        if self.outward.done and self.back.done:
+            self._owner.relayed(None)
+            return
+        outward, back = self.outward, self.back
+        self._loop.watch(outward.source.fileno(), _mask(outward, back), self)
+        self._loop.watch(back.source.fileno(), _mask(back, outward), self)
 
     def _abort(self, error: OSError) -> None:
-        # One side was reset, and the other is to see that it was no end of file: SO_LINGER of 0 makes close() a reset.
+        # One side was reset, and the other is to see that it was no end of file.
         for stream in (self.outward.source, self.back.source):
-            _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._end(error)
+            if stream.family != socket.AF_UNIX:
+                _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._owner.relayed(error)
 
-    def _end(self, error: OSError | None) -> None:
-        self.close()
-        self._over(error)
+
+def _mask(read: Flow, written: Flow) -> int:
+    """What a socket is watched for that one flow reads and the other writes."""
+    mask = WRITABLE if written.waiting else 0
+    return mask if read.ended or read.waiting else mask | READABLE

@@ -1,61 +1,38 @@
-"""Names resolved off the event path: getaddrinfo(3) blocks, for many seconds when a name server is silent.
-
-The threads are started with `_thread`: in a program that runs with the embedded server they must neither appear in
-`threading.enumerate()` nor be waited for when it ends.
-"""
+"""Names resolved off the event path: getaddrinfo(3) blocks, for many seconds when a name server is silent."""
 
 from __future__ import annotations
 
-import _thread
 import socket
-from _queue import SimpleQueue
 from collections.abc import Callable
 from typing import Any
 
 from socksify import _real
 from socksify.protocol.address import IPV4, NAME, Address, encode_name
-from socksify.server.loop import Loop
+from socksify.server.threads import Threads
 
 # Family and address, as connect(2) wants them.
-Candidate = tuple[int, tuple[Any, ...]]
-Answer = Callable[[list[Candidate]], None]
-
-THREADS = 8
+Candidate = tuple[int, Any]
+Answer = Callable[[list[Candidate]], object]
 
 
 class Resolver:
-    """A few threads, started when they are first needed, that look names up and hand the answers to the loop."""
+    """Looks names up in threads."""
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-        self._threads = 0
-        self._questions: SimpleQueue[tuple[Address, Answer] | None] = SimpleQueue()
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
 
     def resolve(self, target: Address, answer: Answer) -> None:
         """Has `answer` called with where to connect to, in order of preference; nowhere if the name is unknown."""
         target = target.literal()
         if target.type == NAME:
-            self._ask(target, answer)
+            self._threads.run(lambda: look_up(target), answer)
         else:
-            family = socket.AF_INET if target.type == IPV4 else socket.AF_INET6
-            answer([(family, (target.host, target.port))])
+            answer([literal(target)])
 
-    def close(self) -> None:
-        """Ends the threads; one that is in a look-up ends after it."""
-        for _ in range(self._threads):
-            self._questions.put(None)
 
-    def _ask(self, target: Address, answer: Answer) -> None:
-        if self._threads < THREADS:
-            self._threads += 1
-            _thread.start_new_thread(self._work, ())
-        self._questions.put((target, answer))
-
-    def _work(self) -> None:
-        while question := self._questions.get():
-            target, answer = question
-            found = look_up(target)
-            self._loop.call(lambda answer=answer, found=found: answer(found))  # type: ignore[misc]
+def literal(target: Address) -> Candidate:
+    """Where to connect to for an address that is none by name."""
+    return socket.AF_INET if target.type == IPV4 else socket.AF_INET6, (target.host, target.port)
 
 
 def look_up(name: Address) -> list[Candidate]:

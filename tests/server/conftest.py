@@ -10,43 +10,53 @@ from dataclasses import dataclass
 
 import pytest
 
-from socksify.server import embedded
+from socksify.server.embedded import Embedded, policy_of
+from socksify.server.limits import Limits
+from socksify.server.policy import Policy
+from socksify.server.report import Report
 
 Connect = Callable[[], socket.socket]
 
 
 @dataclass
 class Running:
-    """A server under test: `connect()` opens a connection to it, `line()` waits for the next line of its log."""
+    """A server under test: `connect()` opens a connection to it, `report()` waits for the end of the next session."""
 
-    server: embedded.Embedded
-    lines: queue.Queue[str]
+    server: Embedded
+    policy: Policy
+    reports: queue.Queue[Report]
     connections: ExitStack
 
     def connect(self) -> socket.socket:
         address = (self.server.host, self.server.port)
         return self.connections.enter_context(socket.create_connection(address, timeout=10))
 
-    def line(self) -> str:
-        return self.lines.get(timeout=10)
+    def report(self) -> Report:
+        return self.reports.get(timeout=10)
+
+    def limit(self, **limits: float) -> None:
+        """Changes limits of the policy in force."""
+        self.policy.limits = Limits().replace(**limits)
 
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    yield from run(None)
+    yield from run(Policy())
 
 
 @pytest.fixture
 def guarded() -> Iterator[Running]:
     """A server that lets alice in, with her password."""
-    yield from run(lambda user, password: (user, password) == (b"alice", b"open sesame"))
+    policy = policy_of(lambda user, password: (user, password) == (b"alice", b"open sesame"))
+    policy.limits = Limits(failed_seconds=0.01)
+    yield from run(policy)
 
 
-def run(verify: Callable[[bytes, bytes], bool] | None) -> Iterator[Running]:
-    lines: queue.Queue[str] = queue.Queue()
-    server = embedded.start(verify, lines.put)
+def run(policy: Policy) -> Iterator[Running]:
+    reports: queue.Queue[Report] = queue.Queue()
+    server = Embedded(policy, reports.put)
     try:
         with ExitStack() as connections:
-            yield Running(server, lines, connections)
+            yield Running(server, policy, reports, connections)
     finally:
         server.close()

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from socksify.server import command
-from tests.processes import end
+from socksify.server import passwords
+from tests import processes
+from tests.processes import free_port
 from tests.server import client
+from tests.server.running_sockd import PROGRAM, ROOT, Sockd, ask, environment, sockd
 from tests.streams import receive
 from tests.targets import Target
 
-PROGRAM = [sys.executable, "-c", "import sys; from socksify.server.command import main; sys.exit(main())"]
-
-
-@contextmanager
-def sockd(*options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
-    environment = {**os.environ, **variables}
-    with subprocess.Popen([*PROGRAM, *options], stderr=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            assert process.stderr is not None
-            line = process.stderr.readline()
-            assert line.startswith("sockd: listening on "), line + process.stderr.read()
-            host, _, port = line.split()[-1].rpartition(":")
-            yield process, (host.strip("[]"), int(port))
-        finally:
-            end(process)
+# Becomes sockd with a socket that somebody else listens on, as systemd would.
+ACTIVATED = (
+    sys.executable,
+    "-c",
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+    "os.execvp(sys.argv[2], sys.argv[2:])",
+)
 
 
 def authenticate(address: tuple[str, int], user: bytes, password: bytes) -> bytes:
@@ -44,76 +41,323 @@ def authenticate(address: tuple[str, int], user: bytes, password: bytes) -> byte
         return receive(stream, 2)
 
 
+def serve_one(server: Sockd, target: Target) -> None:
+    with server.connect() as stream:
+        assert client.ask(stream, 5, *target.address) == 0
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
 def test_it_serves_and_says_so(listen: str, echo_server: Target) -> None:
-    with sockd("--listen", listen) as (process, address):
-        with socket.create_connection(address, timeout=10) as stream:
-            assert client.ask(stream, 5, *echo_server.address) == 0
-        assert process.stderr is not None
-        line = process.stderr.readline()
-    assert line.startswith("sockd: ")
-    assert f" -> 127.0.0.1:{echo_server.port}: done, 0 bytes out, 0 back" in line
+    with sockd("--listen", listen) as server:
+        serve_one(server, echo_server)
+        line = server.line("connect")
+    assert re.match(rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z sockd\[{server.process.pid}\]: ", line)
+    assert f" connect 127.0.0.1:{echo_server.port}: done, 0 bytes up, 0 down, " in line
+
+
+def test_it_listens_on_all_that_is_said(echo_server: Target) -> None:
+    with sockd("--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--listen", "127.0.0.2:0") as server:
+        assert [host for host, _ in server.addresses] == ["127.0.0.1", "::1", "127.0.0.2"]
+        for address in server.addresses:
+            with socket.create_connection(address, timeout=10) as stream:
+                assert client.ask(stream, 4, *echo_server.address) == 0
+
+
+def test_lines_may_be_objects(echo_server: Target) -> None:
+    with sockd("--log-format", "json") as server:
+        serve_one(server, echo_server)
+        told = json.loads(server.line('"session"'))
+    assert (told["command"], told["outcome"], told["pid"]) == ("connect", "done", server.process.pid)
+    assert told["target"] == f"127.0.0.1:{echo_server.port}"
+
+
+def test_lines_may_go_to_syslog(tmp_path: Path, echo_server: Target) -> None:
+    path = str(tmp_path / "log")
+    port = free_port()
+    words = [*PROGRAM, "--listen", f"127.0.0.1:{port}", "--log", f"syslog:{path}"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(path)
+        daemon.settimeout(10)
+        with processes.running(words, "sockd", ("127.0.0.1", port), tmp_path / "stderr"):
+            assert b"listening on" in daemon.recv(1024)
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as stream:
+                assert client.ask(stream, 5, *echo_server.address) == 0
+            lines = b""
+            while b" connect " not in lines:
+                lines = daemon.recv(1024)
+    assert lines.startswith(b"<30>")
+    assert (tmp_path / "stderr").read_text() == ""
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "a pipe that nobody reads", "a pipe without a reader"])
+def test_a_log_that_cannot_be_written_fails_no_session(log: str, echo_server: Target) -> None:
+    port = free_port()
+    reader, writer = (-1, os.open(log, os.O_WRONLY)) if log.startswith("/") else os.pipe()
+    if log == "a pipe without a reader":
+        os.close(reader)
+        reader = -1
+    elif reader >= 0:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(1_000):
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+    words = [*PROGRAM, "--listen", f"127.0.0.1:{port}"]
+    with subprocess.Popen(words, stderr=writer, cwd=ROOT, env=environment({})) as process:
+        try:
+            assert processes._listens(process, ("127.0.0.1", port))
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as stream:
+                    assert client.ask(stream, 5, *echo_server.address) == 0
+                    stream.sendall(b"x")
+                    assert receive(stream, 1) == b"x"
+        finally:
+            processes.end(process)
+        assert process.returncode == 0
+    os.close(writer)
+    if reader >= 0:
+        os.close(reader)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_its_sessions(number: signal.Signals, echo_server: Target) -> None:
-    with sockd("--listen", "127.0.0.1:0") as (process, address):
-        with socket.create_connection(address, timeout=10) as stream:
+def test_a_signal_lets_sessions_end_and_a_second_one_ends_them(number: signal.Signals, echo_server: Target) -> None:
+    with sockd() as server, server.connect() as stream:
+        assert client.ask(stream, 5, *echo_server.address) == 0
+        server.process.send_signal(number)
+        assert "1 sessions are live" in server.line("listening no more")
+        with pytest.raises(ConnectionRefusedError):
+            server.connect()
+        stream.sendall(b"still here")
+        assert receive(stream, 10) == b"still here"
+        server.process.send_signal(number)
+        assert "ended" in server.end()
+        assert server.process.returncode == 0
+
+
+def test_it_ends_when_the_last_session_has(echo_server: Target) -> None:
+    with sockd() as server:
+        with server.connect() as stream:
             assert client.ask(stream, 5, *echo_server.address) == 0
-            process.send_signal(number)
-            assert process.wait(10) == 0
-        assert process.stderr is not None
-        assert "server ended" in process.stderr.read()
+            server.process.terminate()
+            server.line("listening no more")
+        assert "done" in server.end()
+        assert server.process.returncode == 0
 
 
-def test_users_come_from_a_file(tmp_path: Path) -> None:
+def test_without_sessions_it_ends_at_once() -> None:
+    with sockd() as server:
+        server.process.terminate()
+        assert "0 sessions are live" in server.end()
+        assert server.process.returncode == 0
+
+
+RULES = """
+[[rules]]
+action = "permit"
+to = [":{port}"]
+
+[[rules]]
+action = "deny"
+"""
+
+
+def test_a_reload_changes_the_rules_and_drops_nobody(tmp_path: Path, echo_server: Target) -> None:
+    path = tmp_path / "sockd.toml"
+    path.write_text(RULES.format(port=echo_server.port))
+    with sockd("--config", str(path)) as server, server.connect() as before:
+        assert client.ask(before, 5, *echo_server.address) == 0
+        path.write_text(RULES.format(port=1))
+        server.process.send_signal(signal.SIGHUP)
+        server.line("read again")
+        with server.connect() as after:
+            assert client.ask(after, 5, *echo_server.address) == 2
+        before.sendall(b"still here")
+        assert receive(before, 10) == b"still here"
+        path.write_text("[[rules]]\naction = 'perhaps'\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert str(path) in server.line("the configuration is as before")
+        with server.connect() as after:
+            assert client.ask(after, 5, *echo_server.address) == 2
+
+
+def test_what_only_a_restart_changes_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "sockd.toml"
+    path.write_text("")
+    with sockd("--config", str(path)) as server:
+        path.write_text('log_format = "json"\nworkers = 2\n')
+        server.process.send_signal(signal.SIGHUP)
+        assert "workers, log_format" in server.line("after a restart only")
+
+
+def test_a_reload_cannot_open_the_door(tmp_path: Path) -> None:
+    path = tmp_path / "sockd.toml"
+    path.write_text(RULES.format(port=80))
+    with sockd("--listen", "0.0.0.0:0", "--config", str(path)) as server:
+        path.write_text("")
+        server.process.send_signal(signal.SIGHUP)
+        assert "0.0.0.0 is not a loopback address" in server.line("the configuration is as before")
+
+
+def test_users_come_from_a_file_and_change_with_it(tmp_path: Path) -> None:
     users = tmp_path / "users"
-    users.write_text("# who may\n\nalice:open sesame\nbob:a:b\n")
-    with sockd("--listen", "127.0.0.1:0", "--users", str(users)) as (_, address):
-        assert authenticate(address, b"alice", b"open sesame") == b"\x01\x00"
-        assert authenticate(address, b"bob", b"a:b") == b"\x01\x00"
-        assert authenticate(address, b"bob", b"open sesame") == b"\x01\x01"
-        assert authenticate(address, b"carol", b"x") == b"\x01\x01"
+    passwords.write(str(users), b"alice", b"open sesame")
+    with sockd("--users", str(users)) as server:
+        assert authenticate(server.address, b"alice", b"open sesame") == b"\x01\x00"
+        assert authenticate(server.address, b"carol", b"x") == b"\x01\x01"
+        passwords.write(str(users), b"alice", b"another")
+        server.process.send_signal(signal.SIGHUP)
+        server.line("read again")
+        assert authenticate(server.address, b"alice", b"another") == b"\x01\x00"
+        assert authenticate(server.address, b"alice", b"open sesame") == b"\x01\x01"
 
 
-def test_an_unknown_user_has_no_empty_password() -> None:
-    """RFC 1929 has no empty passwords, but nobody who verifies should have to rely on it."""
-    verify = command._verifier({b"alice": b"secret"})
-    assert verify(b"alice", b"secret")
-    assert not verify(b"carol", b"")
+def test_metrics_are_told(echo_server: Target) -> None:
+    port = free_port()
+    with sockd("--metrics", f"127.0.0.1:{port}") as server:
+        serve_one(server, echo_server)
+        server.line("done")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+            text = response.read().decode()
+    assert 'sockd_sessions_total{command="connect",outcome="done"} 1\n' in text
+    assert "sockd_serving_processes 1\n" in text
 
 
-def test_a_user_comes_from_the_environment() -> None:
-    with sockd("--listen", "127.0.0.1:0", SOCKD_USER="alice", SOCKD_PASSWORD="secret") as (_, address):
-        assert authenticate(address, b"alice", b"secret") == b"\x01\x00"
-        assert authenticate(address, b"alice", b"wrong") == b"\x01\x01"
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_socket_that_was_passed_is_served(workers: str, echo_server: Target) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        prefix = (*ACTIVATED, str(fd))
+        with sockd("--workers", workers, prefix=prefix, pass_fds=(fd,), LISTEN_FDS="1") as server:
+            assert server.address == listener.getsockname()
+            serve_one(server, echo_server)
+
+
+def test_a_unix_socket_that_was_passed_is_served(tmp_path: Path, echo_server: Target) -> None:
+    path = str(tmp_path / "socks")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as stream:
+        listener.bind(path)
+        listener.listen()
+        fd = listener.fileno()
+        words = [*ACTIVATED, str(fd), *PROGRAM]
+        variables = environment({"LISTEN_FDS": "1"})
+        with subprocess.Popen(
+            words, cwd=ROOT, pass_fds=(fd,), env=variables, stderr=subprocess.PIPE, text=True
+        ) as child:
+            stream.settimeout(20)
+            stream.connect(path)
+            assert client.ask(stream, 5, *echo_server.address) == 0
+            stream.close()
+            child.terminate()
+            _, said = child.communicate(timeout=20)
+    assert f"listening on {path}\n" in said
+    assert "local connect" in said
+
+
+def test_a_passed_socket_is_guarded_too() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        fd = listener.fileno()
+        words = [*ACTIVATED, str(fd), *PROGRAM]
+        child = subprocess.run(
+            words, cwd=ROOT, pass_fds=(fd,), env=environment({"LISTEN_FDS": "1"}), capture_output=True, timeout=60
+        )
+    assert child.returncode == 2
+    assert b"0.0.0.0 is not a loopback address" in child.stderr
+
+
+def test_a_service_manager_is_told(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(10)
+        with sockd(NOTIFY_SOCKET=path, WATCHDOG_USEC="100000") as server:
+            ready = manager.recv(1024).decode().split("\n")
+            host, port = server.address
+            assert ready == ["READY=1", f"STATUS=listening on {host}:{port}"]
+            assert [manager.recv(1024) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            server.process.send_signal(signal.SIGHUP)
+            assert until(manager, b"RELOADING=1").startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert until(manager, b"READY=1") == b"READY=1"
+            server.process.terminate()
+            assert until(manager, b"STOPPING=1") == b"STOPPING=1"
+
+
+def until(manager: socket.socket, said: bytes) -> bytes:
+    """The next datagram that begins so; the watchdog's may come between."""
+    while not (datagram := manager.recv(1024)).startswith(said):
+        assert datagram == b"WATCHDOG=1"
+    return datagram
+
+
+def test_without_descriptors_it_waits_says_so_and_goes_on(echo_server: Target) -> None:
+    """Of its own it has about ten; clients take two each."""
+    prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
+    with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(server.connect()) for _ in range(40)]
+        server.line("no new connections for now: Too many open files")
+        assert client.ask(streams[0], 5, *echo_server.address) in (0, 1)
+        for stream in streams[:30]:
+            stream.close()
+        server.line("new connections are taken again")
+        for stream in streams[30:]:
+            stream.close()
+        serve_one(server, echo_server)
 
 
 @pytest.mark.parametrize(
-    ("options", "variables", "reason"),
+    ("options", "reason"),
     [
-        (["--listen", "0.0.0.0:1080"], {}, "0.0.0.0 is not a loopback address"),
-        (["--listen", "127.0.0.1"], {}, "expected ADDRESS:PORT"),
-        (["--listen", "127.0.0.1:65536"], {}, "expected ADDRESS:PORT"),
-        (["--listen", "example.com:1080"], {}, "'example.com' does not appear to be an IPv4 or IPv6 address"),
-        (["--users", "/nonexistent"], {}, "No such file or directory: '/nonexistent'"),
-        ([], {"SOCKD_USER": "alice"}, "SOCKD_USER and SOCKD_PASSWORD go together"),
-        (["--nonsense"], {}, "unrecognized arguments: --nonsense"),
+        (["--listen", "0.0.0.0:0"], "0.0.0.0 is not a loopback address"),
+        (["--listen", "0.0.0.0:0", "--workers", "2"], "0.0.0.0 is not a loopback address"),
+        (["--listen", "192.0.2.1:0", "--open"], "Cannot assign requested address: '192.0.2.1:0'"),
+        (["--listen", "192.0.2.1:0", "--open", "--workers", "2"], "Cannot assign requested address: '192.0.2.1:0'"),
+        (["--users", "/dev/null/none"], "/dev/null/none: Not a directory"),
+        (["--config", "/dev/null/none"], "/dev/null/none"),
+        (["--check", "/dev/null/none"], "/dev/null/none"),
+        (["--metrics", "0.0.0.0:0"], "metrics: 0.0.0.0 is not a loopback address"),
+        (["--log", "syslog:/dev/null/none", "--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
-def test_usage_errors_end_with_2(options: list[str], variables: dict[str, str], reason: str) -> None:
-    environment = {**os.environ, **variables}
-    child = subprocess.run([*PROGRAM, *options], capture_output=True, text=True, env=environment, timeout=60)
-    assert child.returncode == 2
-    assert reason in child.stderr
-    assert "Traceback" not in child.stderr
+def test_what_cannot_be_run_ends_with_2(options: list[str], reason: str) -> None:
+    told = ask(*options)
+    assert told.returncode == 2
+    assert reason in told.stderr
+    assert "Traceback" not in told.stderr
 
 
-@pytest.mark.parametrize("text", ["", "alice\n", ":secret\n", "alice:\n"])
+def test_an_address_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        told = ask("--listen", place)
+    assert (told.returncode, told.stderr) == (2, f"sockd: [Errno 98] Address already in use: '{place}'\n")
+
+
+@pytest.mark.parametrize("text", ["", "alice\n", ":secret\n", "alice:secret\n"])
 def test_a_bad_file_of_users_lets_nobody_in_and_shows_nothing(text: str, tmp_path: Path) -> None:
     users = tmp_path / "users"
     users.write_text(text)
-    child = subprocess.run([*PROGRAM, "--users", str(users)], capture_output=True, text=True, timeout=60)
-    assert child.returncode == 2
-    assert "NAME:PASSWORD" in child.stderr
-    assert "secret" not in child.stderr
+    told = ask("--users", str(users))
+    assert told.returncode == 2
+    assert str(users) in told.stderr
+    assert "secret" not in told.stderr
+
+
+def test_questions_are_answered(tmp_path: Path) -> None:
+    path = tmp_path / "sockd.toml"
+    path.write_text(RULES.format(port=80))
+    checked = ask("--check", str(path))
+    assert checked.returncode == 0
+    assert "rules, the first match wins:" in checked.stdout
+    assert ask("--version").stdout.startswith("sockd 0.")
+    tested = ask("--config", str(path), "--test", "127.0.0.1", "example.com:80")
+    assert tested.returncode == 0
+    assert "permit" in tested.stdout
+
+
+def test_it_is_in_nobodys_way() -> None:
+    """No limit of the machine's is touched, and nothing is left open at the end."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with sockd(PYTHONDEVMODE="1") as server:
+        server.process.terminate()
+        said = server.end()
+    assert "Warning" not in said
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before

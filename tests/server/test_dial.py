@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from socksify import _real
-from socksify.server import dial
 from socksify.server.dial import Dial
 from socksify.server.loop import Loop
 from socksify.server.resolver import Candidate
@@ -30,14 +29,18 @@ def refusing() -> Iterator[Candidate]:
         yield socket.AF_INET, nobody.getsockname()
 
 
-def dialled(loop: Loop, *candidates: Candidate) -> tuple[_real.Socket | None, int]:
+def unprepared(*_: object) -> None:
+    pass
+
+
+def dialled(loop: Loop, *candidates: Candidate, seconds: float = 30.0) -> tuple[_real.Socket | None, int]:
     outcome: list[tuple[_real.Socket | None, int]] = []
 
     def done(stream: _real.Socket | None, failure: int) -> None:
         outcome.append((stream, failure))
         loop.stop()
 
-    Dial(loop, list(candidates), done).start()
+    Dial(loop, list(candidates), done, unprepared, seconds).start()
     loop.run()
     assert len(outcome) == 1
     return outcome[0]
@@ -63,16 +66,15 @@ def test_a_family_that_there_is_not(loop: Loop) -> None:
     assert dialled(loop, (socket.AF_APPLETALK, ("127.0.0.1", 9)))[0] is None
 
 
-def test_silence_has_an_end(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial, "DIAL_SECONDS", 0.05)
+def test_silence_has_an_end(loop: Loop) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         silent = socket.AF_INET, full.getsockname()
-        assert dialled(loop, silent) == (None, errno.ETIMEDOUT)
+        assert dialled(loop, silent, seconds=0.05) == (None, errno.ETIMEDOUT)
 
 
 def test_a_closed_dial_says_nothing(loop: Loop, refusing: Candidate) -> None:
     outcome: list[object] = []
-    attempt = Dial(loop, [refusing], lambda *said: outcome.append(said))
+    attempt = Dial(loop, [refusing], lambda *said: outcome.append(said), unprepared)
     attempt.start()
     attempt.close()
     loop.after(0.05, loop.stop)

@@ -29,7 +29,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_a_handler_is_called_for_what_it_watches(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
     seen: list[bytes] = []
 
-    def read() -> None:
+    def read(*_: int) -> None:
         seen.append(pair[0].recv(10))
         loop.stop()
 
@@ -42,9 +42,9 @@ def test_a_handler_is_called_for_what_it_watches(loop: Loop, pair: tuple[socket.
 def test_a_watch_is_replaced_and_removed(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
     calls: list[str] = []
     fd = pair[0].fileno()
-    loop.watch(fd, WRITABLE, lambda: calls.append("first"))
+    loop.watch(fd, WRITABLE, lambda *_: calls.append("first"))
 
-    def once() -> None:
+    def once(*_: int) -> None:
         calls.append("second")
         loop.watch(fd, 0, once)
 
@@ -56,8 +56,8 @@ def test_a_watch_is_replaced_and_removed(loop: Loop, pair: tuple[socket.socket, 
 
 def test_a_hang_up_does_not_wake_who_wants_nothing(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
     calls: list[str] = []
-    loop.watch(pair[0].fileno(), READABLE, lambda: calls.append("hung up"))
-    loop.watch(pair[0].fileno(), 0, lambda: calls.append("hung up"))
+    loop.watch(pair[0].fileno(), READABLE, lambda *_: calls.append("hung up"))
+    loop.watch(pair[0].fileno(), 0, lambda *_: calls.append("hung up"))
     pair[1].close()
     loop.after(0.05, loop.stop)
     loop.run()
@@ -70,7 +70,7 @@ def test_a_closed_number_is_not_reused_within_a_batch(loop: Loop) -> None:
     fds = [stream.fileno() for stream in streams]
     calls: list[int] = []
 
-    def close_both() -> None:
+    def close_both(*_: int) -> None:
         calls.append(1)
         for stream in streams:
             loop.discard(stream)
@@ -113,7 +113,7 @@ def test_timers_fire_in_order_and_can_be_cancelled(loop: Loop) -> None:
 def test_a_mistake_in_a_handler_is_told_and_not_repeated(
     loop: Loop, pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def mistake() -> None:
+    def mistake(*_: int) -> None:
         raise RuntimeError("a mistake")
 
     loop.watch(pair[0].fileno(), WRITABLE, mistake)

@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -49,7 +49,8 @@ def test_the_clients_half_close_leaves_the_answer_alone(peer: Peer, running: Run
     peer.target.sendall(b"answer")
     peer.target.close()
     assert receive_all(peer.client) == b"answer"
-    assert "done, 8 bytes out, 6 back" in running.line()
+    report = running.report()
+    assert (report.outcome, report.up, report.down) == ("done", 8, 6)
 
 
 def test_the_targets_half_close_leaves_the_client_alone(peer: Peer) -> None:
@@ -79,7 +80,8 @@ def test_a_reset_is_passed_on_as_one(side: str, peer: Peer, running: Running) ->
     one.close()
     with pytest.raises(ConnectionResetError):
         other.recv(1)
-    assert "Connection reset" in running.line()
+    report = running.report()
+    assert (report.outcome, report.detail) == ("reset", "Connection reset by peer")
 
 
 def test_a_slow_reader_holds_up_the_writer(peer: Peer) -> None:
@@ -108,12 +110,96 @@ def test_a_waiting_side_that_has_ended_does_not_wake_the_loop_for_ever(peer: Pee
     assert sum(os.times()[:2]) - before < 0.15
 
 
+def test_late_data_behind_a_half_close_in_bulk_is_kept(peer: Peer, running: Running) -> None:
+    """The client has sent its last long before the target answers, and the answer is long and read slowly."""
+    question, answer = os.urandom(4 << 20), os.urandom(8 << 20)
+    asker = threading.Thread(target=send, args=(peer.client, question))
+    asker.start()
+    assert receive_all(peer.target) == question
+    asker.join()
+    answerer = threading.Thread(target=send, args=(peer.target, answer))
+    answerer.start()
+    received = bytearray()
+    while piece := peer.client.recv(100_000):
+        received += piece
+        if len(received) % 7 == 0:
+            threading.Event().wait(0.001)
+    answerer.join()
+    assert received == answer
+    report = running.report()
+    assert (report.outcome, report.up, report.down) == ("done", len(question), len(answer))
+
+
+def test_without_pipes_bytes_are_copied(running: Running, peer: Peer) -> None:
+    pipes = running.server._loop.pipes
+    pipes.take = lambda: None  # type: ignore[method-assign]
+    data = os.urandom(3 << 20)
+    sender = threading.Thread(target=send, args=(peer.client, data))
+    sender.start()
+    assert receive_all(peer.target) == data
+    sender.join()
+
+
+def test_an_idle_relay_holds_no_pipe(running: Running, peer: Peer) -> None:
+    data = os.urandom(3 << 20)
+    sender = threading.Thread(target=peer.client.sendall, args=(data,))
+    sender.start()
+    assert receive(peer.target, len(data)) == data
+    sender.join()
+    peer.client.sendall(b"x")
+    assert receive(peer.target, 1) == b"x"
+    assert not running.server._loop.pipes._lent
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_relay_that_ends_with_a_full_pipe_leaves_no_descriptor(reset: bool, running: Running, peer: Peer) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    peer.client.setblocking(False)
+    stalled = 0
+    while stalled < 20:
+        try:
+            peer.client.send(bytes(1 << 20))
+            stalled = 0
+        except BlockingIOError:
+            stalled += 1
+            threading.Event().wait(0.01)
+    if reset:
+        peer.target.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    peer.target.close()
+    assert running.report().outcome == "reset"
+    peer.client.close()
+    idle = 2 * len(running.server._loop.pipes._idle)
+    assert wait_for(lambda: len(os.listdir("/proc/self/fd")) - idle <= before - 2)
+
+
+def wait_for(condition: Callable[[], bool]) -> bool:
+    """The server closes a moment after it has reported."""
+    for _ in range(200):
+        if condition():
+            return True
+        threading.Event().wait(0.01)
+    return False
+
+
+def test_the_idle_are_ended(running: Running) -> None:
+    running.limit(idle_seconds=0.1)
+    running.server._loop.call(running.server._server._sweep)
+    peer = Peer(running)
+    with peer.target:
+        for _ in range(3):
+            peer.client.sendall(b"x")
+            assert receive(peer.target, 1) == b"x"
+            threading.Event().wait(0.05)
+        assert receive_all(peer.target) == b""
+    assert running.report().outcome == "timeout"
+
+
 def test_eight_streams_both_ways_arrive_whole(running: Running, echo_server: Target) -> None:
     streams = [running.connect() for _ in range(8)]
     outcomes: list[bool] = []
 
     def exchange(stream: socket.socket, seed: int) -> None:
-        data = random.Random(seed).randbytes(8 << 20)
+        data = random.Random(seed).randbytes(24 << 20)
         assert client.ask(stream, 5, *echo_server.address) == 0
         writer = threading.Thread(target=send, args=(stream, data))
         writer.start()

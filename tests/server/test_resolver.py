@@ -11,7 +11,8 @@ import pytest
 from socksify.protocol.address import NAME, Address
 from socksify.server import resolver as module
 from socksify.server.loop import Loop
-from socksify.server.resolver import THREADS, Candidate, Resolver, look_up
+from socksify.server.resolver import Candidate, Resolver, look_up
+from socksify.server.threads import MOST, Threads
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def loop() -> Iterator[Loop]:
 def test_a_literal_is_answered_at_once(host: str, family: int, as_name: bool, loop: Loop) -> None:
     answers: list[list[Candidate]] = []
     target = Address(NAME, host, 80) if as_name else Address.of(host, 80)
-    Resolver(loop).resolve(target, answers.append)
+    Resolver(Threads(loop)).resolve(target, answers.append)
     assert answers == [[(family, (Address.of(host, 80).host, 80))]]
 
 
@@ -39,11 +40,12 @@ def test_a_name_is_answered_by_the_loop(loop: Loop) -> None:
         answers.append((threading.get_ident(), found))
         loop.stop()
 
-    resolver = Resolver(loop)
+    threads = Threads(loop)
+    resolver = Resolver(threads)
     resolver.resolve(Address.of("localhost", 80), answer)
     assert answers == []
     loop.run()
-    resolver.close()
+    threads.close()
     [(thread, found)] = answers
     assert thread == threading.get_ident()
     assert (socket.AF_INET, ("127.0.0.1", 80)) in found
@@ -68,16 +70,17 @@ def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch)
 
     def answer(found: list[Candidate]) -> None:
         answers.append(found)
-        if len(answers) == 5 * THREADS:
+        if len(answers) == 5 * MOST:
             loop.stop()
 
     monkeypatch.setattr(module, "look_up", slow)
-    resolver = Resolver(loop)
-    for _ in range(5 * THREADS):
+    threads = Threads(loop)
+    resolver = Resolver(threads)
+    for _ in range(5 * MOST):
         resolver.resolve(Address.of("example.com", 80), answer)
     seen = threading.enumerate()
     go.set()
     loop.run()
-    resolver.close()
-    assert len(busy) <= THREADS
+    threads.close()
+    assert len(busy) <= MOST
     assert not busy & {thread.ident for thread in seen}

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from socksify.server import dial, session
+from socksify.server import session
+from socksify.server.report import line
 from tests.processes import require
 from tests.server import client
 from tests.server.conftest import Running
@@ -26,7 +27,9 @@ def test_connect_relays(version: int, host: str, running: Running, echo_server: 
     stream.shutdown(socket.SHUT_WR)
     assert receive_all(stream) == b""
     told = f"[{host}]" if ":" in host else host
-    assert f" -> {told}:{echo_server.port}: done, 4 bytes out, 4 back, " in running.line()
+    report = running.report()
+    assert (report.outcome, report.up, report.down) == ("done", 4, 4)
+    assert (report.command, report.target) == ("connect", f"{told}:{echo_server.port}")
 
 
 @pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h"])
@@ -101,9 +104,9 @@ def test_wrong_credentials_are_refused(guarded: Running) -> None:
     stream.sendall(client.credentials(b"alice", b"guess"))
     assert receive_all(stream) == b"\x01\x01"
     stream.close()
-    line = guarded.line()
-    assert "not accepted" in line
-    assert "guess" not in line
+    report = guarded.report()
+    assert (report.outcome, report.user) == ("rejected", None)
+    assert "guess" not in repr(report)
 
 
 @pytest.mark.parametrize(
@@ -116,17 +119,14 @@ def test_nobody_gets_in_without_credentials(message: bytes, answer: bytes, guard
     assert receive_all(stream) == answer
 
 
-@pytest.mark.parametrize("command", [client.BIND, client.UDP_ASSOCIATE, 77])
-def test_other_commands_are_not_supported(command: int, running: Running, echo_server: Target) -> None:
+@pytest.mark.parametrize(("version", "command", "code"), [(5, 77, 7), (4, 3, 91), (4, 77, 91)])
+def test_other_commands_are_not_supported(version: int, command: int, code: int, running: Running) -> None:
     stream = running.connect()
-    assert client.ask(stream, 5, *echo_server.address, command) == 7
+    assert client.ask(stream, version, "127.0.0.1", 9, command) == code
     assert receive_all(stream) == b""
     stream.close()
-    assert f"refused: command {command} is not supported" in running.line()
-
-
-def test_socks4_bind_is_rejected(running: Running) -> None:
-    assert client.ask(running.connect(), 4, "127.0.0.1", 9, client.BIND) == 91
+    report = running.report()
+    assert (report.outcome, report.detail) == ("unsupported", f"command {command} is not supported")
 
 
 @pytest.mark.parametrize(("version", "code"), [(4, 91), (5, 5)])
@@ -137,7 +137,8 @@ def test_a_refused_connection(version: int, code: int, running: Running) -> None
         assert client.ask(stream, version, *nobody.getsockname()) == code
     assert receive_all(stream) == b""
     stream.close()
-    assert "refused: Connection refused" in running.line()
+    report = running.report()
+    assert (report.outcome, report.detail) == ("failed", "Connection refused")
 
 
 @pytest.mark.parametrize(("version", "code"), [(4, 91), (5, 4)])
@@ -150,8 +151,8 @@ def test_an_unreachable_network(running: Running) -> None:
     assert client.ask(running.connect(), 5, "255.255.255.255", 9) in (2, 3)
 
 
-def test_a_target_that_does_not_answer(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial, "DIAL_SECONDS", 0.1)
+def test_a_target_that_does_not_answer(running: Running) -> None:
+    running.limit(connect_seconds=0.1)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         assert client.ask(running.connect(), 5, *full.getsockname()) == 6
 
@@ -170,7 +171,9 @@ def test_something_else_is_not_answered(noise: bytes, running: Running) -> None:
     stream.sendall(noise)
     assert receive_all(stream) == b""
     stream.close()
-    assert "expected SOCKS version 4 or 5" in running.line()
+    report = running.report()
+    assert report.outcome == "garbled"
+    assert "expected SOCKS version 4 or 5" in report.detail
 
 
 @pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\x01", b"\x05\x01\x00\x05\x01\x00\x03\x50www", b"\x04\x01\x00"])
@@ -180,32 +183,32 @@ def test_a_client_that_leaves_early(said: bytes, running: Running) -> None:
         stream.shutdown(socket.SHUT_WR)
         # Until it is read, the server's half of the negotiation would make the close a reset.
         receive_all(stream)
-    assert "closed" in running.line()
+    assert running.report().outcome == "left"
 
 
 def test_a_client_that_resets(running: Running) -> None:
     with running.connect() as stream:
         stream.sendall(b"\x05")
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-    assert "Connection reset" in running.line()
+    assert running.report().outcome == "left"
 
 
-def test_a_silent_client_is_let_go(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "REQUEST_SECONDS", 0.1)
+def test_a_silent_client_is_let_go(running: Running) -> None:
+    running.limit(handshake_seconds=0.1)
     assert receive_all(running.connect()) == b""
-    assert "no request in time" in running.line()
+    assert running.report().outcome == "timeout"
 
 
 def test_a_refused_client_that_stays_is_let_go(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "FAREWELL_SECONDS", 0.1)
     stream = running.connect()
-    assert client.ask(stream, 5, "127.0.0.1", 9, client.BIND) == 7
-    assert "refused" in running.line()
+    assert client.ask(stream, 5, "127.0.0.1", 9, 77) == 7
+    assert running.report().outcome == "unsupported"
 
 
 def test_payload_behind_a_refused_request_does_not_eat_the_reply(running: Running) -> None:
     stream = running.connect()
-    stream.sendall(client.GREETING + client.request5("127.0.0.1", 9, client.BIND) + b"x" * 100_000)
+    stream.sendall(client.GREETING + client.request5("127.0.0.1", 9, 77) + b"x" * 100_000)
     assert receive(stream, 2) == b"\x05\x00"
     assert client.reply5(stream)[0] == 7
     for _ in range(20):
@@ -218,6 +221,6 @@ def test_a_name_cannot_forge_a_log_line(running: Running) -> None:
     stream = running.connect()
     assert client.ask(stream, 5, "x\nsockd\x1b[31m.invalid", 80) == 4
     stream.close()
-    line = running.line()
-    assert "x\\nsockd\\x1b[31m.invalid:80" in line
-    assert line.isprintable()
+    report = running.report()
+    assert report.target == "x\\nsockd\\x1b[31m.invalid:80"
+    assert line(report).isprintable()

@@ -1,4 +1,4 @@
-"""Loopback only; many at once; and a shortage of descriptors is waited out."""
+"""Many at once; and a shortage of descriptors is waited out."""
 
 from __future__ import annotations
 
@@ -8,27 +8,22 @@ import sys
 
 import pytest
 
-from socksify.server.listener import NotLoopbackError, Server
+from socksify.server.listening import listen
 from socksify.server.loop import Loop
+from socksify.server.policy import Policy
+from socksify.server.server import Server
 from tests.server import client
 from tests.server.conftest import Running
 from tests.streams import receive
 from tests.targets import Target
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1"])
-def test_only_loopback_is_listened_on(host: str) -> None:
-    loop = Loop()
-    with pytest.raises(NotLoopbackError, match="is not a loopback address"):
-        Server(loop, host)
-    loop.close()
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1"])
 def test_any_loopback_address_will_do(host: str) -> None:
     loop = Loop()
-    server = Server(loop, host)
-    socket.create_connection((host, server.port), timeout=10).close()
+    server = Server(loop, [listen(loop, host, 0)], Policy())
+    [address] = server.addresses
+    socket.create_connection(address, timeout=10).close()
     server.close()
     loop.close()
 
@@ -36,7 +31,7 @@ def test_any_loopback_address_will_do(host: str) -> None:
 def test_a_port_that_is_taken(echo_server: Target) -> None:
     loop = Loop()
     with pytest.raises(OSError, match="in use"):
-        Server(loop, *echo_server.address)
+        listen(loop, *echo_server.address)
     loop.close()
 
 

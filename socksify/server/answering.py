@@ -1,0 +1,96 @@
+"""Short answers to whoever asks on a socket of our own: the metrics by HTTP, the live sessions on a Unix socket.
+
+Beside the sessions, and never at their expense: few at a time, little is read of each, and nobody may take long.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from socksify import _real
+from socksify.server.loop import READABLE, WRITABLE, Loop
+
+MOST = 16
+SECONDS = 10.0
+MOST_ASKED = 8192
+PIECE = 262_144
+
+
+class Answers:
+    """Answers on `listener`, which is the loop's; to be closed.
+
+    `answer` is given what the asker has said so far, at first nothing, and returns None until that is enough.
+    """
+
+    def __init__(self, loop: Loop, listener: _real.Socket, answer: Callable[[bytes], bytes | None]) -> None:
+        self.loop = loop
+        self.answer = answer
+        self._listener = listener
+        self._askers: set[_Asker] = set()
+        loop.watch(listener.fileno(), READABLE, self._accept)
+
+    def close(self) -> None:
+        self.loop.discard(self._listener)
+        for asker in [*self._askers]:
+            asker.leave()
+
+    def over(self, asker: _Asker) -> None:
+        """One has its answer, or none."""
+        self._askers.discard(asker)
+
+    def _accept(self, _fd: int, _events: int) -> None:
+        try:
+            fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
+        except OSError:
+            # It went away already, or there are no descriptors left, which the server tells.
+            return
+        stream = self.loop.stream(self._listener.family, fd)
+        if len(self._askers) < MOST:
+            self._askers.add(_Asker(self, stream))
+        else:
+            self.loop.discard(stream)
+
+
+class _Asker:
+    def __init__(self, answers: Answers, stream: _real.Socket) -> None:
+        self._answers = answers
+        self._stream = stream
+        self._asked = b""
+        self._rest = memoryview(b"")
+        self._timer = answers.loop.after(SECONDS, self.leave)
+        self._consider()
+
+    def leave(self) -> None:
+        self._timer.cancel()
+        self._answers.loop.discard(self._stream)
+        self._answers.over(self)
+
+    def _consider(self) -> None:
+        answer = self._answers.answer(self._asked)
+        if answer is None:
+            self._answers.loop.watch(self._stream.fileno(), READABLE, self._hear)
+        else:
+            self._rest = memoryview(answer)
+            self._answers.loop.watch(self._stream.fileno(), WRITABLE, self._tell)
+
+    def _hear(self, _fd: int, _events: int) -> None:
+        try:
+            said = self._stream.recv(PIECE)
+        except OSError:
+            said = b""
+        self._asked += said
+        if said and len(self._asked) <= MOST_ASKED:
+            self._consider()
+        else:
+            self.leave()
+
+    def _tell(self, _fd: int, _events: int) -> None:
+        try:
+            self._rest = self._rest[self._stream.send(self._rest[:PIECE], socket.MSG_NOSIGNAL) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._rest = memoryview(b"")
+        if not self._rest:
+            self.leave()

@@ -1,0 +1,141 @@
+"""CONNECT: where the target is, whether it may be reached, and the way to it."""
+
+from __future__ import annotations
+
+import os
+
+from socksify import _real
+from socksify.config.addresses import unmapped
+from socksify.protocol.address import IPV4, IPV6, NAME, Address
+from socksify.protocol.errnos import errno_of, socks5_reply_of
+from socksify.protocol.errors import ProtocolError, Unsupported
+from socksify.protocol.socks5 import HOST_UNREACHABLE, NOT_ALLOWED
+from socksify.server import ports
+from socksify.server.dial import Dial
+from socksify.server.policy import Denied, Permitted
+from socksify.server.resolver import literal
+from socksify.server.upstream import Upstream, takes_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.protocol.server import Request
+    from socksify.server.resolver import Candidate
+    from socksify.server.session import Session
+
+
+class Connect:
+    """Serves one request: ends in the session's relay, or in its refusal."""
+
+    name = "connect"
+    up = down = 0
+
+    def __init__(self, session: Session, request: Request) -> None:
+        self._session = session
+        self._command = request.command
+        self._target = plain(request.target)
+        self._attempt: Dial | Upstream | None = None
+        self._closed = False
+        self.stage = "resolving"
+
+    def start(self) -> None:
+        target = self._target
+        if target.type != NAME:
+            self._choose([literal(target)])
+            return
+        verdict = self._session.verdict(self._command, target.host, None, target.port)
+        if isinstance(verdict, Denied):
+            self._deny(verdict)
+        elif isinstance(verdict, Permitted) and takes_names(verdict.chain):
+            self._go_through(verdict, target)
+        else:
+            self._session.server.resolver.resolve(target, self._choose)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._attempt is not None:
+            self._attempt.close()
+
+    def _choose(self, candidates: list[Candidate]) -> None:
+        """Asks about every address that the name turned out to have: no rule is got round by a name of one's own."""
+        if self._closed:
+            return
+        if not candidates:
+            self._session.refuse(HOST_UNREACHABLE, "failed", "unknown host")
+            return
+        name = self._target.host if self._target.type == NAME else None
+        permitted: list[tuple[Candidate, Permitted]] = []
+        for candidate in candidates:
+            host, port = candidate[1][:2]
+            verdict = self._session.verdict(self._command, name, unmapped(host), port)
+            if isinstance(verdict, Permitted):
+                permitted.append((candidate, verdict))
+            else:
+                denied = verdict
+        if not permitted:
+            self._deny(denied)
+        elif permitted[0][1].chain:
+            candidate, verdict = permitted[0]
+            self._go_through(verdict, address_of(candidate[1]))
+        else:
+            self._dial([pair for pair in permitted if not pair[1].chain])
+
+    def _deny(self, denied: Denied | None) -> None:
+        self._session.refuse(NOT_ALLOWED, "denied", denied.why if denied else "no rule decides")
+
+    def _dial(self, permitted: list[tuple[Candidate, Permitted]]) -> None:
+        self.stage = "connecting"
+        verdicts = dict(permitted)
+        port = self._session.port
+
+        def prepare(stream: _real.Socket, candidate: Candidate) -> None:
+            verdict = verdicts[candidate]
+            ports.bind(stream, verdict.source, port if verdict.reserved else 0)
+            self._session.rule = verdict.rule
+
+        seconds = self._session.server.policy.limits.connect_seconds
+        self._attempt = Dial(self._session.server.loop, [*verdicts], self._dialled, prepare, seconds)
+        self._attempt.start()
+
+    def _dialled(self, target: _real.Socket | None, failure: int) -> None:
+        self._attempt = None
+        if target is None:
+            self._session.refuse(socks5_reply_of(failure), "failed", os.strerror(failure))
+        else:
+            self._session.relay(target, address_of(_real.getsockname(target)))
+
+    def _go_through(self, verdict: Permitted, target: Address) -> None:
+        self.stage = "connecting"
+        self._session.rule = verdict.rule
+        seconds = self._session.server.policy.limits.connect_seconds
+        self._attempt = upstream = Upstream(self._session.server, verdict.chain, target, seconds, self._through)
+        upstream.start()
+
+    def _through(self, target: _real.Socket | None, bound: Address, error: Exception | None) -> None:
+        self._attempt = None
+        if target is not None:
+            self._session.relay(target, bound)
+            return
+        self._session.refuse(_reply_of(error), "failed", f"proxy: {error}")
+
+
+def _reply_of(error: Exception | None) -> int:
+    """What is told the client of a failure among the proxies."""
+    if isinstance(error, Unsupported) and error.reply is not None:
+        return error.reply
+    number = errno_of(error) if isinstance(error, ProtocolError) else getattr(error, "errno", None)
+    return socks5_reply_of(number or 0)
+
+
+def plain(target: Address) -> Address:
+    """A target as rules know it: a name that reads like an address is one, and a mapped address is IPv4."""
+    target = target.literal()
+    if target.type != IPV6:
+        return target
+    host = unmapped(target.host)
+    return target if host == target.host else Address(IPV4, host, target.port)
+
+
+def address_of(sockaddr: tuple[str, int]) -> Address:
+    """What getsockname() or accept() says, of either family."""
+    host = sockaddr[0].partition("%")[0]
+    return Address(IPV6 if ":" in host else IPV4, host, sockaddr[1])

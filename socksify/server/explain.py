@@ -1,0 +1,117 @@
+"""What `sockd --check` and `sockd --test` print: the rules as they were understood, and which one decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from socksify.config.addresses import address
+from socksify.config.settings import ConfigError
+from socksify.server.limits import Limits
+from socksify.server.policy import Client, Demand, Denied, Permitted
+from socksify.server.rules import COMMANDS, NOBODY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.server.configuration import Configuration
+    from socksify.server.policy import Policy
+    from socksify.server.routes import Routes
+
+
+def check(configuration: Configuration) -> str:
+    """The configuration as lines of text; passwords are in none of them."""
+    policy = configuration.policy
+    lines = [f"file: {configuration.path or 'none'}"]
+    lines += [f"listen: {', '.join(map(_place, configuration.listen)) or 'default'}"]
+    lines += [f"authentication: {_authentication(policy)}"]
+    lines += _limits(policy.limits)
+    lines += _routes(policy.routes)
+    lines += ["rules, the first match wins:"]
+    lines += [f"  {rule.text}{_demanding(rule.verified)}  ({rule.source})" for rule in (*policy.rules, NOBODY)]
+    return "\n".join(lines) + "\n"
+
+
+def test(configuration: Configuration, client: str, destination: str) -> str:
+    """What a client, ADDRESS or USER@ADDRESS, may do with a destination HOST:PORT, command by command.
+
+    No name is looked up. Raises ConfigError for what is no client or no destination.
+    """
+    policy = configuration.policy
+    user, at, host = client.rpartition("@")
+    name, literal, port = _destination(destination)
+    if address(host) is None:
+        raise ConfigError(f"{client!r}: expected the client's ADDRESS, or USER@ADDRESS")
+    who = Client(host, 0, "", 0)
+    admission = policy.admit(who)
+    if isinstance(admission, Denied):
+        return f"may not connect: {admission.why}\n"
+    claim = user.encode("utf-8", "surrogateescape")
+    lines = []
+    for word, command in COMMANDS.items():
+        demand = Demand(who, claim if at else None, claim, command, name, literal, port)
+        lines += [f"{word}: {_verdict(policy, demand)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(policy: Policy, demand: Demand) -> str:
+    verdict = policy.decide(demand)
+    rule, to = policy.explain(demand)
+    if verdict is None or rule is None:
+        return "depends on the addresses of the name"
+    if isinstance(verdict, Denied) and (rule is NOBODY or rule.permit):
+        return f"denied: {verdict.why}"
+    deciding = f"{rule.text} ({rule.source})"
+    if isinstance(verdict, Denied):
+        return f"denied: {deciding}"
+    resolved = to.address is None and not verdict.chain
+    return f"permitted{', unless its addresses are denied' if resolved else _way(verdict)}: {deciding}"
+
+
+def _way(verdict: Permitted) -> str:
+    if verdict.chain:
+        return f", through {', '.join(hop.url for hop in verdict.chain)}"
+    return f", from {verdict.source}" if verdict.source else ""
+
+
+def _destination(text: str) -> tuple[str | None, str | None, int]:
+    """Name, literal and port; one of the first two is None."""
+    host, _, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host != bare
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65535) or not bare or (":" in bare) != bracketed:
+        raise ConfigError(f"{text!r}: expected HOST:PORT, an IPv6 address in brackets")
+    if address(bare) is not None:
+        return None, bare, int(port)
+    return bare, None, int(port)
+
+
+def _authentication(policy: Policy) -> str:
+    if policy.users is None:
+        return "nobody is asked"
+    return "required" if all(rule.verified for rule in policy.rules if rule.permit) else "required by some rules"
+
+
+def _demanding(verified: bool) -> str:
+    return " (authenticated)" if verified else ""
+
+
+def _limits(limits: Limits) -> Iterator[str]:
+    """Those that are not the default."""
+    for name in Limits._fields:
+        value = getattr(limits, name)
+        if value != getattr(Limits, name):
+            yield f"limit: {name} = {value or 'none'}"
+
+
+def _routes(routes: Routes) -> Iterator[str]:
+    if routes.upstream is not None:
+        for rule in routes.upstream.rules:
+            yield f"route: {rule.text}  ({rule.source})"
+        if routes.upstream.proxy:
+            yield f"route: *={','.join(hop.url for hop in routes.upstream.proxy)}  (proxy)"
+    for source in routes.sources:
+        yield f"source: {source.match.text}={source.literal}  ({source.match.source})"
+
+
+def _place(place: tuple[str, int]) -> str:
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

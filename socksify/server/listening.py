@@ -1,0 +1,72 @@
+"""Sockets to listen on: made, or taken over from whoever started us."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+
+from socksify import _real
+from socksify.server.loop import Loop
+
+
+class NotLoopbackError(ValueError):
+    """Without rules, a port that a network can reach would be an open proxy."""
+
+
+def require_loopback(host: str) -> None:
+    """Raises NotLoopbackError for an address that others can reach, and ValueError for what is no address."""
+    from ipaddress import ip_address
+
+    if not ip_address(host).is_loopback:
+        raise NotLoopbackError(f"{host} is not a loopback address, and no other is listened on")
+
+
+def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _real.Socket:
+    """Listens on a literal; port 0 is any free one. `shared` lets other processes listen on the same port.
+
+    Whether that address may be listened on at all is for the caller to know. Raises ValueError for what is no
+    address, and OSError when it cannot be bound.
+    """
+    listener = bound(loop, host, port, shared)
+    try:
+        listener.listen(socket.SOMAXCONN)
+    except BaseException:
+        loop.discard(listener)
+        raise
+    return listener
+
+
+def bound(loop: Loop, host: str, port: int, shared: bool) -> _real.Socket:
+    """Has the address and does not listen yet; else as `listen`."""
+    from ipaddress import ip_address
+
+    family = socket.AF_INET if ip_address(host.partition("%")[0]).version == 4 else socket.AF_INET6
+    listener = loop.stream(family)
+    try:
+        _real.setsockopt(listener, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            _real.setsockopt(listener, socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            # Who wants both says so by listening on both: 0.0.0.0 and :: can then be given side by side.
+            _real.setsockopt(listener, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _real.bind(listener, (host, port))
+    except OSError as error:
+        error.filename = f"{host}:{port}"
+        loop.discard(listener)
+        raise
+    except BaseException:
+        loop.discard(listener)
+        raise
+    return listener
+
+
+def addresses(listeners: Iterable[_real.Socket]) -> list[tuple[str, int]]:
+    """Their own addresses: host and port, of a Unix socket its path and 0."""
+    names = [_real.getsockname(listener) for listener in listeners]
+    return [name[:2] if isinstance(name, tuple) else (os.fsdecode(name), 0) for name in names]
+
+
+def adopt(loop: Loop, fd: int) -> _real.Socket:
+    """A socket that listens already, of IP or Unix; raises OSError for what is none."""
+    return loop.adopt(fd)

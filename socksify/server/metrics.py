@@ -1,0 +1,105 @@
+"""What Prometheus is told: counters in memory that all processes share, so that any of them can tell the sum.
+
+Each process writes a row of its own, so nothing is locked; a row outlives its process, as counters have to.
+"""
+
+from __future__ import annotations
+
+from mmap import mmap
+
+from socksify.server.report import OUTCOMES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from socksify.server.report import Report
+
+# "" is for who left before a command was heard.
+COMMANDS = ("connect", "bind", "associate", "")
+# Upper bounds of the histogram, in seconds.
+BUCKETS = (0.01, 0.1, 1, 10, 60, 600, 3600)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_PLAIN = ("up", "down", "microseconds", "accepted", "live", "lost", "reloads", "refused_reloads", "restarts", "serving")
+_ENDED = {pair: at for at, pair in enumerate((command, outcome) for command in COMMANDS for outcome in OUTCOMES)}
+_BUCKET = len(_ENDED)
+_CELL = {name: _BUCKET + len(BUCKETS) + at for at, name in enumerate(_PLAIN)}
+_WIDTH = _BUCKET + len(BUCKETS) + len(_PLAIN)
+
+
+class Table:
+    """A row for each of `processes`, in memory that children made by fork(2) share."""
+
+    def __init__(self, processes: int) -> None:
+        # mmap(2) MAP_ANONYMOUS: "initialized to zero".
+        self._cells = memoryview(mmap(-1, 8 * _WIDTH * processes)).cast("q")
+        self.rows = [Row(self._cells[at * _WIDTH : (at + 1) * _WIDTH]) for at in range(processes)]
+
+    def text(self) -> str:
+        """Prometheus' text format, of all rows together."""
+        totals = [sum(column) for column in zip(*(row.cells for row in self.rows), strict=True)]
+        return "".join(f"{text}\n" for text in _exposition(totals))
+
+
+class Row:
+    """What one process has counted."""
+
+    def __init__(self, cells: memoryview[int]) -> None:
+        self.cells = cells
+
+    def ended(self, report: Report) -> None:
+        """A session is over."""
+        cells = self.cells
+        cells[_ENDED[report.command, report.outcome]] += 1
+        for at, bound in enumerate(BUCKETS, _BUCKET):
+            if report.seconds <= bound:
+                cells[at] += 1
+        cells[_CELL["up"]] += report.up
+        cells[_CELL["down"]] += report.down
+        cells[_CELL["microseconds"]] += int(report.seconds * 1e6)
+
+    def add(self, name: str, number: int = 1) -> None:
+        """Counts one of the plain ones."""
+        self.cells[_CELL[name]] += number
+
+    def put(self, name: str, number: int) -> None:
+        """Sets one of the plain ones that goes up and down."""
+        self.cells[_CELL[name]] = number
+
+
+def _exposition(totals: list[int]) -> Iterator[str]:
+    def plain(name: str, kind: str, meaning: str, cell: str) -> Iterable[str]:
+        return *_head(name, kind, meaning), f"{name} {totals[_CELL[cell]]}"
+
+    yield from _head("sockd_sessions_total", "counter", "Sessions that are over, by command and outcome.")
+    for (command, outcome), at in _ENDED.items():
+        if totals[at]:
+            yield f'sockd_sessions_total{{command="{command or "none"}",outcome="{outcome}"}} {totals[at]}'
+    yield from _head("sockd_bytes_total", "counter", "Bytes relayed by sessions that are over.")
+    for direction in ("up", "down"):
+        yield f'sockd_bytes_total{{direction="{direction}"}} {totals[_CELL[direction]]}'
+    yield from _histogram(totals)
+    yield from plain("sockd_accepted_total", "counter", "Connections of clients that were accepted.", "accepted")
+    yield from plain("sockd_sessions", "gauge", "Sessions that are live.", "live")
+    yield from plain("sockd_log_lines_lost_total", "counter", "Lines that the log could not take.", "lost")
+    yield from _head("sockd_reloads_total", "counter", "Reloads of the configuration.")
+    yield f'sockd_reloads_total{{result="ok"}} {totals[_CELL["reloads"]]}'
+    yield f'sockd_reloads_total{{result="refused"}} {totals[_CELL["refused_reloads"]]}'
+    yield from plain("sockd_worker_restarts_total", "counter", "Workers that ended unasked.", "restarts")
+    yield from plain("sockd_serving_processes", "gauge", "Processes that serve.", "serving")
+
+
+def _histogram(totals: list[int]) -> Iterator[str]:
+    name = "sockd_session_seconds"
+    count = sum(totals[:_BUCKET])
+    yield from _head(name, "histogram", "How long sessions that are over have lasted.")
+    for at, bound in enumerate(BUCKETS, _BUCKET):
+        yield f'{name}_bucket{{le="{bound}"}} {totals[at]}'
+    yield f'{name}_bucket{{le="+Inf"}} {count}'
+    yield f"{name}_sum {totals[_CELL['microseconds']] / 1e6}"
+    yield f"{name}_count {count}"
+
+
+def _head(name: str, kind: str, meaning: str) -> tuple[str, str]:
+    return f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"

@@ -1,0 +1,166 @@
+"""The sockets that the server listens on, and the sessions that came of them."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Callable, Sequence
+from sys import intern
+
+from socksify import _real
+from socksify.config.addresses import unmapped
+from socksify.server.limits import Counts
+from socksify.server.loop import READABLE, Loop
+from socksify.server.policy import Client, Denied, Policy
+from socksify.server.report import Report
+from socksify.server.resolver import Resolver
+from socksify.server.session import Session
+from socksify.server.threads import Threads
+
+# How long to leave the queue alone when there are no descriptors left; until then it would wake the loop for ever.
+PAUSE_SECONDS = 0.2
+# How often the silent ones are looked for, as a part of the silence that is allowed, and at the most.
+SWEEPS = 8
+SWEEP_SECONDS = 60.0
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Server:
+    """A SOCKS server on `listeners`, which are the loop's; to be closed.
+
+    `policy` may be replaced at any time. `ended` is called with the report of each session that is over, and `notice`
+    with what whoever runs the server should know; both by the loop's thread, and must neither block nor raise.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        listeners: Sequence[_real.Socket],
+        policy: Policy,
+        ended: Callable[[Report], object] = lambda _: None,
+        notice: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self.loop = loop
+        self.policy = policy
+        self.counts = Counts()
+        self.accepted = 0
+        self.threads = Threads(loop)
+        self.resolver = Resolver(self.threads)
+        self._ended = ended
+        self._notice = notice
+        self._sessions: set[Session] = set()
+        self._listeners = {listener.fileno(): listener for listener in listeners}
+        self._drained: Callable[[], object] | None = None
+        self._starved = False
+        self._open()
+        self._sweep()
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens; a Unix socket is its path and 0."""
+        names = [_real.getsockname(listener) for listener in self._listeners.values()]
+        return [(name, 0) if isinstance(name, str) else name[:2] for name in names]
+
+    def sessions(self) -> list[Report]:
+        """The live ones, in the order in which they came."""
+        return sorted((session.report() for session in self._sessions), key=lambda report: report.number)
+
+    def drain(self, done: Callable[[], object]) -> None:
+        """Listens no more, and calls `done` when the last session has ended."""
+        self._drained = done
+        self._stop_listening()
+        self._look_whether_drained()
+
+    def close(self) -> None:
+        """Ends the listening and every session."""
+        self._drained = None
+        self._stop_listening()
+        for session in [*self._sessions]:
+            session.end("ended", "the server ends")
+        self._sweeper.cancel()
+        self.threads.close()
+
+    def over(self, session: Session) -> None:
+        """A session tells that it has ended."""
+        self._sessions.discard(session)
+        self.counts.leave(session.host, session.user)
+        self._ended(session.report())
+        self._look_whether_drained()
+
+    def _open(self) -> None:
+        for fd in self._listeners:
+            self.loop.watch(fd, READABLE, self._accept)
+
+    def _stop_listening(self) -> None:
+        for listener in self._listeners.values():
+            self.loop.discard(listener)
+        self._listeners = {}
+
+    def _look_whether_drained(self) -> None:
+        if self._drained is not None and not self._sessions:
+            done, self._drained = self._drained, None
+            done()
+
+    def _accept(self, fd: int, _events: int) -> None:
+        """Takes one connection. Others wait until the sessions there are had their turn: no flood starves them."""
+        listener = self._listeners[fd]
+        try:
+            client, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
+            stream = self.loop.stream(listener.family, client)
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in _SHORTAGES:
+                # Linux accept() passes on errors that are the new connection's own (accept(2)): on to the next one.
+                return
+            self._starve(error)
+            return
+        if self._starved:
+            self._starved = False
+            self._notice("new connections are taken again")
+        self.accepted += 1
+        # One text for all connections of a client, which has none on a Unix socket.
+        host, port = (intern(unmapped(peer[0])), peer[1]) if peer else ("", 0)
+        session = Session(self, stream, self.accepted, Client(host, port, *_own(stream)))
+        try:
+            self._admit(session)
+        except Exception:
+            # As the loop does: a mistake must not end the listening.
+            traceback.print_exc()
+            session.end("failed", "a mistake of this program")
+
+    def _admit(self, session: Session) -> None:
+        denied = self.counts.enter(self.policy.limits, session.host)
+        if denied is not None:
+            self.loop.discard(session.stream)
+            self._ended(session.report("denied", denied.why))
+            return
+        self._sessions.add(session)
+        admission = self.policy.admit(session.client)
+        if isinstance(admission, Denied):
+            session.end("denied", admission.why)
+        else:
+            session.start(admission)
+
+    def _starve(self, error: OSError) -> None:
+        """EMFILE, ENFILE, ENOBUFS, ENOMEM: waiting is all that helps, says accept(2)."""
+        if not self._starved:
+            self._notice(f"no new connections for now: {error.strerror}")
+        self._starved = True
+        for fd in self._listeners:
+            self.loop.watch(fd, 0, self._accept)
+        self.loop.after(PAUSE_SECONDS, self._open)
+
+    def _sweep(self) -> None:
+        """Ends who has been silent for too long: a timer for each of thousands, moved at each byte, would cost more."""
+        limits = self.policy.limits
+        for session in [*self._sessions]:
+            session.end_if_idle(limits)
+        shortest = min(limits.idle_seconds or SWEEP_SECONDS, limits.associate_seconds or SWEEP_SECONDS)
+        self._sweeper = self.loop.after(min(SWEEP_SECONDS, shortest / SWEEPS), self._sweep)
+
+
+def _own(stream: _real.Socket) -> tuple[str, int]:
+    """The address that a client has connected to; none on a Unix socket."""
+    own = _real.getsockname(stream)
+    return ("", 0) if isinstance(own, str | bytes) else (unmapped(own[0]), own[1])

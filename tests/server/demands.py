@@ -1,0 +1,25 @@
+"""Demands as the tests of the server's rules write them."""
+
+from __future__ import annotations
+
+from socksify.protocol.socks5 import CONNECT
+from socksify.server.policy import Client, Demand
+
+REMOTE = "198.51.100.7"
+
+
+def client(host: str = REMOTE) -> Client:
+    return Client(host, 40000, "192.0.2.1" if host else "", 1080 if host else 0)
+
+
+def demand(
+    address: str | None = None,
+    port: int = 80,
+    name: str | None = None,
+    *,
+    host: str = REMOTE,
+    user: bytes | None = None,
+    userid: bytes = b"",
+    command: int = CONNECT,
+) -> Demand:
+    return Demand(client(host), user, userid, command, name, address, port)

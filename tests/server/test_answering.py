@@ -1,0 +1,114 @@
+"""Askers who say much, little or nothing, and listeners who do not listen."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from socksify.server import answering
+from socksify.server.answering import Answers
+from socksify.server.listening import listen
+from socksify.server.loop import Loop
+from tests.server.turning import turning
+from tests.streams import receive
+
+
+def answers(answer: Callable[[bytes], bytes | None]) -> Callable[[Loop], tuple[str, int]]:
+    def make(loop: Loop) -> tuple[str, int]:
+        listener = listen(loop, "127.0.0.1", 0)
+        Answers(loop, listener, answer)
+        name: tuple[str, int] = listener.getsockname()
+        return name
+
+    return make
+
+
+def read(stream: socket.socket) -> bytes:
+    return b"".join(iter(lambda: stream.recv(65536), b""))
+
+
+def test_who_says_nothing_can_be_answered() -> None:
+    with turning(answers(lambda _: b"hello")) as address, socket.create_connection(address, 10) as stream:
+        assert read(stream) == b"hello"
+
+
+def test_a_question_may_come_byte_by_byte() -> None:
+    def echo(asked: bytes) -> bytes | None:
+        return asked.upper() if asked.endswith(b"?") else None
+
+    with turning(answers(echo)) as address, socket.create_connection(address, 10) as stream:
+        for byte in b"why?":
+            stream.sendall(bytes([byte]))
+        assert read(stream) == b"WHY?"
+
+
+def test_a_long_answer_waits_for_who_reads_slowly() -> None:
+    long = os.urandom(4_000_000)
+    with turning(answers(lambda _: long)) as address, socket.create_connection(address, 10) as stream:
+        assert receive(stream, 1) == long[:1]
+        assert read(stream) == long[1:]
+
+
+@pytest.mark.parametrize("asked", [b"", b"x", b"x" * (answering.MOST_ASKED + 1)])
+def test_who_does_not_come_to_the_point_is_left(asked: bytes) -> None:
+    with turning(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
+        stream.sendall(asked)
+        if len(asked) <= answering.MOST_ASKED:
+            stream.shutdown(socket.SHUT_WR)
+        assert read(stream) == b""
+
+
+def test_who_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "SECONDS", 0.05)
+    with turning(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
+        assert read(stream) == b""
+
+
+def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "MOST", 1)
+    with turning(answers(lambda asked: asked or None)) as address, socket.create_connection(address, 10) as first:
+        with socket.create_connection(address, 10) as second:
+            assert read(second) == b""
+        first.sendall(b"me")
+        assert read(first) == b"me"
+        with socket.create_connection(address, 10) as third:
+            third.sendall(b"me")
+            assert read(third) == b"me"
+
+
+def test_who_goes_away_takes_nothing_along() -> None:
+    with turning(answers(lambda _: bytes(4_000_000))) as address:
+        for _ in range(2 * answering.MOST):
+            socket.create_connection(address, 10).close()
+        with socket.create_connection(address, 10) as stream:
+            assert len(read(stream)) == 4_000_000
+
+
+def test_closing_ends_what_is_under_way() -> None:
+    made: list[Answers] = []
+    heard = threading.Event()
+
+    def answer(asked: bytes) -> None:
+        if asked:
+            heard.set()
+
+    def make(loop: Loop) -> tuple[Loop, tuple[str, int]]:
+        listener = listen(loop, "127.0.0.1", 0)
+        made.append(Answers(loop, listener, answer))
+        return loop, listener.getsockname()
+
+    with turning(make) as (loop, address), socket.create_connection(address, 10) as stream:
+        stream.sendall(b"now")
+        assert heard.wait(10)
+        loop.call(made[0].close)
+        assert read(stream) == b""
+        # Sockets are closed after the events at hand; by the next ones they all are.
+        closed = threading.Event()
+        loop.call(closed.set)
+        assert closed.wait(10)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, 10)

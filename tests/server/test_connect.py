@@ -1,0 +1,144 @@
+"""CONNECT by the rules: every address of a name is asked about, and only those permitted are dialled, as permitted."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from socksify.server import resolver
+from socksify.server.policy import Demand, Denied, Permitted, Policy
+from tests.server import client
+from tests.server.conftest import Running, run
+from tests.server.test_bind import bind_reserved
+from tests.streams import receive
+from tests.targets import Target
+
+
+class Picky(Policy):
+    """Names as such are left to their addresses; of those 127.0.0.1 is permitted, from 127.0.0.8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str | None, str | None, int]] = []
+
+    def decide(self, demand: Demand) -> Permitted | Denied | None:
+        self.asked.append((demand.name, demand.address, demand.port))
+        if demand.name == "forbidden.example":
+            return Denied("rule 1")
+        if demand.address is None:
+            return None
+        if demand.address == "127.0.0.1":
+            return Permitted("rule 2", source="127.0.0.8", reserved=True)
+        return Denied("rule 3")
+
+
+@pytest.fixture
+def picky() -> Iterator[Running]:
+    yield from run(Picky())
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        yield listener
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+    def look_up(name: object) -> list[tuple[int, tuple[str, int]]]:
+        return [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, name.port)) for host in hosts]  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(resolver, "look_up", look_up)
+
+
+def test_a_forbidden_name_is_not_even_looked_up(picky: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "look_up", lambda _: pytest.fail("looked up"))
+    stream = picky.connect()
+    assert client.ask(stream, 5, "forbidden.example", 80) == 2
+    stream.close()
+    report = picky.report()
+    assert (report.outcome, report.detail) == ("denied", "rule 1")
+
+
+def test_a_name_does_not_get_round_a_rule_on_addresses(picky: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolves_to(monkeypatch, "127.0.0.2", "::1")
+    stream = picky.connect()
+    assert client.ask(stream, 5, "rebound.example", 80) == 2
+    stream.close()
+    assert picky.report().detail == "rule 3"
+    assert isinstance(picky.policy, Picky)
+    name = "rebound.example"
+    assert picky.policy.asked == [(name, None, 80), (name, "127.0.0.2", 80), (name, "::1", 80)]
+
+
+def test_only_the_permitted_addresses_are_dialled(
+    picky: Running, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolves_to(monkeypatch, "127.0.0.2", "127.0.0.1")
+    port = listener.getsockname()[1]
+    assert client.ask(picky.connect(), 5, "mixed.example", port) == 0
+    peer, address = listener.accept()
+    peer.close()
+    assert address[0] == "127.0.0.8"
+
+
+@pytest.mark.parametrize("host", ["::ffff:127.0.0.2", "127.0.0.2"])
+def test_a_mapped_address_is_no_other(host: str, picky: Running) -> None:
+    assert client.ask(picky.connect(), 5, host, 80) == 2
+    assert isinstance(picky.policy, Picky)
+    assert picky.policy.asked == [(None, "127.0.0.2", 80)]
+
+
+def test_a_literal_sent_as_a_name_is_asked_about_as_an_address(picky: Running) -> None:
+    stream = picky.connect()
+    stream.sendall(client.GREETING + b"\x05\x01\x00\x03\x09127.0.0.2\x00\x50")
+    assert receive(stream, 2) == b"\x05\x00"
+    assert client.reply5(stream)[0] == 2
+    assert isinstance(picky.policy, Picky)
+    assert picky.policy.asked == [(None, "127.0.0.2", 80)]
+
+
+def test_a_source_address_that_is_not_ours_fails(picky: Running, listener: socket.socket) -> None:
+    picky.policy.decide = lambda _: Permitted(source="192.0.2.1")  # type: ignore[method-assign]
+    assert client.ask(picky.connect(), 5, *listener.getsockname()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has ports below 1024")
+def test_a_reserved_port_is_kept_where_the_rules_allow(picky: Running, listener: socket.socket) -> None:
+    with socket.socket() as stream:
+        stream.settimeout(10)
+        bind_reserved(stream)
+        stream.connect((picky.server.host, picky.server.port))
+        assert client.ask(stream, 5, *listener.getsockname()) == 0
+        peer, address = listener.accept()
+        peer.close()
+    assert address[0] == "127.0.0.8"
+    assert 512 <= address[1] < 1024
+    assert client.ask(picky.connect(), 5, *listener.getsockname()) == 0
+    peer, address = listener.accept()
+    peer.close()
+    assert address[1] >= 1024
+
+
+def test_the_rule_is_reported(picky: Running, echo_server: Target) -> None:
+    stream = picky.connect()
+    assert client.ask(stream, 5, *echo_server.address) == 0
+    stream.close()
+    assert picky.report().rule == "rule 2"
+
+
+def test_a_mistake_in_the_rules_does_not_end_the_server(
+    picky: Running, echo_server: Target, capfd: pytest.CaptureFixture[str]
+) -> None:
+    decide, picky.policy.decide = picky.policy.decide, lambda _: 1 // 0  # type: ignore[method-assign,assignment]
+    stream = picky.connect()
+    stream.sendall(client.GREETING + client.request5(*echo_server.address))
+    assert receive(stream, 2) == b"\x05\x00"
+    assert stream.recv(1) == b""
+    assert picky.report().outcome == "failed"
+    picky.policy.decide = decide  # type: ignore[method-assign]
+    assert client.ask(picky.connect(), 5, *echo_server.address) == 0
+    assert capfd.readouterr().err.count("ZeroDivisionError") == 1
