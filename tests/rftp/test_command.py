@@ -11,7 +11,7 @@ import pytest
 import socksify
 from socksify.clients.rftp import command
 from tests.ftpd import PASSWORD, Ftpd
-from tests.rftp.conftest import Rftp
+from tests.rftp.conftest import Result, Rftp
 from tests.rftp.scripted import Scripted
 from tests.servers import Server
 
@@ -150,6 +150,18 @@ def test_open_in_a_script(rftp: Rftp, ftpd: Ftpd) -> None:
     assert result.status == 0, result.err
     assert result.out.splitlines().count(str(ftpd.home)) == 2
     assert "not connected" in result.out
+
+
+def test_a_password_in_front_of_a_host_is_refused(rftp: Rftp) -> None:
+    result = rftp.run("-c", "open bob:secret@host")
+    assert (result.status, rftp.log.read_text()) == (1, "")
+    assert result.err.endswith("rftp: open: no password here; rftp asks, and ~/.netrc may hold it\n")
+    assert "secret" not in result.err
+
+
+def test_a_closed_stdin_is_an_empty_script(rftp: Rftp) -> None:
+    rftp.monkeypatch.setattr("sys.stdin", None)
+    assert rftp.run() == Result(0, "", "")
 
 
 def test_a_password_given_on_stdin(rftp: Rftp) -> None:

@@ -64,12 +64,16 @@ def test_a_quote_that_is_not_closed() -> None:
         "'user' bob secret",
         "u\\ser bob secret",
         "quo pass secret",
+        # Refused, and yet typed.
+        "open bob:secret@host",
     ],
 )
 def test_what_is_secret(line: str) -> None:
     assert words.is_secret(line)
 
 
-@pytest.mark.parametrize("line", ["user bob", "get user bob", "quote NOOP", "open bob@host", "'' a b", ""])
+@pytest.mark.parametrize(
+    "line", ["user bob", "get user bob", "quote NOOP", "open bob@host", "open bob@::1", "open ::1", "'' a b", ""]
+)
 def test_what_is_not(line: str) -> None:
     assert not words.is_secret(line)

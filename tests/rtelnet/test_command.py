@@ -27,6 +27,7 @@ WRONG = {
     "no service": [*PROXY, "host", "no-such-service"],
     "too many words": [*PROXY, "host", "23", "more"],
     "escape character": [*PROXY, "-e", "ab", "host"],
+    "no control character": [*PROXY, "-e", "^1", "host"],
     "no escape character": [*PROXY, "-e", "", "host"],
 }
 

@@ -84,7 +84,7 @@ def _session(parser: Parser, options: argparse.Namespace) -> Session:
     if options.no_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    interactive = options.commands is None and sys.stdin.isatty()
+    interactive = options.commands is None and sys.stdin is not None and sys.stdin.isatty()
     return Session(Screen(interactive), options.timeout, context, wants_tls=options.tls, passive=not options.active)
 
 
@@ -100,8 +100,8 @@ def _given(options: argparse.Namespace) -> list[str]:
 
 
 def _script(options: argparse.Namespace) -> Iterable[str]:
-    """The commands, read as they are needed: what `!cmd` reads of stdin is its own."""
-    return _given(options) if options.commands is not None else sys.stdin
+    """The commands, read as they are needed: what `!cmd` reads of stdin is its own. A closed one has none."""
+    return _given(options) if options.commands is not None else sys.stdin or ()
 
 
 def _converse(session: Session, opening: list[str]) -> int:

@@ -11,6 +11,8 @@ def _open(session: Session, host: str = "", port: str = "") -> None:
     user, at, name = host.rpartition("@")
     if not host and not session.host:
         raise Failure("usage: open [USER@]HOST [PORT]")
+    if ":" in user:
+        raise Failure("no password here; rftp asks, and ~/.netrc may hold it")
     session.open(name or session.host, port_number(port) if host else session.port, user if at else None)
 
 

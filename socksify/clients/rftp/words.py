@@ -43,6 +43,8 @@ def split(line: str) -> tuple[str, list[str]]:
 def is_secret(line: str) -> bool:
     """Whether a line holds a password, and has no place in a history."""
     command, *words = _QUOTING.sub("", line).lower().split() or [""]
+    if "open".startswith(command) and ":" in " ".join(words).rpartition("@")[0]:
+        return True
     if len(words) < 2:
         return False
     # A command may be abbreviated.

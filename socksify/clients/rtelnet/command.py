@@ -69,7 +69,7 @@ def _port(parser: Parser, text: str) -> int:
 
 def _escape(parser: Parser, text: str) -> bytes:
     """A key as it is typed: `^]` is the control character."""
-    if len(text) == 2 and text[0] == "^" and text.isascii():
+    if len(text) == 2 and text[0] == "^" and text.isascii() and "?" <= text[1].upper() <= "_":
         return bytes([ord(text[1].upper()) ^ 0x40])
     if len(text) != 1 or not text.isascii():
         parser.error(f"-e {text!r}: expected one character, or ^ and one")
