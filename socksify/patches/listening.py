@@ -13,8 +13,9 @@ from errno import EADDRNOTAVAIL, EINVAL
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
-from socksify.patches import connecting, guarding, naming
+from socksify.patches import connecting, guarding, muting, naming
 from socksify.patches.journal import Replacement
+from socksify.patches.muting import NOWHERE
 from socksify.tunnel import accepting, callers, outside, readiness, registry, rendezvous
 from socksify.tunnel.rendezvous import Rendezvous
 from socksify.tunnel.sockaddr import numeric
@@ -111,8 +112,11 @@ def _listen(self: Socket, *backlog: int) -> None:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None and callers.are_there():
         tunnel = _unbound(self)
-    if tunnel is None or tunnel.rendezvous is None or not _listen_outside(self, tunnel, tunnel.rendezvous):
-        _real.listen(self, *backlog)
+    if tunnel is not None and tunnel.rendezvous is not None:
+        muting.check(self, lambda: _real.listen(NOWHERE, *backlog))
+        if _listen_outside(self, tunnel, tunnel.rendezvous):
+            return
+    _real.listen(self, *backlog)
 
 
 def _unbound(sock: Socket) -> Tunnel | None:

@@ -509,6 +509,15 @@ def test_connect_and_bind_again(listener: socket.socket) -> None:
     assert raised.value.errno == EINVAL
 
 
+@pytest.mark.parametrize("backlog", [("x",), (1, 2), (None,)])
+def test_a_backlog_that_is_none(proxy: Calling, control: socket.socket, backlog: Any) -> None:  # noqa: ARG001
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        with pytest.raises(TypeError):
+            listener.listen(*backlog)
+        assert proxy.binds == 0
+
+
 def test_listen_again_changes_nothing(proxy: Calling, listener: socket.socket) -> None:
     listener.listen(50)
     assert proxy.binds == 1
