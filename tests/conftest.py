@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from socksify.tunnel import log
 from tests import servers, targets
 
 
@@ -37,6 +38,12 @@ def pytest_collection_finish() -> None:
 
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def client_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test calls the client, it is called by no other."""
+    monkeypatch.setattr(log, "name", log.DEFAULT_NAME)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import python_socks.async_.asyncio
+import python_socks.sync
+import socks
 
 from socksify.server import resolver
 from tests import servers
@@ -137,7 +140,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.mark.parametrize("version", [4, 5])
 @pytest.mark.parametrize("rdns", [False, True])
 def test_pysocks(version: int, rdns: bool, running: Running, echo_server: Target) -> None:
-    socks = pytest.importorskip("socks")
     kind = {4: socks.SOCKS4, 5: socks.SOCKS5}[version]
     with socks.socksocket() as stream:
         stream.set_proxy(kind, running.server.host, running.server.port, rdns)
@@ -147,7 +149,6 @@ def test_pysocks(version: int, rdns: bool, running: Running, echo_server: Target
 
 
 def test_pysocks_with_a_password(guarded: Running, echo_server: Target) -> None:
-    socks = pytest.importorskip("socks")
     with socks.socksocket() as stream:
         stream.set_proxy(socks.SOCKS5, guarded.server.host, guarded.server.port, True, USER, PASSWORD)
         stream.connect(echo_server.address)
@@ -156,7 +157,6 @@ def test_pysocks_with_a_password(guarded: Running, echo_server: Target) -> None:
 
 
 def test_pysocks_datagrams(running: Running) -> None:
-    socks = pytest.importorskip("socks")
     with socks.socksocket(socket.AF_INET, socket.SOCK_DGRAM) as inner, udp_target() as target:
         inner.settimeout(10)
         inner.set_proxy(socks.SOCKS5, running.server.host, running.server.port)
@@ -178,19 +178,16 @@ def udp_target() -> Iterator[socket.socket]:
 @pytest.mark.parametrize("scheme", ["socks4", "socks5"])
 @pytest.mark.parametrize("rdns", [False, True])
 def test_python_socks(scheme: str, rdns: bool, running: Running, echo_server: Target) -> None:
-    sync = pytest.importorskip("python_socks.sync")
-    proxy = sync.Proxy.from_url(f"{scheme}://{running.server.host}:{running.server.port}", rdns=rdns)
+    proxy = python_socks.sync.Proxy.from_url(f"{scheme}://{running.server.host}:{running.server.port}", rdns=rdns)
     with proxy.connect("localhost", echo_server.port, timeout=10) as stream:
         stream.sendall(b"ping")
         assert receive(stream, 4) == b"ping"
 
 
 def test_python_socks_in_asyncio_with_a_password(guarded: Running, echo_server: Target) -> None:
-    module = pytest.importorskip("python_socks.async_.asyncio")
-
     async def talk() -> bytes:
         url = f"socks5://{USER}:{PASSWORD.replace(' ', '%20')}@{guarded.server.host}:{guarded.server.port}"
-        stream = await module.Proxy.from_url(url).connect(*echo_server.address, timeout=10)
+        stream = await python_socks.async_.asyncio.Proxy.from_url(url).connect(*echo_server.address, timeout=10)
         reader, writer = await asyncio.open_connection(sock=stream)
         writer.write(b"ping")
         answer = await reader.readexactly(4)
