@@ -95,8 +95,9 @@ class Flow:
         """Fills the pipe and empties it; gives it back when it is empty."""
         try:
             if not pipe.held and not self.ended:
+                # Linux splices nothing past an urgent byte, and says EAGAIN or end of file there: recv(2) knows better.
+                self._bulk = False
                 pipe.held = os.splice(self.source.fileno(), pipe.writer, BULK, flags=_SPLICE)
-                self.ended = not pipe.held
                 self._bulk = pipe.held >= SCRATCH
             if pipe.held:
                 moved = os.splice(pipe.reader, self.sink.fileno(), pipe.held, flags=_SPLICE)

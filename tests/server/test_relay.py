@@ -73,6 +73,23 @@ def test_what_was_sent_before_a_close_arrives(peer: Peer) -> None:
     sender.join()
 
 
+@pytest.mark.parametrize("before", [0, 3 << 20], ids=["small talk", "bulk"])
+@pytest.mark.parametrize("side", ["client", "target"])
+def test_urgent_data_is_not_lost(side: str, before: int, peer: Peer) -> None:
+    """ftplib's abort() sends its command as such, of which the last byte is the urgent one."""
+    one, other = (peer.client, peer.target) if side == "client" else (peer.target, peer.client)
+
+    def abort() -> None:
+        one.sendall(bytes(before))
+        one.sendall(b"ABOR\r\n", socket.MSG_OOB)
+        send(one, b"QUIT\r\n" + bytes(before))
+
+    sender = threading.Thread(target=abort)
+    sender.start()
+    assert receive_all(other) == bytes(before) + b"ABOR\r\nQUIT\r\n" + bytes(before)
+    sender.join()
+
+
 @pytest.mark.parametrize("side", ["client", "target"])
 def test_a_reset_is_passed_on_as_one(side: str, peer: Peer, running: Running) -> None:
     one, other = (peer.client, peer.target) if side == "client" else (peer.target, peer.client)
