@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.processes import free_port, require
+from tests.server import running_sockd
 from tests.servers import Server
 from tests.wire.namespaces import Namespace, etc, needs_root
 
@@ -77,6 +79,15 @@ def danted(proxy: Namespace, directory: Path, options: str = "") -> Iterator[Ser
         config.write_text(options + _config(server))
         with server.running(proxy.command(require("danted"), "-f", str(config))):
             yield server
+
+
+@contextlib.contextmanager
+def sockd(proxy: Namespace) -> Iterator[Server]:
+    """Our own server in the proxy's place."""
+    options = ("--open", "--listen", f"{INNER}:0")
+    with running_sockd.sockd(*options, prefix=tuple(proxy.command())) as server:
+        # What it says is kept by the helper, not in a file.
+        yield Server("sockd", *server.address, Path(os.devnull))
 
 
 def _config(server: Server) -> str:

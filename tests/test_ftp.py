@@ -1,4 +1,4 @@
-"""FTP's active mode, in which the server calls back: the standard library's client, danted, and vsftpd.
+"""FTP's active mode, in which the server calls back: the standard library's client, danted and our sockd, and vsftpd.
 
 The server reaches the proxy and not the client, so a data connection that comes about came through BIND.
 """
@@ -22,6 +22,7 @@ from tests import far as places
 from tests.far import EVERYWHERE, NAME, SERVER, SERVER6, Far
 from tests.ftpd import PASSWORD, USER, Ftpd, vsftpd
 from tests.routing import routed
+from tests.servers import Server
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = ROOT / "tests/clients"
@@ -33,7 +34,9 @@ WAYS = {
     "socks5h, a name": ("socks5h", NAME),
     "socks4": ("socks4", SERVER),
     "socks5, IPv6": ("socks5", SERVER6),
+    "socks4a, a name": ("socks4a", NAME),
 }
+PROXIES = ("danted", "sockd")
 DATA = bytes(range(256)) * 1000
 
 
@@ -41,6 +44,12 @@ DATA = bytes(range(256)) * 1000
 def far() -> Iterator[Far]:
     with places.network() as far:
         yield far
+
+
+@pytest.fixture(scope="module")
+def proxies(far: Far) -> Iterator[dict[str, Server]]:
+    with places.sockd(far.proxy) as sockd:
+        yield {"danted": far.danted, "sockd": sockd}
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +61,27 @@ def ftpds(far: Far) -> Iterator[dict[str, Ftpd]]:
         yield {**servers, NAME: servers[SERVER]}
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> tuple[str, str]:
-    return WAYS[request.param]
+def through(*schemes: str) -> list[tuple[str, str]]:
+    """Each proxy with each scheme that it speaks: danted refuses 4A."""
+    return [(proxy, scheme) for proxy in PROXIES for scheme in schemes if (proxy, scheme) != ("danted", "socks4a")]
+
+
+def ways(*names: str) -> pytest.MarkDecorator:
+    """For tests that these ways are enough for."""
+    each = [(f"{proxy}-{name}", (proxy, *WAYS[name])) for name in names for proxy, _ in through(WAYS[name][0])]
+    return pytest.mark.parametrize("way", [way for _, way in each], ids=[name for name, _ in each])
+
+
+every_way = ways(*WAYS)
+once = ways("socks5, an address")
 
 
 @pytest.fixture
-def host(far: Far, ftpds: dict[str, Ftpd], way: tuple[str, str]) -> Iterator[str]:
+def host(far: Far, proxies: dict[str, Server], ftpds: dict[str, Ftpd], way: tuple[str, str, str]) -> Iterator[str]:
     """The server as one of the ways names it; the test runs at the client's place, its connections routed."""
-    scheme, host = way
+    proxy, scheme, host = way
     ftpds[host].clear()
-    with far.client.inside(), routed(far.url(scheme), routes=EVERYWHERE):
+    with far.client.inside(), routed(proxies[proxy].url(scheme), routes=EVERYWHERE):
         yield host
 
 
@@ -79,18 +98,12 @@ def download(ftp: ftplib.FTP, name: str, rest: int | None = None) -> bytes:
     return b"".join(pieces)
 
 
-def once(*names: str) -> pytest.MarkDecorator:
-    """For tests that one way is enough for."""
-    return pytest.mark.parametrize(
-        "way", [WAYS[name] for name in names or ("socks5, an address",)], ids=lambda way: way
-    )
-
-
 def test_the_server_cannot_reach_the_client(far: Far) -> None:
     ping = ["ping", "-c1", "-W1", places.CLIENT]
     assert subprocess.run(far.server.command(*ping), capture_output=True, timeout=30).returncode != 0
 
 
+@every_way
 @pytest.mark.parametrize("passive", [False, True], ids=["active", "passive"])
 def test_up_down_and_listings(ftp: ftplib.FTP, passive: bool) -> None:
     ftp.set_pasv(passive)
@@ -106,6 +119,7 @@ def test_up_down_and_listings(ftp: ftplib.FTP, passive: bool) -> None:
     assert read == ["one", "two"]
 
 
+@every_way
 @pytest.mark.parametrize("passive", [False, True], ids=["active", "passive"])
 def test_tls_on_both_connections(host: str, ftpds: dict[str, Ftpd], passive: bool) -> None:
     context: ssl.SSLContext = ftpds[host].certificates.client()
@@ -119,7 +133,7 @@ def test_tls_on_both_connections(host: str, ftpds: dict[str, Ftpd], passive: boo
         assert ftp.nlst() == ["data"]
 
 
-@once("socks5, an address", "socks4")
+@ways("socks5, an address", "socks4", "socks4a, a name")
 def test_twenty_transfers_in_a_row(ftp: ftplib.FTP) -> None:
     for number in range(20):
         data = DATA[: number * 1000]
@@ -127,14 +141,14 @@ def test_twenty_transfers_in_a_row(ftp: ftplib.FTP) -> None:
         assert download(ftp, "data") == data
 
 
-@once()
+@once
 def test_rest(ftp: ftplib.FTP) -> None:
     ftp.storbinary("STOR data", io.BytesIO(DATA[:1000]))
     ftp.storbinary("STOR data", io.BytesIO(DATA[1000:]), rest=1000)
     assert download(ftp, "data", rest=999) == DATA[999:]
 
 
-@once("socks5, an address", "socks4")
+@ways("socks5, an address", "socks4", "socks4a, a name")
 def test_abort(ftp: ftplib.FTP, host: str, ftpds: dict[str, Ftpd]) -> None:
     os.truncate(ftpds[host].give("endless", b""), 1 << 33)
     ftp.voidcmd("TYPE I")
@@ -149,7 +163,7 @@ def test_abort(ftp: ftplib.FTP, host: str, ftpds: dict[str, Ftpd]) -> None:
     assert download(ftp, "data") == DATA
 
 
-@once()
+@once
 def test_abort_as_ftplib_does(ftp: ftplib.FTP, host: str, ftpds: dict[str, Ftpd]) -> None:
     ftpds[host].give("small", b"x" * 10)
     ftp.voidcmd("TYPE I")
@@ -157,7 +171,7 @@ def test_abort_as_ftplib_does(ftp: ftplib.FTP, host: str, ftpds: dict[str, Ftpd]
         assert ftp.abort()[:3] in ("225", "226", "426")
 
 
-@once()
+@once
 def test_a_refused_transfer_leaves_nothing_behind(ftp: ftplib.FTP) -> None:
     for _ in range(3):
         with pytest.raises(ftplib.error_perm, match="550"):
@@ -166,7 +180,7 @@ def test_a_refused_transfer_leaves_nothing_behind(ftp: ftplib.FTP) -> None:
     assert download(ftp, "data") == DATA
 
 
-@once("socks5, an address", "socks4")
+@ways("socks5, an address", "socks4", "socks4a, a name")
 def test_many_clients_at_once_in_threads(host: str) -> None:
     outcomes: list[object] = []
 
@@ -188,7 +202,8 @@ def test_many_clients_at_once_in_threads(host: str) -> None:
     assert outcomes == [True] * 18
 
 
-@once("socks5h, a name")
+# For anybody our sockd listens where the client reaches it, and there the server does not.
+@pytest.mark.parametrize("way", [("danted", *WAYS["socks5h, a name"])])
 def test_several_servers_from_one_thread(host: str, ftpds: dict[str, Ftpd]) -> None:
     """A listener that may be for any of several connections is open to all of them."""
     with ExitStack() as stack:
@@ -203,38 +218,44 @@ def test_several_servers_from_one_thread(host: str, ftpds: dict[str, Ftpd]) -> N
     ftpds[SERVER6].clear()
 
 
+@pytest.fixture
+def url(proxies: dict[str, Server], proxy: str, scheme: str) -> str:
+    return proxies[proxy].url(scheme)
+
+
 def run(far: Far, argv: list[str]) -> subprocess.CompletedProcess[str]:
     """A program at the client's place."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(far.client.command(*argv), capture_output=True, text=True, timeout=60, env=environ)
 
 
-@pytest.mark.parametrize("scheme", ["socks5h", "socks4"])
-def test_an_unmodified_program_is_launched(far: Far, ftpds: dict[str, Ftpd], scheme: str) -> None:
+@pytest.mark.parametrize(("proxy", "scheme"), through("socks5h", "socks4"))
+def test_an_unmodified_program_is_launched(far: Far, ftpds: dict[str, Ftpd], url: str) -> None:
     ftpds[SERVER].clear()
-    launched = [sys.executable, "-m", "socksify", "--proxy", far.url(scheme)]
+    launched = [sys.executable, "-m", "socksify", "--proxy", url]
     done = run(far, [*launched, str(CLIENTS / "ftp_active.py"), SERVER, USER, PASSWORD])
     assert (done.returncode, done.stdout, done.stderr) == (0, "greeting.txt\nhello from the client\n", "")
 
 
-@pytest.mark.parametrize("scheme", ["socks5h", "socks4"])
-def test_twisted(far: Far, ftpds: dict[str, Ftpd], scheme: str) -> None:
+@pytest.mark.parametrize(("proxy", "scheme"), through("socks5h", "socks4"))
+def test_twisted(far: Far, ftpds: dict[str, Ftpd], url: str) -> None:
     """It asks its port for its name before it listens, and again after."""
     ftpds[SERVER].clear()
-    launched = [sys.executable, "-m", "socksify", "--proxy", far.url(scheme)]
+    launched = [sys.executable, "-m", "socksify", "--proxy", url]
     done = run(far, [*launched, str(CLIENTS / "twisted_ftp.py"), SERVER, USER, PASSWORD])
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello from twisted\n", "")
 
 
 @pytest.mark.parametrize("kind", ["blocking", "nonblocking"])
-@pytest.mark.parametrize("scheme", ["socks5", "socks4"])
-def test_the_originals_contract(far: Far, ftpds: dict[str, Ftpd], scheme: str, kind: str) -> None:
+@pytest.mark.parametrize(("proxy", "scheme"), through("socks5", "socks4", "socks4a"))
+def test_the_originals_contract(far: Far, ftpds: dict[str, Ftpd], url: str, scheme: str, kind: str) -> None:
     """A client that does literally what the original's documentation asks for."""
     ftpds[SERVER].clear()
     ftpds[SERVER].give("data", b"by the contract\n")
-    launched = [sys.executable, "-m", "socksify", "--proxy", far.url(scheme), "--bind", "always"]
-    done = run(far, [*launched, str(CLIENTS / "contract.py"), SERVER, "21", kind, "data"])
-    assert (done.returncode, done.stdout, done.stderr) == (0, "by the contract\n", "")
+    launched = [sys.executable, "-m", "socksify", "--proxy", url, "--bind", "always"]
+    host = NAME if scheme == "socks4a" else SERVER
+    done = run(far, [*launched, str(CLIENTS / "contract.py"), host, "21", kind, "data"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{SERVER}\nby the contract\n", "")
 
 
 def test_without_bind_the_server_calls_in_vain(far: Far, ftpds: dict[str, Ftpd]) -> None:  # noqa: ARG001

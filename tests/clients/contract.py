@@ -4,7 +4,8 @@
 
 connects to an FTP server (TCP only; the first socket call is connect()), logs in, and takes a FILE by a data connection
 that the server makes: bind() after the connect(), then getsockname(), listen() and accept(), in that order. KIND is
-`blocking` or `nonblocking`; the latter waits with select() and calls connect() again until that says EISCONN.
+`blocking` or `nonblocking`; the latter waits with select() and calls connect() again until that says EISCONN. It writes
+the address that the data came from on a line, and the data.
 """
 
 import errno
@@ -56,8 +57,9 @@ if kind == "nonblocking":
     assert select.select([listener], [], [], 10)[0] == [listener]
 data, peer = listener.accept()
 data.setblocking(True)
-assert peer[0] == data.getpeername()[0] == host, peer
+assert peer == data.getpeername(), peer
 assert data.getsockname() == (where, number)
+sys.stdout.buffer.write(peer[0].encode() + b"\n")
 with data, data.makefile("rb") as stream:
     sys.stdout.buffer.write(stream.read())
 answer(b"226")
