@@ -222,12 +222,12 @@ def test_what_may_be_asked_is_asked(server: NameServer, asked: list[tuple[str, s
 
 
 @pytest.fixture
-def overridden(server: NameServer) -> Iterator[Callable[[], None]]:
+def overridden(asked: list[tuple[str, str]]) -> Iterator[Callable[[], None]]:
     """dnspython in the place of the system's resolver, which is put back in the end."""
     yield lambda: dns.resolver.override_system_resolver(_resolver(dns.resolver.Resolver, FAR))
     dns.resolver.restore_system_resolver()
     assert socket.gethostbyname.__module__ != "dns.resolver"
-    assert server.asked == []
+    assert asked == []
 
 
 @pytest.mark.parametrize("when", ["before install()", "after install()"])
