@@ -10,18 +10,6 @@ from socksify import _real
 from socksify.server.loop import Loop
 
 
-class NotLoopbackError(ValueError):
-    """Without rules, a port that a network can reach would be an open proxy."""
-
-
-def require_loopback(host: str) -> None:
-    """Raises NotLoopbackError for an address that others can reach, and ValueError for what is no address."""
-    from ipaddress import ip_address
-
-    if not ip_address(host).is_loopback:
-        raise NotLoopbackError(f"{host} is not a loopback address, and no other is listened on")
-
-
 def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _real.Socket:
     """Listens on a literal; port 0 is any free one. `shared` lets other processes listen on the same port.
 

@@ -94,15 +94,13 @@ class Lookups:
 
     def bindable(self, family: int, address: Any) -> Any:
         """A socket's own address-to-be without a name in it: bind(2) is not worth a question to a name server."""
-        parsed = (
-            host_and_port(family, address) if family in (AF_INET, AF_INET6) and isinstance(address, tuple) else None
-        )
+        if family not in (AF_INET, AF_INET6) or not isinstance(address, tuple):
+            return address
+        parsed = host_and_port(family, address)
         if parsed is None or numeric(parsed[0]) is not None:
             return address
         found = self.forward(*parsed, family)
-        if found is None:
-            return address
-        return (found[2][0], *address[1:])
+        return address if found is None else (found[2][0], *address[1:])
 
     def _find_out(self, host: str, port: object) -> str | Answer | None:
         # "<broadcast>" and "" are numbers to some functions only, which do not ask for them here.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from socksify.tunnel.legs import Leg
     from socksify.tunnel.sockaddr import SockAddress
 
-    Route = "Direct | Via | Denied"
-
 
 class Direct(Record):
     """Connect natively, to `address` if there is one, else to what the client gave.

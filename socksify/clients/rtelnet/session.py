@@ -35,7 +35,6 @@ class Session:
         self.forced: bool | None = None
         self.is_over = False
         self._sock = sock
-        self._typed = b""
         self._input_is_open = True
         self._end_is_typed = False
         self._half_closed = False
