@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from _thread import RLock
 
 from socksify.patches.journal import Journal
@@ -24,6 +25,9 @@ def install(settings: Settings) -> None:
     already; nothing is patched then.
     """
     global _settings
+    # A hook that waits for it has its turn before any module of ours is half imported.
+    import socket  # noqa: F401
+
     with _lock:
         if settings == _settings:
             return
@@ -34,6 +38,8 @@ def install(settings: Settings) -> None:
         _keep_watch(settings)
         _settings = settings
         _clean_environment(settings)
+        # A hook that has closed the network, for want of settings, opens it.
+        sys.audit("socksify.install")
 
 
 def uninstall() -> None:
