@@ -28,6 +28,8 @@ def install(settings: Settings) -> None:
     # A hook that waits for it has its turn before any module of ours is half imported.
     import socket  # noqa: F401
 
+    from socksify.patches import children
+
     with _lock:
         if settings == _settings:
             return
@@ -37,6 +39,8 @@ def install(settings: Settings) -> None:
             _apply()
         _keep_watch(settings)
         _settings = settings
+        _environment.undo()
+        children.cover(settings, _environment)
         _clean_environment(settings)
         # A hook that has closed the network, for want of settings, opens it.
         sys.audit("socksify.install")
@@ -119,9 +123,10 @@ def _apply() -> None:
     global _journal
     from socksify import _real
     from socksify.patches import adapters, connecting, datagrams, lifetime, listening, muting, naming, stale, waiting
+    from socksify.patches.children import starting
     from socksify.tunnel import log, watch
 
-    modules = (lifetime, waiting, naming, connecting, listening, datagrams)
+    modules = (lifetime, waiting, naming, connecting, listening, datagrams, starting)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     journal = Journal()
     journal.on_undo(muting.release_all)
@@ -144,9 +149,9 @@ def _clean_environment(settings: Settings) -> None:
     """httpx and requests, seeing the SOCKS URL in force, fail for want of a SOCKS library of their own."""
     from socksify.config.environ import conflicting
 
-    _environment.undo()
     for name in conflicting(settings, os.environ):
-        _environment.remove_item(os.environ, name)
+        # From the program's view alone: children, and libraries in C, find it in the environment of C.
+        _environment.remove_item(getattr(os.environ, "_data", os.environ), os.fsencode(name))
 
 
 def _watch_forks() -> None:

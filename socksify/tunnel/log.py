@@ -62,6 +62,13 @@ def notice(message: str) -> None:
     _write(_STDERR, message)
 
 
+def warn(message: str) -> None:
+    """Say it on stderr, and in the log where that is another place."""
+    notice(message)
+    if _fd is not None and _fd != _STDERR:
+        _write(_fd, message)
+
+
 def _write(fd: int, message: str) -> None:
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
     try:

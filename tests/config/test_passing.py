@@ -54,7 +54,7 @@ everything = st.builds(
     seconds,
     seconds,
     st.sampled_from(("", "stderr", "/a/log", "/\udcff")),
-    st.fixed_dictionaries({name: texts for name in ("proxy", "config", *passing.Settings._fields[3:-1])}),
+    st.fixed_dictionaries(dict.fromkeys(("proxy", "config", *passing.Settings._fields[3:-1]), texts)),
 )
 
 
