@@ -25,6 +25,11 @@ _SETTINGS = os.path.join(_HERE, "settings.toml")
 # They say what to do with the others.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 _LOCAL = ("AF_UNIX", "AF_NETLINK")
+_NETWORK = ("socket", "_socket")
+# Where children start; subprocess calls the one in _posixsubprocess. A program need not open a socket for that.
+_STARTERS = {"os": ("execv", "execve", "posix_spawn", "posix_spawnp", "system"), "_posixsubprocess": ("fork_exec",)}
+# Their originals, while ours stand in for them.
+_postponed: "list[tuple]" = []
 
 
 def start(environ=os.environ) -> None:
@@ -39,7 +44,7 @@ def start(environ=os.environ) -> None:
     # As they are now: the program may change both before it opens a socket.
     _environ, _directory, _places = dict(environ), _working_directory(), list(sys.path)
     sys.meta_path.insert(0, _FINDER)
-    for name in ("socket", "_socket"):
+    for name in (*_STARTERS, *_NETWORK):
         if name in sys.modules:
             _arrived(name)
 
@@ -71,7 +76,7 @@ class _Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "socksify":
             return PathFinder.find_spec(name, [*filter(_holds_ours, _homes()), *_places])
-        if name not in ("socket", "_socket"):
+        if name not in _NETWORK and name not in _STARTERS:
             return None
         for finder in [finder for finder in sys.meta_path if finder is not self]:
             spec = finder.find_spec(name, path, target)
@@ -118,14 +123,37 @@ def _holds_ours(place: str) -> bool:
 
 
 def _arrived(name: str) -> None:
+    if state != "waiting":
+        return
+    if name in _STARTERS:
+        for function in _STARTERS[name]:
+            _postpone(sys.modules[name], function)
     # `socket` begins with `import _socket`; then its own arrival comes.
-    if state == "waiting" and (name == "socket" or "socket" not in sys.modules):
+    elif name == "socket" or "socket" not in sys.modules:
         _install()
+
+
+def _postpone(module, name) -> None:
+    """Install when a function is first called: children are to be covered, or named, too."""
+    original = getattr(module, name, None)
+    if original is None:
+        return
+
+    def first(*args, **keywords):
+        if state == "waiting":
+            _install()
+        return getattr(module, name)(*args, **keywords)
+
+    first.__name__ = first.__qualname__ = name
+    setattr(module, name, first)
+    _postponed.append((module, name, original))
 
 
 def _install() -> None:
     global state
     state = "installing"
+    while _postponed:
+        setattr(*_postponed.pop())
     try:
         import socksify
 

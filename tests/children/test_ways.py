@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,8 +54,8 @@ class Parents:
         marked = self.directory / "marked"
         marked.mkdir()
         (marked / "marked.py").touch()
-        code = CHILD.replace("sys.argv[1]", repr(name))
-        names = self._names | {"CHILD": str(child), "NAME": name, "CODE": CHILD, "STATEMENT": code}
+        statement = f"{CHILD.partition('if __name__')[0]}connect({name!r})"
+        names = self._names | {"CHILD": str(child), "NAME": name, "CODE": CHILD, "STATEMENT": statement}
         names |= {"MARKED": str(marked)}
         program = self.directory / "program.py"
         given = "\n".join(f"{name} = {value!r}" for name, value in names.items())
@@ -77,7 +78,7 @@ def parents(tmp_path: Path, plain: Path, other: str) -> Parents:
     return Parents(tmp_path, plain, other)
 
 
-def verdict(gateway: Gateway, name: str, said: str, way: Way) -> str:
+def verdict(gateway: Gateway, name: str, said: str) -> str:
     """What became of the child."""
     if gateway.asked_for(name):
         return "covered"
@@ -85,7 +86,8 @@ def verdict(gateway: Gateway, name: str, said: str, way: Way) -> str:
 
 
 def name_of(way: str, how: str) -> str:
-    return "".join(character if character.isalnum() else "-" for character in f"{how}-{way}".lower()) + ".example"
+    """A target of its own for each child."""
+    return f"{how}-{zlib.crc32(way.encode())}.example"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -93,7 +95,7 @@ def test_launched(way: str, parents: Parents, gateway: Gateway) -> None:
     name, log = name_of(way, "launched"), parents.directory / "log"
     launcher = [sys.executable, *WAYS[way].flags, "-m", "socksify", "--proxy", gateway.url(), "--log", log]
     said = parents.run(launcher, WAYS[way], name, log)
-    assert verdict(gateway, name, said, WAYS[way]) == ("covered" if WAYS[way].launched else "named"), said
+    assert verdict(gateway, name, said) == ("covered" if WAYS[way].launched else "named"), said
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -101,4 +103,4 @@ def test_hooked(way: str, parents: Parents, gateway: Gateway, hooked: Path) -> N
     name = name_of(way, "hooked")
     log_of(hooked).unlink(missing_ok=True)
     said = parents.run([hooked, *WAYS[way].flags], WAYS[way], name, log_of(hooked))
-    assert verdict(gateway, name, said, WAYS[way]) == ("covered" if WAYS[way].hooked else "named"), said
+    assert verdict(gateway, name, said) == ("covered" if WAYS[way].hooked else "named"), said

@@ -58,13 +58,18 @@ EXECUTOR = """from concurrent.futures import ProcessPoolExecutor
         pool.submit(child.connect, NAME).result()"""
 # What the fork server imports runs in the fork server.
 PRELOADED = """multiprocessing.set_forkserver_preload(["preloaded"])
-    with open(os.path.join(os.path.dirname(CHILD), "preloaded.py"), "w") as file:
+    with open(os.path.join(sys.path[0], "preloaded.py"), "w") as file:
         file.write(STATEMENT)
-    multiprocessing.get_context("forkserver").Process(target=__import__, args=("preloaded",)).start()"""
+    os.environ["PYTHONPATH"] = sys.path[0]
+    process = multiprocessing.get_context("forkserver").Process(target=__import__, args=("preloaded",))
+    process.start()
+    process.join()"""
 
 WAYS = {
     "subprocess.run": Way("import subprocess; subprocess.run([PY, CHILD, NAME])"),
-    "its own environment": Way("import os, subprocess; subprocess.run([PY, CHILD, NAME], env={**os.environ, 'A': 'b'})"),
+    "its own environment": Way(
+        "import os, subprocess; subprocess.run([PY, CHILD, NAME], env={**os.environ, 'A': 'b'})"
+    ),
     "no environment": Way("import subprocess; subprocess.run([PY, CHILD, NAME], env={})"),
     "a path of its own": Way(
         "import subprocess; subprocess.run([PY, '-c', 'import marked;' + STATEMENT], env={'PYTHONPATH': MARKED})"

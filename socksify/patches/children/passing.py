@@ -88,7 +88,7 @@ def _adapt_forkserver(journal: Journal, module: Any) -> None:
 
     def ensure_running(self: Any) -> None:
         """A fork server that will not find the hook imports nothing of the program's; its children do it themselves."""
-        if not sys.flags.ignore_environment or is_hooked(module.spawn.get_executable()):
+        if not sys.flags.ignore_environment or is_hooked(os.fsdecode(module.spawn.get_executable())):
             original(self)
             return
         preload, self._preload_modules = self._preload_modules, []
