@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock
+from _thread import RLock, get_ident
 
 from socksify.patches.journal import Journal
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 _lock = RLock()
 _journal: Journal | None = None
 _settings: Settings | None = None
-_fork_is_watched = False
+# Threads that fork, and hold the lock for it.
+_forking: set[int] = set()
+# Seconds.
+_PATIENCE = 5.0
 
 
 def install(settings: Settings) -> None:
@@ -142,7 +145,6 @@ def _apply() -> None:
         log.close_log()
         raise
     _journal = journal
-    _watch_forks()
 
 
 def _clean_environment(settings: Settings) -> None:
@@ -154,17 +156,32 @@ def _clean_environment(settings: Settings) -> None:
         _environment.remove_item(getattr(os.environ, "_data", os.environ), os.fsencode(name))
 
 
-def _watch_forks() -> None:
-    global _fork_is_watched
-    if not _fork_is_watched and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
-        _fork_is_watched = True
+def _before_fork() -> None:
+    """A child of a half patched process would stay half patched, so the fork waits for another thread's install().
+
+    Not for ever: that thread may wait for an import that this one is in the middle of.
+    """
+    if _lock.acquire(timeout=_PATIENCE):
+        _forking.add(get_ident())
 
 
-def _after_fork() -> None:
+def _after_fork_in_parent() -> None:
+    if get_ident() in _forking:
+        _forking.discard(get_ident())
+        _lock.release()
+
+
+def _after_fork_in_child() -> None:
     global _lock
+    from socksify.patches import arriving
     from socksify.tunnel import names, registry
 
     _lock = RLock()
+    _forking.clear()
+    arriving.after_fork()
     names.TABLE.after_fork()
     registry.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

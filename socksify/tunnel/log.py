@@ -41,9 +41,10 @@ def open_log(where: str) -> None:
 def close_log() -> None:
     """Write nothing any more."""
     global _fd
-    if _fd is not None and _fd != _STDERR:
-        os.close(_fd)
-    _fd = None
+    # Nobody is to write to what is closed.
+    closed, _fd = _fd, None
+    if closed is not None and closed != _STDERR:
+        os.close(closed)
 
 
 def is_open() -> bool:
