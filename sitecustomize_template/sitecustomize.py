@@ -21,7 +21,7 @@ def _start() -> None:
         socksify_hook.start()
 
 
-def _refuse(event: str, args: "tuple[object, ...]") -> None:
+def _refuse(event: str, _: "tuple[object, ...]") -> None:
     """Nothing leaks where this file was copied without what belongs to it."""
     if event.startswith("socket.") and os.environ.get("SOCKSIFY_DISABLE") != "1":
         raise OSError(f"socksify: {__file__} needs socksify_hook/ beside it; until then, SOCKSIFY_DISABLE=1")
@@ -32,7 +32,7 @@ def _run_next() -> None:
 
     What it raises goes to whoever imported us, as if it had been imported itself.
     """
-    ran: "set[str]" = getattr(sys.modules.get("socksify_hook"), "chained", set())
+    ran: set[str] = getattr(sys.modules.get("socksify_hook"), "chained", set())
     ran.add(os.path.realpath(__file__))
     for entry in _behind_us():
         spec = PathFinder.find_spec("sitecustomize", [entry])

@@ -4,8 +4,8 @@ sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-
 puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable; else on with a settings.toml in
 this directory; else off.
 
-Every program pays for this file, so it is small, and sys and os are all it needs; what a program that opens sockets
-needs as well is in the others. None of them needs the package socksify: it may be gone, and the hook must hold.
+Every program pays for this file, so it is small, and sys and os are all it needs; the others are for programs that it
+is on for. None of them needs the package socksify: it may be gone, and the hook must hold.
 """
 
 import os
@@ -13,10 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
-    from typing import Any
+    from collections.abc import Mapping
 
 VERSION = "0.1.0"
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
@@ -43,10 +40,9 @@ def start(variables: "Mapping[str, str]" = os.environ) -> None:
         state = f"off: {why_off}"
         return
     state, environ, directory, path = "waiting", dict(variables), _working_directory(), list(sys.path)
-    sys.meta_path.insert(0, FINDER)
-    for name in ("socket", "_socket"):
-        if name in sys.modules:
-            _arrived(name)
+    from socksify_hook import waiting
+
+    waiting.begin()
 
 
 def _why_off(variables: "Mapping[str, str]") -> str:
@@ -69,59 +65,3 @@ def _working_directory() -> str:
         return os.getcwd()
     except OSError:
         return os.curdir
-
-
-class _Finder:
-    """Hears of imports."""
-
-    def find_spec(
-        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        if name == "socksify":
-            from socksify_hook import arrival
-
-            return arrival.find_package()
-        if name in ("socket", "_socket"):
-            for finder in list(sys.meta_path):
-                spec = None if finder is self else finder.find_spec(name, path, target)
-                if spec is not None:
-                    spec.loader = _Loader(spec)  # type: ignore[assignment]
-                    return spec
-        return None
-
-
-FINDER: "Any" = _Finder()
-
-
-class _Loader:
-    """Stands in for a module's loader until it is called, to hear when the module has run, before its importer does."""
-
-    def __init__(self, spec: "Any") -> None:
-        self._spec = spec
-        self._loader = spec.loader
-
-    def __getattr__(self, name: str) -> "Any":
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: "Any") -> "ModuleType":
-        from _frozen_importlib import module_from_spec
-
-        # What it leaves in the module is the true loader.
-        spec.loader = self._loader
-        try:
-            return module_from_spec(spec)
-        finally:
-            spec.loader = self
-
-    def exec_module(self, module: "ModuleType") -> None:
-        self._spec.loader = self._loader
-        self._loader.exec_module(module)
-        _arrived(self._spec.name)
-
-
-def _arrived(name: str) -> None:
-    # `socket` begins with `import _socket`; what matters then is its own arrival.
-    if state == "waiting" and (name == "socket" or "socket" not in sys.modules):
-        from socksify_hook import arrival
-
-        arrival.install()

@@ -1,32 +1,7 @@
 """`socket` is there: the package is found and installs, or the network is closed."""
 
-import os
-import sys
-from _frozen_importlib_external import PathFinder
-
 import socksify_hook
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
-
-_HERE = os.path.dirname(os.path.abspath(__file__))
-# Beside the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package.
-_HOMES = [os.path.abspath(os.path.join(_HERE, *[os.pardir] * levels)) for levels in (1, 2, 3)]
-
-
-def find_package() -> "ModuleSpec | None":
-    """Our own package: the program's directory, which is on sys.path by now, may have something else of its name."""
-    return PathFinder.find_spec("socksify", [*filter(_holds_ours, _HOMES), *socksify_hook.path])
-
-
-def _holds_ours(home: str) -> bool:
-    # A copy of the hook may lie where anybody may write.
-    try:
-        owner = os.stat(os.path.join(home, "socksify", "__init__.py")).st_uid
-        return owner == os.stat(__file__).st_uid
-    except OSError:
-        return False
+from socksify_hook import waiting
 
 
 def install() -> None:
@@ -42,8 +17,7 @@ def install() -> None:
         if not isinstance(error, Exception):
             raise
     finally:
-        if socksify_hook.FINDER in sys.meta_path:
-            sys.meta_path.remove(socksify_hook.FINDER)
+        waiting.end()
 
 
 def _install() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 START = f"{NAME}:start\n"
 # Run by site.addpackage() at each start, where `sitedir` is the directory. Left behind alone, it does nothing.
-PTH = f"import os; os.path.isdir(os.path.join(sitedir, {NAME!r})) and __import__({NAME!r}).start()\n"
+PTH = f"import os; os.path.isdir(sitedir + '/{NAME}') and __import__({NAME!r}).start()\n"
 _NEW = ".new"
 
 
