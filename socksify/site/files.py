@@ -18,17 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = f"{NAME}:start\n"
-# Run by site at each start. Left behind alone, it says nothing.
-_CALL = f"""
-try:
-    import {NAME}
-except ModuleNotFoundError as error:
-    if error.name != {NAME!r}:
-        raise
-else:
-    {NAME}.start()
-"""
-PTH = f"import sys; exec({_CALL!r})\n"
+# Run by site.addpackage() at each start, where `sitedir` is the directory. Left behind alone, it does nothing.
+PTH = f"import os; os.path.isdir(sitedir + '/{NAME}') and __import__({NAME!r}).start()\n"
 _NEW = ".new"
 
 
@@ -69,9 +60,10 @@ def _write_all(directory: str, settings: str, secret: bool) -> None:
         os.mkdir(home(directory))
     # Whatever the umask: where it cannot be read, there would be no hook.
     os.chmod(home(directory), mode)
-    with open(os.path.join(template(), "sitecustomize.py"), encoding="utf-8") as source:
-        _replace(directory, os.path.join(home(directory), "__init__.py"), source.read(), readable)
-    _compile(directory)
+    for name in _modules():
+        with open(os.path.join(template(), NAME, name), encoding="utf-8") as source:
+            _replace(directory, os.path.join(home(directory), name), source.read(), readable)
+        _compile(directory, name)
     if settings:
         _replace(directory, settings_file(directory), settings, readable & 0o600 if secret else readable)
     elif os.path.lexists(settings_file(directory)):
@@ -81,14 +73,19 @@ def _write_all(directory: str, settings: str, secret: bool) -> None:
     _sync(directory)
 
 
-def _compile(directory: str) -> None:
+def _modules() -> list[str]:
+    return sorted(name for name in os.listdir(os.path.join(template(), NAME)) if name.endswith(".py"))
+
+
+def _compile(directory: str, name: str) -> None:
     """Else each start would, for users who may not write here."""
     import py_compile
 
-    cached = py_compile.compile(os.path.join(home(directory), "__init__.py"), doraise=True)
+    cached = py_compile.compile(os.path.join(home(directory), name), doraise=True)
     if cached is not None:
-        os.chmod(os.path.dirname(cached), stat.S_IMODE(os.stat(directory).st_mode))
-        os.chmod(cached, stat.S_IMODE(os.stat(directory).st_mode) & 0o666)
+        mode = stat.S_IMODE(os.stat(directory).st_mode)
+        os.chmod(os.path.dirname(cached), mode)
+        os.chmod(cached, mode & 0o666)
 
 
 def _replace(directory: str, path: str, content: str, mode: int) -> None:
@@ -137,8 +134,8 @@ def _outside(directory: str) -> tuple[str, str]:
 
 def _inside(directory: str) -> Iterator[str]:
     cache = os.path.join(home(directory), "__pycache__")
+    stems = tuple(name.removesuffix("py") for name in _modules())
     for place in (home(directory), cache):
         for name in os.listdir(place) if os.path.isdir(place) else ():
-            of_cache = place == cache and name.startswith("__init__.")
-            if of_cache or name in ("__init__.py", "settings.toml") or name.endswith(_NEW):
+            if name.startswith(stems) or name == "settings.toml" or name.endswith(_NEW):
                 yield os.path.join(place, name)

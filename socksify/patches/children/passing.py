@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 # Run when the message is read, in front of all else in it: our package may be on no path yet, the hook finds it.
 _ARRIVAL = """
 import os, sys
-from _frozen_importlib import module_from_spec
-from _frozen_importlib_external import spec_from_file_location
 environ = os.environ | passed
-hook = sys.modules.get("socksify_hook")
-if hook is None:
-    spec = spec_from_file_location("socksify_hook", file)
-    hook = sys.modules["socksify_hook"] = module_from_spec(spec)
-    spec.loader.exec_module(hook)
+if "socksify_hook" not in sys.modules:
+    sys.path.insert(0, place)
+    import socksify_hook
+    sys.path.remove(place)
+hook = sys.modules["socksify_hook"]
 hook.start(environ)
 if hook.state == "installed":
     from socksify.site.boot import install
@@ -42,7 +40,7 @@ class Passed:
     """Unpickled, it installs."""
 
     def __init__(self, variables: dict[str, str]) -> None:
-        self._names = {"passed": variables, "file": os.path.join(template(), "sitecustomize.py")}
+        self._names = {"passed": variables, "place": template()}
 
     def __reduce__(self) -> tuple[Callable[..., None], tuple[object, ...]]:
         return exec, (_ARRIVAL, self._names)
