@@ -108,6 +108,8 @@ class _Loader:
 
 
 def _arrived(name: str) -> None:
+    if socksify_hook.state != "waiting":
+        return
     if name in _STARTERS:
         for function in _STARTERS[name]:
             _stand_in(sys.modules[name], function)
