@@ -37,7 +37,7 @@ others: .venv/.equipped
 	@set -e; for version in $(OTHERS); do $(MAKE) --no-print-directory suite-$$version; done
 
 suite-%: .venv-%/.equipped
-	.venv-$*/bin/python $(PYTEST) $(PART)
+	.venv-$*/bin/python $(PYTEST) $(PART) --ignore=tests/children/packages
 
 lint: .venv/.equipped
 	.venv/bin/mypy
@@ -68,7 +68,7 @@ clean:
 # `pip install --group` came with pip 25.1.
 .venv/.equipped: .venv/.installed
 	.venv/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv/bin/python -m pip install --quiet --group test --group clients --group bench --group lint
+	.venv/bin/python -m pip install --quiet --group test --group clients --group children --group bench --group lint
 	touch $@
 
 .venv-%/.equipped: pyproject.toml
