@@ -1,4 +1,4 @@
-"""Workers of other kinds: Celery's, pytest-xdist's, Dask's with their nannies; among themselves they stay on loopback."""
+"""Workers of other kinds: Celery's, pytest-xdist's, Dask's with nannies; among themselves they stay on loopback."""
 
 from __future__ import annotations
 
@@ -108,22 +108,9 @@ def test_celerys_prefork_workers(gateway: Gateway, tmp_path: Path) -> None:
 def test_xdists_workers(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(XDIST)
     # The plug-ins of this environment, which are loaded three times, take longer than all else.
-    words = [
-        "env",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
-        *launcher(gateway),
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "xdist",
-        "-n",
-        "2",
-        "-p",
-        "no:cacheprovider",
-        "test_it.py",
-    ]
-    assert "4 passed" in run(words, tmp_path)
+    quick = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"]
+    words = "-m pytest -q -p xdist -n 2 -p no:cacheprovider test_it.py".split()
+    assert "4 passed" in run([*quick, *launcher(gateway), *words], tmp_path)
     only_asked_for(gateway, "xdist.example", 4)
 
 
