@@ -32,7 +32,10 @@ def install(settings: Settings) -> None:
     import socket  # noqa: F401
 
     from socksify.patches import children
+    from socksify.patches.children import native
 
+    if settings.native:
+        settings = native.numbered(settings)
     with _lock:
         if settings == _settings:
             return
@@ -82,6 +85,10 @@ _watches = Journal()
 def _prepare_watch(settings: Settings) -> None:
     """Raise what there is to raise while nothing has been changed."""
     from socksify.patches import uncovered
+    from socksify.patches.children import native
+
+    if settings.native:
+        native.check(settings)
 
     uncovered.check(settings)
     if settings.strict:
@@ -174,11 +181,13 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _lock
     from socksify.patches import arriving
+    from socksify.patches.children import environment
     from socksify.tunnel import names, registry
 
     _lock = RLock()
     _forking.clear()
     arriving.after_fork()
+    environment.after_fork()
     names.TABLE.after_fork()
     registry.after_fork()
 

@@ -1,4 +1,7 @@
-"""What a child finds in its environment: the hook's directory on PYTHONPATH, and the settings in a variable."""
+"""What a child finds in its environment: the hook's directory on PYTHONPATH, the settings in a variable.
+
+With `native` proxychains4 as well, which puts itself under programs of all kinds.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from socksify import _real
 from socksify.config import environ as variables
 from socksify.config import passing
+from socksify.patches.children import native
 from socksify.site import template
 
 TYPE_CHECKING = False
@@ -17,18 +21,21 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.patches.journal import Journal
 
-_PATH = b"PYTHONPATH"
-_SEPARATOR = os.pathsep.encode()
 # os.environ is a view of it, whose changes are told to C; this one is not.
 _view: dict[bytes, bytes] = getattr(os.environ, "_data", {})
 
 
 class Shared:
-    """What all children of this process are given."""
+    """What all children of this process are given; raises ConfigError if `native` cannot be had."""
 
     def __init__(self, settings: Settings) -> None:
-        self.hook = os.fsencode(template())
+        # Lists that begin with our entry.
+        self.lists = {b"PYTHONPATH": os.fsencode(template())}
         passed = passing.variables(settings, os.environ)
+        self.configuration = native.Configuration(settings) if settings.native else None
+        if self.configuration is not None:
+            self.lists[os.fsencode(native.PRELOAD)] = os.fsencode(native.library())
+            passed[native.FILE] = self.configuration.path
         self.variables = {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
         # We take them out of os.environ, for clients that cannot make use of them; a copy of it lacks them.
         self.proxies = {
@@ -37,66 +44,80 @@ class Shared:
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         """A child's environment, with it."""
-        path = {_PATH: self.path(environ.get(_PATH, b""))}
-        return {**self.proxies, **environ, **self.variables, **path}
+        lists = {name: self.listed(name, environ.get(name, b"")) for name in self.lists}
+        return {**self.proxies, **environ, **self.variables, **lists}
 
-    def path(self, own: bytes) -> bytes:
-        """A PYTHONPATH that leads to the hook first; a child's may come from here already."""
-        return _SEPARATOR.join([self.hook, *without(own, self.hook)])
+    def listed(self, name: bytes, own: bytes) -> bytes:
+        """A list of a child's own behind our entry; it may come from here, and have the entry already."""
+        return b":".join([self.lists[name], *_without(own, self.lists[name])])
 
 
 # None: children are given nothing.
 shared: Shared | None = None
 
 
-def without(path: bytes, directory: bytes) -> list[bytes]:
-    """The entries of a PYTHONPATH, but for one."""
-    return [entry for entry in path.split(_SEPARATOR) if entry != directory] if path else []
-
-
 def share(settings: Settings, journal: Journal) -> None:
-    """Give children these settings, until the journal is undone."""
+    """Give children these settings, until the journal is undone. Raises ConfigError."""
     global shared
-    _hide()
     shared = Shared(settings)
-    for name, value in shared.variables.items():
-        _real.putenv(name, value)
-    _real.putenv(_PATH, shared.path(_view.get(_PATH, b"")))
     journal.on_undo(_unshare)
+    _hide(shared)
+    _tell_c(shared)
 
 
-def _unshare() -> None:
-    global shared
-    if shared is not None:
-        for name in shared.variables:
-            _real.unsetenv(name)
-        _restore(_PATH)
-    shared = None
+def after_fork() -> None:
+    """In the child: its own children read what is in memory from it, whatever becomes of its parent."""
+    if shared is not None and shared.configuration is not None:
+        shared.variables[os.fsencode(native.FILE)] = os.fsencode(shared.configuration.path)
+        _tell_c(shared)
 
 
-def _restore(name: bytes) -> None:
-    """What os.environ says holds again."""
-    if name in _view:
-        _real.putenv(name, _view[name])
-    else:
-        _real.unsetenv(name)
-
-
-def _hide() -> None:
-    """In a child: what was put into its environment for us is none of the program's."""
-    hook = template()
-    _view.pop(os.fsencode(passing.VARIABLE), None)
-    if hook in sys.path:
-        sys.path.remove(hook)
-    path = _view.get(_PATH)
-    if path is not None:
-        left = without(path, os.fsencode(hook))
-        if left:
-            _view[_PATH] = _SEPARATOR.join(left)
-        else:
-            del _view[_PATH]
+def leave_behind(stays: bool) -> None:
+    """Before execve(2): what is in memory stays for the program that takes this one's place; not, if that fails."""
+    if shared is not None and shared.configuration is not None:
+        os.set_inheritable(shared.configuration.fd, stays)
 
 
 def given(environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:
     """The environment that a child is to have; None stands for that of C, where all is already."""
     return environ if environ is None or shared is None else shared.added_to(environ)
+
+
+def _tell_c(shared: Shared) -> None:
+    for name, value in shared.variables.items():
+        _real.putenv(name, value)
+    for name in shared.lists:
+        _real.putenv(name, shared.listed(name, _view.get(name, b"")))
+
+
+def _unshare() -> None:
+    global shared
+    if shared is None:
+        return
+    for name in (*shared.variables, *shared.lists):
+        # What os.environ says holds again.
+        if name in _view:
+            _real.putenv(name, _view[name])
+        else:
+            _real.unsetenv(name)
+    if shared.configuration is not None:
+        shared.configuration.close()
+    shared = None
+
+
+def _hide(shared: Shared) -> None:
+    """In a child: what was put into its environment for us is none of the program's."""
+    for name in shared.variables:
+        _view.pop(name, None)
+    for name, entry in shared.lists.items():
+        left = _without(_view.get(name, b""), entry)
+        if left:
+            _view[name] = b":".join(left)
+        else:
+            _view.pop(name, None)
+    if template() in sys.path:
+        sys.path.remove(template())
+
+
+def _without(entries: bytes, unwanted: bytes) -> list[bytes]:
+    return [entry for entry in entries.split(b":") if entry != unwanted] if entries else []

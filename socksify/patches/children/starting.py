@@ -46,16 +46,25 @@ def _fork_exec(
 
 
 def _execv(path: Word, argv: Sequence[Word]) -> None:
-    if environment.shared is not None:
-        _look(path, argv)
-    _real.execv(path, argv)
+    if environment.shared is None:
+        _real.execv(path, argv)
+    _look(path, argv)
+    environment.leave_behind(True)
+    try:
+        _real.execv(path, argv)
+    finally:
+        environment.leave_behind(False)
 
 
 def _execve(path: Word | int, argv: Sequence[Word], env: Environment) -> None:
-    if environment.shared is not None:
-        _look(path, argv)
-        env = _mapped(env)
-    _real.execve(path, argv, env)
+    if environment.shared is None:
+        _real.execve(path, argv, env)
+    _look(path, argv)
+    environment.leave_behind(True)
+    try:
+        _real.execve(path, argv, _mapped(env))
+    finally:
+        environment.leave_behind(False)
 
 
 def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
@@ -83,14 +92,16 @@ def _system(command: Word) -> int:
 
 def _putenv(name: Any, value: Any, /) -> None:
     """os.environ tells C what the program has set; what is ours stays in front of it."""
-    if environment.shared is not None and os.fsencode(name) == b"PYTHONPATH":
-        value = environment.shared.path(os.fsencode(value))
+    shared = environment.shared
+    if shared is not None and os.fsencode(name) in shared.lists:
+        value = shared.listed(os.fsencode(name), os.fsencode(value))
     _real.putenv(name, value)
 
 
 def _unsetenv(name: Any, /) -> None:
-    if environment.shared is not None and os.fsencode(name) == b"PYTHONPATH":
-        _real.putenv(b"PYTHONPATH", environment.shared.path(b""))
+    shared = environment.shared
+    if shared is not None and os.fsencode(name) in shared.lists:
+        _real.putenv(name, shared.listed(os.fsencode(name), b""))
     else:
         _real.unsetenv(name)
 
@@ -135,10 +146,13 @@ def _name(started: Program) -> None:
     if (started.path, started.why_not) in _named or (started.is_python and not started.why_not):
         return
     _named.add((started.path, started.why_not))
-    if started.is_python:
+    under = environment.shared is not None and environment.shared.configuration is not None
+    if started.is_python and not under:
         log.warn(f"the child {started.path} is not covered: {started.why_not}; its connections are not proxied")
     else:
-        log.line(f"{log.name}: the child {started.path} is no Python: its own connections are not proxied")
+        what = f"is not covered: {started.why_not}" if started.is_python else "is no Python"
+        how = "proxychains4 is put under it" if under else "its own connections are not proxied"
+        log.line(f"{log.name}: the child {started.path} {what}: {how}")
 
 
 REPLACEMENTS = (

@@ -109,7 +109,7 @@ def test_xdists_workers(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(XDIST)
     # The plug-ins of this environment, which are loaded three times, take longer than all else.
     quick = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"]
-    words = "-m pytest -q -p xdist -n 2 -p no:cacheprovider test_it.py".split()
+    words = ["-m", "pytest", "-q", "-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "test_it.py"]
     assert "4 passed" in run([*quick, *launcher(gateway), *words], tmp_path)
     only_asked_for(gateway, "xdist.example", 4)
 
