@@ -32,9 +32,10 @@ def install(settings: Settings) -> None:
     import socket  # noqa: F401
 
     from socksify.patches import children
-    from socksify.patches.children import native
 
     if settings.native:
+        from socksify.patches.children import native
+
         settings = native.numbered(settings)
     with _lock:
         if settings == _settings:
@@ -85,9 +86,10 @@ _watches = Journal()
 def _prepare_watch(settings: Settings) -> None:
     """Raise what there is to raise while nothing has been changed."""
     from socksify.patches import uncovered
-    from socksify.patches.children import native
 
     if settings.native:
+        from socksify.patches.children import native
+
         native.check(settings)
 
     uncovered.check(settings)

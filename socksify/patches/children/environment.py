@@ -11,7 +11,6 @@ import sys
 from socksify import _real
 from socksify.config import environ as variables
 from socksify.config import passing
-from socksify.patches.children import native
 from socksify.site import template
 
 TYPE_CHECKING = False
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from socksify.config.settings import Settings
+    from socksify.patches.children.native import Configuration
     from socksify.patches.journal import Journal
 
 # os.environ is a view of it, whose changes are told to C; this one is not.
@@ -32,10 +32,13 @@ class Shared:
         # Lists that begin with our entry.
         self.lists = {b"PYTHONPATH": os.fsencode(template())}
         passed = passing.variables(settings, os.environ)
-        self.configuration = native.Configuration(settings) if settings.native else None
-        if self.configuration is not None:
+        self.configuration: Configuration | None = None
+        if settings.native:
+            from socksify.patches.children import native
+
+            self.configuration = native.Configuration(settings)
             self.lists[os.fsencode(native.PRELOAD)] = os.fsencode(native.library())
-            passed[native.FILE] = self.configuration.path
+            passed |= self.configuration.variables()
         self.variables = {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
         # We take them out of os.environ, for clients that cannot make use of them; a copy of it lacks them.
         self.proxies = {
@@ -68,7 +71,8 @@ def share(settings: Settings, journal: Journal) -> None:
 def after_fork() -> None:
     """In the child: its own children read what is in memory from it, whatever becomes of its parent."""
     if shared is not None and shared.configuration is not None:
-        shared.variables[os.fsencode(native.FILE)] = os.fsencode(shared.configuration.path)
+        passed = shared.configuration.variables()
+        shared.variables |= {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
         _tell_c(shared)
 
 

@@ -31,15 +31,14 @@ _PLACES = ("/usr/lib/*/", "/usr/lib*/", "/usr/local/lib/", "/usr/lib/*/proxychai
 
 
 class Configuration:
-    """proxychains4's, of this process; `path` is by what name others read it."""
+    """proxychains4's, in the memory of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._text = proxychains.configuration(settings, {}).encode()
-        self.fd = written(self._text)
+        self.fd = _written(proxychains.configuration(settings, {}))
 
-    @property
-    def path(self) -> str:
-        return f"/proc/{os.getpid()}/fd/{self.fd}"
+    def variables(self) -> dict[str, str]:
+        """By what name others read it, in the variable that tells them."""
+        return {FILE: _name_of(self.fd)}
 
     def close(self) -> None:
         os.close(self.fd)
@@ -73,13 +72,6 @@ def numbered(settings: Settings) -> Settings:
     return proxychains.numbered(settings, _addresses(settings))
 
 
-def written(text: bytes) -> int:
-    """A file in memory that holds a text."""
-    fd = os.memfd_create("proxychains.conf")
-    os.write(fd, text)
-    return fd
-
-
 def is_loaded() -> bool:
     """Whether this process runs under proxychains4."""
     with open("/proc/self/maps", "rb") as maps:
@@ -97,13 +89,13 @@ def start_over(settings: Settings) -> None:
     if _own_file(os.environ) is not None:
         raise ConfigError(f"native: {preloaded} cannot be loaded into {sys.executable}; expected a dynamic executable")
     addresses = _addresses(settings)
-    fd = written(proxychains.configuration(proxychains.numbered(settings, addresses), addresses).encode())
+    fd = _written(proxychains.configuration(proxychains.numbered(settings, addresses), addresses))
     os.set_inheritable(fd, True)
     # Not the process's own environment: one that was started otherwise shall look as it did.
     environ = {
         **os.environ,
         PRELOAD: _before(preloaded, os.environ.get(PRELOAD, "")),
-        FILE: f"/proc/{os.getpid()}/fd/{fd}",
+        FILE: _name_of(fd),
     }
     sys.stdout.flush()
     sys.stderr.flush()
@@ -129,9 +121,20 @@ def _before(entry: str, others: str) -> str:
     return ":".join([entry, *(other for other in others.replace(" ", ":").split(":") if other not in ("", entry))])
 
 
+def _written(text: str) -> int:
+    """A file in memory that holds a text."""
+    fd = os.memfd_create("proxychains.conf")
+    os.write(fd, text.encode())
+    return fd
+
+
+def _name_of(fd: int | str) -> str:
+    return f"/proc/{os.getpid()}/fd/{fd}"
+
+
 def _own_file(environ: Mapping[str, str]) -> int | None:
     """The descriptor of a configuration that this process has left to itself over execve(2)."""
-    number = environ.get(FILE, "").removeprefix(f"/proc/{os.getpid()}/fd/")
+    number = environ.get(FILE, "").removeprefix(_name_of(""))
     return int(number) if number.isdecimal() and os.path.exists(f"/proc/self/fd/{number}") else None
 
 
