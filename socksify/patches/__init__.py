@@ -144,6 +144,7 @@ def _apply() -> None:
     journal.on_undo(muting.release_all)
     watch.prime()
     try:
+        starting.tell_abilities(journal)
         stale.rebind(replacements, journal, log.notice)
         stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
         for replacement in replacements:

@@ -31,9 +31,13 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
     ours |= {id(move) for move in moves}
     every = [names for module in list(sys.modules.values()) if (names := _names_of(module)) is not None]
     modules = {id(names): names for names in every if id(names) not in ours}
+    # Each pass goes through every name there is: one is made for all originals.
+    by_identity = {id(original): item for original, item in moves}
+    for names in modules.values():
+        for key, value in list(names.items()):
+            if id(value) in by_identity:
+                journal.set_item(names, key, by_identity[id(value)].new)
     for original, item in moves:
-        for names in modules.values():
-            _rebind_items(names, original, item, journal)
         for cls in _selector_classes():
             _rebind_class(cls, original, item, journal)
     # Each search goes through every object there is: one is made for all originals.
@@ -113,8 +117,6 @@ def _rebind_in(referrer: Any, original: Any, item: Replacement, journal: Journal
         for holder in gc.get_referrers(referrer):
             if type(holder) is dict:
                 _rebind_key(holder, _key_of(holder, referrer), referrer, staticmethod(item.new), journal)
-    elif type(referrer) is set:
-        journal.replace_member(referrer, original, item.new)
     elif isinstance(referrer, (partial, tuple, set, frozenset)):
         _name(referrer, item, say)
     elif not isinstance(referrer, (type, FunctionType)):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from socksify.patches.journal import Journal
+
     Word = str | bytes | os.PathLike[Any]
     Environment = Mapping[Any, Any]
 
@@ -153,6 +155,12 @@ def _name(started: Program) -> None:
         what = f"is not covered: {started.why_not}" if started.is_python else "is no Python"
         how = "proxychains4 is put under it" if under else "its own connections are not proxied"
         log.line(f"{log.name}: the child {started.path} {what}: {how}")
+
+
+def tell_abilities(journal: Journal) -> None:
+    """os.supports_fd holds functions, and is asked for the one that is in os."""
+    if _real.execve in os.supports_fd:
+        journal.replace_member(os.supports_fd, _real.execve, _execve)
 
 
 REPLACEMENTS = (
