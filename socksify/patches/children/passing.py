@@ -47,11 +47,11 @@ class Passed:
 
 
 def watch(journal: Journal) -> None:
-    """Let multiprocessing pass the settings on, as soon as it is imported and until the journal is undone."""
+    """Let multiprocessing, and uvloop, pass the settings on, once they are imported and until the journal is undone."""
     from socksify.patches.arriving import when_imported
 
     for name, adapt in _ADAPTED.items():
-        journal.on_undo(when_imported(f"multiprocessing.{name}", partial(adapt, journal)))
+        journal.on_undo(when_imported(name, partial(adapt, journal)))
 
 
 def _adapt_util(journal: Journal, module: Any) -> None:
@@ -98,4 +98,15 @@ def _adapt_forkserver(journal: Journal, module: Any) -> None:
     journal.set_attribute(module.ForkServer, "ensure_running", ensure_running)
 
 
-_ADAPTED = {"util": _adapt_util, "spawn": _adapt_spawn, "forkserver": _adapt_forkserver}
+def _adapt_uvloop(journal: Journal, module: Any) -> None:
+    from socksify.patches.children import uvloop
+
+    uvloop.adapt(journal, module)
+
+
+_ADAPTED = {
+    "multiprocessing.util": _adapt_util,
+    "multiprocessing.spawn": _adapt_spawn,
+    "multiprocessing.forkserver": _adapt_forkserver,
+    "uvloop": _adapt_uvloop,
+}

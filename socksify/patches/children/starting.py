@@ -92,6 +92,19 @@ def _system(command: Word) -> int:
     return status
 
 
+def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of somebody else's Popen, which C will obey, with what its child is to be given."""
+    if environment.shared is None:
+        return how
+    executable = how.get("executable") or words[0]
+    try:
+        _look(found(os.fsdecode(executable), os.get_exec_path()), words)
+    except TypeError:  # no command, which uvloop refuses
+        return how
+    env = how.get("env")
+    return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in _mapped(env).items()}}
+
+
 def _putenv(name: Any, value: Any, /) -> None:
     """os.environ tells C what the program has set; what is ours stays in front of it."""
     shared = environment.shared

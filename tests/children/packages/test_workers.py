@@ -58,6 +58,23 @@ if __name__ == "__main__":
 )
 
 
+UVLOOP = (
+    FETCH
+    + """
+import asyncio, uvloop
+async def main():
+    words = [sys.executable, "-c", "import program; print(program.fetch('uvloop.example'), flush=True)"]
+    for env in (None, {}, {"A": "b"}):
+        await (await asyncio.create_subprocess_exec(*words, env=env)).wait()
+    command = f"{sys.executable} -c 'import program; print(program.fetch(chr(120)), flush=True)'"
+    await (await asyncio.create_subprocess_shell(command, env={})).wait()
+    await (await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", "")).wait()
+if __name__ == "__main__":
+    uvloop.run(main())
+"""
+)
+
+
 def environment(directory: Path) -> dict[str, str]:
     return {"PATH": os.defpath, "HOME": str(directory), "TMPDIR": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -118,3 +135,12 @@ def test_dasks_workers_and_nannies(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "cluster.py").write_text(DASK)
     assert run([*launcher(gateway), "cluster.py"], tmp_path) == "covered\n"
     only_asked_for(gateway, "dask.example", 1)
+
+
+def test_uvloops_processes(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(UVLOOP)
+    command = [*launcher(gateway), "--log", "log", "--allow", "uvloop", "program.py"]
+    assert run(command, tmp_path) == "covered\n" * 4
+    only_asked_for(gateway, "uvloop.example", 3)
+    only_asked_for(gateway, "x", 1)
+    assert "-I ignores PYTHONPATH" in (tmp_path / "log").read_text()
