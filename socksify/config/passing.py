@@ -27,16 +27,21 @@ _SHAPE = tuple(cls._fields for cls in _RECORDS)
 
 
 class Inherited(Record):
-    """What a parent passed on: its settings, and the SOCKSIFY_* that it had itself, which are in them already."""
+    """What a parent passed on.
+
+    `known` are the SOCKSIFY_* that it had itself, which are in its settings already, `names` the files in which its
+    made-up addresses are to be looked up.
+    """
 
     settings: Settings
     known: Mapping[str, str]
+    names: tuple[str, ...]
 
 
-def variables(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+def variables(settings: Settings, environ: Mapping[str, str], names: tuple[str, ...] = ()) -> dict[str, str]:
     """What has to be in a child's environment for load() to give it these settings; `environ` is the parent's own."""
     known = {name: value for name, value in environ.items() if name.startswith("SOCKSIFY_") and name != VARIABLE}
-    return {VARIABLE: dumps((_SHAPE, _plain(settings), known), _FORMAT).hex()}
+    return {VARIABLE: dumps((_SHAPE, _plain(settings), known, names), _FORMAT).hex()}
 
 
 def received(environ: Mapping[str, str]) -> Inherited | None:
@@ -45,12 +50,12 @@ def received(environ: Mapping[str, str]) -> Inherited | None:
     if not text:
         return None
     try:
-        shape, settings, known = loads(bytes.fromhex(text))
+        shape, settings, known, names = loads(bytes.fromhex(text))
     except (ValueError, EOFError, TypeError):
         raise ConfigError(f"{VARIABLE}: not what a parent process passes on; expected no such variable") from None
     if shape != _SHAPE:
         raise ConfigError(f"{VARIABLE}: passed on by another version of socksify; install the same one in both places")
-    return Inherited(_made(settings), known)
+    return Inherited(_made(settings), known, names)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from socksify import config, patches
-from socksify.config.passing import VARIABLE
+from socksify.config.passing import VARIABLE, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,3 +22,8 @@ def install(environ: Mapping[str, str], directory: str, settings_file: str) -> N
     if not environ.get("SOCKSIFY_CONFIG") and VARIABLE not in environ and os.path.lexists(settings_file):
         environ = {**environ, "SOCKSIFY_CONFIG": settings_file}
     patches.install(config.load({}, environ, directory))
+    inherited = received(environ)
+    if inherited is not None:
+        from socksify.tunnel import names
+
+        names.TABLE.inherit(inherited.names)

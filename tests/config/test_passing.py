@@ -125,6 +125,6 @@ def test_what_cannot_be_read_is_an_error(text: str) -> None:
 
 
 def test_another_version_is_an_error() -> None:
-    text = passing.dumps((("other",), [], {}), 2).hex()
+    text = passing.dumps((("other",), [], {}, ()), 2).hex()
     with pytest.raises(ConfigError, match="another version"):
         load({}, {passing.VARIABLE: text}, "/")

@@ -12,6 +12,7 @@ from socksify import _real
 from socksify.config import environ as variables
 from socksify.config import passing
 from socksify.site import template
+from socksify.tunnel import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Shared:
     def __init__(self, settings: Settings) -> None:
         # Lists that begin with our entry.
         self.lists = {b"PYTHONPATH": os.fsencode(template())}
+        self._settings, self._environ = settings, dict(os.environ)
+        self._names: tuple[str, ...] = ()
         passed = passing.variables(settings, os.environ)
         self.configuration: Configuration | None = None
         if settings.native:
@@ -44,6 +47,15 @@ class Shared:
         self.proxies = {
             os.fsencode(name): os.fsencode(os.environ[name]) for name in variables.conflicting(settings, os.environ)
         }
+
+    def tell_names(self) -> None:
+        """Before a child is made: what made-up addresses stand for, it will find there."""
+        handed_down = names.TABLE.hand_down()
+        if handed_down != self._names:
+            self._names = handed_down
+            passed = passing.variables(self._settings, self._environ, handed_down)
+            self.variables |= {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+            _tell_c(self)
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         """A child's environment, with it."""
@@ -78,6 +90,7 @@ def after_fork() -> None:
 
 def leave_behind(stays: bool) -> None:
     """Before execve(2): what is in memory stays for the program that takes this one's place; not, if that fails."""
+    names.TABLE.stay_over_exec(stays)
     if shared is not None and shared.configuration is not None:
         os.set_inheritable(shared.configuration.fd, stays)
 
@@ -106,6 +119,7 @@ def _unshare() -> None:
             _real.unsetenv(name)
     if shared.configuration is not None:
         shared.configuration.close()
+    names.TABLE.hand_down_no_more()
     shared = None
 
 

@@ -75,6 +75,7 @@ def _adapt_spawn(journal: Journal, module: Any) -> None:
         data: dict[str, Any] = original(name)
         if environment.shared is None:
             return data
+        environment.shared.tell_names()
         passed = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.shared.variables.items()}
         return {"socksify": Passed(passed), **data}
 

@@ -146,7 +146,9 @@ def _mapped(env: Environment) -> Environment:
 
 
 def _look(path: Word | int, argv: Sequence[Word]) -> None:
-    """Name what will not be covered; a command that cannot be understood is left for the original to refuse."""
+    """A child is about to start: name it if it will not be covered. What is no command the original will refuse."""
+    if environment.shared is not None:
+        environment.shared.tell_names()
     if get_ident() in told:
         return
     try:
