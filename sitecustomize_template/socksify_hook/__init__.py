@@ -1,8 +1,8 @@
 """The hook: a Python that starts it goes through the proxy, from its first `import socket` on.
 
 sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-packages, where `socksify site install`
-puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable; else on with a settings.toml in
-this directory; else off.
+puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, or with a settings.toml beside it;
+else off.
 
 Every program pays for this file, so it is small, and sys and os are all it needs; the others are for programs that it
 is on for. None of them needs the package socksify: it may be gone, and the hook must hold.
@@ -17,44 +17,48 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
-state = "not started"
+state = "off"
 # As they were at the start: the program may change them before it opens a socket.
 environ: "dict[str, str]" = {}
 directory = ""
 path: "list[str]" = []
+settings = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings.toml")
 # The real paths of the sitecustomize.py files that have run.
 chained: "set[str]" = set()
 
-SETTINGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings.toml")
 # They are no settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
-def start(variables: "Mapping[str, str]" = os.environ) -> None:
-    """If the hook is on, wait for `socket`. A second call does nothing."""
-    global state, environ, directory, path
-    if state != "not started":
+def start(variables: "Mapping[str, str]" = os.environ, file: str = settings) -> None:
+    """If the hook is on, wait for `socket`. When it is, another call does nothing.
+
+    `file` are the settings; site-packages has its own, whichever copy of the hook comes first on sys.path.
+    """
+    global state, environ, directory, path, settings
+    if not state.startswith("off"):
         return
-    why_off = _why_off(variables)
+    why_off = _why_off(variables, file)
     if why_off:
         state = f"off: {why_off}"
         return
-    state, environ, directory, path = "waiting", dict(variables), _working_directory(), list(sys.path)
+    state, settings = "waiting", file
+    environ, directory, path = dict(variables), _working_directory(), list(sys.path)
     from socksify_hook import waiting
 
     waiting.begin()
 
 
-def _why_off(variables: "Mapping[str, str]") -> str:
+def _why_off(variables: "Mapping[str, str]", file: str) -> str:
     if variables.get("SOCKSIFY_DISABLE", "").lower() in ("1", "yes", "true", "on"):
         return "SOCKSIFY_DISABLE is set"
     for name in variables:
         if name.startswith("SOCKSIFY_") and name not in _SWITCHES and variables[name]:
             return ""
     try:
-        os.stat(SETTINGS)
+        os.stat(file)
     except (FileNotFoundError, NotADirectoryError):
-        return f"there is no SOCKSIFY_* variable and no {SETTINGS}"
+        return f"there is no SOCKSIFY_* variable and no {file}"
     except OSError:  # it is there; what is wrong with it is told when it is read
         pass
     return ""

@@ -30,4 +30,4 @@ def _install() -> None:
         )
     from socksify.site import boot
 
-    boot.install(socksify_hook.environ, socksify_hook.directory, socksify_hook.SETTINGS)
+    boot.install(socksify_hook.environ, socksify_hook.directory, socksify_hook.settings)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_HERE = os.path.dirname(socksify_hook.SETTINGS)
+_HERE = os.path.dirname(os.path.abspath(__file__))
 # Beside the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package.
 _HOMES = [os.path.dirname(_HERE), os.path.dirname(os.path.dirname(_HERE))]
 _HOMES.append(os.path.dirname(_HOMES[-1]))

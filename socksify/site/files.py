@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 START = f"{NAME}:start\n"
 # Run by site.addpackage() at each start, where `sitedir` is the directory. Left behind alone, it does nothing.
-PTH = f"import os; os.path.isdir(sitedir + '/{NAME}') and __import__({NAME!r}).start()\n"
+PTH = (
+    f"import os; os.path.isdir(sitedir + '/{NAME}') and"
+    f" __import__({NAME!r}).start(file=sitedir + '/{NAME}/settings.toml')\n"
+)
 _NEW = ".new"
 
 
@@ -107,6 +110,8 @@ def _sync(directory: str) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError:  # not every file system can do that to a directory
+        pass
     finally:
         os.close(descriptor)
 
