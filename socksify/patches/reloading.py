@@ -1,11 +1,12 @@
-"""importlib.reload(socket) makes a new class and new functions, which nobody has patched: ours take their places again.
+"""importlib.reload(socket), or a second import of it, makes a class and functions that nobody has patched.
 
-The class stays the one that all sockets, ssl's and subclasses are of, so that they are still its instances as well.
+Tools that unload what they imported at the start (ddtrace) have it imported again. Ours take their places; the class
+stays the one that every socket so far, ssl's and subclasses are of.
 """
 
 from __future__ import annotations
 
-import socket as _module
+import socket
 
 from socksify.patches.arriving import when_imported
 
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal, Replacement
 
-_CLASS = _module.socket
+_CLASS = socket.socket
 
 
 def outlive(replacements: Sequence[Replacement], journal: Journal) -> None:
-    """Have these in force after each reload, until the journal is undone."""
+    """Have these in force in each module of the same name that comes, until the journal is undone."""
+    functions = [replacement for replacement in replacements if not isinstance(replacement.owner, type)]
 
     def reinstate(module: ModuleType) -> None:
-        module.socket = _CLASS  # type: ignore[attr-defined]
-        for replacement in replacements:
-            if replacement.owner is module:
-                setattr(module, replacement.name, replacement.new)
+        if module.__name__ == "socket" and module.socket is not _CLASS:
+            journal.set_attribute(module, "socket", _CLASS)
+        for function in functions:
+            if function.owner.__name__ == module.__name__ and getattr(module, function.name) is not function.new:
+                journal.set_attribute(module, function.name, function.new)
 
-    journal.on_undo(when_imported("socket", reinstate))
+    for name in {function.owner.__name__ for function in functions}:
+        journal.on_undo(when_imported(name, reinstate))
