@@ -31,5 +31,5 @@ def outlive(replacements: Sequence[Replacement], journal: Journal) -> None:
             if function.owner.__name__ == module.__name__ and getattr(module, function.name) is not function.new:
                 journal.set_attribute(module, function.name, function.new)
 
-    for name in {function.owner.__name__ for function in functions}:
+    for name in {"socket", *(function.owner.__name__ for function in functions)}:
         journal.on_undo(when_imported(name, reinstate))
