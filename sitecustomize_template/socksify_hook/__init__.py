@@ -13,7 +13,9 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 VERSION = "0.1.0"
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
@@ -22,7 +24,7 @@ state = "off"
 environ: "dict[str, str]" = {}
 directory = ""
 path: "list[str]" = []
-settings = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings.toml")
+settings = os.path.join(os.path.dirname(__file__), "settings.toml")
 # The real paths of the sitecustomize.py files that have run.
 chained: "set[str]" = set()
 
@@ -30,23 +32,27 @@ chained: "set[str]" = set()
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
-def start(variables: "Mapping[str, str]" = os.environ, file: str = settings) -> None:
+def start(variables: "Mapping[str, str]" = os.environ, packages: str = "") -> None:
     """If the hook is on, wait for `socket`. When it is, another call does nothing.
 
-    `file` are the settings; site-packages has its own, whichever copy of the hook comes first on sys.path.
+    A .pth file tells in which site-packages it is, and so are its settings: the first copy of the hook on sys.path,
+    which this is, may be another one.
     """
     global state, environ, directory, path, settings
     if not state.startswith("off"):
         return
+    file = f"{packages}/socksify_hook/settings.toml" if packages else settings
     why_off = _why_off(variables, file)
     if why_off:
         state = f"off: {why_off}"
         return
     state, settings = "waiting", file
     environ, directory, path = dict(variables), _working_directory(), list(sys.path)
-    from socksify_hook import waiting
+    sys.meta_path.insert(0, finder)
+    if "_socket" in sys.modules:
+        from socksify_hook import waiting
 
-    waiting.begin()
+        waiting.arrived("socket")
 
 
 def _why_off(variables: "Mapping[str, str]", file: str) -> str:
@@ -69,3 +75,19 @@ def _working_directory() -> str:
         return os.getcwd()
     except OSError:
         return os.curdir
+
+
+class _Finder:
+    """Hears of imports."""
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if name not in ("socket", "_socket", "socksify"):
+            return None
+        from socksify_hook import waiting
+
+        return waiting.find_spec(name, path, target)
+
+
+finder = _Finder()

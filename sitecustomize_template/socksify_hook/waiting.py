@@ -1,4 +1,4 @@
-"""Hears when `socket` is imported, by a finder that stands before the others until then."""
+"""`socket` is being imported: whoever loads it tells when it has run, before its importer goes on."""
 
 import os
 import sys
@@ -14,46 +14,41 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-# Beside the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package.
-_HOMES = [os.path.dirname(_HERE), os.path.dirname(os.path.dirname(_HERE))]
-_HOMES.append(os.path.dirname(_HOMES[-1]))
 
-
-def begin() -> None:
-    """Wait; at once, if it is there already."""
-    sys.meta_path.insert(0, _FINDER)
-    for name in ("socket", "_socket"):
-        if name in sys.modules:
-            _arrived(name)
+def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
+    """What the others find, with a loader of ours; our own package is found where it was at the start."""
+    if name == "socksify":
+        # The program's directory, which is on sys.path by now, may have something else of this name.
+        return PathFinder.find_spec(name, [*filter(_holds_ours, _homes()), *socksify_hook.path])
+    for finder in list(sys.meta_path):
+        spec = None if finder is socksify_hook.finder else finder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader = _Loader(spec)  # type: ignore[assignment]
+            return spec
+    return None
 
 
 def end() -> None:
     """Wait no longer."""
-    if _FINDER in sys.meta_path:
-        sys.meta_path.remove(_FINDER)
+    if socksify_hook.finder in sys.meta_path:
+        sys.meta_path.remove(socksify_hook.finder)
 
 
-class _Finder:
-    """Hears of imports, and has our own package come from where it was at the start."""
+def arrived(name: str) -> None:
+    """A module has run."""
+    # `socket` begins with `import _socket`; what matters then is its own arrival.
+    if socksify_hook.state == "waiting" and (name == "socket" or "socket" not in sys.modules):
+        from socksify_hook import arrival
 
-    def find_spec(
-        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        if name == "socksify":
-            return _find_package()
-        if name in ("socket", "_socket"):
-            for finder in list(sys.meta_path):
-                spec = None if finder is self else finder.find_spec(name, path, target)
-                if spec is not None:
-                    spec.loader = _Loader(spec)  # type: ignore[assignment]
-                    return spec
-        return None
+        arrival.install()
 
 
-def _find_package() -> "ModuleSpec | None":
-    """The program's directory, which is on sys.path by now, may have something else of this name."""
-    return PathFinder.find_spec("socksify", [*filter(_holds_ours, _HOMES), *socksify_hook.path])
+def _homes() -> "list[str]":
+    """Above the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package."""
+    homes = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    for _ in range(2):
+        homes.append(os.path.dirname(homes[-1]))
+    return homes
 
 
 def _holds_ours(home: str) -> bool:
@@ -65,11 +60,8 @@ def _holds_ours(home: str) -> bool:
         return False
 
 
-_FINDER: "Any" = _Finder()
-
-
 class _Loader:
-    """Stands in for a module's loader until it is called, to hear when the module has run, before its importer does."""
+    """Stands in for a module's loader until it is called."""
 
     def __init__(self, spec: "Any") -> None:
         self._spec = spec
@@ -79,7 +71,7 @@ class _Loader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: "Any") -> "ModuleType":
-        # What it leaves in the module is the true loader.
+        # What this leaves in the module is the true loader.
         spec.loader = self._loader
         try:
             return module_from_spec(spec)
@@ -89,12 +81,4 @@ class _Loader:
     def exec_module(self, module: "ModuleType") -> None:
         self._spec.loader = self._loader
         self._loader.exec_module(module)
-        _arrived(self._spec.name)
-
-
-def _arrived(name: str) -> None:
-    # `socket` begins with `import _socket`; what matters then is its own arrival.
-    if socksify_hook.state == "waiting" and (name == "socket" or "socket" not in sys.modules):
-        from socksify_hook import arrival
-
-        arrival.install()
+        arrived(self._spec.name)

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = f"{NAME}:start\n"
-# Run by site.addpackage() at each start, where `sitedir` is the directory. Left behind alone, it does nothing.
+# Run by site.addpackage() at each start, where `sitedir` is the directory. Short, because each start compiles it; left
+# behind alone, it does nothing.
 PTH = (
-    f"import os; os.path.isdir(sitedir + '/{NAME}') and"
-    f" __import__({NAME!r}).start(file=sitedir + '/{NAME}/settings.toml')\n"
+    f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}')"
+    f" and __import__({NAME!r}).start(packages=sitedir)\n"
 )
 _NEW = ".new"
 

@@ -33,8 +33,9 @@ def system_calls(environment: Environment, **variables: str) -> int:
 
 def test_modules(hooked: Environment, tmp_path: Path) -> None:
     plain = modules(environments.create(tmp_path / "plain"))
-    assert modules(hooked) - plain == {"socksify_hook", "socksify_hook.waiting"}
-    assert modules(hooked, SOCKSIFY_DISABLE="1") - plain == {"socksify_hook"}
+    assert modules(hooked) - plain == {"socksify_hook"}
+    assert modules(hooked, SOCKSIFY_DISABLE="1") - plain == set()
+    assert modules(hooked, SOCKSIFY_DISABLE="yes") - plain == {"socksify_hook"}
     on_path = {"PYTHONPATH": str(environments.TEMPLATE)}
     assert modules(hooked, **on_path, SOCKSIFY_DISABLE="1") - plain == {"socksify_hook", "sitecustomize"}
 
@@ -42,8 +43,8 @@ def test_modules(hooked: Environment, tmp_path: Path) -> None:
 def test_what_it_needs_is_there_in_every_start() -> None:
     """sys and os, and parts of the import system; the package is not asked for before `socket` is."""
     imported = set()
-    for name in ("__init__.py", "waiting.py"):
-        source = (environments.TEMPLATE / "socksify_hook" / name).read_text()
+    for name in ("socksify_hook/__init__.py", "sitecustomize.py"):
+        source = (environments.TEMPLATE / name).read_text()
         body = source.partition("TYPE_CHECKING:\n")[0] + source.partition("TYPE_CHECKING:\n")[2].partition("\n\n")[2]
         imported |= set(re.findall(r"^\s*(?:from|import) (\w+)", body, re.MULTILINE))
     assert imported == {"os", "sys", "socksify_hook", "_frozen_importlib", "_frozen_importlib_external"}
