@@ -68,7 +68,8 @@ clean:
 # `pip install --group` came with pip 25.1.
 .venv/.equipped: .venv/.installed
 	.venv/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv/bin/python -m pip install --quiet --group test --group clients --group children --group bench --group lint
+	.venv/bin/python -m pip install --quiet --group test --group clients --group bench --group lint
+	.venv/bin/python -m pip install --quiet --group hooks --group children
 	touch $@
 
 .venv-%/.equipped: pyproject.toml

@@ -9,8 +9,6 @@ import sys
 from _frozen_importlib import module_from_spec
 from _frozen_importlib_external import PathFinder
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-
 
 def _start() -> None:
     try:
@@ -33,21 +31,19 @@ def _run_next() -> None:
     What it raises goes to whoever imported us, as if it had been imported itself.
     """
     ran: set[str] = getattr(sys.modules.get("socksify_hook"), "chained", set())
-    ran.add(os.path.realpath(__file__))
-    for entry in _behind_us():
-        spec = PathFinder.find_spec("sitecustomize", [entry])
-        if spec is None or spec.loader is None or os.path.realpath(spec.origin or "") in ran:
-            continue
-        ran.add(os.path.realpath(spec.origin or ""))
-        sys.modules["sitecustomize"] = module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return
-
-
-def _behind_us() -> "list[str]":
+    here = os.path.dirname(__file__)
     # Who is before us has run, or has been skipped by who called us.
-    ours = [number for number, entry in enumerate(sys.path) if os.path.abspath(entry or os.curdir) == _HERE]
-    return sys.path[ours[0] + 1 if ours else 0 :]
+    for entry in sys.path[sys.path.index(here) + 1 if here in sys.path else 0 :]:
+        spec = PathFinder.find_spec("sitecustomize", [entry])
+        if spec is None or spec.loader is None or spec.origin is None:
+            continue
+        ran.add(os.path.realpath(__file__))
+        file = os.path.realpath(spec.origin)
+        if file not in ran:
+            ran.add(file)
+            sys.modules["sitecustomize"] = module = module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return
 
 
 try:

@@ -1,8 +1,8 @@
-"""The hook: a Python that starts it goes through the proxy, from its first `import socket` on.
+"""The hook: a Python that starts it goes through the proxy, from its first `import socket` or its first child on.
 
 sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-packages, where `socksify site install`
-puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable; else on with a settings.toml in
-this directory; else off.
+puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, or with a settings.toml beside it;
+else off.
 
 Every program pays for this file, so it is small, and sys and os are all it needs; the others are for programs that it
 is on for. None of them needs the package socksify: it may be gone, and the hook must hold.
@@ -13,48 +13,86 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 VERSION = "0.1.0"
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
-state = "not started"
+state = "off"
 # As they were at the start: the program may change them before it opens a socket.
 environ: "dict[str, str]" = {}
 directory = ""
 path: "list[str]" = []
+settings = os.path.join(os.path.dirname(__file__), "settings.toml")
 # The real paths of the sitecustomize.py files that have run.
 chained: "set[str]" = set()
 
-SETTINGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings.toml")
+# Where children start; subprocess and multiprocessing use the last.
+_STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
+# What those were that are stood in for.
+originals: "list[tuple[ModuleType, str, Any]]" = []
+
 # They are no settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
-def start(variables: "Mapping[str, str]" = os.environ) -> None:
-    """If the hook is on, wait for `socket`. A second call does nothing."""
-    global state, environ, directory, path
-    if state != "not started":
+def start(variables: "Mapping[str, str]" = os.environ, packages: str = "") -> None:
+    """If the hook is on, wait for `socket`. When it is, another call does nothing.
+
+    A .pth file tells in which site-packages it is, and so are its settings: the first copy of the hook on sys.path,
+    which this is, may be another one.
+    """
+    global state, environ, directory, path, settings
+    if not state.startswith("off"):
         return
-    why_off = _why_off(variables)
+    file = f"{packages}/socksify_hook/settings.toml" if packages else settings
+    why_off = _why_off(variables, file)
     if why_off:
         state = f"off: {why_off}"
         return
-    state, environ, directory, path = "waiting", dict(variables), _working_directory(), list(sys.path)
-    from socksify_hook import waiting
+    state, settings = "waiting", file
+    environ, directory, path = dict(variables), _working_directory(), list(sys.path)
+    sys.meta_path.insert(0, finder)
+    stand_in(os)
+    if "_posixsubprocess" in sys.modules:
+        stand_in(sys.modules["_posixsubprocess"])
+    if "_socket" in sys.modules:
+        from socksify_hook import waiting
 
-    waiting.begin()
+        waiting.arrived("socket")
 
 
-def _why_off(variables: "Mapping[str, str]") -> str:
+def stand_in(module: "ModuleType") -> None:
+    """Whoever starts a child needs no socket for it: the first call of what starts one counts as its import."""
+    for name in _STARTERS:
+        if hasattr(module, name):
+            originals.append((module, name, getattr(module, name)))
+            setattr(module, name, _first(module, name))
+
+
+def _first(module: "ModuleType", name: str) -> "Any":
+    def first(*args: "Any", **keywords: "Any") -> "Any":
+        from socksify_hook import waiting
+
+        waiting.install()
+        return getattr(module, name)(*args, **keywords)
+
+    first.__name__ = first.__qualname__ = name
+    return first
+
+
+def _why_off(variables: "Mapping[str, str]", file: str) -> str:
     if variables.get("SOCKSIFY_DISABLE", "").lower() in ("1", "yes", "true", "on"):
         return "SOCKSIFY_DISABLE is set"
     for name in variables:
         if name.startswith("SOCKSIFY_") and name not in _SWITCHES and variables[name]:
             return ""
     try:
-        os.stat(SETTINGS)
+        os.stat(file)
     except (FileNotFoundError, NotADirectoryError):
-        return f"there is no SOCKSIFY_* variable and no {SETTINGS}"
+        return f"there is no SOCKSIFY_* variable and no {file}"
     except OSError:  # it is there; what is wrong with it is told when it is read
         pass
     return ""
@@ -65,3 +103,19 @@ def _working_directory() -> str:
         return os.getcwd()
     except OSError:
         return os.curdir
+
+
+class _Finder:
+    """Hears of imports."""
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if name not in ("socket", "_socket", "_posixsubprocess", "socksify"):
+            return None
+        from socksify_hook import waiting
+
+        return waiting.find_spec(name, path, target)
+
+
+finder = _Finder()

@@ -7,7 +7,6 @@ from socksify_hook import waiting
 def install() -> None:
     """Install with what the interpreter was started with; whatever goes wrong closes the network, unless told else."""
     socksify_hook.state = "installing"
-    waiting.put_back()
     try:
         _install()
         socksify_hook.state = "installed"
@@ -31,4 +30,4 @@ def _install() -> None:
         )
     from socksify.site import boot
 
-    boot.install(socksify_hook.environ, socksify_hook.directory, socksify_hook.SETTINGS)
+    boot.install(socksify_hook.environ, socksify_hook.directory, socksify_hook.settings)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
 _BY_ADDRESS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo")
 
@@ -47,9 +46,10 @@ def _described(error: BaseException) -> str:
 
 
 def _way_out() -> str:
-    if os.path.exists(f"{_HERE}.pth"):
-        return f"{sys.executable} -m socksify site uninstall, or delete {_HERE} and {_HERE}.*"
-    return f"take {os.path.dirname(_HERE)} off PYTHONPATH"
+    home = os.path.dirname(socksify_hook.settings)
+    if os.path.exists(f"{home}.pth"):
+        return f"{sys.executable} -m socksify site uninstall, or delete {home} and {home}.*"
+    return f"take {os.path.dirname(home)} off PYTHONPATH"
 
 
 def _tell(line: str) -> None:

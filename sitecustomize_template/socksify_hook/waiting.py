@@ -1,8 +1,4 @@
-"""Hears when `socket` is imported, by a finder that stands before the others until then.
-
-Whoever starts a child needs no socket for it, and that child is to be covered, or named, too. So the functions by which
-children start are stood in for, and the first call of one counts as an import of `socket`.
-"""
+"""`socket` is being imported, or a child is started: whoever loads what is waited for tells when it has run."""
 
 import os
 import sys
@@ -18,57 +14,58 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_HERE = os.path.dirname(socksify_hook.SETTINGS)
-# Beside the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package.
-_HOMES = [os.path.dirname(_HERE), os.path.dirname(os.path.dirname(_HERE))]
-_HOMES.append(os.path.dirname(_HOMES[-1]))
 
-_NETWORK = ("socket", "_socket")
-# subprocess and multiprocessing use the second.
-_STARTERS = {"os": ("execv", "execve", "posix_spawn", "posix_spawnp", "system"), "_posixsubprocess": ("fork_exec",)}
-_originals: "list[tuple[ModuleType, str, Any]]" = []
-
-
-def begin() -> None:
-    """Wait; at once, if it is there already."""
-    sys.meta_path.insert(0, _FINDER)
-    for name in (*_STARTERS, *_NETWORK):
-        if name in sys.modules:
-            _arrived(name)
-
-
-def put_back() -> None:
-    """The functions that start children are the stdlib's again."""
-    while _originals:
-        setattr(*_originals.pop())
+def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
+    """What the others find, with a loader of ours; our own package is found where it was at the start."""
+    if name == "socksify":
+        # The program's directory, which is on sys.path by now, may have something else of this name.
+        return PathFinder.find_spec(name, [*filter(_holds_ours, _homes()), *socksify_hook.path])
+    for finder in list(sys.meta_path):
+        spec = None if finder is socksify_hook.finder else finder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader = _Loader(spec)  # type: ignore[assignment]
+            return spec
+    return None
 
 
 def end() -> None:
     """Wait no longer."""
-    if _FINDER in sys.meta_path:
-        sys.meta_path.remove(_FINDER)
+    if socksify_hook.finder in sys.meta_path:
+        sys.meta_path.remove(socksify_hook.finder)
 
 
-class _Finder:
-    """Hears of imports, and has our own package come from where it was at the start."""
-
-    def find_spec(
-        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        if name == "socksify":
-            return _find_package()
-        if name in _NETWORK or name in _STARTERS:
-            for finder in list(sys.meta_path):
-                spec = None if finder is self else finder.find_spec(name, path, target)
-                if spec is not None:
-                    spec.loader = _Loader(spec)  # type: ignore[assignment]
-                    return spec
-        return None
+def arrived(name: str) -> None:
+    """A module has run, before its importer goes on."""
+    if socksify_hook.state != "waiting":
+        return
+    if name == "_posixsubprocess":
+        socksify_hook.stand_in(sys.modules[name])
+    # `socket` begins with `import _socket`; what matters then is its own arrival.
+    elif name == "socket" or "socket" not in sys.modules:
+        install()
 
 
-def _find_package() -> "ModuleSpec | None":
-    """The program's directory, which is on sys.path by now, may have something else of this name."""
-    return PathFinder.find_spec("socksify", [*filter(_holds_ours, _HOMES), *socksify_hook.path])
+def install() -> None:
+    """It is time to."""
+    if socksify_hook.state == "waiting":
+        from socksify_hook import arrival
+
+        put_back()
+        arrival.install()
+
+
+def put_back() -> None:
+    """The functions that start children are the stdlib's again."""
+    while socksify_hook.originals:
+        setattr(*socksify_hook.originals.pop())
+
+
+def _homes() -> "list[str]":
+    """Above the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package."""
+    homes = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    for _ in range(2):
+        homes.append(os.path.dirname(homes[-1]))
+    return homes
 
 
 def _holds_ours(home: str) -> bool:
@@ -80,11 +77,8 @@ def _holds_ours(home: str) -> bool:
         return False
 
 
-_FINDER: "Any" = _Finder()
-
-
 class _Loader:
-    """Stands in for a module's loader until it is called, to hear when the module has run, before its importer does."""
+    """Stands in for a module's loader until it is called."""
 
     def __init__(self, spec: "Any") -> None:
         self._spec = spec
@@ -94,7 +88,7 @@ class _Loader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: "Any") -> "ModuleType":
-        # What it leaves in the module is the true loader.
+        # What this leaves in the module is the true loader.
         spec.loader = self._loader
         try:
             return module_from_spec(spec)
@@ -104,36 +98,4 @@ class _Loader:
     def exec_module(self, module: "ModuleType") -> None:
         self._spec.loader = self._loader
         self._loader.exec_module(module)
-        _arrived(self._spec.name)
-
-
-def _arrived(name: str) -> None:
-    if socksify_hook.state != "waiting":
-        return
-    if name in _STARTERS:
-        for function in _STARTERS[name]:
-            _stand_in(sys.modules[name], function)
-    # `socket` begins with `import _socket`; what matters then is its own arrival.
-    elif name == "socket" or "socket" not in sys.modules:
-        _install()
-
-
-def _stand_in(module: "ModuleType", name: str) -> None:
-    original = getattr(module, name, None)
-    if original is None:
-        return
-
-    def first(*args: "Any", **keywords: "Any") -> "Any":
-        _install()
-        return getattr(module, name)(*args, **keywords)
-
-    first.__name__ = first.__qualname__ = name
-    _originals.append((module, name, original))
-    setattr(module, name, first)
-
-
-def _install() -> None:
-    if socksify_hook.state == "waiting":
-        from socksify_hook import arrival
-
-        arrival.install()
+        arrived(self._spec.name)

@@ -134,7 +134,18 @@ def _route_by(settings: Settings) -> None:
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import adapters, connecting, datagrams, lifetime, listening, muting, naming, stale, waiting
+    from socksify.patches import (
+        adapters,
+        connecting,
+        datagrams,
+        lifetime,
+        listening,
+        muting,
+        naming,
+        reloading,
+        stale,
+        waiting,
+    )
     from socksify.patches.children import starting
     from socksify.tunnel import log, watch
 
@@ -149,6 +160,7 @@ def _apply() -> None:
         stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
         for replacement in replacements:
             journal.apply(replacement)
+        reloading.outlive(replacements, journal)
         adapters.adapt(journal)
     except BaseException:
         journal.undo()

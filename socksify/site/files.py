@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = f"{NAME}:start\n"
-# Run by site.addpackage() at each start, where `sitedir` is the directory. Left behind alone, it does nothing.
-PTH = f"import os; os.path.isdir(sitedir + '/{NAME}') and __import__({NAME!r}).start()\n"
+# Run by site.addpackage() at each start, where `sitedir` is the directory. Short, because each start compiles it; left
+# behind alone, it does nothing.
+PTH = (
+    f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}')"
+    f" and __import__({NAME!r}).start(packages=sitedir)\n"
+)
 _NEW = ".new"
 
 
@@ -107,6 +111,8 @@ def _sync(directory: str) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError:  # not every file system can do that to a directory
+        pass
     finally:
         os.close(descriptor)
 

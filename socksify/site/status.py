@@ -62,9 +62,14 @@ def _start(executable: str, name: str, options: Sequence[str], environ: Mapping[
         return Start(name, False, f"it ended with status {child.returncode}: {_last_line(child.stderr)}")
     state = states[-1]
     if state == "none":
-        no_site = "-S starts without site, and so without any hook" if "-S" in options else "no hook in this start"
-        return Start(name, False, no_site)
+        return Start(name, False, _why_none(options, environ))
     return Start(name, state == "installed", state)
+
+
+def _why_none(options: Sequence[str], environ: Mapping[str, str]) -> str:
+    if "-S" in options:
+        return "-S starts without site, and so without any hook"
+    return "off: SOCKSIFY_DISABLE is set" if environ.get("SOCKSIFY_DISABLE") == "1" else "no hook in this start"
 
 
 def _last_line(text: str) -> str:
