@@ -54,6 +54,13 @@ def install() -> None:
         arrival.install()
 
 
+def give_up() -> None:
+    """Wait no longer, and never install."""
+    socksify_hook.state = "off: given up"
+    put_back()
+    end()
+
+
 def put_back() -> None:
     """The functions that start children are the stdlib's again."""
     while socksify_hook.originals:
