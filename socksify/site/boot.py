@@ -6,6 +6,7 @@ import os
 
 from socksify import config, patches
 from socksify.config.passing import VARIABLE, received
+from socksify.patches import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,4 @@ def install(environ: Mapping[str, str], directory: str, settings_file: str) -> N
     patches.install(config.load({}, environ, directory))
     inherited = received(environ)
     if inherited is not None:
-        from socksify.tunnel import names
-
-        names.TABLE.inherit(inherited.names)
+        children.inherit(inherited)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from socksify.config.passing import Inherited
     from socksify.config.settings import Settings
     from socksify.patches.journal import Journal
 
@@ -24,3 +25,10 @@ def cover(settings: Settings, journal: Journal) -> None:
 
         environment.share(settings, journal)
         passing.watch(journal)
+
+
+def inherit(inherited: Inherited) -> None:
+    """In a child: what beside the settings a parent has passed on."""
+    from socksify.tunnel import names
+
+    names.TABLE.inherit(inherited.names)
