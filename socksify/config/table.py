@@ -75,6 +75,15 @@ SETTINGS = (
         many=True,
     ),
     Setting(
+        "isolate",
+        readers.one_of("none", "host", "task", "connection"),
+        "none",
+        "--isolate",
+        "none|host|task|connection",
+        "which connections may share a circuit of Tor: any, those to one host, of one task or thread, or no two;"
+        " sends a user and password made up for each",
+    ),
+    Setting(
         "udp",
         readers.one_of("block", "direct"),
         "block",
