@@ -79,9 +79,9 @@ SETTINGS = (
         readers.one_of("none", "host", "task", "connection"),
         "none",
         "--isolate",
-        "none|host|task|connection",
-        "which connections may share a circuit of Tor: any, those to one host, of one task or thread, or no two;"
-        " sends a user and password made up for each",
+        "WHAT",
+        "none, or what has circuits of its own in Tor, by a user and password made up for each:"
+        " host (that is connected to), task (or thread), or connection",
     ),
     Setting(
         "udp",

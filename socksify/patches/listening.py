@@ -55,7 +55,7 @@ def _bind(self: Socket, address: Any, /) -> None:
 
 def _bind_outside(sock: Socket, address: Any) -> bool:
     """Bind to an address that the machine does not have: it may be one that a connection was told by its proxy."""
-    if scope.current().settings.bind == "never" or not _may_listen(sock):
+    if not _may_listen(sock):
         return False
     given = address[0]
     host = numeric(given if isinstance(given, str) else bytes(given).decode("latin-1"))
@@ -100,6 +100,8 @@ def _latest_caller() -> list[Tunnel]:
 
 
 def _may_listen(sock: Socket) -> bool:
+    if scope.current().settings.bind == "never":
+        return False
     return _real.kind(sock) == SOCK_STREAM and _real.family(sock) in (AF_INET, AF_INET6)
 
 

@@ -18,6 +18,8 @@ from tests.steps import HANG, READ_CREDENTIALS, READ_GREETING, READ_REQUEST, Sen
 # Loopback too is the proxies' business, by a rule of the user's.
 ANYWHERE = ("*=proxy",)
 SECONDS = 10.0
+# Where nobody is.
+FAR = ("203.0.113.9", 80)
 
 
 def saying(name: bytes, password: bool = False) -> list[Step]:

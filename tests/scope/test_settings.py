@@ -12,11 +12,9 @@ import pytest
 import socksify
 from socksify.patches import scope
 from tests.bad_proxy import BadProxy
-from tests.scope.conftest import SECONDS, saying, world
+from tests.scope.conftest import FAR, SECONDS, saying, world
 from tests.stepping import stepping
 from tests.steps import good
-
-FAR = ("203.0.113.9", 80)
 
 
 @pytest.fixture(autouse=True)

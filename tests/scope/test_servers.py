@@ -1,0 +1,145 @@
+"""A server with a block of via() for each request; and what was there before install(), or is without it."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import pickle
+import socket
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import socksify
+from socksify.patches import carrying, scope
+from tests.scope.conftest import SECONDS, World, world
+from tests.targets import serving
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def uninstalled() -> Iterator[None]:
+    yield
+    socksify.uninstall()
+
+
+def test_an_executor_that_was_there_before_install() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        with world() as proxies:
+            with socksify.via(proxies.b.url()):
+                assert pool.submit(proxies.way).result() == "b"
+            assert pool.submit(proxies.way).result() == "a"
+        assert pool.submit(int).result() == 0
+
+
+def test_a_process_without_socksify_does_not_go_unproxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that is started afresh where nothing tells it to install."""
+    work = pickle.loads(pickle.dumps(carrying._Work((("socks5h://192.0.2.1:1080",), None), None, len)))
+    assert "192.0.2.1" not in repr(work)
+    monkeypatch.setattr(scope, "installed", None)
+    with pytest.raises(RuntimeError, match="not installed in the process"):
+        work("abc")
+
+
+async def way(proxies: World, address: tuple[str, int] | None = None) -> str:
+    reader, writer = await asyncio.open_connection(*(address or proxies.target))
+    try:
+        return (await reader.readexactly(1)).decode()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def run(coroutine: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(coroutine, 3 * SECONDS))
+
+
+def test_a_look_up_by_the_loop_is_the_blocks() -> None:
+    """run_in_executor() does not copy the context: without us the name would be given away, or not be found."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socksify.via("socks5h://192.0.2.1:1080"):
+            assert (await loop.getaddrinfo("name.invalid", 80))[0][4][0].startswith("198.1")
+        with pytest.raises(socket.gaierror):
+            await loop.getaddrinfo("name.invalid", 80)
+
+    socksify.install("socks5://192.0.2.1:1080")
+    try:
+        run(main())
+    finally:
+        socksify.uninstall()
+
+
+class Relay(http.server.BaseHTTPRequestHandler):
+    """Answers each request by what it learns through the proxy that the request names."""
+
+    proxies: World
+
+    def do_GET(self) -> None:
+        _, which, number = self.path.split("/")
+        with socksify.via({"a": "proxy", "b": self.proxies.b.url(), "T": "direct"}[which]):
+            found = self.proxies.way(self.proxies.target if which == "T" else (f"{which}{number}.example", 80))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(found.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_each_request_of_a_threaded_server_has_its_own() -> None:
+    # Loopback is direct here, so that the requests themselves are.
+    with world(("127.0.0.0/8=direct", "*=proxy")) as proxies:
+        handler = type("Handler", (Relay,), {"proxies": proxies})
+        with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+            base = f"http://127.0.0.1:{server.server_address[1]}"
+
+            def request(path: str) -> str:
+                with urllib.request.urlopen(base + path, timeout=SECONDS) as answer:
+                    return str(answer.read().decode())
+
+            paths = [f"/{which}/{number}" for number in range(20) for which in "abT"]
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(request, paths)) == list("abT" * 20)
+        assert tuple(map(set, proxies.asked())) == tuple(
+            {(f"{which}{number}.example", 80) for number in range(20)} for which in "ab"
+        )
+
+
+def test_each_connection_of_an_asyncio_server_has_its_own() -> None:
+    async def main(proxies: World) -> None:
+        ways = {"a": "proxy", "b": proxies.b.url()}
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            which, number = (await reader.readline()).decode().split()
+            with socksify.via(ways[which]):
+                writer.write((await way(proxies, (f"{which}{number}.example", 80))).encode())
+                await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+        async def ask(which: str, number: int) -> bytes:
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(f"{which} {number}\n".encode())
+            answer = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            address = server.sockets[0].getsockname()
+            answers = await asyncio.gather(*(ask(which, number) for number in range(30) for which in "ab"))
+        assert answers == [b"a", b"b"] * 30
+
+    with world(("127.0.0.0/8=direct", "*=proxy")) as proxies:
+        run(main(proxies))
+        assert tuple(map(set, proxies.asked())) == tuple(
+            {(f"{which}{number}.example", 80) for number in range(30)} for which in "ab"
+        )
