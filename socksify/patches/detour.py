@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
+from types import CoroutineType
 
 from socksify.config import readers, urls
 from socksify.config.quoting import masked
@@ -57,16 +58,21 @@ class Detour:
             raise TypeError("a generator runs in the context of whoever goes through it; use `with` inside of it")
 
         @wraps(function)
-        def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        def inside(*args: P.args, **kwargs: P.kwargs) -> Any:
             with self:
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+            # What it returns may be a coroutine all the same, as of a partial.
+            return self._awaited(result) if isinstance(result, CoroutineType) else result
 
         @wraps(function)
         async def inside_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with self:
-                return await function(*args, **kwargs)  # type: ignore[misc]
+            return await self._awaited(function(*args, **kwargs))
 
         return inside_coroutine if flags & _COROUTINE else inside  # type: ignore[return-value]
+
+    async def _awaited(self, coroutine: Any) -> Any:
+        with self:
+            return await coroutine
 
     def __repr__(self) -> str:
         vias, isolate = self._way

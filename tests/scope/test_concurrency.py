@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +164,9 @@ def test_a_coroutine_is_decorated(proxies: World) -> None:
         return [await way(proxies), await way(proxies)]
 
     async def main() -> None:
-        found, outside = await asyncio.gather(inside(), way(proxies))
-        assert (found, outside) == (["b", "b"], "a")
+        found, outside, partially = await asyncio.gather(inside(), way(proxies), via(partial(way, proxies, FAR))())
+        assert (found, outside, partially) == (["b", "b"], "a", "b")
+        assert asyncio.iscoroutinefunction(inside)
 
     run(main())
 

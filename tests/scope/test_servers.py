@@ -9,17 +9,17 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import socksify
 from socksify.patches import carrying, scope
+from tests.bad_proxy import BadProxy
+from tests.routing import routed
 from tests.scope.conftest import SECONDS, World, world
-from tests.targets import serving
-
-ROOT = Path(__file__).parents[2]
+from tests.steps import good
+from tests.targets import PAGE, Target, serving
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +143,56 @@ def test_each_connection_of_an_asyncio_server_has_its_own() -> None:
         assert tuple(map(set, proxies.asked())) == tuple(
             {(f"{which}{number}.example", 80) for number in range(30)} for which in "ab"
         )
+
+
+def test_each_request_of_an_aiohttp_server_has_its_own() -> None:
+    """The requests come by keep-alive connections, several by each."""
+    from aiohttp import ClientSession, web
+
+    async def main(proxies: World) -> None:
+        ways = {"a": "proxy", "b": proxies.b.url()}
+
+        async def handle(request: web.Request) -> web.Response:
+            which, number = request.match_info["which"], request.match_info["number"]
+            with socksify.via(ways[which]):
+                return web.Response(text=await way(proxies, (f"{which}{number}.example", 80)))
+
+        application = web.Application()
+        application.router.add_get("/{which}/{number}", handle)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        (host, port) = runner.addresses[0]
+
+        async def ask(path: str) -> str:
+            async with session.get(f"http://{host}:{port}{path}") as answer:
+                return await answer.text()
+
+        async with ClientSession() as session:
+            paths = [f"/{which}/{number}" for number in range(20) for which in "ab"]
+            assert await asyncio.gather(*map(ask, paths)) == list("ab" * 20)
+        await runner.cleanup()
+
+    with world(("127.0.0.0/8=direct", "*=proxy")) as proxies:
+        run(main(proxies))
+        assert tuple(map(set, proxies.asked())) == tuple(
+            {(f"{which}{number}.example", 80) for number in range(20)} for which in "ab"
+        )
+
+
+def test_a_pooled_connection_keeps_its_way(http_server: Target) -> None:
+    import requests
+
+    with (
+        BadProxy(good("socks5")) as first,
+        BadProxy(good("socks5")) as second,
+        routed(first.url()),
+        requests.Session() as session,
+    ):
+        assert session.get(http_server.url, timeout=SECONDS).content == PAGE
+        with socksify.via(second.url()):
+            assert session.get(http_server.url, timeout=SECONDS).content == PAGE
+            assert (len(first.sessions), len(second.sessions)) == (1, 0)
+            assert requests.get(http_server.url, timeout=SECONDS).content == PAGE
+        assert (len(first.sessions), len(second.sessions)) == (1, 1)
