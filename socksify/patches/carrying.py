@@ -10,6 +10,7 @@ keeps, would serve everybody by the way of the first.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 from socksify.patches import scope
@@ -59,8 +60,8 @@ def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _share() -> bytes | None:
-    """What stands for the task that hands work over, where it matters."""
-    if scope.current().settings.isolate != "task":
+    """What stands for the task that hands work over, where it matters here, or may matter in a via() of the work's."""
+    if scope.current().settings.isolate != "task" and "socksify.tunnel.isolation" not in sys.modules:
         return None
     from socksify.tunnel import isolation
 

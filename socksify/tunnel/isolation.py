@@ -35,7 +35,8 @@ def isolated(route: Via, by: str) -> Via:
 
     A last proxy that has been given some by the configuration keeps them.
     """
-    if route.chain[-1].user is not None:
+    last = route.chain[-1]
+    if last.user is not None:
         return route
     if by == "host":
         share = fold(route.target.host).encode()
@@ -43,7 +44,6 @@ def isolated(route: Via, by: str) -> Via:
         share = share_of_task()
     else:
         share = os.urandom(16)
-    last = route.chain[-1]
     digest = blake2b(digest_size=16, key=_SECRET)
     for part in (str(os.getpid()).encode(), by.encode(), last.address.encode(), share):
         digest.update(len(part).to_bytes(4, "big") + part)

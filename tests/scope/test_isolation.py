@@ -190,6 +190,27 @@ def test_a_worker_works_as_who_handed_it_over(tor: Tor) -> None:
     assert groups(tor.told()) == [0, 0, 2, 0]
 
 
+def test_a_block_inside_of_the_work(tor: Tor) -> None:
+    """One worker for two tasks, which know nothing of the block."""
+    work = socksify.via("proxy", isolate="task")(connect)
+    work()
+    tor.told()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def task() -> None:
+            for _ in range(2):
+                await loop.run_in_executor(pool, work)
+
+        for _ in range(2):
+            await asyncio.create_task(task())
+
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.run(main())
+    assert groups(tor.told()) == [0, 0, 2, 2]
+
+
 def test_nothing_is_kept_of_a_task(tor: Tor) -> None:
     from socksify.tunnel import isolation
 
