@@ -181,7 +181,7 @@ def test_a_look_up_without_a_port_is_direct_only_if_every_port_is(host: str, por
         "*.lan=direct",
         "10.0.0.0/8=direct",
     )
-    assert rules.decide_name(given, host, port)[0] == via
+    assert rules.decide_name(listed, host, port)[0] == via
 
 
 def test_an_undecided_rule_leaves_it_to_the_built_in_end() -> None:
@@ -190,10 +190,10 @@ def test_an_undecided_rule_leaves_it_to_the_built_in_end() -> None:
     undecided = rules.parse("*.corp.example=direct", "test").replace(via=rules.UNDECIDED)
     limited = rules.parse("*.lab.example:80=direct", "test").replace(via=rules.UNDECIDED)
     local = rules.parse("127.0.0.0/8=direct", "test").replace(via=rules.UNDECIDED)
-    given = (undecided, limited, local, rules.parse("*=block", "test"))
-    assert rules.decide(given, "a.corp.example", None, 80, default=otherwise) == ("tor", otherwise)
-    assert rules.decide(given, "b.example", None, 80, default=otherwise)[0] == "block"
-    assert rules.decide(given, None, "127.0.0.1", 80, default=otherwise)[0] == "direct"
-    assert rules.decide_name(given, "a.corp.example", None, otherwise) == ("tor", otherwise)
-    assert rules.decide_name(given, "a.lab.example", None, otherwise)[0] == "block"
-    assert rules.decide_name(given, "a.lab.example", 80, otherwise)[0] == "tor"
+    listed = (undecided, limited, local, rules.parse("*=block", "test"))
+    assert rules.decide(listed, "a.corp.example", None, 80, default=otherwise) == ("tor", otherwise)
+    assert rules.decide(listed, "b.example", None, 80, default=otherwise)[0] == "block"
+    assert rules.decide(listed, None, "127.0.0.1", 80, default=otherwise)[0] == "direct"
+    assert rules.decide_name(listed, "a.corp.example", None, otherwise) == ("tor", otherwise)
+    assert rules.decide_name(listed, "a.lab.example", None, otherwise)[0] == "block"
+    assert rules.decide_name(listed, "a.lab.example", 80, otherwise)[0] == "tor"
