@@ -181,7 +181,7 @@ def test_a_look_up_without_a_port_is_direct_only_if_every_port_is(host: str, por
         "*.lan=direct",
         "10.0.0.0/8=direct",
     )
-    assert rules.decide_name(listed, host, port)[0] == via
+    assert rules.decide_name(given, host, port)[0] == via
 
 
 def test_an_undecided_rule_leaves_it_to_the_built_in_end() -> None:

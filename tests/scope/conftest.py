@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import socketserver
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,21 @@ class World:
         """What `a` and `b` were asked for."""
         a, b = self.a.sessions[self._before[0] :], self.b.sessions[self._before[1] :]
         return [session.target for session in a], [session.target for session in b]
+
+
+async def way(proxies: World, address: tuple[str, int] | None = None) -> str:
+    """World.way() on asyncio."""
+    reader, writer = await asyncio.open_connection(*(address or proxies.target))
+    try:
+        return (await reader.readexactly(1)).decode()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def run(coroutine: Any) -> Any:
+    """Run it on a loop of its own, bounded."""
+    return asyncio.run(asyncio.wait_for(coroutine, 3 * SECONDS))
 
 
 @contextlib.contextmanager

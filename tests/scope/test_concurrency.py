@@ -19,7 +19,7 @@ import pytest
 import trio
 
 import socksify
-from tests.scope.conftest import FAR, SECONDS, World
+from tests.scope.conftest import FAR, SECONDS, World, run, way
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,19 +93,6 @@ def test_a_pool_of_processes(proxies: World) -> None:
             with socksify.via("direct"):
                 direct = pool.submit(fetch, proxies.target).result()
     assert (inside, outside, direct) == ("b", "a", "T")
-
-
-async def way(proxies: World, address: tuple[str, int] | None = None) -> str:
-    reader, writer = await asyncio.open_connection(*(address or proxies.target))
-    try:
-        return (await reader.readexactly(1)).decode()
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
-def run(coroutine: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * SECONDS))
 
 
 def test_tasks_belong_to_the_block_they_were_made_in(proxies: World) -> None:

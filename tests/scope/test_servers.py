@@ -9,7 +9,6 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ import socksify
 from socksify.patches import carrying, scope
 from tests.bad_proxy import BadProxy
 from tests.routing import routed
-from tests.scope.conftest import SECONDS, World, world
+from tests.scope.conftest import SECONDS, World, run, way, world
 from tests.steps import good
 from tests.targets import PAGE, Target, serving
 
@@ -45,19 +44,6 @@ def test_a_process_without_socksify_does_not_go_unproxied(monkeypatch: pytest.Mo
     monkeypatch.setattr(scope, "installed", None)
     with pytest.raises(RuntimeError, match="not installed in the process"):
         work("abc")
-
-
-async def way(proxies: World, address: tuple[str, int] | None = None) -> str:
-    reader, writer = await asyncio.open_connection(*(address or proxies.target))
-    try:
-        return (await reader.readexactly(1)).decode()
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
-def run(coroutine: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * SECONDS))
 
 
 def test_a_look_up_by_the_loop_is_the_blocks() -> None:
