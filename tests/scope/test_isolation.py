@@ -266,6 +266,17 @@ def test_what_other_protocols_have_for_it(scheme: str, script: Any, tmp_path: Pa
     assert users[0].decode() not in log.read_text()
 
 
+def test_as_a_setting_for_everything() -> None:
+    with BadProxy(saying(b"x", password=True)) as proxy:
+        with routed(proxy.url(), routes=("*=proxy",), isolate="task"), ThreadPoolExecutor(1) as pool:
+            connect()
+            pool.submit(connect).result()
+            thread = threading.Thread(target=connect)
+            thread.start()
+            thread.join()
+        assert groups([credentials(session) for session in proxy.sessions]) == [0, 0, 2]
+
+
 def test_the_last_proxy_of_a_chain_is_told() -> None:
     with BadProxy(good("socks5")) as first, BadProxy(saying(b"x", password=True)) as last:
         with routed(first.url(), last.url(), routes=("*=proxy",), isolate="connection"):

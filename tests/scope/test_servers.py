@@ -6,6 +6,9 @@ import asyncio
 import http.server
 import pickle
 import socket
+import subprocess
+import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +19,8 @@ import socksify
 from socksify.patches import carrying, scope
 from tests.bad_proxy import BadProxy
 from tests.routing import routed
-from tests.scope.conftest import SECONDS, World, run, way, world
+from tests.scope.conftest import SECONDS, World, run, saying, way, world
+from tests.servers import Server
 from tests.steps import good
 from tests.targets import PAGE, Target, serving
 
@@ -182,3 +186,46 @@ def test_a_pooled_connection_keeps_its_way(http_server: Target) -> None:
             assert (len(first.sessions), len(second.sessions)) == (1, 0)
             assert requests.get(http_server.url, timeout=SECONDS).content == PAGE
         assert (len(first.sessions), len(second.sessions)) == (1, 1)
+
+
+PROGRAM = """
+import asyncio, socket, sys, socksify
+
+def way():
+    with socket.create_connection(("name.example", 80), timeout=10) as sock:
+        return sock.recv(1).decode()
+
+async def main():
+    with socksify.via(sys.argv[1]):
+        return await asyncio.get_running_loop().run_in_executor(None, way)
+
+print(asyncio.run(main()), way())
+"""
+
+
+def test_a_launched_program() -> None:
+    """It imports its executors after us."""
+    with BadProxy(saying(b"a")) as a, BadProxy(saying(b"b")) as b:
+        words = [sys.executable, "-m", "socksify", "--proxy", a.url(), "-c", PROGRAM, b.url()]
+        child = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert (child.stdout, child.stderr) == ("b a\n", "")
+
+
+def test_real_proxies(danted_with_password: Server, microsocks: Server, http_server: Target) -> None:
+    """That Dante is asked, its verdict on a wrong password shows."""
+
+    def fetch() -> bytes:
+        with urllib.request.urlopen(http_server.url, timeout=SECONDS) as answer:
+            return bytes(answer.read())
+
+    dante = danted_with_password
+    wrong = f"socks5h://alice:wrong@{dante.host}:{dante.port}"
+    with routed(microsocks.url()):
+        for way in (dante.url(), [microsocks.url(), dante.url("socks5")], ["proxy", dante.url()]):
+            with socksify.via(way):
+                assert fetch() == PAGE
+        for way in (wrong, ["proxy", wrong]):
+            with socksify.via(way), pytest.raises(urllib.error.URLError) as caught:
+                fetch()
+            assert isinstance(caught.value.reason, PermissionError)
+        assert fetch() == PAGE
