@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -29,6 +30,8 @@ from tests.targets import Target
 URL = "socks5h://192.0.2.1:1080"
 LOOPBACK = ["127.0.0.0/8=proxy"]
 OWNERS: list[Any] = [
+    ThreadPoolExecutor,
+    ProcessPoolExecutor,
     socket,
     select,
     selectors,
