@@ -37,6 +37,12 @@ def carry(journal: Journal) -> None:
         journal.on_undo(when_imported(module, partial(_adapt, journal, name)))
 
 
+def carried(call: Any) -> Any:
+    """The call, to be made elsewhere, and to go the way that is in force here."""
+    way, share = scope.entered(), _share()
+    return call if way is None and share is None else _Work(way, share, call)
+
+
 def _adapt(journal: Journal, name: str, module: ModuleType) -> None:
     executor = getattr(module, name)
     journal.apply(Replacement(executor, "submit", _submitting(executor.submit)))
@@ -44,15 +50,14 @@ def _adapt(journal: Journal, name: str, module: ModuleType) -> None:
 
 def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        way = scope.entered()
-        share = _share()
-        if way is None and share is None:
+        work = carried(fn)
+        if work is fn:
             return original(self, fn, *args, **kwargs)
         # Workers that are made now, and in a process of their own inherit the context, will work for others, too.
         owner = object()
         scope.enter(owner, None)
         try:
-            return original(self, _Work(way, share, fn), *args, **kwargs)
+            return original(self, work, *args, **kwargs)
         finally:
             scope.leave(owner)
 
@@ -73,7 +78,7 @@ class _Work:
 
     __slots__ = ("_fn", "_share", "_way")
 
-    def __init__(self, way: scope.Way | None, share: bytes | None, fn: Callable[..., Any]) -> None:
+    def __init__(self, way: scope.Way | None, share: bytes | None, fn: Any) -> None:
         self._way = way
         self._share = share
         self._fn = fn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import json
 import pickle
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -209,6 +211,15 @@ def test_a_launched_program() -> None:
         words = [sys.executable, "-m", "socksify", "--proxy", a.url(), "-c", PROGRAM, b.url()]
         child = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert (child.stdout, child.stderr) == ("b a\n", "")
+
+
+def test_twisted() -> None:
+    with BadProxy(saying(b"a")) as a, BadProxy(saying(b"b")) as b:
+        program = Path(__file__).with_name("twisted_program.py")
+        words = [sys.executable, "-m", "socksify", "--proxy", a.url(), str(program), b.url()]
+        child = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert child.stderr == ""
+        assert json.loads(child.stdout) == [["b"] * 5, ["a"] * 5, ["a"] * 5]
 
 
 def test_real_proxies(danted_with_password: Server, microsocks: Server, http_server: Target) -> None:
