@@ -70,9 +70,11 @@ def _settings(layers: list[Layer], base: Settings, file: toml.File, directory: s
         proxy=proxy,
         proxies=proxies,
         rules=(*written, *base.rules),
+        default=base.default,
         sources=sources,
         **{name: value for name, (value, _) in scalars.items()},
     )
+    urls.check_isolated(settings.proxy, settings.isolate, sources["isolate"])
     for rule in settings.rules:
         urls.linked(settings.chain(rule.via), rule.source)
     return settings

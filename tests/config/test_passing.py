@@ -37,25 +37,36 @@ rules = st.builds(
     st.just(EVERY_PORT) | st.tuples(st.integers(0, 65535), st.integers(0, 65535)),
 )
 seconds = st.floats(0.001, 1e6)
+TEXTS = ("proxy", "config", *passing.Settings._fields[4:-1])
+
+
+def allowed(settings: Settings) -> Settings:
+    """Isolation is by credentials of its own."""
+    made: Settings = settings.replace(isolate="none") if settings.proxy[-1].user is not None else settings
+    return made
+
+
 everything = st.builds(
     Settings,
-    chains,
-    st.dictionaries(names, chains, max_size=3),
-    st.lists(rules, max_size=4).map(tuple),
-    st.sampled_from(("auto", "local", "remote")),
-    st.just(("10.0.0.0/8", "fd00::/64")),
-    st.sampled_from(("block", "direct")),
-    st.sampled_from(("auto", "always", "never")),
-    st.lists(st.integers(1, 65535), max_size=3).map(tuple),
-    st.booleans(),
-    st.lists(texts, max_size=3).map(tuple),
-    st.booleans(),
-    st.booleans(),
-    seconds,
-    seconds,
-    st.sampled_from(("", "stderr", "/a/log", "/\udcff")),
-    st.fixed_dictionaries(dict.fromkeys(("proxy", "config", *passing.Settings._fields[3:-1]), texts)),
-)
+    proxy=chains,
+    proxies=st.dictionaries(names, chains, max_size=3),
+    rules=st.lists(rules, max_size=4).map(tuple),
+    default=rules,
+    isolate=st.sampled_from(("none", "host", "task", "connection")),
+    dns=st.sampled_from(("auto", "local", "remote")),
+    fake_networks=st.just(("10.0.0.0/8", "fd00::/64")),
+    udp=st.sampled_from(("block", "direct")),
+    bind=st.sampled_from(("auto", "always", "never")),
+    bind_services=st.lists(st.integers(1, 65535), max_size=3).map(tuple),
+    strict=st.booleans(),
+    allow=st.lists(texts, max_size=3).map(tuple),
+    children=st.booleans(),
+    native=st.booleans(),
+    connect_timeout=seconds,
+    c_watcher_timeout=seconds,
+    log=st.sampled_from(("", "stderr", "/a/log", "/\udcff")),
+    sources=st.fixed_dictionaries(dict.fromkeys(TEXTS, texts)),
+).map(allowed)
 
 
 @settings(deadline=None)
@@ -69,7 +80,7 @@ def test_settings_come_back_exactly(original: Settings, environ: dict[str, str])
 
 
 def test_every_field_is_tried() -> None:
-    assert len(Settings._fields) == 16
+    assert len(Settings._fields) == 18
     assert len(Proxy._fields) == 7
     assert len(Rule._fields) == 7
 
