@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers import Server
 from tests.site import environments
-from tests.site.environments import CONNECT, PROXIED, PROXY, STATE, TEMPLATE, Environment
+from tests.site.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Environment
 from tests.targets import Target
 
 
