@@ -25,9 +25,6 @@ def install(settings: Settings) -> None:
     already; nothing is patched then.
     """
     global _settings
-    # A hook that waits for it has its turn before any module of ours is half imported.
-    import socket  # noqa: F401
-
     with _lock:
         if settings == _settings:
             return
@@ -169,3 +166,7 @@ def _after_fork() -> None:
     _lock = RLock()
     names.TABLE.after_fork()
     registry.after_fork()
+
+
+# Last, since a hook that waits for it installs now, by what stands above, while no module of ours is half imported.
+import socket  # noqa: E402, F401

@@ -141,6 +141,17 @@ def test_install_in_the_program_replaces_the_settings(hooked: Environment, first
     assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
 
 
+def test_via_in_the_program(hooked: Environment) -> None:
+    """It needs what is installed, and the hook may not have been asked for it yet."""
+    code = f"import socksify\nwith socksify.via('socks5h://127.0.0.1:8'):\n    exec({CONNECT!r})"
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
+
+
+def test_uninstall_before_any_socket(hooked: Environment) -> None:
+    code = "import socksify; socksify.uninstall(); import socket; print('connect' in vars(socket.socket))"
+    assert hooked.code(code) == "False"
+
+
 def test_uninstall_in_the_program(hooked: Environment) -> None:
     code = """
 import socket, socksify
