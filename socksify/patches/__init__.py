@@ -28,9 +28,6 @@ def install(settings: Settings) -> None:
     already; nothing is patched then.
     """
     global _settings
-    # A hook that waits for it has its turn before any module of ours is half imported.
-    import socket  # noqa: F401
-
     from socksify.patches import children
 
     if settings.native:
@@ -203,3 +200,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+# Last, since a hook that waits for it installs now, by what stands above, while no module of ours is half imported.
+import socket  # noqa: E402, F401

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # The directory in site-packages that holds the hook, and the stem of the files beside it.
 NAME = "socksify_hook"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -20,26 +24,21 @@ def is_hooked(executable: str) -> bool:
 
     Only -S keeps the hook out. It is a look at files, in the virtual environment or the prefix that the path is in.
     """
-    unresolved = os.path.abspath(executable)
-    prefixes = {os.path.dirname(os.path.dirname(path)) for path in (unresolved, os.path.realpath(unresolved))}
-    if os.path.exists(os.path.join(os.path.dirname(os.path.dirname(unresolved)), "pyvenv.cfg")):
-        prefixes = {os.path.dirname(os.path.dirname(unresolved))}
-    return any(map(_holds_hook, prefixes))
+    prefix = os.path.dirname(os.path.dirname(os.path.abspath(executable)))
+    if not os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
+        prefix = os.path.dirname(os.path.dirname(os.path.realpath(executable)))
+    return any(map(_holds_hook, _site_packages(prefix)))
 
 
-def _holds_hook(prefix: str) -> bool:
-    library = os.path.join(prefix, "lib")
-    try:
-        versions = [name for name in os.listdir(library) if name.startswith("python3.")]
-    except OSError:
-        return False
-    places = [os.path.join(library, name, packages) for name in versions for packages in _PACKAGES]
-    return any(
-        os.path.exists(os.path.join(place, f"{NAME}.pth"))
-        and os.path.exists(os.path.join(place, NAME, "settings.toml"))
-        for place in places
-    )
+def _site_packages(prefix: str) -> Iterator[str]:
+    # Debian's Python below /usr has its own in /usr/local, by another name.
+    for library in (os.path.join(prefix, "lib"), os.path.join(prefix, "local", "lib")):
+        for name in os.listdir(library) if os.path.isdir(library) else ():
+            if name.startswith("python3."):
+                yield os.path.join(library, name, "site-packages")
+                yield os.path.join(library, name, "dist-packages")
 
 
-# The second is Debian's name, below /usr/local.
-_PACKAGES = ("site-packages", "dist-packages")
+def _holds_hook(packages: str) -> bool:
+    files = (f"{NAME}.pth", os.path.join(NAME, "settings.toml"))
+    return all(os.path.exists(os.path.join(packages, file)) for file in files)

@@ -141,6 +141,17 @@ def test_install_in_the_program_replaces_the_settings(hooked: Environment, first
     assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
 
 
+def test_via_in_the_program(hooked: Environment) -> None:
+    """It needs what is installed, and the hook may not have been asked for it yet."""
+    code = f"import socksify\nwith socksify.via('socks5h://127.0.0.1:8'):\n    exec({CONNECT!r})"
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
+
+
+def test_uninstall_before_any_socket(hooked: Environment) -> None:
+    code = "import socksify; socksify.uninstall(); import socket; print('connect' in vars(socket.socket))"
+    assert hooked.code(code) == "False"
+
+
 def test_uninstall_in_the_program(hooked: Environment) -> None:
     code = """
 import socket, socksify
@@ -213,6 +224,15 @@ def test_what_is_left_behind_alone_says_nothing(environment: Environment) -> Non
     environment.install("--proxy", PROXY)
     shutil.rmtree(environment.hook)
     assert environment.code("print('fine')") == "fine"
+
+
+def test_the_entry_point_of_later_pythons(environment: Environment) -> None:
+    """PEP 829: from 3.15 on, site resolves what a .start file names, calls it, and lets the .pth file's code be."""
+    environment.install("--proxy", PROXY)
+    (environment.packages / "socksify_hook.pth").unlink()
+    entry = (environment.packages / "socksify_hook.start").read_text().strip()
+    program = f"import pkgutil; pkgutil.resolve_name({entry!r})(){CONNECT}"
+    assert PROXIED in environment.code(program)
 
 
 def test_the_system_wide_copy_and_the_environments_start_once(environment: Environment) -> None:
