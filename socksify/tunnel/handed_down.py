@@ -23,7 +23,6 @@ class HandedDown:
         os.truncate(self._fd, places * _SLOT)
         # Memory and not the descriptor is written to: a daemon closes all descriptors, and ours may be another file's.
         self._memory = mmap(self._fd, places * _SLOT)
-        self._identity = _identity(self._fd)
 
     @property
     def name(self) -> str:
@@ -42,12 +41,12 @@ class HandedDown:
 
     def stay(self, stays: bool) -> None:
         """Whether it is there after execve(2)."""
-        if _identity(self._fd) == self._identity:
+        if _is_table(self.name):
             os.set_inheritable(self._fd, stays)
 
     def close(self) -> None:
         """Hand nothing down any more."""
-        if _identity(self._fd) == self._identity:
+        if _is_table(self.name):
             os.close(self._fd)
 
 
@@ -55,7 +54,7 @@ def read(file: str, place: int) -> str | None:
     """What a place stands for in an ancestor's table; None if in none, or if the ancestor is gone."""
     try:
         # The number of a process that has ended may be another one's.
-        if not os.readlink(file).startswith(f"/memfd:{_FILE}"):
+        if not _is_table(file):
             return None
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -67,9 +66,8 @@ def read(file: str, place: int) -> str | None:
         return None
 
 
-def _identity(fd: int) -> tuple[int, int] | None:
+def _is_table(file: str) -> bool:
     try:
-        status = os.fstat(fd)
+        return os.readlink(file).startswith(f"/memfd:{_FILE}")
     except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        return False

@@ -32,7 +32,8 @@ def hooked(tmp_path_factory: pytest.TempPathFactory, gateway: Gateway) -> Path:
     python = environment(tmp_path_factory.mktemp("hooked"))
     (package,) = python.parents[1].glob("lib/python*/site-packages")
     (package / "socksify.pth").write_text(f"{ROOT}\n")
-    install = ["-m", "socksify", "site", "install", "--python", str(python), "--proxy", gateway.url(), "--log"]
+    install = ["-m", "socksify", "site", "install", "--python", str(python), "--proxy", gateway.url()]
+    install += ["--route", "127.0.0.0/8=proxy", "--log"]
     subprocess.run([sys.executable, *install, str(log_of(python))], check=True, timeout=60, stdout=subprocess.DEVNULL)
     return python
 

@@ -20,13 +20,14 @@ CHILD = """\
 import socket, sys
 
 def connect(name):
-    with socket.create_connection((name, 80), timeout=30) as stream:
+    with socket.create_connection((name, 1), timeout=30) as stream:
         stream.sendall(b"GET")
         stream.recv(100)
 
 if __name__ == "__main__":
     connect(sys.argv[1])
 """
+LOOPBACK = ["--route", "127.0.0.0/8=proxy"]
 NOT_COVERED = ("is not covered", "is no Python")
 
 
@@ -86,14 +87,14 @@ def verdict(gateway: Gateway, name: str, said: str) -> str:
 
 
 def name_of(way: str, how: str) -> str:
-    """A target of its own for each child."""
-    return f"{how}-{zlib.crc32(way.encode())}.example"
+    """A target of its own for each child: on loopback, where nobody listens, if it goes direct."""
+    return "127.{1}.{2}.{3}".format(*(zlib.crc32(f"{how} {way}".encode()) | 0x010000).to_bytes(4, "big"))
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_launched(way: str, parents: Parents, gateway: Gateway) -> None:
     name, log = name_of(way, "launched"), parents.directory / "log"
-    launcher = [sys.executable, *WAYS[way].flags, "-m", "socksify", "--proxy", gateway.url(), "--log", log]
+    launcher = [sys.executable, *WAYS[way].flags, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", log]
     said = parents.run(launcher, WAYS[way], name, log)
     assert verdict(gateway, name, said) == ("covered" if WAYS[way].launched else "named"), said
 
@@ -104,3 +105,39 @@ def test_hooked(way: str, parents: Parents, gateway: Gateway, hooked: Path) -> N
     log_of(hooked).unlink(missing_ok=True)
     said = parents.run([hooked, *WAYS[way].flags], WAYS[way], name, log_of(hooked))
     assert verdict(gateway, name, said) == ("covered" if WAYS[way].hooked else "named"), said
+
+
+def test_no_children(parents: Parents, gateway: Gateway) -> None:
+    """What is not passed on is neither covered nor spoken of."""
+    name, log = name_of("subprocess.run", "no children"), parents.directory / "log"
+    launcher = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--no-children", "--log", log]
+    said = parents.run(launcher, WAYS["subprocess.run"], name, log)
+    assert "ConnectionRefusedError" in said
+    assert not gateway.asked_for(name)
+    assert not any(words in said for words in NOT_COVERED)
+
+
+INSTALL = "import socksify; socksify.install({url!r}, routes=['127.0.0.0/8=proxy'], children=True, log='log')\n"
+
+
+@pytest.mark.parametrize("way", ["subprocess.run", "no environment", "-I", "multiprocessing's spawn", "os.execv"])
+def test_installed(way: str, parents: Parents, gateway: Gateway) -> None:
+    """Late, when subprocess has been imported."""
+    name, log = name_of(way, "installed"), parents.directory / "log"
+    program = f"import multiprocessing.util, subprocess\n{INSTALL.format(url=gateway.url())}{WAYS[way].program}"
+    said = parents.run([sys.executable], Way(program), name, log)
+    assert verdict(gateway, name, said) == ("covered" if WAYS[way].launched else "named"), said
+
+
+def test_a_password_is_in_no_command_line(parents: Parents, gateway: Gateway) -> None:
+    """Nor are the words of a child's command others than the program's."""
+    program = """import os, subprocess
+code = "print(open('/proc/self/cmdline').read().split(chr(0)), file=open('seen', 'w'))"
+subprocess.run([PY, "-c", code, "a"])
+assert open("seen").read() == str([PY, "-c", code, "a", ""]) + chr(10)
+subprocess.run([PY, CHILD, NAME])"""
+    url = gateway.url().replace("://", "://joe:S3cr3t@")
+    launcher = [sys.executable, "-m", "socksify", "--proxy", url, *LOOPBACK]
+    said = parents.run(launcher, Way(program), name_of("", "password"), parents.directory / "log")
+    assert "AssertionError" not in said
+    assert "S3cr3t" not in said
