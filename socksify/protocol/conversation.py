@@ -82,6 +82,15 @@ class Conversation:
             if not missing:
                 self._advance(self._taken())
 
+    def feed(self, data: bytes) -> bytes:
+        """`data` was read, whatever its length: what is needed is received, as often as it is; the rest is returned."""
+        taken = 0
+        while self.needs and taken < len(data):
+            piece = data[taken : taken + self.needs]
+            taken += len(piece)
+            self.receive(piece)
+        return data[taken:]
+
     def peeked(self, data: bytes) -> int:
         """`data` was peeked; the answer is how many of its bytes are to be read off (they need no handing over).
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from socksify._record import Record
 from socksify.protocol import socks4, socks5
-from socksify.protocol.address import IPV4, UNSPECIFIED, Address, encode_name
-from socksify.protocol.conversation import awaiting
-from socksify.protocol.errors import AuthenticationRefused, Garbled, garbled
+from socksify.protocol.address import IPV4, NAME, UNSPECIFIED, Address, encode_name
+from socksify.protocol.errors import AuthenticationRefused, Closed, Garbled, garbled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,11 +65,20 @@ def opening(methods: tuple[int, ...]) -> Script[Opening]:
     Raises Garbled, and AuthenticationRefused after the client was told.
     """
     version, second = yield 2
-    if version == socks5.VERSION:
-        return (yield from awaiting("a SOCKS5 request", _opening5(second, methods)))
     if version == socks4.VERSION:
         return Opening(version, second)
-    raise garbled("SOCKS version 4 or 5", bytes((version, second)))
+    if version != socks5.VERSION:
+        raise garbled("SOCKS version 4 or 5", bytes((version, second)))
+    try:
+        offered = (yield from socks5.Greeting.parse_rest(second)).methods
+        method = next((method for method in methods if method in offered), socks5.NO_ACCEPTABLE_METHODS)
+        yield socks5.MethodChoice(method).encode()
+        if method == socks5.NO_ACCEPTABLE_METHODS:
+            raise AuthenticationRefused("no acceptable methods offered", method)
+        given = (yield from socks5.Credentials.parse()) if method == socks5.USERNAME_PASSWORD else None
+    except Closed as closed:
+        raise _closed(version, closed) from None
+    return Opening(version, second, given)
 
 
 def requested(begun: Opening, accepted: bool) -> Script[Request]:
@@ -78,9 +86,12 @@ def requested(begun: Opening, accepted: bool) -> Script[Request]:
 
     Raises Garbled and AuthenticationRefused, after the client was told.
     """
-    if begun.version == socks5.VERSION:
-        return (yield from awaiting("a SOCKS5 request", _socks5(begun.credentials, accepted)))
-    return (yield from awaiting("a SOCKS4 request", _socks4(begun.second, accepted)))
+    try:
+        if begun.version == socks5.VERSION:
+            return (yield from _socks5(begun.credentials, accepted))
+        return (yield from _socks4(begun.second, accepted))
+    except Closed as closed:
+        raise _closed(begun.version, closed) from None
 
 
 def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
@@ -90,14 +101,8 @@ def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
     return _socks4_reply(socks4.GRANTED if code == socks5.SUCCEEDED else socks4.REJECTED, bound)
 
 
-def _opening5(count: int, methods: tuple[int, ...]) -> Script[Opening]:
-    greeting = yield from socks5.Greeting.parse_rest(count)
-    method = next((method for method in methods if method in greeting.methods), socks5.NO_ACCEPTABLE_METHODS)
-    yield socks5.MethodChoice(method).encode()
-    if method == socks5.NO_ACCEPTABLE_METHODS:
-        raise AuthenticationRefused("no acceptable methods offered", method)
-    given = (yield from socks5.Credentials.parse()) if method == socks5.USERNAME_PASSWORD else None
-    return Opening(socks5.VERSION, count, given)
+def _closed(version: int, closed: Closed) -> Closed:
+    return Closed(f"awaiting a SOCKS{version} request: {closed}")
 
 
 def _socks5(given: socks5.Credentials | None, accepted: bool) -> Script[Request]:
@@ -138,7 +143,8 @@ def _socks4_reply(code: int, bound: Address = UNSPECIFIED) -> bytes:
 def _check_name(address: Address) -> None:
     """Refuse what no resolver should see: an empty name would be this very machine, a null would end the name."""
     try:
-        encode_name(address.host)
+        if address.type == NAME:
+            encode_name(address.host)
     except ValueError:
         name = address.host.encode("ascii", "surrogateescape")
         raise garbled("a host name", name, socks5.HOST_UNREACHABLE) from None

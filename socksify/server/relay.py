@@ -86,17 +86,20 @@ class Relay:
         try:
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
             if not blocked and not read.ended and events & ~WRITABLE:
-                self._advance(read, written)
+                read.advance(self._loop.pipes)
+                if read.ended:
+                    self._finish(read, written)
             if waited and events & ~READABLE:
-                self._advance(written, read)
+                written.advance(self._loop.pipes)
+                if written.ended:
+                    self._finish(written, read)
         except OSError as error:
             self._abort(error)
             return
         if read.ended or written.ended or read.waiting is not blocked or written.waiting is not waited:
             self._watch()
 
-    def _advance(self, flow: Flow, other: Flow) -> None:
-        flow.advance(self._loop.pipes)
+    def _finish(self, flow: Flow, other: Flow) -> None:
         # When both are done the sockets are closed, which says the same.
         if flow.done and not other.done:
             flow.finish()

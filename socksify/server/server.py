@@ -83,7 +83,7 @@ class Server:
     def over(self, session: Session) -> None:
         """A session tells that it has ended."""
         self._sessions.discard(session)
-        self.counts.leave(session.host, session.user)
+        self.counts.leave(session.client.host, session.user)
         self._ended(session.report())
         self._look_whether_drained()
 
@@ -105,8 +105,7 @@ class Server:
         """Takes one connection. Others wait until the sessions there are had their turn: no flood starves them."""
         listener = self._listeners[fd]
         try:
-            client, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
-            stream = self.loop.stream(listener.family, client)
+            stream, peer = self.loop.accept(listener)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
@@ -120,8 +119,8 @@ class Server:
             self._notice("new connections are taken again")
         self.accepted += 1
         # One text for all connections of a client, which has none on a Unix socket.
-        host, port = (intern(unmapped(peer[0])), peer[1]) if peer else ("", 0)
-        session = Session(self, stream, self.accepted, Client(host, port, *_own(stream)))
+        client = Client(intern(unmapped(peer[0])), peer[1]) if peer else Client("", 0)
+        session = Session(self, stream, self.accepted, client)
         try:
             self._admit(session)
         except Exception:
@@ -130,7 +129,7 @@ class Server:
             session.end("failed", "a mistake of this program")
 
     def _admit(self, session: Session) -> None:
-        denied = self.counts.enter(self.policy.limits, session.host)
+        denied = self.counts.enter(self.policy.limits, session.client.host)
         if denied is not None:
             self.loop.discard(session.stream)
             self._ended(session.report("denied", denied.why))
@@ -158,9 +157,3 @@ class Server:
             session.end_if_idle(limits)
         shortest = min(limits.idle_seconds or SWEEP_SECONDS, limits.associate_seconds or SWEEP_SECONDS)
         self._sweeper = self.loop.after(min(SWEEP_SECONDS, shortest / SWEEPS), self._sweep)
-
-
-def _own(stream: _real.Socket) -> tuple[str, int]:
-    """The address that a client has connected to; none on a Unix socket."""
-    own = _real.getsockname(stream)
-    return ("", 0) if isinstance(own, str | bytes) else (unmapped(own[0]), own[1])

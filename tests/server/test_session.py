@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from socksify.server import session
+from socksify.server import farewell
 from socksify.server.report import line
 from tests.processes import require
 from tests.server import client
@@ -200,7 +200,7 @@ def test_a_silent_client_is_let_go(running: Running) -> None:
 
 
 def test_a_refused_client_that_stays_is_let_go(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(farewell, "SECONDS", 0.1)
     stream = running.connect()
     assert client.ask(stream, 5, "127.0.0.1", 9, 77) == 7
     assert running.report().outcome == "unsupported"
