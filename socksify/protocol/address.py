@@ -47,7 +47,7 @@ class Address(Record):
 
     def encode(self) -> bytes:
         """ATYP, ADDR and PORT. Raises as `of` does for what cannot be sent."""
-        return bytes((self.type,)) + self._encode_host() + self.port.to_bytes(2, "big")
+        return b"%c%b%b" % (self.type, self._encode_host(), self.port.to_bytes(2, "big"))
 
     def _encode_host(self) -> bytes:
         if self.type == NAME:

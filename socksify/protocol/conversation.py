@@ -83,13 +83,11 @@ class Conversation:
                 self._advance(self._taken())
 
     def feed(self, data: bytes) -> bytes:
-        """`data` was read, whatever its length: what is needed is received, as often as it is; the rest is returned."""
-        taken = 0
-        while self.needs and taken < len(data):
-            piece = data[taken : taken + self.needs]
-            taken += len(piece)
-            self.receive(piece)
-        return data[taken:]
+        """`data` was read, whatever its length: what is needed is taken of it, time and again; returns the rest."""
+        while data and (count := self.needs):
+            self.receive(data[:count])
+            data = data[count:]
+        return data
 
     def peeked(self, data: bytes) -> int:
         """`data` was peeked; the answer is how many of its bytes are to be read off (they need no handing over).

@@ -70,8 +70,7 @@ def opening(methods: tuple[int, ...]) -> Script[Opening]:
     if version != socks5.VERSION:
         raise garbled("SOCKS version 4 or 5", bytes((version, second)))
     try:
-        offered = (yield from socks5.Greeting.parse_rest(second)).methods
-        method = next((method for method in methods if method in offered), socks5.NO_ACCEPTABLE_METHODS)
+        method = _choice(methods, (yield second))
         yield socks5.MethodChoice(method).encode()
         if method == socks5.NO_ACCEPTABLE_METHODS:
             raise AuthenticationRefused("no acceptable methods offered", method)
@@ -99,6 +98,13 @@ def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
     if request.version == socks5.VERSION:
         return socks5.Reply(code, bound).encode()
     return _socks4_reply(socks4.GRANTED if code == socks5.SUCCEEDED else socks4.REJECTED, bound)
+
+
+def _choice(methods: tuple[int, ...], offered: bytes) -> int:
+    for method in methods:
+        if method in offered:
+            return method
+    return socks5.NO_ACCEPTABLE_METHODS
 
 
 def _closed(version: int, closed: Closed) -> Closed:

@@ -49,11 +49,6 @@ class Greeting(Record):
     def parse(cls) -> Script[Greeting]:
         version, count = yield 2
         _check_version(version)
-        return (yield from cls.parse_rest(count))
-
-    @classmethod
-    def parse_rest(cls, count: int) -> Script[Greeting]:
-        """Read on after VER and NMETHODS."""
         return cls((yield count))
 
 

@@ -171,6 +171,7 @@ class Loop:
     def run(self) -> None:
         """Runs until `stop`."""
         poll, epoll, handlers = _real.epoll_poll, self._epoll, self._handlers
+        self.now = monotonic()
         while self._running:
             # What the handlers have taken of the time since `now`, timers are late by.
             patience = self._due - self.now

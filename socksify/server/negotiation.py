@@ -48,7 +48,9 @@ class Negotiation:
         seconds = self._session.server.policy.limits.handshake_seconds
         if seconds:
             self._timer = self._session.server.loop.after(seconds, self._too_late)
-        self._hear(role.opening(self._admission.methods))
+        self._talk = Conversation(role.opening(self._admission.methods))
+        # Most clients have spoken by now, right behind the handshake: that spares a turn of the loop.
+        self._converse(self._stream.fileno(), 0)
 
     def close(self) -> None:
         self._talk = None

@@ -34,7 +34,7 @@ _RESET = struct.pack("ii", 1, 0)
 class Relay:
     """Both directions between `client` and `target`; `start` begins, and `owner.relayed` is called once, at the end.
 
-    `early` is what the client has already said behind its request; `greeting` is told the client before anything else.
+    `early` is what the client has already said behind its request.
     """
 
     __slots__ = ("_loop", "_owner", "back", "outward", "stamp")
@@ -46,13 +46,12 @@ class Relay:
         client: _real.Socket,
         target: _real.Socket,
         early: bytes,
-        greeting: bytes,
         owner: Owner,
     ) -> None:
         self._loop = loop
         self._owner = owner
         self.outward = Flow(client, target, early)
-        self.back = Flow(target, client, greeting, len(greeting))
+        self.back = Flow(target, client)
         # When something last happened.
         self.stamp = loop.now
 
@@ -64,17 +63,16 @@ class Relay:
     @property
     def down(self) -> int:
         """Bytes from the target to the client."""
-        return max(0, self.back.carried)
+        return self.back.carried
 
     def start(self) -> None:
-        try:
-            for flow in (self.back, self.outward):
-                if flow.waiting:
-                    flow.advance(self._loop.pipes)
-        except OSError as error:
-            self._abort(error)
-        else:
-            self._watch()
+        if self.outward.waiting:
+            try:
+                self.outward.advance(self._loop.pipes)
+            except OSError as error:
+                self._abort(error)
+                return
+        self._watch()
 
     def __call__(self, fd: int, events: int) -> None:
         """Something is possible on one of the two sockets."""
@@ -111,10 +109,10 @@ class Relay:
         self._loop.discard(self.back.source)
 
     def _watch(self) -> None:
-        if self.outward.done and self.back.done:
+        outward, back = self.outward, self.back
+        if outward.ended and back.ended and outward.done and back.done:
             self._owner.relayed(None)
             return
-        outward, back = self.outward, self.back
         self._loop.watch(outward.source.fileno(), _mask(outward, back), self)
         self._loop.watch(back.source.fileno(), _mask(back, outward), self)
 

@@ -147,13 +147,13 @@ class Session:
     def relay(self, target: _real.Socket, bound: Address) -> None:
         """The last stage: grants the request, telling `bound`, and passes bytes on until both sides have ended."""
         assert self._request is not None
-        greeting = role.reply(self._request, socks5.SUCCEEDED, bound)
-        early = self._early
-        # What only a session that has not come to its relay needs: of the others there may be thousands.
-        self._early = b""
-        self._request = None
-        self._stage = relay = Relay(self.server.loop, self.stream, target, early, greeting, self)
-        relay.start()
+        self._leave_stage()
+        self._stage = relay = Relay(self.server.loop, self.stream, target, self._early, self)
+        if self.tell(role.reply(self._request, socks5.SUCCEEDED, bound)):
+            # What only a session that has not come to its relay needs: of the others there may be thousands.
+            self._early = b""
+            self._request = None
+            relay.start()
 
     def relayed(self, error: OSError | None) -> None:
         """The relay is over."""
