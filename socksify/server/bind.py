@@ -7,6 +7,7 @@ DSTIP specified in the client's BIND request. If a mismatch is found, the CD fie
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
@@ -161,5 +162,8 @@ class Bind:
         if self._timer is not None:
             self._timer.cancel()
         if self._listener is not None:
+            with contextlib.suppress(OSError):
+                # At once, and not when the events at hand are dealt with: who is told then finds nobody listening.
+                self._listener.shutdown(socket.SHUT_RDWR)
             self._loop.discard(self._listener)
             self._listener = None
