@@ -61,7 +61,8 @@ class Bind:
         if isinstance(verdict, Denied):
             self._session.refuse(NOT_ALLOWED, "denied", verdict.why)
         else:
-            self._session.server.resolver.resolve(target, self._choose)
+            server = self._session.server
+            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds)
 
     def close(self) -> None:
         self._closed = True

@@ -48,7 +48,8 @@ class Connect:
         elif isinstance(verdict, Permitted) and takes_names(verdict.chain):
             self._go_through(verdict, target)
         else:
-            self._session.server.resolver.resolve(target, self._choose)
+            server = self._session.server
+            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds)
 
     def close(self) -> None:
         self._closed = True

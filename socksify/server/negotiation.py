@@ -121,7 +121,7 @@ class Negotiation:
             self._ask(begun, socks5.NO_AUTHENTICATION in self._admission.methods)
             return
         verify = self._session.server.policy.verify
-        self._session.server.threads.run(lambda: verify(given.user, given.password), self._verified)
+        self._session.server.verifiers.run(lambda: verify(given.user, given.password), self._verified)
 
     def _verified(self, accepted: bool) -> None:
         session, begun = self._session, self._begun

@@ -44,8 +44,10 @@ class Server:
         self.policy = policy
         self.counts = Counts()
         self.accepted = 0
-        self.threads = Threads(loop)
-        self.resolver = Resolver(self.threads)
+        self.verifiers = Threads(loop)
+        # Of their own: a silent name server is not to hold up who only wants to be let in.
+        self._lookers = Threads(loop)
+        self.resolver = Resolver(loop, self._lookers)
         self._ended = ended
         self._notice = notice
         self._sessions: set[Session] = set()
@@ -78,7 +80,8 @@ class Server:
         for session in [*self._sessions]:
             session.end("ended", "the server ends")
         self._sweeper.cancel()
-        self.threads.close()
+        self.verifiers.close()
+        self._lookers.close()
 
     def over(self, session: Session) -> None:
         """A session tells that it has ended."""

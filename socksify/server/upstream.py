@@ -61,7 +61,7 @@ class Upstream:
         if first.path is not None:
             self._reach([(socket.AF_UNIX, first.path)])
             return
-        self._server.resolver.resolve(address, self._reach)
+        self._server.resolver.resolve(address, self._reach, self._seconds)
 
     def close(self) -> None:
         """Gives up, without a call of `done`."""
