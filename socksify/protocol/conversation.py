@@ -82,13 +82,6 @@ class Conversation:
             if not missing:
                 self._advance(self._taken())
 
-    def feed(self, data: bytes) -> bytes:
-        """`data` was read, whatever its length: what is needed is taken of it, time and again; returns the rest."""
-        while data and (count := self.needs):
-            self.receive(data[:count])
-            data = data[count:]
-        return data
-
     def peeked(self, data: bytes) -> int:
         """`data` was peeked; the answer is how many of its bytes are to be read off (they need no handing over).
 

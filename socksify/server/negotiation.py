@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 
-from socksify.protocol import server as role
-from socksify.protocol import socks5
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED
-from socksify.protocol.conversation import Conversation
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
-from socksify.server.loop import READABLE, WRITABLE
+from socksify.protocol.server import Dialogue
+from socksify.server.loop import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from socksify.protocol.conversation import Script
     from socksify.server.loop import Timer
     from socksify.server.policy import Admission
     from socksify.server.session import Session
@@ -24,36 +18,30 @@ if TYPE_CHECKING:
 # Read at once while the client says what it wants. What comes behind that is the target's.
 PIECE = 4096
 
-_NOSIGNAL = int(socket.MSG_NOSIGNAL)
-
 
 class Negotiation:
     """Calls `session.serve` with the request, and what the client has said behind it; or ends the session."""
 
-    __slots__ = ("_admission", "_begun", "_early", "_session", "_stream", "_talk", "_timer")
+    __slots__ = ("_dialogue", "_session", "_timer")
     stage = "negotiating"
     up = down = 0
 
     def __init__(self, session: Session, admission: Admission) -> None:
         self._session = session
-        self._stream = session.stream
-        self._admission = admission
-        self._begun: role.Opening | None = None
-        self._talk: Conversation | None = None
-        # Read of the client and not yet taken by anybody.
-        self._early = b""
+        self._dialogue = Dialogue(admission.methods)
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        seconds = self._session.server.policy.limits.handshake_seconds
+        session = self._session
+        seconds = session.server.policy.limits.handshake_seconds
         if seconds:
-            self._timer = self._session.server.loop.after(seconds, self._too_late)
-        self._talk = Conversation(role.opening(self._admission.methods))
+            self._timer = session.server.loop.after(seconds, self._too_late)
+        fd = session.stream.fileno()
+        session.server.loop.watch(fd, READABLE, self._hear)
         # Most clients have spoken by now, right behind the handshake: that spares a turn of the loop.
-        self._converse(self._stream.fileno(), 0)
+        self._hear(fd, READABLE)
 
     def close(self) -> None:
-        self._talk = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -61,87 +49,64 @@ class Negotiation:
     def _too_late(self) -> None:
         self._session.end("timeout", "no request in time")
 
-    def _hear(self, script: Script[Any]) -> None:
-        """Runs one part of the conversation."""
-        self._talk = talk = Conversation(script)
-        if self._early or talk.outgoing:
-            self._converse(self._stream.fileno(), 0)
-        else:
-            self._session.server.loop.watch(self._stream.fileno(), READABLE, self._converse)
-
-    def _converse(self, fd: int, _events: int) -> None:
-        talk = self._talk
-        if talk is None:
-            # What a client says while it waits for its answer is the target's, and left where it is.
-            self._session.server.loop.watch(fd, 0, self._converse)
+    def _hear(self, fd: int, _events: int) -> None:
+        dialogue = self._dialogue
+        if dialogue.request is not None or dialogue.credentials is not None:
+            # What a client says while it waits for its answer is the target's, or of no hurry: it is left where it is.
+            self._session.server.loop.watch(fd, 0, self._hear)
             return
         try:
-            wanted = self._advance(talk)
-        except ProtocolError as error:
-            self._session.dismiss(b"", _outcome(error), str(error))
+            said = self._session.stream.recv(PIECE)
+        except BlockingIOError:
+            return
         except OSError as error:
             self._session.end("left", os.strerror(error.errno or 0))
-        else:
-            if wanted:
-                self._session.server.loop.watch(fd, wanted, self._converse)
-            else:
-                self._heard(talk.result)
-
-    def _advance(self, talk: Conversation) -> int:
-        """Carries the conversation on as far as the socket allows; what it waits for then, 0 when it is over."""
-        try:
-            while not talk.over:
-                if talk.outgoing:
-                    talk.sent(self._stream.send(talk.outgoing, _NOSIGNAL))
-                    continue
-                early = self._early or self._stream.recv(PIECE)
-                if not early:
-                    talk.end()
-                self._early = talk.feed(early)
-                if talk.needs:
-                    # All that there was, most likely: to ask again would be in vain.
-                    return READABLE
-        except BlockingIOError:
-            return WRITABLE if talk.outgoing else READABLE
-        return 0
-
-    def _heard(self, said: Any) -> None:
-        """What a part of the conversation has come to."""
-        self._talk = None
-        if self._begun is None:
-            self._begun = said
-            self._opened(said)
-        else:
-            self.close()
-            self._session.serve(said, self._early)
-
-    def _opened(self, begun: role.Opening) -> None:
-        given = begun.credentials
-        if given is None:
-            self._ask(begun, socks5.NO_AUTHENTICATION in self._admission.methods)
             return
-        verify = self._session.server.policy.verify
-        self._session.server.verifiers.run(lambda: verify(given.user, given.password), self._verified)
+        if said:
+            self._answer(dialogue.hear(said))
+        else:
+            closed = dialogue.closed()
+            self._session.dismiss(b"", _outcome(closed), str(closed))
+
+    def _answer(self, answer: bytes) -> None:
+        """Tells the client, and does what the dialogue has come to."""
+        session, dialogue = self._session, self._dialogue
+        if answer and not session.tell(answer):
+            return
+        if dialogue.request is not None:
+            self.close()
+            session.serve(dialogue.request, dialogue.rest)
+        elif dialogue.failure is not None:
+            session.dismiss(b"", _outcome(dialogue.failure), str(dialogue.failure))
+        elif dialogue.credentials is not None:
+            user, password = dialogue.credentials.user, dialogue.credentials.password
+            verify = session.server.policy.verify
+            session.server.verifiers.run(lambda: verify(user, password), self._verified)
 
     def _verified(self, accepted: bool) -> None:
-        session, begun = self._session, self._begun
+        session = self._session
         if session.over:
             return
-        assert begun is not None and begun.credentials is not None
         counts, limits = session.server.counts, session.server.policy.limits
         if not accepted:
-            session.server.loop.after(counts.failed(limits, session.client.host), lambda: self._ask(begun, False))
+            session.server.loop.after(counts.failed(limits, session.client.host), self._reject)
             return
-        denied = counts.identify(limits, begun.credentials.user)
+        assert self._dialogue.credentials is not None
+        user = self._dialogue.credentials.user
+        denied = counts.identify(limits, user)
         if denied is not None:
             session.end("denied", denied.why)
             return
-        session.user = begun.credentials.user
-        self._ask(begun, True)
+        session.user = user
+        self._go_on(True)
 
-    def _ask(self, begun: role.Opening, accepted: bool) -> None:
+    def _reject(self) -> None:
         if not self._session.over:
-            self._hear(role.requested(begun, accepted))
+            self._go_on(False)
+
+    def _go_on(self, accepted: bool) -> None:
+        self._session.server.loop.watch(self._session.stream.fileno(), READABLE, self._hear)
+        self._answer(self._dialogue.verified(accepted))
 
 
 def _outcome(error: ProtocolError) -> str:
