@@ -25,7 +25,7 @@ class Flow:
     """From `source` to `sink`, beginning with `held`.
 
     `carried` counts the bytes passed on. `waiting` says that the sink has to be written before anything is read,
-    `ended` that the source has sent its last.
+    `ended` that the source has sent its last, and that it was passed on: nothing is read before that.
     """
 
     __slots__ = ("_bulk", "_held", "_pipe", "carried", "ended", "sink", "source", "waiting")
@@ -39,11 +39,6 @@ class Flow:
         self._held: bytes | memoryview = held
         self._pipe: Pipe | None = None
         self._bulk = False
-
-    @property
-    def done(self) -> bool:
-        """Whether all was passed on, and the sink is to be told."""
-        return self.ended and not self.waiting
 
     def advance(self, pipes: Pipes) -> None:
         """Moves one piece, as far as it can be moved now. Raises OSError when one of the two connections is gone."""

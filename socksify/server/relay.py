@@ -85,22 +85,16 @@ class Relay:
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
             if not blocked and not read.ended and events & ~WRITABLE:
                 read.advance(self._loop.pipes)
-                if read.ended:
-                    self._finish(read, written)
+                # When both have ended the sockets are closed, which says the same.
+                if read.ended and not written.ended:
+                    read.finish()
             if waited and events & ~READABLE:
                 written.advance(self._loop.pipes)
-                if written.ended:
-                    self._finish(written, read)
         except OSError as error:
             self._abort(error)
             return
         if read.ended or written.ended or read.waiting is not blocked or written.waiting is not waited:
             self._watch()
-
-    def _finish(self, flow: Flow, other: Flow) -> None:
-        # When both are done the sockets are closed, which says the same.
-        if flow.done and not other.done:
-            flow.finish()
 
     def close(self) -> None:
         """Ends the connection to the target without a last word; the client's is the caller's."""
@@ -110,7 +104,7 @@ class Relay:
 
     def _watch(self) -> None:
         outward, back = self.outward, self.back
-        if outward.ended and back.ended and outward.done and back.done:
+        if outward.ended and back.ended:
             self._owner.relayed(None)
             return
         self._loop.watch(outward.source.fileno(), _mask(outward, back), self)
