@@ -50,7 +50,8 @@ class Server:
         self.resolver = Resolver(loop, self._lookers)
         self._ended = ended
         self._notice = notice
-        self._sessions: set[Session] = set()
+        # By number, which is the order in which they came; a set would take three times the memory.
+        self._sessions: dict[int, Session] = {}
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._drained: Callable[[], object] | None = None
         self._starved = False
@@ -65,7 +66,7 @@ class Server:
 
     def sessions(self) -> list[Report]:
         """The live ones, in the order in which they came."""
-        return sorted((session.report() for session in self._sessions), key=lambda report: report.number)
+        return [session.report() for session in self._sessions.values()]
 
     def drain(self, done: Callable[[], object]) -> None:
         """Listens no more, and calls `done` when the last session has ended."""
@@ -77,7 +78,7 @@ class Server:
         """Ends the listening and every session."""
         self._drained = None
         self._stop_listening()
-        for session in [*self._sessions]:
+        for session in [*self._sessions.values()]:
             session.end("ended", "the server ends")
         self._sweeper.cancel()
         self.verifiers.close()
@@ -85,7 +86,7 @@ class Server:
 
     def over(self, session: Session) -> None:
         """A session tells that it has ended."""
-        self._sessions.discard(session)
+        self._sessions.pop(session.number, None)
         self.counts.leave(session.client.host, session.user)
         self._ended(session.report())
         self._look_whether_drained()
@@ -137,7 +138,7 @@ class Server:
             self.loop.discard(session.stream)
             self._ended(session.report("denied", denied.why))
             return
-        self._sessions.add(session)
+        self._sessions[session.number] = session
         admission = self.policy.admit(session.client)
         if isinstance(admission, Denied):
             session.end("denied", admission.why)
@@ -156,7 +157,7 @@ class Server:
     def _sweep(self) -> None:
         """Ends who has been silent for too long: a timer for each of thousands, moved at each byte, would cost more."""
         limits = self.policy.limits
-        for session in [*self._sessions]:
+        for session in [*self._sessions.values()]:
             session.end_if_idle(limits)
         shortest = min(limits.idle_seconds or SWEEP_SECONDS, limits.associate_seconds or SWEEP_SECONDS)
         self._sweeper = self.loop.after(min(SWEEP_SECONDS, shortest / SWEEPS), self._sweep)
