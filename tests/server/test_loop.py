@@ -86,6 +86,20 @@ def test_a_closed_number_is_not_reused_within_a_batch(loop: Loop) -> None:
     assert all(stream.fileno() == -1 for stream in streams)
 
 
+def test_an_accepted_socket_never_blocks_and_has_its_listeners_options(loop: Loop) -> None:
+    """accept(2) does not say so; without TCP_NODELAY a relay would be slow, without SO_OOBINLINE lose urgent bytes."""
+    listener = loop.stream(socket.AF_INET)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    with socket.create_connection(listener.getsockname()):
+        stream, _ = loop.accept(listener)
+        assert stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert stream.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
+        with pytest.raises(BlockingIOError):
+            stream.recv(1)
+        assert not os.get_blocking(stream.fileno())
+
+
 def test_calls_come_from_other_threads(loop: Loop) -> None:
     threads: list[int] = []
 
