@@ -26,9 +26,9 @@ from socksify.server.resolver import literal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.server import Request
-    from socksify.server.loop import Timer
     from socksify.server.resolver import Candidate
     from socksify.server.session import Session
+    from socksify.server.timers import Timer
 
 # What the memo calls "any": whoever comes first.
 ANYBODY = ("0.0.0.0", "::")

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from socksify import _real
-from socksify.server.loop import FAILED, WRITABLE, Loop, Timer
+from socksify.server.loop import FAILED, WRITABLE, Loop
 from socksify.server.resolver import Candidate
+from socksify.server.timers import Timer
 
 Done = Callable[["_real.Socket | None", int], None]
 Prepare = Callable[[_real.Socket, Candidate], None]

@@ -8,8 +8,8 @@ from socksify.server.loop import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.loop import Timer
     from socksify.server.session import Session
+    from socksify.server.timers import Timer
 
 # RFC 1928 section 6: after a failure the server "must terminate the TCP connection shortly after ... no more than 10
 # seconds". Until then what the client still sends is taken: it would turn the close into a reset that eats the reply.

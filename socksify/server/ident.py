@@ -17,9 +17,9 @@ from socksify.server.policy import Client, Denied, Permitted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.loop import Timer
     from socksify.server.policy import Demand
     from socksify.server.resolver import Candidate
+    from socksify.server.timers import Timer
 
 PORT = 113
 # All of it. RFC 1413 section 4 lets a server wait 60 to 180 seconds; clients of ours wait for this.

@@ -27,6 +27,7 @@ from time import monotonic
 
 from socksify import _real
 from socksify.server.pipes import Pipes
+from socksify.server.timers import Call, Timers, make
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
@@ -44,22 +45,6 @@ if TYPE_CHECKING:
 
 # Called with the descriptor and what epoll says of it.
 Handler = Callable[[int, int], object]
-Call = Callable[[], object]
-
-
-class Timer:
-    """A call to be made later, unless it is cancelled."""
-
-    __slots__ = ("_queue", "call", "due")
-
-    def __init__(self, queue: dict[Timer, None], due: float, call: Call) -> None:
-        self._queue = queue
-        self.call = call
-        self.due = due
-        queue[self] = None
-
-    def cancel(self) -> None:
-        self._queue.pop(self, None)
 
 
 class Loop:
@@ -74,10 +59,9 @@ class Loop:
         self._streams: list[_real.Socket | None] = []
         self._doomed: list[_real.Socket] = []
         self._calls: deque[Call] = deque()
-        # By length: those of one length are due in the order in which they were set. A cancelled one leaves nothing.
-        self._timers: dict[float, dict[Timer, None]] = {}
-        # No timer is due before this.
-        self._due = inf
+        self._timers = Timers()
+        # `after(seconds, call)` makes a Timer.
+        self.after = self._timers.after
         self._running = True
         self.pipes = Pipes()
         # Guards the descriptor against a late `call`; reentrant, because a signal may find its holder.
@@ -146,17 +130,6 @@ class Loop:
             self._forget(fd)
         self._doomed.append(stream)
 
-    def after(self, seconds: float, call: Call) -> Timer:
-        queue = self._timers.get(seconds)
-        if queue is None:
-            # Lengths that were used once are not to pile up.
-            self._timers = {length: queue for length, queue in self._timers.items() if queue}
-            queue = self._timers[seconds] = {}
-        due = monotonic() + seconds
-        if due < self._due:
-            self._due = due
-        return Timer(queue, due, call)
-
     def call(self, call: Call) -> None:
         """Has `call` made by the loop's thread; from any thread or signal handler. A closed loop calls nobody."""
         with self._lock:
@@ -170,11 +143,11 @@ class Loop:
 
     def run(self) -> None:
         """Runs until `stop`."""
-        poll, epoll, handlers = _real.epoll_poll, self._epoll, self._handlers
+        poll, epoll, handlers, timers = _real.epoll_poll, self._epoll, self._handlers, self._timers
         self.now = monotonic()
         while self._running:
             # What the handlers have taken of the time since `now`, timers are late by.
-            patience = self._due - self.now
+            patience = timers.due - self.now
             events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
             self.now = monotonic()
             for fd, happened in events:
@@ -186,8 +159,8 @@ class Loop:
                         # A mistake in one session must not end all the others; nor be made again for ever.
                         traceback.print_exc()
                         self._forget(fd)
-            if self.now >= self._due:
-                self._fire_timers()
+            if self.now >= timers.due:
+                timers.fire(self.now)
             if self._doomed:
                 self._close_doomed()
 
@@ -238,19 +211,7 @@ class Loop:
     def _woken(self, _fd: int, _events: int) -> None:
         os.eventfd_read(self._wake_fd)
         while self._calls:
-            _make(self._calls.popleft())
-
-    def _next(self) -> Timer | None:
-        """The timer that is due first."""
-        firsts = [next(iter(queue)) for queue in self._timers.values() if queue]
-        return min(firsts, key=lambda timer: timer.due, default=None)
-
-    def _fire_timers(self) -> None:
-        while (timer := self._next()) is not None and timer.due <= self.now:
-            timer.cancel()
-            _make(timer.call)
-        # Of those that were cancelled meanwhile nothing was noticed: to wake up for one costs less.
-        self._due = inf if timer is None else timer.due
+            make(self._calls.popleft())
 
     def _close_doomed(self) -> None:
         # In the order in which they were given up: who sees a connection end finds nobody listening any more, either.
@@ -267,10 +228,3 @@ def _set_options(stream: _real.Socket) -> None:
     _real.setsockopt(stream, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # tcp(7): a byte that is sent as urgent, as FTP's ABOR is, is left out of what recv(2) returns otherwise.
     _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-
-
-def _make(call: Call) -> None:
-    try:
-        call()
-    except Exception:
-        traceback.print_exc()

@@ -11,9 +11,9 @@ from socksify.server.loop import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.loop import Timer
     from socksify.server.policy import Admission
     from socksify.server.session import Session
+    from socksify.server.timers import Timer
 
 # Read at once while the client says what it wants. What comes behind that is the target's.
 PIECE = 4096

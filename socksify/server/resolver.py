@@ -13,7 +13,7 @@ from socksify.server.threads import Threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.loop import Timer
+    from socksify.server.timers import Timer
 
 # Family and address, as connect(2) wants them.
 Candidate = tuple[int, Any]

@@ -19,9 +19,9 @@ from socksify.tunnel.route import Via
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.config.settings import Proxy
-    from socksify.server.loop import Timer
     from socksify.server.resolver import Candidate
     from socksify.server.server import Server
+    from socksify.server.timers import Timer
 
     Done = Callable[["_real.Socket | None", Address, Exception | None], None]
 

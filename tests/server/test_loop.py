@@ -114,16 +114,6 @@ def test_calls_come_from_other_threads(loop: Loop) -> None:
     assert threads == [threading.get_ident()]
 
 
-def test_timers_fire_in_order_and_can_be_cancelled(loop: Loop) -> None:
-    fired: list[str] = []
-    loop.after(0.03, loop.stop)
-    loop.after(0.02, lambda: fired.append("later"))
-    loop.after(0.01, lambda: fired.append("sooner"))
-    loop.after(0.0, lambda: fired.append("cancelled")).cancel()
-    loop.run()
-    assert fired == ["sooner", "later"]
-
-
 def test_a_mistake_in_a_handler_is_told_and_not_repeated(
     loop: Loop, pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
 ) -> None:
