@@ -2,7 +2,7 @@
 
 A server may read ahead: what a client says behind its request is kept, and is the target's. So its side of the dialogue
 is no script that is given what it needs, piece by piece, but looks at all that was said whenever there is more: that
-takes a tenth of the time, which a server of thousands of clients notices.
+spares a connection a tenth of what it costs the processor.
 """
 
 from __future__ import annotations
