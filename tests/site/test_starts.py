@@ -166,11 +166,10 @@ def test_it_installs_once(hooked: Environment) -> None:
     """A directory on PYTHONPATH and the environment are one installation, whichever copy of the hook is loaded."""
     code = """
 import sys
-from socksify import patches
-applied, apply = [], patches._apply
-patches._apply = lambda: (applied.append(1), apply())
+installed = []
+sys.addaudithook(lambda event, _: event == "socksify.install" and installed.append(event))
 import socket, sitecustomize
-print(len(applied), sys.modules["socksify_hook"].state)
+print(len(installed), sys.modules["socksify_hook"].state)
 """
     for variables in ({}, {"SOCKSIFY_PROXY": PROXY}):
         assert hooked.code(code, PYTHONPATH=str(TEMPLATE), **variables) == "1 installed"
@@ -179,9 +178,7 @@ print(len(applied), sys.modules["socksify_hook"].state)
 def test_variables_outrank_the_settings_file(environment: Environment) -> None:
     (environment.directory / "other.toml").write_text('proxy = "socks5h://127.0.0.1:7"')
     environment.install("--proxy", PROXY, "--udp", "direct")
-    udp = (
-        "import socket; from socksify.patches.connecting import router as r; print(r.settings.udp, r.settings.proxy[0])"
-    )
+    udp = "import socket; from socksify.patches.scope import installed as i; print(i.settings.udp, i.settings.proxy[0])"
     assert environment.code(udp) == f"direct {PROXY}"
     assert environment.code(udp, SOCKSIFY_UDP="block") == f"block {PROXY}"
     assert environment.code(udp, SOCKSIFY_PROXY="socks5h://127.0.0.1:8") == "direct socks5h://127.0.0.1:8"
