@@ -246,3 +246,15 @@ def test_the_hook_is_the_packages(environment: Environment) -> None:
     hook = environments.TEMPLATE / "socksify_hook" / "__init__.py"
     assert f'VERSION = "{socksify.__version__}"' in hook.read_text()
     assert environment.packages.is_dir()
+
+
+def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(hooked: Environment, tmp_path) -> None:
+    """Reading the settings takes tomllib, and that takes `string` and `datetime`."""
+    for name in ("string", "datetime", "tomllib"):
+        (tmp_path / f"{name}.py").write_text(f"print('my {name}')\n")
+    (tmp_path / "script.py").write_text(f"{CONNECT}\nimport string, datetime, tomllib; print(string.__file__)")
+    result = hooked.run("script.py", cwd=tmp_path)
+    assert result.stderr == ""
+    told = result.stdout.splitlines()
+    assert PROXIED in told[0]
+    assert told[1:] == ["my string", "my datetime", "my tomllib", str(tmp_path / "string.py")]
