@@ -1,6 +1,6 @@
 """The hook's files in a site-packages directory: written so that no start of Python ever sees half of them.
 
-socksify_hook/__init__.py     the hook, a copy of sitecustomize.py
+socksify_hook/*.py            the hook, a copy of the one in sitecustomize_template/
 socksify_hook/settings.toml   what it installs with
 socksify_hook.start           who calls it, since Python 3.15 (PEP 829)
 socksify_hook.pth             who calls it, up to 3.14; written last and removed first
@@ -72,9 +72,9 @@ def _write_all(directory: str, settings: str, secret: bool) -> None:
         _replace(directory, settings_file(directory), settings, readable & 0o600 if secret else readable)
     elif os.path.lexists(settings_file(directory)):
         os.unlink(settings_file(directory))
-    for path, content in zip(_outside(directory), (PTH, START), strict=True):
-        _replace(directory, path, content, readable)
-    _sync(directory)
+    pth, start = _outside(directory)
+    _replace(directory, start, START, readable)
+    _replace(directory, pth, PTH, readable)
 
 
 def _modules() -> list[str]:

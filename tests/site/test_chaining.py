@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.processes import unavailable
-from tests.site.environments import CONNECT, PROXIED, PROXY, STATE, TEMPLATE, Environment, Result
+from tests.site.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Environment, Result
 
 TOLD = 'import sys; sys.stderr.write("{name} ran\\n")\n'
 TOOLS = {
@@ -155,40 +153,3 @@ def test_debians_own() -> None:
         )
         assert result.stdout.startswith(f"/usr/lib/python3.11/sitecustomize.py {state}")
         assert result.stderr == ""
-
-
-REAL = {
-    "newrelic": ("newrelic.bootstrap", {"NEW_RELIC_PYTHON_PREFIX": sys.prefix}),
-    "ddtrace": (
-        "ddtrace.bootstrap",
-        {"DD_TRACE_ENABLED": "false", "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false"}
-        | {"DD_REMOTE_CONFIGURATION_ENABLED": "false"},
-    ),
-    "opentelemetry": ("opentelemetry.instrumentation.auto_instrumentation", {}),
-}
-
-
-@pytest.mark.skipif(find_spec("newrelic") is None, reason="the tracing tools are installed for the default Python")
-@pytest.mark.parametrize("name", REAL)
-@pytest.mark.parametrize("is_first", [True, False], ids=["behind ours", "before ours"])
-def test_the_real_ones(places: dict[str, Path], name: str, is_first: bool) -> None:
-    module, variables = REAL[name]
-    spec = find_spec(module)
-    assert spec is not None and spec.submodule_search_locations is not None
-    tool = spec.submodule_search_locations[0]
-    order = [str(TEMPLATE), tool] if is_first else [tool, str(TEMPLATE)]
-    loaded = f"print({module.partition('.')[0]!r} in sys.modules or 'newrelic' in sitecustomize.__file__)"
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", f"import sys, sitecustomize\n{loaded}\n{STATE}\n{CONNECT}"],
-        env={"PYTHONPATH": os.pathsep.join([*order, str(places["user"])]), "SOCKSIFY_PROXY": PROXY} | variables,
-        capture_output=True,
-        text=True,
-    )
-    assert "Error in sitecustomize" not in result.stderr
-    if name == "opentelemetry":
-        # It runs nobody else's: what is behind it is not reached, with us or without.
-        assert "user ran" not in result.stderr
-        assert (PROXIED in result.stdout) == is_first
-    else:
-        assert result.stderr.count("user ran\n") == 1
-        assert PROXIED in result.stdout

@@ -166,11 +166,10 @@ def test_it_installs_once(hooked: Environment) -> None:
     """A directory on PYTHONPATH and the environment are one installation, whichever copy of the hook is loaded."""
     code = """
 import sys
-from socksify import patches
-applied, apply = [], patches._apply
-patches._apply = lambda: (applied.append(1), apply())
+installed = []
+sys.addaudithook(lambda event, _: event == "socksify.install" and installed.append(event))
 import socket, sitecustomize
-print(len(applied), sys.modules["socksify_hook"].state)
+print(len(installed), sys.modules["socksify_hook"].state)
 """
     for variables in ({}, {"SOCKSIFY_PROXY": PROXY}):
         assert hooked.code(code, PYTHONPATH=str(TEMPLATE), **variables) == "1 installed"
@@ -179,9 +178,7 @@ print(len(applied), sys.modules["socksify_hook"].state)
 def test_variables_outrank_the_settings_file(environment: Environment) -> None:
     (environment.directory / "other.toml").write_text('proxy = "socks5h://127.0.0.1:7"')
     environment.install("--proxy", PROXY, "--udp", "direct")
-    udp = (
-        "import socket; from socksify.patches.connecting import router as r; print(r.settings.udp, r.settings.proxy[0])"
-    )
+    udp = "import socket; from socksify.patches.scope import installed as i; print(i.settings.udp, i.settings.proxy[0])"
     assert environment.code(udp) == f"direct {PROXY}"
     assert environment.code(udp, SOCKSIFY_UDP="block") == f"block {PROXY}"
     assert environment.code(udp, SOCKSIFY_PROXY="socks5h://127.0.0.1:8") == "direct socks5h://127.0.0.1:8"
@@ -249,3 +246,15 @@ def test_the_hook_is_the_packages(environment: Environment) -> None:
     hook = environments.TEMPLATE / "socksify_hook" / "__init__.py"
     assert f'VERSION = "{socksify.__version__}"' in hook.read_text()
     assert environment.packages.is_dir()
+
+
+def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(hooked: Environment, tmp_path) -> None:
+    """Reading the settings takes tomllib, and that takes `string` and `datetime`."""
+    for name in ("string", "datetime", "tomllib"):
+        (tmp_path / f"{name}.py").write_text(f"print('my {name}')\n")
+    (tmp_path / "script.py").write_text(f"{CONNECT}\nimport string, datetime, tomllib; print(string.__file__)")
+    result = hooked.run("script.py", cwd=tmp_path)
+    assert result.stderr == ""
+    told = result.stdout.splitlines()
+    assert PROXIED in told[0]
+    assert told[1:] == ["my string", "my datetime", "my tomllib", str(tmp_path / "string.py")]
