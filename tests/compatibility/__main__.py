@@ -9,55 +9,48 @@ the README is left alone. The exit status is 1 if one of those that should go th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import TypeVar
 
 from tests.compatibility import table
 from tests.compatibility.matrix import COVERED, UNCOVERED, Program
 from tests.compatibility.place import Place, place
-from tests.compatibility.runs import Seen, see
+from tests.compatibility.runs import see
 from tests.compatibility.servers import debian
 from tests.compatibility.table import Line
 from tests.wire.outside import outside
-from tests.wire.runs import Run
 from tests.wire.ways import Way, natively, ours, proxychains
 
-AnyProgram = TypeVar("AnyProgram", bound=Program)
+PROGRAMS = [*COVERED, *UNCOVERED]
 
 
-def told(where: Place, ways: Sequence[Way], parts: list[str]) -> None:
-    """Runs the programs that are asked for, and tells what each did."""
-    programs = [program for program in (*COVERED, *UNCOVERED) if any(part in program.command for part in parts)]
-    for program in started(where, programs):
+def told(where: Place, parts: list[str]) -> None:
+    """Runs the programs that are asked for in every way, and tells what each did."""
+    for program in started(where, [each for each in PROGRAMS if any(part in each.command for part in parts)]):
         native = see(where.net, natively(), program).run
         print(f"\n{program.command}\n-- natively: {native.story}")
-        for way in ways:
+        for way in ways(where):
             seen = see(where.net, way, program)
             print(f"-- {way.name}: {seen.verdict(native)}, {seen.count} seen; {seen.story}")
 
 
-def tabled(where: Place, ways: Sequence[Way]) -> list[Line]:
+def tabled(where: Place) -> list[Line]:
     """Runs all, writes the README's tables, prints them, and returns the first one's lines."""
-    covered = lines(where, COVERED, ways[:2], table.covered)
-    uncovered = lines(where, UNCOVERED, ways, table.uncovered)
+    made = {}
+    for program in started(where, PROGRAMS):
+        print(program.command, file=sys.stderr)
+        native, *seen = (see(where.net, way, program) for way in (natively(), *ways(where)))
+        made[program] = table.line(program, native.run, seen)
+    covered, uncovered = ([made[program] for program in programs] for programs in (COVERED, UNCOVERED))
     print(table.write(covered, uncovered, versions()))
     return covered
 
 
-def lines(
-    where: Place, programs: list[AnyProgram], ways: Sequence[Way], line: Callable[[AnyProgram, Run, list[Seen]], Line]
-) -> list[Line]:
-    """What came of each of them, in the order in which they are."""
-    made = {}
-    for program in started(where, programs):
-        print(program.command, file=sys.stderr)
-        native, *seen = (see(where.net, way, program) for way in (natively(), *ways))
-        made[program] = line(program, native.run, seen)
-    return [made[program] for program in programs]
+def ways(where: Place) -> list[Way]:
+    return [ours(strict=False), ours(strict=True), proxychains(where.directory)]
 
 
-def started(where: Place, programs: Sequence[AnyProgram]) -> Iterator[AnyProgram]:
+def started(where: Place, programs: Iterable[Program]) -> Iterator[Program]:
     """Each of the programs while its server runs, which is started once for them all."""
     by_server = sorted(programs, key=lambda program: program.server.ports)
     for server, group in groupby(by_server, key=lambda program: program.server):
@@ -72,11 +65,10 @@ def versions() -> str:
 
 def main() -> int:
     with outside() as net, place(net) as where:
-        ways = [ours(strict=False), ours(strict=True), proxychains(where.directory)]
         if sys.argv[1:]:
-            told(where, ways, sys.argv[1:])
+            told(where, sys.argv[1:])
             return 0
-        return int(any(line[-2:] != ("ok", "ok") for line in tabled(where, ways)))
+        return int(any(line[-3:-1] != ("ok", "ok") for line in tabled(where)))
 
 
 if __name__ == "__main__":
