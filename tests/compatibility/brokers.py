@@ -35,7 +35,9 @@ def rabbitmq(place: Place) -> Iterator[None]:
     """With its STOMP plugin. What it starts beside itself ends with it: they have a process namespace of their own."""
     home = place.subdirectory("rabbitmq")
     config, plugins = home / "rabbitmq.conf", home / "enabled_plugins"
-    config.write_text(f"loopback_users = none\nlisteners.tcp.1 = :::{Port.AMQP}\nstomp.listeners.tcp.1 = :::{Port.STOMP}\n")
+    config.write_text(
+        f"loopback_users = none\nlisteners.tcp.1 = :::{Port.AMQP}\nstomp.listeners.tcp.1 = :::{Port.STOMP}\n"
+    )
     plugins.write_text("[rabbitmq_stomp].\n")
     variables = {
         "HOME": home, "RABBITMQ_NODENAME": "rabbit@localhost", "RABBITMQ_CONFIG_FILE": config,

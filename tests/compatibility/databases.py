@@ -16,7 +16,8 @@ POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib
 POSTGRES_PACKAGE = f"postgresql-{POSTGRES.parent.name}"
 # initdb will not run as root, nor postgres.
 AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-ACCOUNT = "CREATE USER \"user\" PASSWORD 'secret'; CREATE DATABASE test OWNER \"user\";"
+# `user` alone is a word of SQL.
+ACCOUNT = ("""CREATE USER "user" PASSWORD 'secret'""", """CREATE DATABASE test OWNER "user\"""")
 MARIADB_ACCOUNT = """\
 CREATE USER 'user'@'%' IDENTIFIED BY 'secret';
 GRANT ALL ON *.* TO 'user'@'%';
@@ -59,13 +60,13 @@ def postgresql(place: Place) -> Iterator[None]:
     initdb, postgres = (require(str(POSTGRES / name)) for name in ("initdb", "postgres"))
     _run(place, [*AS_NOBODY, initdb, "--pgdata", str(data), "--no-sync", "--locale=C.UTF-8", "--username=postgres"])
     single = [*AS_NOBODY, postgres, "--single", "-D", str(data), "postgres"]
-    for statement in ACCOUNT.split(";")[:-1]:
+    for statement in ACCOUNT:
         _run(place, single, input=statement)
     (data / "pg_hba.conf").write_text("host all all all scram-sha-256\n")
     certificate, key = place.certificate("nobody")
     options = {
-        "listen_addresses": f"{TARGET4},{TARGET6}", "port": Port.POSTGRESQL, "unix_socket_directories": "", "fsync": "off",
-        "ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key,
+        "listen_addresses": f"{TARGET4},{TARGET6}", "port": Port.POSTGRESQL, "unix_socket_directories": "",
+        "fsync": "off", "ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key,
     }  # fmt: skip
     words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     with place.running([*AS_NOBODY, postgres, "-D", str(data), *words], Port.POSTGRESQL):

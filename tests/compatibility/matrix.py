@@ -23,7 +23,7 @@ OLDER = Path(sys.prefix, "older")
 class Program:
     """`library` is its name on PyPI, or the standard library's module; `done` is what was done, for the table.
 
-    A `usual` one needs no more than `make test` installs. An `older` one is run with the library of the last major version.
+    A `usual` one needs no more than `make test` installs. An `older` one gets the library's last major version.
     """
 
     library: str

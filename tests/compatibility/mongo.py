@@ -1,4 +1,4 @@
-"""A stand-in for MongoDB, which Debian does not have: enough commands to put documents in and find one, in a set of two.
+"""A stand-in for MongoDB, which Debian does not have: documents are put in and found, by one server or a set of two.
 
 Messages are those of the MongoDB wire protocol, documents are pymongo's own BSON. A client is first asked for its
 hello in OP_QUERY, as ever, and speaks OP_MSG then.

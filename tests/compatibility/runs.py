@@ -14,7 +14,7 @@ from tests.wire.ways import Way
 
 @dataclass(frozen=True)
 class Seen:
-    """A run; `proxied` are the connections that the proxy made meanwhile, `reached` how many the targets took from it."""
+    """A run; `proxied`: the connections that the proxy made meanwhile; `reached`: how many the targets took from it."""
 
     run: Run
     proxied: list[str]

@@ -1,4 +1,4 @@
-"""Unmodified programs with other people's libraries, against other people's servers: the usual ones of `make clients`."""
+"""Unmodified programs with the libraries that people use, against real servers: the usual ones of `make clients`."""
 
 from __future__ import annotations
 

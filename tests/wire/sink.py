@@ -55,7 +55,7 @@ class Sink:
         return self._arrived.pop(interface, [])
 
     def at_home(self) -> list[Packet]:
-        """What programs in the recorded namespace have sent each other before the last `packets()`; forgotten by now."""
+        """What was sent inside the recorded namespace before the last `packets()`; forgotten here by then."""
         return self._arrived.pop(LOOPBACK, [])
 
     def _read(self) -> None:
