@@ -1,4 +1,4 @@
-"""Where the servers run that the programs are clients of: beyond the wire, where only their proxy would be."""
+"""Where the programs' servers run: on the far side of the wire, beside the proxy."""
 
 from __future__ import annotations
 

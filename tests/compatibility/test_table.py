@@ -9,7 +9,7 @@ import pytest
 from socksify.patches.uncovered import MODULES
 from tests import tables
 from tests.compatibility import table
-from tests.compatibility.matrix import COVERED, UNCOVERED
+from tests.compatibility.matrix import COVERED, UNCOVERED, Program
 from tests.compatibility.runs import Seen
 from tests.wire.packets import Packet
 from tests.wire.runs import CLIENTS, Run
@@ -46,8 +46,8 @@ def test_a_library_is_not_covered_and_uncovered() -> None:
 
 
 @pytest.mark.parametrize("program", [*COVERED, *UNCOVERED], ids=lambda program: program.command)
-def test_the_programs_know_of_no_proxy(program: object) -> None:
-    text = Path(CLIENTS, f"{program.command.split()[0]}.py").read_text()  # type: ignore[attr-defined]
+def test_the_programs_know_of_no_proxy(program: Program) -> None:
+    text = Path(CLIENTS, f"{program.command.split()[0]}.py").read_text()
     assert "socks" not in text.lower()
 
 
