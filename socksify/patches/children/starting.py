@@ -79,7 +79,7 @@ def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment, /, **how: A
 
 def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
     if environment.shared is not None:
-        _look(found(os.fsdecode(path), os.get_exec_path()), argv)
+        _look(_searched(path), argv)
         env = _mapped(env)
     pid: int = _real.posix_spawnp(path, argv, env, **how)
     return pid
@@ -96,11 +96,7 @@ def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
     """The keywords of somebody else's Popen, which C will obey, with what its child is to be given."""
     if environment.shared is None:
         return how
-    executable = how.get("executable") or words[0]
-    try:
-        _look(found(os.fsdecode(executable), os.get_exec_path()), words)
-    except TypeError:  # no command, which uvloop refuses
-        return how
+    _look(_searched(how.get("executable") or words[0]), words)
     env = how.get("env")
     return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in _mapped(env).items()}}
 
@@ -123,9 +119,20 @@ def _unsetenv(name: Any, /) -> None:
 
 def _first(executables: Sequence[bytes], cwd: Word | None) -> str:
     """The one of subprocess's candidates that will be started, seen from the child's working directory."""
-    directory = "" if cwd is None else os.fsdecode(cwd)
-    paths = [os.path.join(directory, os.fsdecode(path)) for path in executables]
-    return next((path for path in paths if os.access(path, os.X_OK)), paths[0] if paths else "")
+    try:
+        directory = "" if cwd is None else os.fsdecode(cwd)
+        paths = [os.path.join(directory, os.fsdecode(path)) for path in executables]
+        return next((path for path in paths if os.access(path, os.X_OK)), paths[0] if paths else "")
+    except (TypeError, ValueError):  # what the original will refuse
+        return ""
+
+
+def _searched(name: Word) -> str:
+    """What posix_spawnp(3) and execvp(3) find."""
+    try:
+        return found(os.fsdecode(name), os.get_exec_path())
+    except (TypeError, ValueError):  # what the original will refuse
+        return ""
 
 
 def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
