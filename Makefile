@@ -39,7 +39,7 @@ others: .venv/.equipped
 	@set -e; for version in $(OTHERS); do $(MAKE) --no-print-directory suite-$$version; done
 
 suite-%: .venv-%/.equipped
-	.venv-$*/bin/python $(PYTEST) $(PART)
+	.venv-$*/bin/python $(PYTEST) $(PART) --ignore=tests/children/packages
 
 lint: .venv/.equipped
 	.venv/bin/mypy
@@ -77,7 +77,7 @@ clean:
 # `pip install --group` came with pip 25.1.
 .venv/.equipped: .venv/.installed
 	.venv/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv/bin/python -m pip install --quiet --group test --group clients --group bench --group lint
+	.venv/bin/python -m pip install --quiet --group test --group clients --group children --group bench --group lint
 	touch $@
 
 # Much of it in C, and some of it beside its own successor.

@@ -62,7 +62,7 @@ def running(
         end(process)
 
 
-def _listens(process: subprocess.Popen[bytes], address: tuple[str, int], seconds: float) -> bool:
+def _listens(process: subprocess.Popen[bytes], address: tuple[str, int], seconds: float = START_SECONDS) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):

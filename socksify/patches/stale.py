@@ -31,9 +31,13 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
     ours |= {id(move) for move in moves}
     every = [names for module in list(sys.modules.values()) if (names := _names_of(module)) is not None]
     modules = {id(names): names for names in every if id(names) not in ours}
+    # Each pass goes through every name there is: one is made for all originals.
+    by_identity = {id(original): item for original, item in moves}
+    for names in modules.values():
+        for key, value in list(names.items()):
+            if id(value) in by_identity:
+                journal.set_item(names, key, by_identity[id(value)].new)
     for original, item in moves:
-        for names in modules.values():
-            _rebind_items(names, original, item, journal)
         for cls in _selector_classes():
             _rebind_class(cls, original, item, journal)
     # Each search goes through every object there is: one is made for all originals.

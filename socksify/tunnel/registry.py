@@ -163,8 +163,11 @@ def after_fork() -> None:
 
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
-    for tunnel in {*pending.everyone(), *(tunnel for tunnel in unsettled.values() if tunnel.listens)}:
+    known = {*pending.everyone(), *by_fd.values()}
+    for tunnel in known:
+        # Another thread, which is not here, may hold it, also of one that it was about to settle.
         tunnel.lock = allocate_lock()
+    for tunnel in [tunnel for tunnel in known if tunnel.handshake is not None or tunnel.listens]:
         tunnel.watchers.clear()
         tunnel.error = not_connected()
         end(tunnel)
