@@ -49,6 +49,8 @@ def _bind(self: Socket, address: Any, /) -> None:
         if error.errno == EADDRNOTAVAIL and _bind_outside(self, address):
             return
         raise
+    if _may_listen(self) and address[1]:
+        registry.choose_port(self)
     if callers.are_there():
         _bind_inside(self, address)
 
@@ -188,7 +190,7 @@ def _getsockname(self: Socket, /) -> Any:
         return name
     if tunnel is None:
         return name
-    port = tunnel.bound[1] if tunnel.bound is not None else 0
+    port = tunnel.bound[1] if tunnel.bound is not None and not tunnel.keeps_port else 0
     return outside.sockaddr(self.family, outside.host(tunnel), port or (name[1] if type(name) is tuple else 0))
 
 

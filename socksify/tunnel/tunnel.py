@@ -29,6 +29,7 @@ class Tunnel:
         "handshake",
         "holders",
         "identity",
+        "keeps_port",
         "lock",
         "options",
         "released",
@@ -49,6 +50,8 @@ class Tunnel:
         self.rendezvous: Rendezvous | None = None
         # BND.ADDR and BND.PORT of the last hop's reply: (host, port).
         self.bound: tuple[str, int] | None = None
+        # Whether the client bound its socket to a port of its own choice, and goes on to see that one.
+        self.keeps_port = False
         # Options that the client set and the kernel's socket cannot have: (level, name) -> value.
         self.options: dict[tuple[int, int], int] = {}
         self.holders: dict[int, Holder | None] = {}

@@ -121,6 +121,29 @@ def test_a_source_address_is_kept_on_the_way_to_the_proxy(echo_server: Target) -
         assert speaks(sock)
 
 
+def test_a_port_that_the_client_chose_is_the_one_that_it_goes_on_to_see(danted: Server, echo_server: Target) -> None:
+    port = free_port()
+    with (
+        routed(danted.url()),
+        socket.create_connection(echo_server.address, 5, ("127.0.0.1", port)) as sock,
+        sock.dup() as copy,
+    ):
+        assert sock.getsockname()[1] == copy.getsockname()[1] == port
+        assert speaks(sock)
+
+
+@pytest.mark.parametrize("source", [None, ("127.0.0.1", 0)])
+def test_any_other_port_is_the_one_that_the_server_sees(danted: Server, source: tuple[str, int] | None) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        routed(danted.url()),
+        socket.create_connection(listener.getsockname(), 5, source) as sock,
+    ):
+        accepted, peer = listener.accept()
+        accepted.close()
+        assert sock.getsockname() == peer
+
+
 @pytest.mark.parametrize("kind", [socket.AF_INET, socket.AF_INET6])
 def test_a_bound_socket_gets_through(entrance: str, kind: int, echo_server: Target) -> None:
     host = "127.0.0.1" if kind == socket.AF_INET else "::1"
