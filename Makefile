@@ -6,10 +6,12 @@
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
+#   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table,
+#                as does make conformance-3.12 and so on for another Python
 #   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
-.PHONY: demo test full suite others lint bench wire soak clean
+.PHONY: demo test full suite others lint bench wire conformance soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
@@ -51,6 +53,14 @@ bench: .venv/.equipped
 wire: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.wire
+
+conformance: .venv/.equipped
+	@.ci/packages
+	.venv/bin/python -m tests.conformance
+
+conformance-%: .venv-%/.equipped
+	@.ci/packages
+	.venv-$*/bin/python -m tests.conformance
 
 soak: .venv/.equipped
 	@.ci/packages
