@@ -10,39 +10,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests import servers
 from tests.conformance import modules, table
 from tests.conformance.comparing import Comparison, compare
+from tests.conformance.proxies import PROXIES, connections
 from tests.conformance.runs import through
-from tests.server import running_sockd
 from tests.servers import Server
 from tests.wire.namespaces import Namespace, etc, needs_root
 
 WORKERS = 2
 WIDTH = 32
 COLUMNS = ("tests", "native", "unsteady", "excepted", "only ours")
-
-
-@contextlib.contextmanager
-def sockd() -> Iterator[Server]:
-    """Our own server; its rules are those for local clients."""
-    with running_sockd.sockd() as server:
-        yield Server("sockd", *server.address, Path(os.devnull))
-
-
-PROXIES: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {
-    "danted": servers.danted,
-    "microsocks": servers.microsocks,
-    "sockd": sockd,
-}
 
 
 @contextlib.contextmanager
@@ -92,9 +76,10 @@ def main() -> int:
         parser.error(f"{' '.join(arguments.modules)}: no such modules; there are {' '.join(modules.names())}")
     with alone(), PROXIES[arguments.proxy or "danted"]() as proxy:
         comparisons = compared(names, proxy)
+        seen = connections(proxy)
     for comparison in comparisons:
         tell(comparison)
-    line = table.row(comparisons)
+    line = table.row(comparisons, seen)
     print(*(f"{what}: {number}" for what, number in zip(table.COLUMNS, line, strict=True)), sep=", ")
     if not arguments.modules and not arguments.proxy:
         table.write(line)

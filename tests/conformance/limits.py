@@ -1,6 +1,6 @@
 """What a SOCKS relay cannot carry, and which of CPython's tests ask for it: the only ones that may fail through it.
 
-Each limit is shown by a client that speaks SOCKS5 by hand through danted, in test_limits.py: that test is its `shown_by`.
+Each limit is shown by a client that speaks SOCKS5 by hand through danted: by the test in test_limits.py of that name.
 """
 
 from __future__ import annotations

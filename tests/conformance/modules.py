@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-import test.test_asyncio
-
-# test_asyncore and test_asynchat ended with Python 3.11.
+# The long ones first, but for test_asyncio, which is in many parts. test_asyncore and test_asynchat ended with
+# Python 3.11.
 _MODULES = (
-    "test_socket test_ssl test_logging test_selectors test_ftplib test_imaplib test_poplib test_asyncore test_timeout "
-    "test_select test_epoll test_poll test_smtplib test_asynchat test_httplib test_urllib2_localnet test_xmlrpc "
-    "test_socketserver test_wsgiref"
-).split()
+    "test_socket",
+    "test_asyncio",
+    "test_ssl",
+    "test_asyncore",
+    "test_logging",
+    "test_selectors",
+    "test_ftplib",
+    "test_imaplib",
+    "test_poplib",
+    "test_timeout",
+    "test_select",
+    "test_epoll",
+    "test_poll",
+    "test_smtplib",
+    "test_asynchat",
+    "test_httplib",
+    "test_urllib2_localnet",
+    "test_xmlrpc",
+    "test_socketserver",
+    "test_wsgiref",
+)
 # Nothing of these is run without it; there is no network but loopback where they run.
 _RESOURCES = {"test_timeout": "network", "test_socketserver": "network"}
 
 
 def names() -> list[str]:
-    """Those that the running interpreter has, test_asyncio's submodules one by one; the long ones first."""
-    asyncio = [f"test_asyncio.{path.stem}" for path in Path(test.test_asyncio.__path__[0]).glob("test_*.py")]
-    there = [name for name in _MODULES if importlib.util.find_spec(f"test.{name}") is not None]
-    return there[:1] + sorted(asyncio, reverse=True) + there[1:]
+    """Those that the running interpreter has, a package's submodules one by one."""
+    return [name for module in _MODULES for name in _with_submodules(module)]
+
+
+def _with_submodules(module: str) -> list[str]:
+    found = find_spec(f"test.{module}")
+    if found is None:
+        return []
+    directories = found.submodule_search_locations
+    if directories is None:
+        return [module]
+    return sorted(f"{module}.{path.stem}" for each in directories for path in Path(each).glob("test_*.py"))
 
 
 def resources(module: str) -> str:
@@ -30,6 +54,6 @@ def resources(module: str) -> str:
     return _RESOURCES.get(module, "")
 
 
-def chosen(names_: Sequence[str]) -> list[str]:
+def chosen(wanted: Sequence[str]) -> list[str]:
     """The modules that are asked for, by name or by the beginning of it; all when nothing is."""
-    return [name for name in names() if not names_ or any(f"{name}.".startswith(f"{each}.") for each in names_)]
+    return [name for name in names() if not wanted or any(f"{name}.".startswith(f"{each}.") for each in wanted)]

@@ -14,6 +14,7 @@ import faulthandler
 import json
 import signal
 import sys
+import traceback
 import unittest
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
@@ -46,14 +47,14 @@ class Recorder(unittest.TestResult):
         self.write(test.id(), *self._outcome)
 
     def addError(self, test: unittest.TestCase, err: Any) -> None:
-        self._add(test, "failed", self._told(test, err))
+        self._add(test, "failed", _told(err))
 
     def addFailure(self, test: unittest.TestCase, err: Any) -> None:
-        self._add(test, "failed", self._told(test, err))
+        self._add(test, "failed", _told(err))
 
     def addSubTest(self, test: unittest.TestCase, _: unittest.TestCase, err: Any) -> None:
         if err is not None:
-            self._add(test, "failed", self._told(test, err))
+            self._add(test, "failed", _told(err))
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:
         if self._outcome[0] == "ok":
@@ -71,8 +72,9 @@ class Recorder(unittest.TestResult):
             # setUpClass() and setUpModule() neither begin nor end.
             self.write(test.id(), verdict, told)
 
-    def _told(self, test: unittest.TestCase, err: Any) -> str:
-        return self._exc_info_to_string(err, test) if isinstance(test, unittest.TestCase) else repr(err[1])
+
+def _told(err: Any) -> str:
+    return "".join(traceback.format_exception(*err))
 
 
 def chosen(suite: unittest.TestSuite, names: Sequence[str]) -> unittest.TestSuite:
@@ -80,9 +82,7 @@ def chosen(suite: unittest.TestSuite, names: Sequence[str]) -> unittest.TestSuit
     wanted = [name for name in names if not name.startswith("-")]
     unwanted = [name[1:] for name in names if name.startswith("-")]
     return unittest.TestSuite(
-        test
-        for test in _tests(suite)
-        if not _is_among(test, unwanted) and (not wanted or _is_among(test, wanted))
+        test for test in _tests(suite) if not _is_among(test, unwanted) and (not wanted or _is_among(test, wanted))
     )
 
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from tests.conformance import modules
 
@@ -51,29 +52,37 @@ def through(proxy: str) -> tuple[str, ...]:
 def run(way: Sequence[str], module: str, tests: Sequence[str] = ()) -> Outcomes:
     """Runs a module by `way`, the words in front of a script; all its tests, or `tests`. By test id."""
     outcomes: Outcomes = {}
+    until = monotonic() + MODULE_SECONDS
     for _ in range(1 + HANGING):
-        done = [f"-{name}" for name in outcomes]
-        running, told = _run_once(way, module, [*tests, *done], outcomes)
+        names = [*tests, *(f"-{name}" for name in outcomes)]
+        running, told = _run_once(way, module, names, outcomes, until - monotonic())
         if running is None:
             return outcomes
         outcomes[running] = Outcome("hung", told)
+        if running == f"test.{module}" or monotonic() > until:
+            return outcomes
     outcomes[f"test.{module}"] = Outcome("hung", "given up: too many of its tests hung")
     return outcomes
 
 
-def _run_once(way: Sequence[str], module: str, names: Sequence[str], outcomes: Outcomes) -> tuple[str | None, str]:
-    """Adds outcomes; the test during which the process ended, None if it came to its end, and what it wrote."""
+def _run_once(
+    way: Sequence[str], module: str, names: Sequence[str], outcomes: Outcomes, seconds: float
+) -> tuple[str | None, str]:
+    """Adds outcomes; the test during which the process ended (the module between two of them), and what it wrote.
+
+    None in the place of the test if the process came to its end.
+    """
     with tempfile.TemporaryDirectory(prefix="socksify-conformance-") as directory:
         output, working = Path(directory, "outcomes"), Path(directory, "working")
         output.touch()
         working.mkdir()
         words = [*way, str(RECORDING), str(output), f"test.{module}", str(TEST_SECONDS), modules.resources(module)]
-        said = _finish([*words, *names], working)
+        said = _finish([*words, *names], working, seconds)
         return _read(output, module, outcomes), said
 
 
-def _finish(words: Sequence[str], working: Path) -> str:
-    """Runs a command to its end, or to that of its time; what it wrote last."""
+def _finish(words: Sequence[str], working: Path, seconds: float) -> str:
+    """Runs a command to its end, at the longest for some seconds; what it wrote last."""
     environment = {**os.environ, "TMPDIR": str(working)}
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -81,7 +90,7 @@ def _finish(words: Sequence[str], working: Path) -> str:
             stdin=subprocess.DEVNULL, stdout=said, stderr=said,
         )  # fmt: skip
         try:
-            process.wait(MODULE_SECONDS)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             pass
         finally:

@@ -11,15 +11,23 @@ from tests.conformance.limits import LIMITS
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- conformance: begin -->\n", "<!-- conformance: end -->\n"
-COLUMNS = ("Python", "modules", "tests", "fail natively, too", "SOCKS cannot", "fail under socksify alone")
+COLUMNS = (
+    "Python",
+    "modules",
+    "tests",
+    "connections through danted",
+    "fail natively, too",
+    "SOCKS cannot",
+    "fail under socksify alone",
+)
 
 
-def row(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
+def row(comparisons: Iterable[Comparison], connections: int) -> tuple[str, ...]:
     """What the running interpreter's modules came to."""
     ran = [each for each in comparisons if each.ran]
-    columns = [[each.ran for each in ran], [each.native for each in ran], [each.excepted for each in ran]]
-    columns.append([each.only_ours for each in ran])
-    return (platform.python_version(), str(len(ran)), *(str(sum(map(len, column))) for column in columns))
+    bad = [(len(each.native), len(each.excepted), len(each.only_ours)) for each in ran]
+    tests = sum(len(each.ran) for each in ran)
+    return (platform.python_version(), *map(str, (len(ran), tests, connections, *map(sum, zip(*bad, strict=True)))))
 
 
 def rows(text: str) -> list[tuple[str, ...]]:
