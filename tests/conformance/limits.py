@@ -29,6 +29,14 @@ LIMITS = (
         "test_the_server_has_accepted_before_the_client_is_told",
         ("test.test_epoll.TestEPoll.test_control_and_wait", "test.test_epoll.TestEPoll.test_fromfd"),
     ),
+    Limit(
+        "a reset that is there at once: the peer hears of it from the relay, in the relay's own time",
+        "test_a_reset_is_not_there_at_once_behind_a_relay",
+        (
+            "test.test_ssl.TestPreHandshakeClose.test_preauth_data_to_tls_client",
+            "test.test_ssl.TestPreHandshakeClose.test_preauth_data_to_tls_server",
+        ),
+    ),
 )
 
 
