@@ -1,4 +1,4 @@
-"""Which of CPython's test modules are run, and what `-m test -u` they need: whatever opens a connection."""
+"""Which of CPython's test modules are run, whatever opens a connection, and what `-m test -u` allows them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ _MODULES = (
     "test_socketserver",
     "test_wsgiref",
 )
+_RESOURCES = "cpu,walltime"
 # Nothing of these is run without it; there is no network but loopback where they run.
-_RESOURCES = {"test_timeout": "network", "test_socketserver": "network"}
+_NETWORK = ("test_timeout", "test_socketserver")
 
 
 def names() -> list[str]:
@@ -51,7 +52,7 @@ def _with_submodules(module: str) -> list[str]:
 
 def resources(module: str) -> str:
     """What the module is allowed, as `-m test -u` names it."""
-    return _RESOURCES.get(module, "")
+    return f"{_RESOURCES},network" if module in _NETWORK else _RESOURCES
 
 
 def chosen(wanted: Sequence[str]) -> list[str]:
