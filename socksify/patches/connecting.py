@@ -73,6 +73,7 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
 
 def _connect_via(sock: Socket, route: Via) -> None:
     tunnel = dial.start(sock, route, router.settings.connect_timeout, _begun)
+    tunnel.chosen_port = registry.chosen_port(sock)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         readiness.begin_watching(sock.fileno(), tunnel)

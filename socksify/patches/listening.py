@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket as _module
 from errno import EADDRNOTAVAIL, EINVAL
+from operator import index
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
@@ -50,7 +51,7 @@ def _bind(self: Socket, address: Any, /) -> None:
             return
         raise
     if _may_listen(self) and address[1]:
-        registry.choose_port(self)
+        registry.choose_port(self, index(address[1]))
     if callers.are_there():
         _bind_inside(self, address)
 
@@ -190,8 +191,9 @@ def _getsockname(self: Socket, /) -> Any:
         return name
     if tunnel is None:
         return name
-    port = tunnel.bound[1] if tunnel.bound is not None and not tunnel.keeps_port else 0
-    return outside.sockaddr(self.family, outside.host(tunnel), port or (name[1] if type(name) is tuple else 0))
+    told = tunnel.bound[1] if tunnel.bound is not None else 0
+    port = tunnel.chosen_port or told or (name[1] if type(name) is tuple else 0)
+    return outside.sockaddr(self.family, outside.host(tunnel), port)
 
 
 def _asked(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> Tunnel | None:

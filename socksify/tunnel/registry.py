@@ -38,8 +38,8 @@ unsettled: dict[int, Tunnel] = {}
 # Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
 _failures: dict[weak_reference[Socket], OSError] = {}
 
-# The socket objects whose client bound them to a port of its own choice.
-_ports_chosen: dict[weak_reference[Socket], bool] = {}
+# The ports of their client's own choice that socket objects were bound to.
+_chosen_ports: dict[weak_reference[Socket], int] = {}
 
 _sweep_at = 64
 
@@ -47,14 +47,18 @@ _sweep_at = 64
 def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
     """Register a new tunnel, which is pending."""
     tunnel.handshake = handshake
-    tunnel.keeps_port = weak_reference(sock) in _ports_chosen
     pending.add(tunnel)
     add(sock, tunnel)
 
 
-def choose_port(sock: Socket) -> None:
-    """A socket object was bound to a port that the client named."""
-    _ports_chosen[weak_reference(sock, _ports_chosen.pop)] = True
+def choose_port(sock: Socket, port: int) -> None:
+    """A socket object was bound to a port that its client named."""
+    _chosen_ports[weak_reference(sock, _chosen_ports.pop)] = port
+
+
+def chosen_port(sock: Socket) -> int:
+    """The port that the client of a socket object named to bind(); 0 if it left that open."""
+    return _chosen_ports.get(weak_reference(sock), 0)
 
 
 def add(sock: Socket, tunnel: Tunnel) -> None:

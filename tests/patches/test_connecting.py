@@ -123,13 +123,16 @@ def test_a_source_address_is_kept_on_the_way_to_the_proxy(echo_server: Target) -
 
 def test_a_port_that_the_client_chose_is_the_one_that_it_goes_on_to_see(danted: Server, echo_server: Target) -> None:
     port = free_port()
-    with (
-        routed(danted.url()),
-        socket.create_connection(echo_server.address, 5, ("127.0.0.1", port)) as sock,
-        sock.dup() as copy,
-    ):
+    source = ("127.0.0.1", port)
+    with routed(danted.url()), socket.create_connection(echo_server.address, 5, source) as sock, sock.dup() as copy:
         assert sock.getsockname()[1] == copy.getsockname()[1] == port
         assert speaks(sock)
+
+
+def test_that_is_so_however_the_proxy_is_reached(entrance: str, echo_server: Target) -> None:
+    port = free_port()
+    with routed(entrance), socket.create_connection(echo_server.address, 5, ("127.0.0.1", port)) as sock:
+        assert sock.getsockname()[1] == port
 
 
 @pytest.mark.parametrize("source", [None, ("127.0.0.1", 0)])
