@@ -138,6 +138,10 @@ def _getpeername(self: Socket, /) -> Any:
     tunnel = registry.find(self)
     if tunnel is None:
         return _real.getpeername(self)
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.waits:
+        # The server may have accepted it by now, from which its client concludes that it is connected.
+        guarding.wait(self, tunnel)
     if not tunnel.is_open:
         raise not_connected()
     # The kernel's word on whether it still is connected.

@@ -15,6 +15,7 @@ from tests.forwarder import forwarding, listen_ipv6, listen_unix
 from tests.processes import free_port
 from tests.routing import gone, routed
 from tests.servers import Server
+from tests.stepping import begin, stepping
 from tests.steps import good
 from tests.targets import Target
 
@@ -145,6 +146,33 @@ def test_any_other_port_is_the_one_that_the_server_sees(danted: Server, source: 
         accepted, peer = listener.accept()
         accepted.close()
         assert sock.getsockname() == peer
+
+
+@pytest.mark.parametrize("kind", [socket.AF_INET, socket.AF_INET6])
+def test_the_peer_of_a_socket_that_blocks_again_is_known_once_it_was_accepted(danted: Server, kind: int) -> None:
+    """As in the stdlib's socketpair() of systems that have none: the proxy's answer comes after the server's accept()."""
+    host = "127.0.0.1" if kind == socket.AF_INET else "::1"
+    with socket.create_server((host, 0), family=kind) as listener, routed(danted.url()):
+        for _ in range(20):
+            with socket.socket(kind) as sock:
+                sock.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    sock.connect(listener.getsockname()[:2])
+                sock.setblocking(True)
+                accepted, peer = listener.accept()
+                accepted.close()
+                assert (sock.getpeername(), sock.getsockname()) == (listener.getsockname(), peer)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.05])
+def test_a_pending_socket_has_no_peer(timeout: float) -> None:
+    with stepping() as steps, socket.socket() as sock:
+        begin(sock)
+        sock.settimeout(timeout)
+        with pytest.raises(OSError) as caught:
+            sock.getpeername()
+        assert caught.value.errno == errno.ENOTCONN
+        steps.run()
 
 
 @pytest.mark.parametrize("kind", [socket.AF_INET, socket.AF_INET6])
