@@ -30,6 +30,11 @@ LIMITS = (
         ("test.test_epoll.TestEPoll.test_control_and_wait", "test.test_epoll.TestEPoll.test_fromfd"),
     ),
     Limit(
+        "the order of connections that are begun together: a relay makes each in its own time",
+        "test_connections_overtake_one_another_behind_a_relay",
+        ("test.test_socket.PurePythonSocketPairTest.test_injected_authentication_failure",),
+    ),
+    Limit(
         "a reset that is there at once: the peer hears of it from the relay, in the relay's own time",
         "test_a_reset_is_not_there_at_once_behind_a_relay",
         (

@@ -36,9 +36,16 @@ def asking(proxy: Server, listener: socket.socket) -> socket.socket:
 
 
 def answered(sock: socket.socket) -> socket.socket:
-    """The same, with section 6's reply read: ten bytes for an IPv4 address."""
-    assert sock.recv(10, socket.MSG_WAITALL)[:4] == b"\5\0\0\1"
+    """The same, with section 6's reply read."""
+    source_port(sock)
     return sock
+
+
+def source_port(sock: socket.socket) -> int:
+    """Whence the relay has connected, by its reply: ten bytes for an IPv4 address."""
+    reply = sock.recv(10, socket.MSG_WAITALL)
+    assert reply[:4] == b"\5\0\0\1"
+    return int.from_bytes(reply[8:], "big")
 
 
 def direct(listener: socket.socket) -> socket.socket:
@@ -87,6 +94,27 @@ def beginning(listener: socket.socket) -> socket.socket:
     with pytest.raises(BlockingIOError):
         sock.connect(listener.getsockname())
     return sock
+
+
+def test_connections_overtake_one_another_behind_a_relay(danted: Server, listener: socket.socket) -> None:
+    for _ in range(NATIVELY):
+        with beginning(listener) as first, beginning(listener):
+            assert first.getsockname() == accepted(listener, 2)[0]
+    for _ in range(ATTEMPTS):
+        with asking(danted, listener) as first, asking(danted, listener):
+            if accepted(listener, 2)[0][1] != source_port(first):
+                return
+    pytest.fail(f"all {ATTEMPTS} came in order")
+
+
+def accepted(listener: socket.socket, count: int) -> list[tuple[str, int]]:
+    """The peers of as many connections, in the order in which they came."""
+    peers = []
+    for _ in range(count):
+        server, peer = listener.accept()
+        server.close()
+        peers.append(peer)
+    return peers
 
 
 def is_reset_at_once(client: socket.socket, listener: socket.socket) -> bool:
