@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from tests.conformance.limits import limit_of
 from tests.conformance.runs import NATIVELY, Outcome, Outcomes, run
 
+# How often what was worse under us is run again, both ways: a machine that is busy fails a test once.
+AGAIN = 3
 # setUpClass() and setUpModule() are told of when they are not good alone, tests when they come to be run.
 _UNTOLD, _NOT_RUN = Outcome("ok"), Outcome("hung", "natively it ran, here it did not")
 
@@ -26,10 +28,15 @@ class Round:
         ran = test in self.native and self.native[test].verdict != "skipped"
         return self.ours.get(test, _NOT_RUN if ran else _UNTOLD)
 
+    @property
+    def worse(self) -> set[str]:
+        """What was worse under us than natively; skipped is worse than ok."""
+        return {test for test in {*self.native, *self.ours} if self.with_us(test).badness > self.natively(test).badness}
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """A module's tests, by what they came to."""
+    """A module's tests, by what they came to; `rounds` are the first, and those of what was doubtful in it."""
 
     module: str
     rounds: tuple[Round, ...]
@@ -40,54 +47,39 @@ class Comparison:
         return {test for test, outcome in self.rounds[0].native.items() if outcome.verdict != "skipped"}
 
     @property
-    def different(self) -> set[str]:
-        """What was worse under us in each run than natively in any; skipped is worse than ok."""
-        return {test for test in self._tests() if self._is_different(test)}
-
-    @property
     def native(self) -> set[str]:
-        """What failed in every run, natively too."""
-        return {test for test in self._tests() - self.different if all(each.is_bad for each in self._outcomes(test))}
+        """What natively failed, too."""
+        first = self.rounds[0]
+        return {test for test, outcome in first.native.items() if outcome.is_bad} - first.worse
 
     @property
     def excepted(self) -> set[str]:
-        """What was worse under us in any run, and has an excuse: how often it meets its limit may be a race."""
-        return {test for test in self._tests() if limit_of(test) is not None and self._was_worse(test)}
-
-    @property
-    def unsteady(self) -> set[str]:
-        """What failed in one run and not in another, natively or under us."""
-        bad = {test for test in self._tests() if any(each.is_bad for each in self._outcomes(test))}
-        return bad - self.different - self.native - self.excepted
+        """What was worse, and has an excuse."""
+        return self.rounds[0].worse - doubtful(self.rounds[0])
 
     @property
     def only_ours(self) -> set[str]:
-        return self.different - self.excepted
+        """What was worse under us more than once than it ever was natively."""
+        return {test for test in doubtful(self.rounds[0]) if self._times_worse(test) > 1}
 
-    def _is_different(self, test: str) -> bool:
-        native = max(each.natively(test).badness for each in self.rounds)
-        return min(each.with_us(test).badness for each in self.rounds) > native
+    @property
+    def unsteady(self) -> set[str]:
+        """What was worse once."""
+        return doubtful(self.rounds[0]) - self.only_ours
 
-    def _was_worse(self, test: str) -> bool:
-        return any(each.with_us(test).badness > each.natively(test).badness for each in self.rounds)
+    def _times_worse(self, test: str) -> int:
+        natively = max(each.natively(test).badness for each in self.rounds)
+        return sum(each.with_us(test).badness > natively for each in self.rounds)
 
-    def _outcomes(self, test: str) -> list[Outcome]:
-        return [outcome for each in self.rounds for outcome in (each.natively(test), each.with_us(test))]
 
-    def _tests(self) -> set[str]:
-        return {test for each in self.rounds for test in (*each.native, *each.ours)}
+def doubtful(round_: Round) -> set[str]:
+    """What was worse without an excuse."""
+    return {test for test in round_.worse if limit_of(test) is None}
 
 
 def compare(module: str, way: Sequence[str]) -> Comparison:
-    """Runs the module natively and by `way`, and then, apart, the tests that failed or were worse by `way`."""
+    """Runs the module natively and by `way`, and then, alone, what was worse by `way` a few times more."""
     first = Round(run(NATIVELY, module), run(way, module))
-    doubtful = sorted(test for test in {*first.native, *first.ours} if _is_doubtful(first, test))
-    if not doubtful:
-        return Comparison(module, (first,))
-    return Comparison(module, (first, Round(run(NATIVELY, module, doubtful), run(way, module, doubtful))))
-
-
-def _is_doubtful(round_: Round, test: str) -> bool:
-    native, ours = round_.natively(test), round_.with_us(test)
-    # What hangs everywhere has taken time enough.
-    return ours.badness > native.badness or (native.is_bad and not native.verdict == ours.verdict == "hung")
+    again = sorted(doubtful(first))
+    rounds = [Round(run(NATIVELY, module, again), run(way, module, again)) for _ in range(AGAIN if again else 0)]
+    return Comparison(module, (first, *rounds))

@@ -26,7 +26,7 @@ def test_a_line_counts_tests_of_all_modules() -> None:
     one = Round({"a": Outcome("ok"), "b": Outcome("failed")}, {"a": Outcome("failed"), "b": Outcome("failed")})
     two = Round({"c": Outcome("ok"), "d": Outcome("skipped")}, {"c": Outcome("ok"), "d": Outcome("skipped")})
     nothing = Round({"e": Outcome("skipped")}, {"e": Outcome("skipped")})
-    found = [Comparison(f"test_{n}", (each,)) for n, each in enumerate((one, two, nothing))]
+    found = [Comparison(f"test_{n}", (each, each)) for n, each in enumerate((one, two, nothing))]
     assert table.row(found, 17) == (platform.python_version(), "2", "3", "17", "1", "0", "1")
 
 
