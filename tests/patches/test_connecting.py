@@ -150,7 +150,7 @@ def test_any_other_port_is_the_one_that_the_server_sees(danted: Server, source: 
 
 @pytest.mark.parametrize("kind", [socket.AF_INET, socket.AF_INET6])
 def test_the_peer_of_a_socket_that_blocks_again_is_known_once_it_was_accepted(danted: Server, kind: int) -> None:
-    """So is the stdlib's socketpair() made where there is none; the proxy's answer comes after the server's accept()."""
+    """So is the stdlib's socketpair() made where there is none; the proxy answers after the server's accept()."""
     host = "127.0.0.1" if kind == socket.AF_INET else "::1"
     with socket.create_server((host, 0), family=kind) as listener, routed(danted.url()):
         for _ in range(20):
