@@ -130,9 +130,10 @@ def test_a_port_that_the_client_chose_is_the_one_that_it_goes_on_to_see(danted: 
         assert speaks(sock)
 
 
-def test_that_is_so_however_the_proxy_is_reached(entrance: str, echo_server: Target) -> None:
+@pytest.mark.parametrize("bind", ["auto", "never"])
+def test_that_is_so_however_the_proxy_is_reached(entrance: str, bind: str, echo_server: Target) -> None:
     port = free_port()
-    with routed(entrance), socket.create_connection(echo_server.address, 5, ("127.0.0.1", port)) as sock:
+    with routed(entrance, bind=bind), socket.create_connection(echo_server.address, 5, ("127.0.0.1", port)) as sock:
         assert sock.getsockname()[1] == port
 
 

@@ -22,6 +22,8 @@ ADAPTERS = {
     "dns.query": "socksify.patches.adapters.dnspython",
     "pycares": "socksify.patches.adapters.pycares",
     "trio._socket": "socksify.patches.adapters.trio",
+    "twisted.internet.base": "socksify.patches.adapters.twisted",
+    "twisted.python.threadpool": "socksify.patches.adapters.twisted",
 }
 
 
