@@ -6,12 +6,14 @@
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
+#   make clients every client library, natively and through the proxy, as root; writes the README's tables
 #   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table,
 #                as does make conformance-3.12 and so on for another Python
+#   make tracers our hook before and behind ddtrace's, newrelic's and opentelemetry's
 #   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
-.PHONY: demo test full suite others lint bench wire conformance soak clean
+.PHONY: demo test full suite others lint bench wire clients conformance tracers soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
@@ -54,6 +56,13 @@ wire: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.wire
 
+clients: .venv-clients/.equipped
+	@.ci/packages clients
+	.venv-clients/bin/python -m tests.compatibility
+
+tracers: .venv/.equipped .venv-tracers/.equipped
+	TRACERS=.venv-tracers/bin/python .venv/bin/python -m pytest tests/site/tracers
+
 conformance: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.conformance
@@ -67,7 +76,7 @@ soak: .venv/.equipped
 	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:
-	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-clients .venv-tracers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find socksify tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml
@@ -79,6 +88,20 @@ clean:
 .venv/.equipped: .venv/.installed
 	.venv/bin/python -m pip install --quiet 'pip>=25.1'
 	.venv/bin/python -m pip install --quiet --group test --group clients --group bench --group lint
+	touch $@
+
+# Much of it in C, and some of it beside its own successor.
+.venv-clients/.equipped: pyproject.toml
+	"$(or $(DEFAULT),$(error no Python of 3.11 or later, with venv, was found; set PYTHON=))" -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet 'pip>=25.1'
+	.venv-clients/bin/python -m pip install --quiet --editable . --group test --group clients --group every-client
+	.venv-clients/bin/python -m pip install --quiet --target .venv-clients/older 'urllib3<2'
+	touch $@
+
+.venv-tracers/.equipped: pyproject.toml
+	"$(DEFAULT)" -m venv .venv-tracers
+	.venv-tracers/bin/python -m pip install --quiet 'pip>=25.1'
+	.venv-tracers/bin/python -m pip install --quiet --editable . --group tracers
 	touch $@
 
 .venv-%/.equipped: pyproject.toml

@@ -2,8 +2,8 @@
 
     python -m tests.conformance [--proxy danted|microsocks|sockd] [MODULE]...
 
-With a proxy or MODULEs named, what failed is told at length, and the README is left alone. All of it happens in a
-network namespace that has nothing but loopback, so whatever a test tries, nothing leaves.
+With a proxy or MODULEs named, the README is left alone. All of it happens in a network namespace that has nothing but
+loopback, so whatever a test tries, nothing leaves.
 """
 
 from __future__ import annotations
