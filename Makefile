@@ -7,11 +7,13 @@
 #   make bench   the measurements, beside our peers
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
 #   make clients every client library, natively and through the proxy, as root; writes the README's tables
+#   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table,
+#                as does make conformance-3.12 and so on for another Python
 #   make tracers our hook before and behind ddtrace's, newrelic's and opentelemetry's
 #   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
-.PHONY: demo test full suite others lint bench wire clients tracers soak clean
+.PHONY: demo test full suite others lint bench wire clients conformance tracers soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
@@ -60,6 +62,14 @@ clients: .venv-clients/.equipped
 
 tracers: .venv/.equipped .venv-tracers/.equipped
 	TRACERS=.venv-tracers/bin/python .venv/bin/python -m pytest tests/site/tracers
+
+conformance: .venv/.equipped
+	@.ci/packages
+	.venv/bin/python -m tests.conformance
+
+conformance-%: .venv-%/.equipped
+	@.ci/packages
+	.venv-$*/bin/python -m tests.conformance
 
 soak: .venv/.equipped
 	@.ci/packages
