@@ -30,8 +30,8 @@ def fail(error: BaseException) -> None:
         return
     if taste not in ("close", "exit"):
         why += f"; SOCKSIFY_ON_ERROR={taste!r}: expected close, exit or allow"
-    socksify_hook.state = f"closed: {why}"
     _close(f"socksify: the network is closed: {why}. To go without: SOCKSIFY_DISABLE=1, or {_way_out()}", error)
+    socksify_hook.state = f"closed: {why}"
     if taste == "exit":
         _tell(f"{why}; the program ends, as SOCKSIFY_ON_ERROR=exit has it")
         raise SystemExit(2)

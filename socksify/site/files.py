@@ -18,12 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = f"{NAME}:start\n"
+# Run where the hook is on: what of it cannot be loaded closes the network. 100 is ENETDOWN.
+_CODE = f"""try:
+ import {NAME}
+ {NAME}.start(packages=sitedir)
+except Exception as error:
+ def refuse(event, _, text=f'socksify: the network is closed: {{sitedir}}/{NAME}: {{error}};\
+ until it is mended or deleted, SOCKSIFY_DISABLE=1'):
+  if event.startswith('socket.'):
+   raise OSError(100, text)
+ import sys
+ sys.addaudithook(refuse)
+"""
 # Run by site.addpackage() at each start, where `sitedir` is the directory. Short, because each start compiles it; left
 # behind alone, it does nothing.
-PTH = (
-    f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}')"
-    f" and __import__({NAME!r}).start(packages=sitedir)\n"
-)
+PTH = f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}') and exec({_CODE!r})\n"
 _NEW = ".new"
 
 

@@ -51,11 +51,6 @@ def damaged(environment: Environment) -> None:
     (other / "tunnel" / "router.py").write_text("1 / 0\n")
 
 
-def half_a_hook(environment: Environment) -> None:
-    (environment.hook / "arrival.py").unlink()
-    shutil.rmtree(environment.hook / "__pycache__")
-
-
 BROKEN: dict[str, tuple[Callable[[Environment], None], str]] = {
     "corrupt settings": (corrupt, "settings.toml: Invalid value"),
     "an unknown key": (unknown, "settings.toml: 'proxi': no such key"),
@@ -183,11 +178,47 @@ except OSError as error:
     assert "secret" not in told
 
 
-def test_half_a_hook_lets_no_socket_be_imported(environment: Environment) -> None:
-    environment.install("--proxy", PROXY)
-    half_a_hook(environment)
-    assert environment.run("-c", "pass").returncode == 0
-    assert "socksify_hook" in environment.run("-c", "import socket").stderr
+# What is left of a file, None for nothing at all.
+DAMAGES = {"deleted": None, "emptied": "", "no Python": "def ("}
+# Imported a second time by who has caught what the first may have raised.
+PERSISTENT = """
+try:
+    import socket
+except Exception:
+    import socket
+try:
+    socket.create_connection(("127.0.0.2", 9), 5)
+except OSError as error:
+    print(error)
+import subprocess
+subprocess.run(["true"], check=True)
+"""
+
+
+def damage(file: Path, left: str | None) -> None:
+    shutil.rmtree(file.parent / "__pycache__", ignore_errors=True)
+    file.unlink()
+    if left is not None:
+        file.write_text(left)
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "waiting.py", "arrival.py", "closing.py"])
+@pytest.mark.parametrize("left", DAMAGES.values(), ids=DAMAGES)
+def test_half_a_hook(broken: Environment, name: str, left: str | None) -> None:
+    """Whatever part of the hook itself is damaged; closing.py matters only where the settings are damaged, too."""
+    damage(broken.hook / name, left)
+    assert broken.code("pass") == ""
+    assert broken.code(PERSISTENT).startswith("[Errno 100] socksify: the network is closed: ")
+    again = f"import socksify; socksify.install('{PROXY}', routes=['127.0.0.0/8=proxy'])\n{PERSISTENT}"
+    assert name == "__init__.py" or "proxy socks5h://127.0.0.1:9 for 127.0.0.2:9" in broken.code(again)
+
+
+@pytest.mark.parametrize("left", DAMAGES.values(), ids=DAMAGES)
+def test_half_a_directory_on_pythonpath(environment: Environment, template: Path, left: str | None) -> None:
+    damage(template / "socksify_hook" / "__init__.py", left)
+    variables = {"PYTHONPATH": str(template), "SOCKSIFY_PROXY": PROXY}
+    assert environment.code("pass", **variables) == ""
+    assert environment.code(PERSISTENT, **variables).startswith(f"[Errno 100] socksify: {template}/sitecustomize.py")
 
 
 def test_the_traceback_has_the_cause(broken: Environment) -> None:
@@ -289,5 +320,5 @@ def test_the_file_alone_without_what_belongs_to_it(environment: Environment, tmp
     shutil.copy(environments.TEMPLATE / "sitecustomize.py", tmp_path)
     variables = {"PYTHONPATH": str(tmp_path)}
     result = environment.run("-c", "import socket; socket.gethostbyname('name.example')", **variables)
-    assert f"OSError: socksify: {tmp_path}/sitecustomize.py needs socksify_hook/ beside it" in result.stderr
+    assert f"OSError: [Errno 100] socksify: {tmp_path}/sitecustomize.py needs socksify_hook/ beside it" in result.stderr
     assert environment.code("pass", **variables) == ""

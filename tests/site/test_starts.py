@@ -73,6 +73,45 @@ print(sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in tol
     assert hooked.code(program) == "20"
 
 
+def test_a_thread_that_imports_it_while_another_starts_a_child(hooked: Environment) -> None:
+    """The child makes the hook install; the thread gets no socket that is not covered yet."""
+    program = """
+import os, sys, threading
+sys.setswitchinterval(1e-5)
+hook = sys.modules["socksify_hook"]
+said = []
+
+def connect():
+    while hook.state == "waiting":
+        pass
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        said.append(str(error))
+
+threads = [threading.Thread(target=connect) for _ in range(5)] + [threading.Thread(target=os.system, args=("true",))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(said), sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in said))
+"""
+    assert hooked.code(program) == "5 5"
+
+
+def test_what_starts_children_looks_as_it_does_after_the_install(hooked: Environment) -> None:
+    program = """
+import inspect, os, pickle
+def looks():
+    return [inspect.signature(os.execve), pickle.dumps(os.system), os.execve in os.supports_fd, os.execv.__doc__]
+before = looks()
+import socket
+print(before == looks(), before[2])
+"""
+    assert hooked.code(program) == "True True"
+
+
 def test_a_reload_of_socket_is_covered(hooked: Environment) -> None:
     assert PROXIED in hooked.code(f"import importlib, socket; importlib.reload(socket)\n{CONNECT}")
 
