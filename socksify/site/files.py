@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from socksify.site import NAME, template
+from socksify._hook import NAME, template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -138,6 +138,11 @@ WAYS = {
     "env": Way("import subprocess; subprocess.run(['env', 'A=b', PY, CHILD, NAME])"),
     "env -i": named("import subprocess; subprocess.run(['env', '-i', PY, CHILD, NAME])", hooked=True),
     "env -u": named("import subprocess; subprocess.run(['env', '-u', 'PYTHONPATH', PY, CHILD, NAME])", hooked=True),
+    "env -vi": named("import subprocess; subprocess.run(['env', '-vi', PY, CHILD, NAME])", hooked=True),
+    "os.posix_spawn, a mapping without items": Way(
+        "import os\nclass Empty:\n    __len__ = lambda self: 0\n    __getitem__ = None\n"
+        "    keys = values = lambda self: []\nos.waitpid(os.posix_spawn(PY, [PY, CHILD, NAME], Empty()), 0)"
+    ),
     "nohup": Way("import subprocess; subprocess.run(['nohup', PY, CHILD, NAME])"),
     "a shell script": Way(
         "import os, subprocess\nopen('a.sh', 'w').write(f'#!/bin/sh\\n{PY} {CHILD} {NAME}\\n')\n"

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from socksify import launch
-from socksify.site import files, interpreter, is_hooked, template
+from socksify._hook import is_hooked, template
+from socksify.site import files, interpreter
 from tests.site import environments
 from tests.site.environments import CONNECT, PROXIED, PROXY, ROOT, STATE, Environment
 
@@ -152,6 +153,19 @@ def test_another_python_is_asked(environment: Environment, tmp_path: Path) -> No
         assert environment.code(STATE, "-I") == "installed"
         assert environment.site("uninstall").returncode == 0
         assert not is_hooked(str(environment.python))
+
+
+def test_versions_that_share_a_prefix(tmp_path: Path) -> None:
+    """The hook of one is not the other's."""
+    for version in ("python3.11", "python3.12"):
+        (tmp_path / "bin" / version).parent.mkdir(exist_ok=True)
+        (tmp_path / "bin" / version).touch()
+        (tmp_path / "lib" / version / "site-packages").mkdir(parents=True)
+    files.write(str(tmp_path / "lib" / "python3.11" / "site-packages"), OLD, secret=False)
+    (tmp_path / "bin" / "python3").symlink_to("python3.11")
+    (tmp_path / "bin" / "python").touch()
+    hooked = {name for name in os.listdir(tmp_path / "bin") if is_hooked(str(tmp_path / "bin" / name))}
+    assert hooked == {"python3.11", "python3"}
 
 
 def test_a_virtual_environment_in_a_virtual_environment(tmp_path: Path) -> None:
@@ -332,7 +346,7 @@ def test_a_wheel_has_it_all(tmp_path: Path) -> None:
     assert environment.code(STATE) == "installed"
     assert environment.code("import socksify; print(socksify.__file__)").startswith(str(environment.packages))
     assert environment.site("uninstall").returncode == 0
-    on_path = environment.code("from socksify.site import template; print(template())")
+    on_path = environment.code("from socksify._hook import template; print(template())")
     assert on_path.startswith(str(environment.packages))
     # And for a child of another Python, which has no socksify.
     bare = environments.create(tmp_path / "bare", with_package=False)

@@ -9,9 +9,9 @@ import os
 import sys
 
 from socksify import _real
+from socksify._hook import template
 from socksify.config import environ as variables
 from socksify.config import passing
-from socksify.site import template
 from socksify.tunnel import names
 
 TYPE_CHECKING = False

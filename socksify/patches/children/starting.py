@@ -11,7 +11,7 @@ from _thread import get_ident
 
 from socksify import _real
 from socksify.patches.children import environment
-from socksify.patches.children.programs import Program, found, program
+from socksify.patches.children.programs import Program, found, is_executable, program
 from socksify.patches.journal import Replacement
 from socksify.tunnel import log
 
@@ -122,7 +122,7 @@ def _first(executables: Sequence[bytes], cwd: Word | None) -> str:
     try:
         directory = "" if cwd is None else os.fsdecode(cwd)
         paths = [os.path.join(directory, os.fsdecode(path)) for path in executables]
-        return next((path for path in paths if os.access(path, os.X_OK)), paths[0] if paths else "")
+        return next((path for path in paths if is_executable(path)), paths[0] if paths else "")
     except (TypeError, ValueError):  # what the original will refuse
         return ""
 
@@ -144,9 +144,9 @@ def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
 
 
 def _mapped(env: Environment) -> Environment:
-    """os's; what it cannot take is left for it to refuse."""
+    """os's, which asks a mapping for keys() and values(); what it cannot take is left for it to refuse."""
     try:
-        encoded = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+        encoded = {os.fsencode(k): os.fsencode(v) for k, v in zip(env.keys(), env.values(), strict=False)}
     except (TypeError, ValueError, AttributeError):
         return env
     return environment.given(encoded) or {}

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 import socksify
+from socksify._hook import template
 from socksify.config.passing import VARIABLE
-from socksify.site import template
 
 URL = "socks5h://joe:S3cr3t@127.0.0.1:9"
 
