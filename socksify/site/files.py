@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 
 from socksify._hook import NAME, template
 
@@ -57,13 +58,14 @@ def write(directory: str, settings: str, *, secret: bool) -> None:
     Everything may be read by whoever may read the directory, but a secret file of settings by its owner alone.
     Raises OSError; what was not there before is gone again then.
     """
-    was_there = is_there(directory)
-    try:
-        _write_all(directory, settings, secret)
-    except BaseException:
-        if not was_there:
-            remove(directory)
-        raise
+    with _alone(directory):
+        was_there = is_there(directory)
+        try:
+            _write_all(directory, settings, secret)
+        except BaseException:
+            if not was_there:
+                _remove(directory)
+            raise
 
 
 def _write_all(directory: str, settings: str, secret: bool) -> None:
@@ -107,11 +109,16 @@ def _replace(directory: str, path: str, content: str, mode: int) -> None:
     if os.path.lexists(new):
         os.unlink(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+    except OSError as error:
+        os.unlink(new)
+        # What is about a descriptor says no name.
+        raise OSError(error.errno, error.strerror, new) from error
     os.rename(new, path)
     _sync(os.path.dirname(path))
 
@@ -126,8 +133,29 @@ def _sync(directory: str) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """One at a time: another process's install that fails would take ours out."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            from fcntl import LOCK_EX, flock
+
+            flock(descriptor, LOCK_EX)
+        except (ImportError, OSError):  # not every system has it, nor every file system
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def remove(directory: str) -> list[str]:
     """Take the hook out; what somebody else has put into its directory stays, and is returned. Raises OSError."""
+    with _alone(directory):
+        return _remove(directory)
+
+
+def _remove(directory: str) -> list[str]:
     for path in (*_outside(directory), *_inside(directory)):
         try:
             os.unlink(path)

@@ -81,6 +81,7 @@ WAYS = {
     "another directory": Way("import subprocess; subprocess.run([PY, CHILD, NAME], cwd='/')"),
     "preexec_fn": Way("import subprocess; subprocess.run([PY, CHILD, NAME], preexec_fn=lambda: None)"),
     "-I": named("import subprocess; subprocess.run([PY, '-I', CHILD, NAME])", hooked=True),
+    "-I, by another name": named("import subprocess; subprocess.run(['x', '-I', CHILD, NAME], executable=PY)"),
     "-I, no environment": named("import subprocess; subprocess.run([PY, '-I', CHILD, NAME], env={})", hooked=True),
     "-E": named("import subprocess; subprocess.run([PY, '-uE', CHILD, NAME])", hooked=True),
     "-Ic": named("import subprocess; subprocess.run([PY, '-Ic', CODE, NAME])", hooked=True),

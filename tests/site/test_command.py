@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -51,6 +52,34 @@ def files_of_a_hook() -> set[str]:
     cached = {f"__pycache__/{name.removesuffix('py')}{sys.implementation.cache_tag}.pyc" for name in MODULES}
     inside = {f"socksify_hook/{name}" for name in {"settings.toml", "__pycache__"} | MODULES | cached}
     return {"_socksify.pth", "socksify_hook.pth", "socksify_hook.start", "socksify_hook"} | inside
+
+
+def test_installs_at_the_same_time_wait_for_each_other(environment: Environment) -> None:
+    command = [environment.python, "-m", "socksify", "site", "install", "--proxy", PROXY]
+    installs = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [install.communicate(timeout=60)[1] for install in installs] == [b""] * 4
+    assert environment.code(STATE) == "installed"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment.files()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(OSError, match=r"No space left on device: '.*__init__\.py\.new'"),
+    ):
+        patch.setattr(os, "fsync", full)
+        files.write(str(environment.packages), OLD, secret=False)
+    assert environment.files() == before
+    files.write(str(environment.packages), OLD, secret=False)
+    installed = environment.files()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left on device"):
+        patch.setattr(os, "fsync", full)
+        files.write(str(environment.packages), NEW, secret=False)
+    assert environment.files() == installed
 
 
 def test_what_somebody_else_put_there_stays_and_is_named(environment: Environment) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # os.environ is a view of it, whose changes are told to C; this one is not.
 _view: dict[bytes, bytes] = getattr(os.environ, "_data", {})
+_PASSED = os.fsencode(passing.VARIABLE)
 
 
 class Shared:
@@ -125,8 +126,9 @@ def _unshare() -> None:
 
 def _hide(shared: Shared) -> None:
     """In a child: what was put into its environment for us is none of the program's."""
-    for name in shared.variables:
-        _view.pop(name, None)
+    # A parent's may have been more.
+    for name in [name for name in _view if name in shared.variables or name.startswith(_PASSED)]:
+        del _view[name]
     for name, entry in shared.lists.items():
         left = _without(_view.get(name, b""), entry)
         if left:

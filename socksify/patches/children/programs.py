@@ -93,12 +93,20 @@ def _why_not(path: str, words: Sequence[str], kept: bool) -> str:
     options = _options(words[1:])
     if "S" in options:
         return "-S keeps every hook out"
-    if is_hooked(path):
+    if is_hooked(path) and is_hooked(_looked_for(path, words[0] if words else "", kept)):
         return ""
     ignoring = [option for option in "IE" if option in options]
     if ignoring:
         return f"-{ignoring[0]} ignores PYTHONPATH"
     return "" if kept else "env takes PYTHONPATH or the settings away"
+
+
+def _looked_for(path: str, word: str, kept: bool) -> str:
+    """Where a Python takes itself to be, and so its packages: it goes by argv[0], and for a bare name by PATH."""
+    if "/" in word:
+        # A relative one is seen from the child's working directory, and so is the path.
+        return path if path.endswith(word) else word
+    return found(word, os.get_exec_path() if kept else ())
 
 
 def _options(words: Sequence[str]) -> str:

@@ -98,8 +98,21 @@ def test_options(words: Sequence[str], why_not: str) -> None:
 
 
 def test_a_hook_outlives_all_but_S() -> None:
-    assert program("/hooked/python", ["python", "-I"]).why_not == ""
-    assert program("/hooked/python", ["python", "-IS"]).why_not.startswith("-S")
+    assert program("/hooked/python", ["/hooked/python", "-I"]).why_not == ""
+    assert program("/hooked/python", ["/hooked/python", "-IS"]).why_not.startswith("-S")
+
+
+@pytest.mark.parametrize(
+    ("name", "hooked"), [("python", True), ("./hooked/bin/python", True), ("/x/python", False), ("other", False)]
+)
+def test_a_python_finds_its_hook_by_argv_0(
+    name: str, hooked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hooked").mkdir()
+    python = executable(tmp_path / "hooked" / "bin" / "python", "")
+    monkeypatch.setenv("PATH", str(tmp_path / "hooked" / "bin"))
+    path = python if not name.startswith(".") else os.path.join(tmp_path, name)
+    assert program(path, [name, "-I"]).why_not == ("" if hooked else "-I ignores PYTHONPATH")
 
 
 @pytest.mark.parametrize(
