@@ -54,6 +54,9 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "") -> No
         return
     state, settings = "waiting", file
     environ, directory, path = dict(variables), _working_directory(), list(sys.path)
+    # What a parent has passed on is none of the program's; C keeps it for children.
+    for name in [name for name in environ if name.startswith("SOCKSIFY_INHERITED")]:
+        getattr(os.environ, "_data", {}).pop(os.fsencode(name), None)
     sys.meta_path.insert(0, finder)
     stand_in(os)
     if "_posixsubprocess" in sys.modules:

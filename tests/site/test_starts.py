@@ -186,6 +186,26 @@ def test_via_in_the_program(hooked: Environment) -> None:
     assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
 
 
+def test_what_a_parent_passes_on_is_no_matter_of_the_programs(hooked: Environment) -> None:
+    """Of one that opens no socket, either; and what that gives its own children is theirs."""
+    code = """
+import os, subprocess, sys
+if len(sys.argv) > 1:
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        print(str(error).partition(" for ")[0])
+else:
+    print([name for name in os.environ if "INHERITED" in name])
+    os.environ["SOCKSIFY_PROXY"] = "socks5h://127.0.0.1:8"
+    sys.stdout.flush()
+    subprocess.run([sys.executable, "-c", sys.orig_argv[-1], "child"])
+"""
+    parent = f"import socket, subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+    assert hooked.code(parent).splitlines() == ["[]", "[Errno 111] proxy socks5h://127.0.0.1:8"]
+
+
 def test_uninstall_before_any_socket(hooked: Environment) -> None:
     code = "import socksify; socksify.uninstall(); import socket; print('connect' in vars(socket.socket))"
     assert hooked.code(code) == "False"

@@ -30,12 +30,12 @@ _PASSED = os.fsencode(passing.VARIABLE)
 class Shared:
     """What all children of this process are given; raises ConfigError if `native` cannot be had."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         # Lists that begin with our entry.
         self.lists = {b"PYTHONPATH": os.fsencode(template())}
-        self._settings, self._environ = settings, dict(os.environ)
+        self._settings, self._environ = settings, dict(environ)
         self._names: tuple[str, ...] = ()
-        passed = passing.variables(settings, os.environ)
+        passed = passing.variables(settings, environ)
         self.configuration: Configuration | None = None
         if settings.native:
             from socksify.patches.children import native
@@ -72,10 +72,10 @@ class Shared:
 shared: Shared | None = None
 
 
-def share(settings: Settings, journal: Journal) -> None:
-    """Give children these settings, until the journal is undone. Raises ConfigError."""
+def share(settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
+    """Give children these settings, which come from `environ`, until the journal is undone. Raises ConfigError."""
     global shared
-    shared = Shared(settings)
+    shared = Shared(settings, environ)
     journal.on_undo(_unshare)
     _hide(shared)
     _tell_c(shared)
