@@ -19,21 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = f"{NAME}:start\n"
-# Run where the hook is on: what of it cannot be loaded closes the network. 100 is ENETDOWN.
-_CODE = f"""try:
- import {NAME}
- {NAME}.start(packages=sitedir)
-except Exception as error:
- def refuse(event, _, text=f'socksify: the network is closed: {{sitedir}}/{NAME}: {{error}};\
+# Run where the hook cannot be loaded. 100 is ENETDOWN.
+_SHUT = f"""
+def refuse(event, _, text=f'socksify: the network is closed: {{sitedir}}/{NAME}: {{error}};\
  until it is mended or deleted, SOCKSIFY_DISABLE=1'):
-  if event.startswith('socket.'):
-   raise OSError(100, text)
- import sys
- sys.addaudithook(refuse)
+ if event.startswith('socket.'):
+  raise OSError(100, text)
+import sys
+sys.addaudithook(refuse)
 """
-# Run by site.addpackage() at each start, where `sitedir` is the directory. Short, because each start compiles it; left
-# behind alone, it does nothing.
-PTH = f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}') and exec({_CODE!r})\n"
+_START = f"""
+try:
+ __import__({NAME!r}).start(packages=sitedir)
+except Exception as error:
+ exec({_SHUT!r})
+"""
+# Run by site.addpackage() at each start, where `sitedir` is the directory. Each start compiles it, of what is in quotes
+# no more than is run; left behind alone, it does nothing.
+PTH = f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}') and exec({_START!r})\n"
 _NEW = ".new"
 
 
