@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,6 +244,27 @@ def test_pip_goes_on(broken: Environment) -> None:
     assert (version.returncode, version.stderr) == (0, "")
     assert version.stdout.startswith(f"pip {pip.__version__} ")
     assert broken.run("-m", "pip", "list").returncode == 0
+
+
+def test_a_python_that_it_does_not_close_is_named(broken: Environment, environment: Environment) -> None:
+    program = """
+import os, socket, subprocess, sys
+for python in (sys.executable, os.path.realpath(sys.executable), os.path.realpath(sys.executable)):
+    subprocess.run([python, "-c", ""], check=True)
+"""
+    named = f"socksify: the child {os.path.realpath(sys.executable)} is not covered: the network is closed in this"
+    assert broken.run("-c", program).stderr.startswith(named)
+    assert broken.run("-c", program).stderr.count("socksify") == 1
+    assert environment.run("-m", "socksify", "site", "uninstall").stderr == ""
+    program = """
+import socket, subprocess, sys
+subprocess.run([sys.executable, "-c", ""], check=True)
+print(file=sys.stderr, flush=True)
+subprocess.run([sys.executable, "-c", ""], check=True, env={})
+"""
+    on_path = {"PYTHONPATH": str(environments.TEMPLATE), "SOCKSIFY_PROXI": PROXY}
+    first, second = environment.run("-c", program, **on_path).stderr.split("\n", 1)
+    assert (first, second.startswith(f"socksify: the child {environment.python} is not covered")) == ("", True)
 
 
 def test_exit_ends_the_program(broken: Environment) -> None:
