@@ -49,10 +49,9 @@ MODULES = {
     "ldap": "ldap3",
     "pygit2": "dulwich",
     "pylibsshext": "paramiko or asyncssh",
-    # Event loops, with sockets of C or a copy of the socket module
-    "eventlet": "threads or asyncio",
-    "gevent": "threads or asyncio",
-    "uvloop": "asyncio's own loop",
+    # Event loops with sockets of C
+    "pyuv": "uvloop or asyncio",
+    "rloop": "uvloop or asyncio",
 }
 
 _named: set[str] = set()

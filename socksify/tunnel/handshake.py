@@ -7,7 +7,6 @@ one deadline for all hops and reads together.
 
 from __future__ import annotations
 
-import os
 import socket
 from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
@@ -159,4 +158,4 @@ def read(sock: Socket, count: int) -> bytes:
     """
     if _real.gettimeout(sock) is None:
         return _real.recv(sock, count, _DONTWAIT)
-    return os.read(_real.fileno(sock), count)
+    return _real.read(_real.fileno(sock), count)

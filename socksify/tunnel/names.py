@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-from _thread import RLock
 from collections import OrderedDict, deque
 from itertools import chain, filterfalse
+
+from socksify import _real
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class NameTable:
     def __init__(
         self, networks: tuple[str, str] = ("198.18.0.0/15", "100::/64"), lot: Callable[[int], int] = _lot
     ) -> None:
-        self._lock = RLock()
+        self._lock = _real.RLock()
         self._lot = lot
         self._clear(Networks(*networks))
 
@@ -133,7 +134,7 @@ class NameTable:
         """In the child: another thread may have held the lock, and been in the middle of a change."""
         self._begin_anywhere()
         whole = self._lock.acquire(blocking=False)
-        self._lock = RLock()
+        self._lock = _real.RLock()
         if not whole:
             self._places.clear()
             self._places.update((_key(name), place) for place, name in self._names.items())

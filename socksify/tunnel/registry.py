@@ -15,7 +15,6 @@ cannot see, an fd that was detached and then closed, is swept away from time to 
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
 from _weakref import ref as weak_reference
 
 from socksify import _real
@@ -110,6 +109,13 @@ def detach(sock: Socket) -> None:
         tunnel.holders[fd] = None
 
 
+def add_fd(fd: int, tunnel: Tunnel) -> None:
+    """Register an fd of a settled tunnel of which no object has been made yet."""
+    tunnel.identity = _identity(fd)
+    tunnel.holders[fd] = None
+    by_fd[fd] = tunnel
+
+
 def moved(tunnel: Tunnel, fd: int) -> None:
     """Another kernel socket was put on the fd: if its name was known, it is no longer that."""
     if tunnel.identity is not None:
@@ -164,7 +170,7 @@ def after_fork() -> None:
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
     for tunnel in {*pending.everyone(), *(tunnel for tunnel in unsettled.values() if tunnel.listens)}:
-        tunnel.lock = allocate_lock()
+        tunnel.lock = _real.allocate_lock()
         tunnel.watchers.clear()
         tunnel.error = not_connected()
         end(tunnel)

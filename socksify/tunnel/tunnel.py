@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
 from _weakref import ref as weak_reference
 from errno import ENOTCONN
 
@@ -54,7 +53,7 @@ class Tunnel:
         self.holders: dict[int, Holder | None] = {}
         self.identity: tuple[int, int] | None = None
         # Held while the handshake is driven, and while a holder closes.
-        self.lock = allocate_lock()
+        self.lock = _real.allocate_lock()
         self.released = False
         # Called once when it is no longer pending; the epoll objects that watch it meanwhile, by fd and their own fd.
         self.settled: list[Callable[[], None]] = []
