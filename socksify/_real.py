@@ -59,7 +59,7 @@ sendmsg = Socket.sendmsg
 shutdown = Socket.shutdown
 close = Socket.close
 init_plain = _socket.socket.__init__
-detach_plain = Socket.detach
+detach = Socket.detach
 accept_plain: Callable[[_python.socket], tuple[int, Any]] = _socket.socket._accept  # type: ignore[attr-defined]
 fileno = Socket.fileno
 
@@ -82,7 +82,7 @@ def _put_away(module: str, name: str) -> Any:
     by_gevent = sys.modules.get("gevent.monkey")
     if by_gevent is not None and by_gevent.is_object_patched(module, name):
         return by_gevent.get_original(module, name)
-    return getattr(sys.modules[f"__original_module_{module}"], name)
+    return getattr(sys.modules["eventlet.patcher"].original(module), name)
 
 
 def _original(owner: type, name: str) -> Callable[..., Any]:
@@ -94,7 +94,6 @@ def _original(owner: type, name: str) -> Callable[..., Any]:
 
 init = _original(PythonSocket, "__init__")
 accept = _original(PythonSocket, "accept")
-detach = _original(PythonSocket, "detach")
 real_close = _original(PythonSocket, "_real_close")
 
 getaddrinfo = _socket.getaddrinfo

@@ -41,8 +41,9 @@ def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto
 
 def _detach(self: Socket) -> int:
     _detaching(self)
-    fd: int = _real.detach(self)
-    return fd
+    # As the stdlib's, whose super() holds for one class only.
+    self._closed = True  # type: ignore[attr-defined]
+    return _real.detach(self)
 
 
 def _detaching(sock: Socket) -> None:
@@ -86,7 +87,7 @@ def _init_plain(self: Socket, family: int = -1, type: int = -1, proto: int = -1,
 
 def _detach_plain(self: Socket) -> int:
     _detaching(self)
-    return _real.detach_plain(self)
+    return _real.detach(self)
 
 
 def _close_plain(self: Socket) -> None:

@@ -71,7 +71,8 @@ def _rebind_class(cls: type, original: Any, item: Rebinding, journal: Journal) -
 def rehouse_poll_selectors(journal: Journal, new_poll: Callable[[], Any], old_poll: Callable[[], Any]) -> None:
     """Selectors made before have a poll object that nobody can look into; they themselves know what is in it."""
     selectors = sys.modules.get("selectors")
-    if selectors is None:
+    # eventlet takes the class out of its module.
+    if not hasattr(selectors, "PollSelector"):
         return
     for selector in [item for cls in _with_subclasses(selectors.PollSelector) for item in gc.get_referrers(cls)]:
         if isinstance(selector, selectors.PollSelector):

@@ -51,7 +51,6 @@ MODULES = {
     "pylibsshext": "paramiko or asyncssh",
     # Event loops with sockets of C
     "pyuv": "uvloop or asyncio",
-    "rloop": "uvloop or asyncio",
 }
 
 _named: set[str] = set()

@@ -31,6 +31,7 @@ ADAPTERS = {
     "gevent.socket": "socksify.patches.adapters.gevent",
     "pycares": "socksify.patches.adapters.pycares",
     "trio._socket": "socksify.patches.adapters.trio",
+    "twisted.internet.pollreactor": "socksify.patches.adapters.twisted",
     "uvloop": "socksify.patches.adapters.uvloop",
 }
 

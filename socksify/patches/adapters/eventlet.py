@@ -1,4 +1,4 @@
-"""eventlet: its sockets are of a copy of socket.socket, its hub polls by a copy of select, its names come from greendns.
+"""eventlet: sockets of a copy of socket.socket, a hub that polls by a copy of select, names from greendns.
 
 The copy of the class is given our methods. A green thread that waits for a socket whose tunnel is pending waits for the
 handshake instead, and goes on with it, while the hub lets the others run.
