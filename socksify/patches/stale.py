@@ -72,10 +72,11 @@ def rehouse_poll_selectors(journal: Journal, new_poll: Callable[[], Any], old_po
     """Selectors made before have a poll object that nobody can look into; they themselves know what is in it."""
     selectors = sys.modules.get("selectors")
     # eventlet takes the class out of its module.
-    if not hasattr(selectors, "PollSelector"):
+    poll_selector = getattr(selectors, "PollSelector", None)
+    if poll_selector is None:
         return
-    for selector in [item for cls in _with_subclasses(selectors.PollSelector) for item in gc.get_referrers(cls)]:
-        if isinstance(selector, selectors.PollSelector):
+    for selector in [item for cls in _with_subclasses(poll_selector) for item in gc.get_referrers(cls)]:
+        if isinstance(selector, poll_selector):
             _rehouse(selector, new_poll)
             journal.on_undo(partial(_rehouse, selector, old_poll))
 

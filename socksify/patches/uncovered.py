@@ -31,7 +31,6 @@ MODULES = {
     # Messages
     "confluent_kafka": "aiokafka or kafka-python",
     "pulsar": "a client in Python",
-    "zmq": "zmq.SOCKS_PROXY, an option of its sockets",
     "pynng": "a client in Python",
     "grpc": "grpclib",
     # Names

@@ -33,6 +33,7 @@ ADAPTERS = {
     "trio._socket": "socksify.patches.adapters.trio",
     "twisted.internet.pollreactor": "socksify.patches.adapters.twisted",
     "uvloop": "socksify.patches.adapters.uvloop",
+    "zmq": "socksify.patches.adapters.zmq",
 }
 
 
