@@ -11,6 +11,8 @@ import zmq
 import zmq.asyncio
 
 import socksify
+from tests.routing import LOOPBACK
+from tests.servers import Server
 
 PROXY = "socks5h://127.0.0.1:9"
 NOWHERE = ("10.0.0.0/8=direct", "127.0.0.0/8=direct")
@@ -81,11 +83,19 @@ def test_what_is_wrong_zmq_says_itself(context: zmq.Context[Any]) -> None:
             client.connect(80)
 
 
-def test_its_own_option_lets_it_through(context: zmq.Context[Any]) -> None:
-    """libzmq 4.3.5 aborts the process when a proxy hangs up, so that none is there."""
-    with installed(PROXY, routes=()), context.socket(zmq.REQ) as client:
-        client.setsockopt(zmq.SOCKS_PROXY, b"127.0.0.1:9")
-        client.connect("tcp://name.example:80")
+def test_its_own_option_takes_it_through_the_proxy(context: zmq.Context[Any], microsocks: Server) -> None:
+    with (
+        installed(microsocks.url(), routes=LOOPBACK),
+        context.socket(zmq.REP) as server,
+        context.socket(zmq.REQ) as client,
+    ):
+        port = server.bind_to_random_port("tcp://127.0.0.1")
+        with pytest.raises(PermissionError):
+            client.connect(f"tcp://127.0.0.1:{port}")
+        client.setsockopt(zmq.SOCKS_PROXY, f"{microsocks.host}:{microsocks.port}".encode())
+        client.connect(f"tcp://127.0.0.1:{port}")
+        client.send(b"ping")
+        assert server.recv() == b"ping"
 
 
 def test_afterwards_it_connects_as_before(context: zmq.Context[Any]) -> None:
