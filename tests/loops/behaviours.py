@@ -99,7 +99,7 @@ async def crowd(loop: Loop, at: Targets) -> Any:
         return sum(answer == word for (answer, _), word in zip(heard, words, strict=True))
 
     right, _ = await loop.gather([talk(), tick()])
-    print(f"{ticks} ticks", file=sys.stderr)
+    sys.stderr.write(f"{ticks} ticks\n")
     return right
 
 
@@ -161,4 +161,4 @@ def main(loop: Loop) -> None:
         socksify.uninstall()
         return {**report, "afterwards": await connect(loop, native)}
 
-    print(json.dumps(loop.run(work)))
+    sys.stdout.write(json.dumps(loop.run(work)))

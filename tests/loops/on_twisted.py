@@ -30,7 +30,7 @@ class Words(protocol.Protocol):
         if len(self._heard) == len(self._words):
             self.answer.callback(self._heard)
 
-    def connectionLost(self, reason: object = None) -> None:
+    def connectionLost(self, _: object = None) -> None:
         self.gone.callback(None)
 
 

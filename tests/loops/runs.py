@@ -14,25 +14,15 @@ from typing import Any
 
 from socksify import _real
 from tests.bad_proxy import BadProxy, Session
+from tests.loops.places import Place
 from tests.steps import CLOSE, HANG, READ_GREETING, READ_REQUEST, RELAY, Send, Step, socks5_reply
 
 HERE = Path(__file__).parent
 # What the proxy alone knows.
 NAME = "target.example"
 # Seconds that it thinks before each of its answers.
-PAUSE = 0.1
+PAUSE = 0.15
 SECONDS = 90.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the servers are, and the file of the authority that vouches for the one with TLS."""
-
-    echo: tuple[str, int]
-    tls: tuple[str, int]
-    closed: tuple[str, int]
-    deaf: tuple[str, int]
-    authority: Path
 
 
 @dataclass(frozen=True)
@@ -84,15 +74,7 @@ def slow_proxy(place: Place) -> Iterator[BadProxy]:
     def think(session: Session) -> None:
         session.ended.wait(PAUSE)
 
-    script: list[Step] = [
-        READ_GREETING,
-        think,
-        Send(b"\x05\0"),
-        READ_REQUEST,
-        dial,
-        think,
-        Send(socks5_reply(0)),
-        RELAY,
-    ]
+    script: list[Step] = [READ_GREETING, think, Send(b"\x05\0"), READ_REQUEST]
+    script += [dial, think, Send(socks5_reply(0)), RELAY]
     with BadProxy(script) as proxy:
         yield proxy

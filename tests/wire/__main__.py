@@ -60,7 +60,7 @@ def main() -> None:
             told(net, ways, sys.argv[1:])
         else:
             text = tabled(net, ways)
-            table.write(f"{text}\n{_versions()}")
+            table.TABLE.write(f"{text}\n{_versions()}")
             print(text)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- wire: begin -->\n", "<!-- wire: end -->\n"
+from tests import tables
+
+TABLE = tables.Table("wire")
 
 
 def cell(verdicts: Iterable[str]) -> str:
@@ -28,24 +28,5 @@ def _emphasized(verdict: str) -> str:
 
 
 def markdown(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """A line for each row: what it is, and its cells."""
-    lines = [("the client uses", *columns), ("---",) * (len(columns) + 1)]
-    lines += [(what, *cells) for what, cells in rows.items()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def rows(text: str) -> list[list[str]]:
-    """The cells of such a table, line by line; the first line has the columns' names."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[word.strip() for word in line.strip("|").split(" | ")] for line in lines if not line.startswith("| ---")]
-
-
-def read() -> str:
-    """What stands in the README."""
-    return README.read_text().split(BEGIN)[1].split(END)[0]
-
-
-def write(text: str) -> None:
-    """Puts this into the README in its place."""
-    before, rest = README.read_text().split(BEGIN)
-    README.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}")
+    """A line for each row: what its clients do, and their verdicts."""
+    return tables.markdown("the client uses", columns, rows)

@@ -38,7 +38,11 @@ def context() -> Iterator[zmq.Context[Any]]:
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:*", "ipc://*", "inproc://here"])
 def test_on_this_machine_it_works(context: zmq.Context[Any], endpoint: str, strict: bool) -> None:
-    with installed(PROXY, routes=(), strict=strict), context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with (
+        installed(PROXY, routes=(), strict=strict),
+        context.socket(zmq.REP) as server,
+        context.socket(zmq.REQ) as client,
+    ):
         server.bind(endpoint)
         client.connect(server.last_endpoint if "*" in endpoint else endpoint)
         client.send(b"ping")
