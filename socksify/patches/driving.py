@@ -6,17 +6,16 @@ said here.
 
 from __future__ import annotations
 
-import os
-from errno import EINPROGRESS
+from contextlib import closing
 from select import POLLIN
 from time import monotonic
 
 from socksify.patches import guarding
-from socksify.tunnel import dial, registry
+from socksify.tunnel import dial, registry, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from socksify.tunnel.tunnel import Tunnel
 
@@ -28,36 +27,37 @@ def pending(fd: int) -> Tunnel | None:
     return tunnel if handshake is not None and not handshake.waits else None
 
 
-def steps(tunnel: Tunnel) -> Iterator[tuple[bool, float]]:
+def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
     """Go on with a handshake until the tunnel is settled.
 
-    Yields whether its fd is to be waited for to be readable, else writable, and for how many seconds at the longest.
+    To be closed by who does not go on. Yields whether its fd is to be waited for to be readable, else writable, and for how many seconds at the longest.
     """
     handshake = tunnel.handshake
     if handshake is None:
         return
     # Whoever asks for SO_ERROR is not to wait there for the outcome.
-    handshake.watched = True
-    while (events := dial.advance(tunnel)) and not tunnel.released:
-        left = handshake.deadline - monotonic()
-        if left > 0:
-            yield bool(events & POLLIN), left
-        else:
-            dial.expire(tunnel, monotonic())
+    handshake.watched = handshake.driven = True
+    # The loop may poll by a poller of ours.
+    watch.restore(tunnel)
+    try:
+        while (events := dial.advance(tunnel)) and not tunnel.released:
+            left = handshake.deadline - monotonic()
+            if left > 0:
+                yield bool(events & POLLIN), left
+            else:
+                dial.expire(tunnel, monotonic())
+    finally:
+        handshake.driven = False
 
 
 def settle(tunnel: Tunnel, wait: Callable[[bool, float], object]) -> None:
     """Go on until it is settled; `wait` waits as the loop does, and may raise what the loop raises."""
-    for readable, seconds in steps(tunnel):
-        wait(readable, seconds)
+    with closing(steps(tunnel)) as waits:
+        for readable, seconds in waits:
+            wait(readable, seconds)
 
 
 def outcome(tunnel: Tunnel) -> None:
     """Raise what a settled tunnel has failed with, which it has thereby told."""
     if tunnel.error is not None:
         raise guarding.told(tunnel)
-
-
-def in_progress() -> OSError:
-    """What connect(2) says of a connection that is still to come."""
-    return OSError(EINPROGRESS, os.strerror(EINPROGRESS))

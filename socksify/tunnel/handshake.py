@@ -42,6 +42,7 @@ class Handshake:
         "candidates",
         "conversation",
         "deadline",
+        "driven",
         "events",
         "hop",
         "limit",
@@ -70,6 +71,8 @@ class Handshake:
         # The poll(2) events to wait for, and whether a poller of the client's has been told to.
         self.events = POLLOUT
         self.watched = False
+        # Whether an event loop goes on with it itself, so that no poller is to.
+        self.driven = False
         self.hop = 1
         self.conversation = Conversation(route.legs[0].script())
 

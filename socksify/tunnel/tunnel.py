@@ -71,7 +71,7 @@ class Tunnel:
     def awaited(self, mask: int) -> int:
         """The poll(2) events that the kernel is asked for where the client asks for `mask`."""
         handshake = self.handshake
-        if handshake is not None:
+        if handshake is not None and not handshake.driven:
             return handshake.events
         rendezvous = self.rendezvous
         return mask if rendezvous is None or not self.listens else rendezvous.awaited(mask)

@@ -7,6 +7,7 @@ go on as readers and writers of the loop. The methods are wrapped on the class: 
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 from inspect import signature
 from ipaddress import ip_address
 from socket import AF_UNIX, SOCK_STREAM
@@ -90,8 +91,9 @@ async def _connect(wrapped: Method, loop: Any, sock: socket.socket, address: Any
         # A direct one. Asked again, the kernel says EALREADY, and uvloop waits.
         await wrapped(sock, address)
         return
-    for readable, seconds in driving.steps(tunnel):
-        await uvloop_watchers.ready(loop, sock.fileno(), readable, seconds)
+    with closing(driving.steps(tunnel)) as waits:
+        for readable, seconds in waits:
+            await uvloop_watchers.ready(loop, sock.fileno(), readable, seconds)
     driving.outcome(tunnel)
 
 

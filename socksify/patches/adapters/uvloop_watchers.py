@@ -70,6 +70,7 @@ class _Standing:
     def end(self) -> None:
         """Nobody wants to hear of the fd any more, or it is settled."""
         self._rest()
+        self._steps.close()
         _of(self._loop).pop(self._fd, None)
 
     def _rest(self) -> None:
