@@ -30,7 +30,8 @@ def pending(fd: int) -> Tunnel | None:
 def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
     """Go on with a handshake until the tunnel is settled.
 
-    To be closed by who does not go on. Yields whether its fd is to be waited for to be readable, else writable, and for how many seconds at the longest.
+    Yields whether its fd is to be waited for to be readable, else writable, and for how many seconds at the longest.
+    Who does not go on to the end closes it.
     """
     handshake = tunnel.handshake
     if handshake is None:

@@ -1,4 +1,4 @@
-"""gevent's and eventlet's ways to wait for a non-blocking connect: none of them tells too early, or holds up the others."""
+"""gevent's and eventlet's ways to wait for a non-blocking connect: none tells too early, or holds up the others."""
 
 from __future__ import annotations
 

@@ -104,15 +104,15 @@ def _adding(what: str) -> Callable[..., None]:
     return add
 
 
-def _removing(what: str) -> Callable[..., bool]:
-    def remove(wrapped: Callable[..., bool], loop: Any, args: Any, kwargs: Any) -> bool:
+def _removing(what: str) -> Callable[..., None]:
+    def remove(wrapped: Callable[..., None], loop: Any, args: Any, kwargs: Any) -> None:
         standing = _of(loop).get(_fd(args[0] if args else kwargs["fileobj"]))
         if standing is None:
-            return wrapped(*args, **kwargs)
-        was_there = standing.wanted.pop(what, None) is not None
+            wrapped(*args, **kwargs)
+            return
+        standing.wanted.pop(what, None)
         if not standing.wanted:
             standing.end()
-        return was_there
 
     return remove
 
