@@ -81,9 +81,13 @@ await task""",
 }
 
 
-ROUTE = "127.0.0.0/8=proxy"
 # Of jupyter_client's making.
 pytestmark = pytest.mark.filterwarnings("ignore:Kernel is running over TCP without encryption")
+
+
+def route(server: Target) -> str:
+    """What is on loopback otherwise stays direct: the kernel talks to its clients there, and to itself."""
+    return f"{server.host}:{server.port}=proxy"
 
 
 def fetched(notebook: Notebook, server: Target) -> list[str]:
@@ -95,7 +99,9 @@ def fetched(notebook: Notebook, server: Target) -> list[str]:
 def test_installed_in_a_cell(strict: bool, http_server: Target) -> None:
     pages = [repr(PAGE)] * len(FETCHES)
     with BadProxy(good("socks5")) as proxy, kernel() as notebook:
-        notebook.cell(f"import socksify; socksify.install({proxy.url()!r}, routes=[{ROUTE!r}], strict={strict})")
+        notebook.cell(
+            f"import socksify; socksify.install({proxy.url()!r}, routes=[{route(http_server)!r}], strict={strict})"
+        )
         assert fetched(notebook, http_server) == pages
         seen = [session.target for session in proxy.sessions]
         assert seen == [http_server.address] * len(FETCHES)
@@ -106,7 +112,7 @@ def test_installed_in_a_cell(strict: bool, http_server: Target) -> None:
 
 def test_a_kernel_under_the_launcher(http_server: Target) -> None:
     with BadProxy(good("socks5")) as proxy:
-        options = ("-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", ROUTE)
+        options = ("-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", route(http_server))
         with kernel(*options) as notebook:
             assert fetched(notebook, http_server) == [repr(PAGE)] * len(FETCHES)
         assert [session.target for session in proxy.sessions] == [http_server.address] * len(FETCHES)
