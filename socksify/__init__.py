@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from socksify.clients.rcmd import rcmd
     from socksify.config.settings import ConfigError
+    from socksify.patches.detour import Detour
     from socksify.tunnel.errors import (
         ProxyConnectionAbortedError,
         ProxyConnectionRefusedError,
@@ -43,6 +44,7 @@ __all__ = [
     "last_error",
     "rcmd",
     "uninstall",
+    "via",
 ]
 
 
@@ -53,6 +55,7 @@ def install(
     direct: Sequence[str] | None = None,
     dns: str | None = None,
     fake_networks: Sequence[str] | None = None,
+    isolate: str | None = None,
     udp: str | None = None,
     bind: str | None = None,
     bind_services: Sequence[int] | None = None,
@@ -70,10 +73,11 @@ def install(
     variables, the configuration file and the conventional proxy variables, as README.md describes.
 
     May be called late, from any thread, and again: the same settings change nothing, others replace them.
-    udp="direct" lets datagrams past the proxy, which are refused otherwise. bind says which listening sockets are the
-    proxy's ("auto", "always" or "never"), bind_services are the ports of services that call back. strict=True refuses
-    whatever does not come through socksify, and the import of modules that have network code of their own in C, but
-    for those in `allow`.
+    isolate ("host", "task" or "connection") tells the last proxy another user and password for each, made up, by which
+    Tor keeps them on circuits of their own. udp="direct" lets datagrams past the proxy, which are refused otherwise.
+    bind says which listening sockets are the proxy's ("auto", "always" or "never"), bind_services are the ports of
+    services that call back. strict=True refuses whatever does not come through socksify, and the import of modules
+    that have network code of their own in C, but for those in `allow`.
     Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened, and
     under strict ImportError when such a module is there already.
     """
@@ -88,6 +92,7 @@ def install(
         "direct": direct,
         "dns": dns,
         "fake_networks": fake_networks,
+        "isolate": isolate,
         "udp": udp,
         "bind": bind,
         "bind_services": bind_services,
@@ -107,6 +112,26 @@ def uninstall() -> None:
     from socksify import patches
 
     patches.uninstall()
+
+
+def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> Detour:
+    """A context manager: what this thread or task opens and looks up inside goes that way, whatever the rules say.
+
+        with socksify.via("socks5h://other:1080"):
+            ...
+
+    proxy is what a rule's VIA may be: a URL, the name of a configured proxy, several joined by "+" or in a sequence,
+    "proxy" (the default one), "direct" or "block". What a rule blocks stays blocked, and loopback, localhost and the
+    machine's own addresses stay direct unless a rule leaves them to a proxy. isolate is install()'s, for this block.
+
+    Blocks may be nested: the innermost decides. The object may be used again, by many at once, and as a decorator of
+    functions and coroutines. Tasks started inside, and what is handed to executors there, belong to the block; new
+    threads do not. What is open keeps its way.
+    Raises ConfigError for what cannot be used, and RuntimeError when it is entered before install().
+    """
+    from socksify.patches.detour import Detour
+
+    return Detour(proxy, isolate)
 
 
 def init(name: str) -> None:

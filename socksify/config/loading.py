@@ -60,6 +60,7 @@ def _settings(layers: list[Layer], conventional: Conventional | None, file: toml
         sources=sources,
         **{name: value for name, (value, _) in scalars.items()},
     )
+    urls.check_isolated(settings.proxy, settings.isolate, sources["isolate"])
     for rule in settings.rules:
         urls.linked(settings.chain(rule.via), rule.source)
     return settings

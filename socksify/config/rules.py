@@ -9,7 +9,7 @@ from __future__ import annotations
 from socksify.config import matching, urls
 from socksify.config.addresses import address, fold, unmapped
 from socksify.config.quoting import masked
-from socksify.config.settings import EVERY_PORT, ConfigError, Rule
+from socksify.config.settings import DEFAULT, EVERY_PORT, ConfigError, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ BUILT_IN = (
     Rule("''=direct", "built in", "direct", glob=("",)),
 )
 OWN = Rule("the machine's own addresses=direct", "built in", "direct")
-DEFAULT = Rule("*=proxy", "built in", "proxy")
 EVERYTHING_DIRECT = Rule("*=direct", "uninstalled", "direct")
 # Not part of the order: the caller applies it before any other.
 GATEWAY = Rule("the proxy itself=direct", "built in", "direct")
+# The VIA of a rule that outranks those behind it and leaves what it matches to the built-in end.
+UNDECIDED = "undecided"
 
 
 def never(_: str) -> bool:
@@ -50,55 +51,70 @@ def decide(
     ip: str | IPv4Address | IPv6Address | None,
     port: int,
     is_own: Callable[[str], bool] = never,
+    default: Rule = DEFAULT,
 ) -> tuple[str, Rule]:
     """(VIA, the rule that says so) for a target of which the name or the address or both are known.
 
-    A name that is a literal counts as the address. `is_own` is asked at most once, with the address's text.
+    A name that is a literal counts as the address. `is_own` is asked at most once, with the address's text. `default`
+    is the rule for what no other speaks of.
     """
     text = name if ip is None and name else str(ip) if ip is not None else None
     number = address(text) if text else None
     folded = fold(name) if name is not None else None
     for rule in rules:
         if rule.covers(folded, number, port):
+            if rule.via == UNDECIDED:
+                break
             return rule.via, rule
     for rule in BUILT_IN:
         if rule.covers(folded, number, port):
             return rule.via, rule
     if number is not None and text and is_own(unmapped(text)):
         return OWN.via, OWN
-    return DEFAULT.via, DEFAULT
+    return default.via, default
 
 
-def decide_name(rules: Iterable[Rule], host: str, port: int | None) -> tuple[str, Rule]:
+def decide_name(rules: Iterable[Rule], host: str, port: int | None, default: Rule = DEFAULT) -> tuple[str, Rule]:
     """(VIA, rule) for a look-up, of a name or backwards of an address: the port is not always known yet.
 
     A rule that speaks of some ports then counts unless it says direct: a made-up address does no harm where a
     connection turns out to be direct, an early question to a name server does.
     """
     if port is not None:
-        return decide(rules, host, None, port)
+        return decide(rules, host, None, port, never, default)
     number, folded = address(host), fold(host)
-    for rule in (*rules, *BUILT_IN):
+    for rule in rules:
         limited = rule.ports != EVERY_PORT
-        if rule.covers(folded, number, rule.ports[0]) and not (limited and rule.via == "direct"):
+        if rule.covers(folded, number, rule.ports[0]) and not (limited and rule.via in ("direct", UNDECIDED)):
+            if rule.via == UNDECIDED:
+                break
             return rule.via, rule
-    return DEFAULT.via, DEFAULT
+    for rule in BUILT_IN:
+        if rule.covers(folded, number, 0):
+            return rule.via, rule
+    return default.via, default
 
 
 def parse(text: str, source: str, proxies: Proxies | None = None) -> Rule:
     """The rule that `MATCH=VIA` stands for. `proxies` are those that VIA may name.
 
-    A VIA that is a URL is entered into `proxies` under its masked spelling, which becomes the rule's `via`: so no
-    rule holds a password. Raises ConfigError.
+    A VIA that is a URL becomes its masked spelling, and so no rule holds a password. Raises ConfigError.
     """
     match, equals, via = text.partition("=")
     match, via = match.strip(), via.strip()
     if not equals or not via or "://" in match:
         raise ConfigError(f"{source}: {masked(text)!r}: expected MATCH=VIA, such as *.corp.example=direct")
     fields = matching.parse(match, source)
-    proxies = {} if proxies is None else proxies
-    via = _entered(via, source, proxies) if "://" in via else _known(via, source, proxies)
+    via = read_via(via, source, {} if proxies is None else proxies)
     return Rule(f"{match}={via}", source, via, **fields)
+
+
+def read_via(text: str, source: str, proxies: Proxies) -> str:
+    """What a VIA means to `Settings.chain`: itself, or the name under which its URL is entered into `proxies`.
+
+    Raises ConfigError.
+    """
+    return entered(urls.chain(text, source), proxies) if "://" in text else _known(text, source, proxies)
 
 
 def direct(match: str, source: str) -> Rule:
@@ -125,9 +141,8 @@ def _unknown(name: str) -> str:
     return "no proxy of that name"
 
 
-def _entered(url: str, source: str, proxies: Proxies) -> str:
-    """The name under which a URL's chain stands in `proxies`."""
-    chain = urls.chain(url, source)
+def entered(chain: tuple[Proxy, ...], proxies: Proxies) -> str:
+    """The name, its masked spelling, under which a chain stands in `proxies` from now on."""
     spelling = name = ",".join(hop.url for hop in chain)
     count = 1
     # Two passwords have one masked spelling.

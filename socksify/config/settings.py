@@ -102,20 +102,27 @@ class Rule(Record):
         return not self.glob or (name is not None and _fits(self.glob, name))
 
 
+# What no other rule speaks of.
+DEFAULT = Rule("*=proxy", "built in", "proxy")
+
+
 class Settings(Record):
     """All settings in force.
 
     `proxy` is the default chain, first hop first; `proxies` are the named ones, and under their masked URLs those
     that a rule gives as a URL. `rules` are the user's, those of the strongest source first (the built-in end is in
-    `rules.py`). `dns` is `auto`, `local` or `remote`; `fake_networks` are the networks of made-up addresses, the IPv4
-    one first. `udp` is `block` or `direct`, `bind` `auto`, `always` or `never`, `bind_services` are ports. `allow` are
-    names of modules. Both timeouts are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for
-    each setting where its value came from.
+    `rules.py`), `default` is the very last one. `isolate` is `none`, `host`, `task` or `connection`. `dns` is `auto`,
+    `local` or `remote`; `fake_networks` are the networks of made-up addresses, the IPv4 one first. `udp` is `block` or
+    `direct`, `bind` `auto`, `always` or `never`, `bind_services` are ports. `allow` are names of modules. Both timeouts
+    are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for each setting where its value
+    came from.
     """
 
     proxy: tuple[Proxy, ...]
     proxies: Mapping[str, tuple[Proxy, ...]] = {}
     rules: tuple[Rule, ...] = ()
+    default: Rule = DEFAULT
+    isolate: str = "none"
     dns: str = "auto"
     fake_networks: tuple[str, str] = ("198.18.0.0/15", "100::/64")
     udp: str = "block"

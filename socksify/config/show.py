@@ -41,7 +41,7 @@ def show_json(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 def _collected(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
-    in_order = (*settings.rules, *rules.BUILT_IN, rules.OWN, rules.DEFAULT)
+    in_order = (*settings.rules, *rules.BUILT_IN, rules.OWN, settings.default)
     return {
         "settings": [{"name": name} | _value_and_source(settings, name) for name in _SHOWN],
         "proxies": {name: _urls(chain) for name, chain in settings.proxies.items() if "://" not in name},

@@ -75,6 +75,15 @@ SETTINGS = (
         many=True,
     ),
     Setting(
+        "isolate",
+        readers.one_of("none", "host", "task", "connection"),
+        "none",
+        "--isolate",
+        "WHAT",
+        "none, or what has circuits of its own in Tor, by a user and password made up for each:"
+        " host (that is connected to), task (or thread), or connection",
+    ),
+    Setting(
         "udp",
         readers.one_of("block", "direct"),
         "block",

@@ -76,6 +76,15 @@ def linked(proxies: tuple[Proxy, ...], source: str) -> tuple[Proxy, ...]:
     return proxies
 
 
+def check_isolated(proxies: tuple[Proxy, ...], isolate: str, source: str) -> None:
+    """Raise ConfigError where the credentials that `isolate` makes up would have to take the place of the user's."""
+    if isolate != "none" and proxies[-1].user is not None:
+        raise ConfigError(
+            f"{source}: {isolate!r}: {proxies[-1].url} has a user already, and isolation is by made-up ones; take it"
+            " out of the URL, or say isolate=none"
+        )
+
+
 def _proxy(text: str, default_scheme: str) -> Proxy:
     scheme, rest = _scheme(text, default_scheme)
     if not text.isprintable() or " " in text:

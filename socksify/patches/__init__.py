@@ -41,7 +41,7 @@ def uninstall() -> None:
     global _journal, _settings
     from socksify.config.rules import EVERYTHING_DIRECT
     from socksify.config.settings import Settings
-    from socksify.patches import listening
+    from socksify.patches import listening, scope
     from socksify.tunnel import dial, log
 
     with _lock:
@@ -51,7 +51,9 @@ def uninstall() -> None:
             # Nobody would go on with them.
             dial.abandon()
             listening.abandon()
-            _route_by(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
+            # Obeyed by who took our functions out of their modules while installed.
+            scope.installed = scope.Unrouted(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
+            listening.configure(scope.installed.settings)
         _environment.undo()
         _journal = _settings = None
         log.close_log()
@@ -90,29 +92,30 @@ def _keep_watch(settings: Settings) -> None:
 
 
 def _configure(settings: Settings) -> None:
+    from socksify.patches import listening, scope
     from socksify.tunnel import log, names
 
     log.open_log(settings.log)
     names.TABLE.configure(settings.fake_networks)
-    _route_by(settings)
-
-
-def _route_by(settings: Settings) -> None:
-    """What our functions obey; after uninstall() as well, for who took them out of their modules while installed."""
-    from socksify.patches import connecting, listening, muting, naming
-    from socksify.tunnel.lookups import Lookups
-    from socksify.tunnel.router import Router
-
-    router = Router(settings)
-    naming.lookups = Lookups(router)
-    connecting.router = muting.router = router
+    scope.installed = scope.Scope(settings)
     listening.configure(settings)
 
 
 def _apply() -> None:
     global _journal
     from socksify import _real
-    from socksify.patches import adapters, connecting, datagrams, lifetime, listening, muting, naming, stale, waiting
+    from socksify.patches import (
+        adapters,
+        carrying,
+        connecting,
+        datagrams,
+        lifetime,
+        listening,
+        muting,
+        naming,
+        stale,
+        waiting,
+    )
     from socksify.tunnel import log, watch
 
     modules = (lifetime, waiting, naming, connecting, listening, datagrams)
@@ -125,6 +128,7 @@ def _apply() -> None:
         stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
         for replacement in replacements:
             journal.apply(replacement)
+        carrying.carry(journal)
         adapters.adapt(journal)
     except BaseException:
         journal.undo()

@@ -13,7 +13,7 @@ from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 from time import monotonic
 
 from socksify import _real
-from socksify.patches import datagrams, guarding
+from socksify.patches import datagrams, guarding, scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, log, readiness, registry, transplant, watch
 from socksify.tunnel.datagram_route import TCP
@@ -26,12 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Rule
-    from socksify.tunnel.router import Router
     from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
-
-# Set by install(), before the first replacement is in place.
-router: Router = None  # type: ignore[assignment]
 
 
 def _connect(self: Socket, address: SockAddress, /) -> None:
@@ -41,7 +37,7 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None:
         _connect_again(self, tunnel)
-    route = router.decide(_real.family(self), address)
+    route = scope.current().router.decide(_real.family(self), address)
     if isinstance(route, Via):
         _connect_via(self, route)
     elif isinstance(route, Denied):
@@ -72,7 +68,12 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
 
 
 def _connect_via(sock: Socket, route: Via) -> None:
-    tunnel = dial.start(sock, route, router.settings.connect_timeout, _begun)
+    settings = scope.current().settings
+    if settings.isolate != "none":
+        from socksify.tunnel.isolation import isolated
+
+        route = isolated(route, settings.isolate)
+    tunnel = dial.start(sock, route, settings.connect_timeout, _begun)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         readiness.begin_watching(sock.fileno(), tunnel)
@@ -164,7 +165,7 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
     handshake = tunnel.handshake
     if handshake is not None and not handshake.watched and not handshake.waits:
         log.line(f"{log.name}: SO_ERROR asked for before any poll; waiting for {log.text(tunnel.route.target)}")
-        dial.finish(tunnel, router.settings.c_watcher_timeout)
+        dial.finish(tunnel, scope.current().settings.c_watcher_timeout)
     if tunnel.report is not None:
         return guarding.told(tunnel).errno or 0
     if not tunnel.is_open:

@@ -10,7 +10,7 @@ import socket as _module
 from operator import index
 
 from socksify import _real
-from socksify.patches import muting
+from socksify.patches import muting, scope
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import CONNECTIONLESS, IP, LINK, NOWHERE
 from socksify.tunnel import datagram_route, refusal
@@ -30,7 +30,7 @@ _FAST_OPEN = int(getattr(_module, "MSG_FASTOPEN", 0))
 def connect(sock: Socket, address: Any) -> None:
     """connect() of a socket that does not speak TCP."""
     family = _real.family(sock)
-    route = datagram_route.decide(muting.router, family, address)
+    route = datagram_route.decide(scope.current().router, family, address)
     if isinstance(route, Direct):
         muting.release(sock)
         _real.connect(sock, _direct(route, address))
@@ -83,7 +83,7 @@ def _connects(sock: Socket, flags: Any, address: Any) -> bool:
     """tcp(7), MSG_FASTOPEN: with it, sending is a connect() first; a direct one is the kernel's."""
     if not isinstance(flags, int) or not flags & _FAST_OPEN or not is_tcp(sock):
         return False
-    return not isinstance(muting.router.decide(_real.family(sock), address), Direct)
+    return not isinstance(scope.current().router.decide(_real.family(sock), address), Direct)
 
 
 def _connect_first(sock: Socket, address: Any, check: Callable[[], object]) -> None:
@@ -99,7 +99,7 @@ def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
         muting.admit_frame(address, check)
     if family not in IP:
         return address
-    route = datagram_route.decide(muting.router, family, address)
+    route = datagram_route.decide(scope.current().router, family, address)
     if isinstance(route, Direct):
         return _direct(route, address)
     if not is_tcp(sock):

@@ -13,7 +13,7 @@ from errno import EADDRNOTAVAIL, EINVAL
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
-from socksify.patches import connecting, guarding, muting, naming
+from socksify.patches import guarding, muting, scope
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import NOWHERE
 from socksify.tunnel import accepting, callers, outside, readiness, registry, rendezvous
@@ -44,7 +44,7 @@ def _bind(self: Socket, address: Any, /) -> None:
     if tunnel is not None and tunnel.rendezvous is not None:
         raise OSError(EINVAL, os.strerror(EINVAL))
     try:
-        _real.bind(self, naming.lookups.bindable(_real.family(self), address))
+        _real.bind(self, scope.current().lookups.bindable(_real.family(self), address))
     except OSError as error:
         if error.errno == EADDRNOTAVAIL and _bind_outside(self, address):
             return
@@ -55,7 +55,7 @@ def _bind(self: Socket, address: Any, /) -> None:
 
 def _bind_outside(sock: Socket, address: Any) -> bool:
     """Bind to an address that the machine does not have: it may be one that a connection was told by its proxy."""
-    if connecting.router.settings.bind == "never" or not _may_listen(sock):
+    if not _may_listen(sock):
         return False
     given = address[0]
     host = numeric(given if isinstance(given, str) else bytes(given).decode("latin-1"))
@@ -75,7 +75,7 @@ def _bind_inside(sock: Socket, address: Any) -> None:
     if not _may_listen(sock):
         return
     host = _real.getsockname(sock)[0]
-    if connecting.router.settings.bind == "always":
+    if scope.current().settings.bind == "always":
         if not _is_loopback(host):
             _register(sock, _latest_caller(), address[1], early=True)
     elif host in _WILDCARDS:
@@ -85,7 +85,7 @@ def _bind_inside(sock: Socket, address: Any) -> None:
 def _register(sock: Socket, calling: list[Tunnel], port: int, *, early: bool = False) -> Tunnel | None:
     if not calling:
         return None
-    limit = connecting.router.settings.connect_timeout
+    limit = scope.current().settings.connect_timeout
     return rendezvous.register(sock, Rendezvous(calling, _real.family(sock), port, limit, early))
 
 
@@ -100,6 +100,8 @@ def _latest_caller() -> list[Tunnel]:
 
 
 def _may_listen(sock: Socket) -> bool:
+    if scope.current().settings.bind == "never":
+        return False
     return _real.kind(sock) == SOCK_STREAM and _real.family(sock) in (AF_INET, AF_INET6)
 
 
@@ -123,7 +125,7 @@ def _unbound(sock: Socket) -> Tunnel | None:
     """listen() without bind() takes any free port of the wildcard."""
     if not _may_listen(sock) or _real.getsockname(sock)[1] != 0:
         return None
-    always = connecting.router.settings.bind == "always"
+    always = scope.current().settings.bind == "always"
     return _register(sock, _latest_caller() if always else callers.in_this_thread(), 0)
 
 

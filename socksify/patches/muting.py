@@ -14,6 +14,7 @@ from operator import index
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, gaierror
 
 from socksify import _real
+from socksify.patches import scope
 from socksify.patches.disguise import Disguise
 from socksify.tunnel import datagram_route, fence, refusal
 from socksify.tunnel.route import Direct
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.disguise import Members
-    from socksify.tunnel.router import Router
-
-# Set by install(), before the first replacement is in place.
-router: Router = None  # type: ignore[assignment]
 
 IP = (AF_INET, AF_INET6)
 # connect(2) of these sends nothing; SCTP and DCCP shake hands.
@@ -43,8 +40,8 @@ _LAST_PORT = 65535
 # A socket that never was: the stdlib says of it what is wrong with arguments, and nothing is sent.
 NOWHERE = _real.Socket.__new__(_real.Socket)
 
-# The objects that are guarded, by their id().
-_guarded: dict[int, weak_reference[Socket]] = {}
+# The objects that are guarded, by their id(), with the via() that they were connected in, which goes on to decide.
+_guarded: dict[int, tuple[weak_reference[Socket], scope.Way | None]] = {}
 
 
 def adopt(sock: Socket) -> None:
@@ -83,7 +80,7 @@ def send_elsewhere(sock: Socket, send: Callable[[], int]) -> int:
 
 def release_all() -> None:
     """Let every object send again: nobody routes any more."""
-    for reference in list(_guarded.values()):
+    for reference, _ in list(_guarded.values()):
         sock = reference()
         if sock is not None:
             release(sock)
@@ -92,7 +89,7 @@ def release_all() -> None:
 def admit_frame(address: Any, check: Callable[[], object]) -> None:
     """Refuse a frame for an interface but loopback's; packet(7): an address begins with the interface's name."""
     interface = address[0] if isinstance(address, tuple) and address else None
-    if not isinstance(interface, str) or interface in ("", _LOOPBACK) or router.settings.udp == "direct":
+    if not isinstance(interface, str) or interface in ("", _LOOPBACK) or scope.current().settings.udp == "direct":
         return
     _try(check)
     refusal.refuse_frame(interface)
@@ -115,7 +112,7 @@ def _try(call: Callable[[], object]) -> None:
 def _guard(sock: Socket) -> None:
     key = id(sock)
     _guards.put_on(sock)
-    _guarded[key] = weak_reference(sock, lambda _: _guarded.pop(key, None))
+    _guarded[key] = weak_reference(sock, lambda _: _guarded.pop(key, None)), scope.entered()
 
 
 def _members(cls: type) -> Members:
@@ -138,7 +135,8 @@ def _admit(sock: Socket, call: Callable[[], object]) -> None:
         admit_frame(_real.getsockname(sock), call)
         return
     peer = _peer(sock)
-    route = datagram_route.decide(router, _real.family(sock), peer)
+    _, way = _guarded.get(id(sock), (None, scope.entered()))
+    route = datagram_route.decide(scope.of(way).router, _real.family(sock), peer)
     if not isinstance(route, Direct):
         check(sock, call)
         refusal.refuse(sock, route, peer)
@@ -149,7 +147,7 @@ def _admit(sock: Socket, call: Callable[[], object]) -> None:
 
 def _is_mute(sock: Socket) -> bool:
     try:
-        return not isinstance(datagram_route.decide(router, _real.family(sock), _peer(sock)), Direct)
+        return not isinstance(datagram_route.decide(scope.current().router, _real.family(sock), _peer(sock)), Direct)
     except gaierror:  # which is told when something is sent
         return True
 

@@ -13,6 +13,7 @@ from _socket import AF_INET, AF_INET6, EAI_NONAME, SOCK_STREAM, gaierror, herror
 from operator import index
 
 from socksify import _real
+from socksify.patches import scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import names
 from socksify.tunnel.sockaddr import no_such_name, numeric
@@ -21,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from socksify.tunnel.lookups import Answer, Lookups
+    from socksify.tunnel.lookups import Answer
 
 # Plain numbers: `|` of two enumeration members makes another one each time.
 _NUMERIC_HOST: int = _socket.AI_NUMERICHOST
@@ -34,16 +35,13 @@ _HOSTS = (str, bytes)
 _BROADCAST = "<broadcast>"
 _PORTS = (int, str, bytes, type(None))
 
-# Set by install(), before the first replacement is in place.
-lookups: Lookups = None  # type: ignore[assignment]
-
 
 def answers(host: Any, port: Any = None) -> bool:
     """Whether getaddrinfo() and gethostbyname() answer for a host at once, without asking anybody."""
     if not isinstance(host, _HOSTS):
         return True
     try:
-        return lookups.forward(host, port if isinstance(port, _PORTS) else None) is not None
+        return scope.current().lookups.forward(host, port if isinstance(port, _PORTS) else None) is not None
     except (gaierror, UnicodeError):
         return True
 
@@ -54,6 +52,7 @@ def answers_whose(host: Any) -> bool:
     number = numeric(text) if text is not None else None
     if number is None:
         return answers(host)
+    lookups = scope.current().lookups
     return lookups.reverse(number) is not None or not lookups.may_ask(number)
 
 
@@ -63,7 +62,7 @@ def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: in
         # No host, none that can be looked up, or none that is to be.
         return _real.getaddrinfo(_unasked(host), port, family, type, proto, flags)
     try:
-        found = lookups.forward(host, port, family, flags)
+        found = scope.current().lookups.forward(host, port, family, flags)
     except gaierror:
         # Whatever is wrong with the other arguments, the stdlib says first.
         _answers((_unspecified(family),), port, family, type, proto, flags)
@@ -142,6 +141,7 @@ def _gethostbyaddr(ip_address: Any, /) -> Any:
     name, _, (literal, *_) = found
     shown: str = _answers((literal,), 0, 0, SOCK_STREAM, 0, 0)[0][4][0].partition("%")[0]
     address = numeric(literal) or shown
+    lookups = scope.current().lookups
     whose = lookups.reverse(address, name if name is not literal else None)
     if whose is not None:
         return (*whose, [shown])
@@ -157,6 +157,7 @@ def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
         return _real.getnameinfo(own, flags)
     as_numbers: tuple[str, str] = _real.getnameinfo(own, (flags | _NI_NUMERIC_HOST) & ~_NI_NAME_REQUIRED)
     address = numeric(as_numbers[0]) or as_numbers[0]
+    lookups = scope.current().lookups
     whose = lookups.reverse(address)
     if whose is not None:
         return whose[0], as_numbers[1]
@@ -176,7 +177,7 @@ def _found(host: Any, family: int) -> Answer | None:
     if text == _BROADCAST:
         # Here this is a number, and a name to getaddrinfo().
         host = "255.255.255.255"
-    return lookups.forward(bytes(host) if isinstance(host, bytearray) else host, None, family)
+    return scope.current().lookups.forward(bytes(host) if isinstance(host, bytearray) else host, None, family)
 
 
 def _text(host: Any) -> str | None:

@@ -16,7 +16,7 @@ from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
 from socksify.config.settings import ConfigError
-from socksify.patches import connecting, covering, naming
+from socksify.patches import covering, scope
 from socksify.tunnel import errors, log
 from socksify.tunnel.route import Direct
 from socksify.tunnel.sockaddr import host_and_port, numeric
@@ -99,7 +99,7 @@ def _bound(sock: Any, address: SockAddress) -> None:
 def _looked_up(host: Any, port: object = None, *_: int) -> None:
     if isinstance(host, (str, bytes, bytearray)) and type(host) is not _real.Host:
         host = bytes(host) if isinstance(host, bytearray) else host
-        if not naming.lookups.may_ask_for(host, port):
+        if not scope.current().lookups.may_ask_for(host, port):
             _refuse(f"looking up {host!r}", _FUNCTIONS)
 
 
@@ -109,7 +109,7 @@ def _asked_whose(host: Any) -> None:
     number = numeric(parsed[0]) if parsed is not None else None
     if number is None:
         _looked_up(host)
-    elif type(host) is not _real.Host and not naming.lookups.may_ask(number):
+    elif type(host) is not _real.Host and not scope.current().lookups.may_ask(number):
         _refuse(f"looking up {number}", _FUNCTIONS)
 
 
@@ -124,12 +124,12 @@ def _is_ours(sock: Any, address: SockAddress) -> bool:
 
 
 def _may_go(sock: Any) -> bool:
-    return connecting.router.settings.udp == "direct" and _real.kind(sock) != SOCK_STREAM
+    return scope.current().settings.udp == "direct" and _real.kind(sock) != SOCK_STREAM
 
 
 def _check_route(sock: Any, address: SockAddress, doing: str) -> None:
     """What is not direct would have gone to a proxy, or nowhere, if it had come through us."""
-    route = connecting.router.decide(_real.family(sock), address)
+    route = scope.current().router.decide(_real.family(sock), address)
     if not isinstance(route, Direct):
         because = f" (rule {route.rule.text!r})" if route.rule is not None else ""
         _refuse(f"{doing} {log.host_port(str(address[0]), address[1])}{because}", _METHODS)

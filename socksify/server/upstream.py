@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from socksify import _real
-from socksify.config.rules import DEFAULT
+from socksify.config.settings import DEFAULT
 from socksify.protocol.address import UNSPECIFIED, Address
 from socksify.protocol.errors import ProtocolError
 from socksify.server.dial import Dial

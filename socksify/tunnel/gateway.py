@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Candidate = tuple[int, Any, bool]
 
+# As many proxies are remembered: a program may give each of its requests another one.
+_MEMORY = 4096
 # (host, port) -> addresses, resolved once: a lookup in an event loop's connect() stalls the loop.
 _resolved: dict[tuple[str, int], list[Candidate]] = {}
 
@@ -35,6 +37,8 @@ def candidates(proxy: Proxy, family: int) -> list[Candidate]:
             for family, _, _, _, address in answers
             if family in (AF_INET, AF_INET6)
         ]
+        if len(_resolved) >= _MEMORY:
+            _resolved.clear()
         _resolved[key] = found
     if len(found) == 1:
         return found

@@ -24,32 +24,39 @@ class Leg:
 
     __slots__ = ("proxy", "script", "target")
 
-    def __init__(self, proxy: Proxy, target: Address, command: int = CONNECT) -> None:
+    def __init__(self, proxy: Proxy, target: Address, command: int = CONNECT, isolation: bytes | None = None) -> None:
         self.proxy = proxy
         self.target = target
-        self.script = _script(proxy, target, command)
+        self.script = _script(proxy, target, command, isolation)
 
 
-def legs(chain: tuple[Proxy, ...], target: Address, command: int = CONNECT) -> tuple[Leg, ...]:
+def legs(
+    chain: tuple[Proxy, ...], target: Address, command: int = CONNECT, isolation: bytes | None = None
+) -> tuple[Leg, ...]:
     """A chain's legs: each proxy is asked to connect to the next one, the last to do `command` for the target.
+
+    The last one is told `isolation` for a user and a password, unless it has some of its own.
 
     Raises what the stdlib raises for a name that cannot be written, and Unsupported for what a proxy's protocol has
     no words for.
     """
     targets = [*(Address.of(hop.host, hop.port) for hop in chain[1:]), target]
-    commands = [*(CONNECT for _ in chain[1:]), command]
-    return tuple(Leg(*leg) for leg in zip(chain, targets, commands, strict=True))
+    nothing = [None for _ in chain[1:]]
+    commands = [*(CONNECT for _ in nothing), command]
+    isolations = [*nothing, isolation]
+    return tuple(Leg(*leg) for leg in zip(chain, targets, commands, isolations, strict=True))
 
 
-def _script(proxy: Proxy, target: Address, command: int) -> Callable[[], Script[Any]]:
-    credentials = None if proxy.user is None else (proxy.user, proxy.password or b"")
+def _script(proxy: Proxy, target: Address, command: int, isolation: bytes | None) -> Callable[[], Script[Any]]:
+    user, password = (proxy.user, proxy.password) if proxy.user is not None else (isolation, isolation)
+    credentials = None if user is None else (user, password or b"")
     if proxy.scheme in ("socks5", "socks5h"):
         return partial(client.negotiate, client.socks5_exchanges(command, target, credentials))
     if proxy.scheme == "http":
         if command != CONNECT:
             raise Unsupported("HTTP can ask for connections, not for listening sockets", COMMAND_NOT_SUPPORTED)
         return client.http_exchange(target, credentials).run
-    return client.socks4_exchange(command, target, proxy.user if proxy.user is not None else user_name()).run
+    return client.socks4_exchange(command, target, user if user is not None else user_name()).run
 
 
 @cache

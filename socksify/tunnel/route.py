@@ -26,10 +26,11 @@ class Direct(Record):
     address: SockAddress | None = None
 
 
-class Via(Record):
+class Via(Record, hidden=("isolation",)):
     """Connect through a chain of proxies, first hop first, to a target; tell the client it reached `peer`.
 
-    Where `command` is BIND, the last proxy is to listen for the target instead.
+    Where `command` is BIND, the last proxy is to listen for the target instead. `isolation` is what isolation.py makes
+    up.
     """
 
     chain: tuple[Proxy, ...]
@@ -37,11 +38,12 @@ class Via(Record):
     peer: SockAddress
     rule: Rule
     command: int = CONNECT
+    isolation: bytes | None = None
 
     @cached_property
     def legs(self) -> tuple[Leg, ...]:
         """What is to be said to each proxy; raises as `legs.legs` does."""
-        return legs(self.chain, self.target, self.command)
+        return legs(self.chain, self.target, self.command, self.isolation)
 
 
 class Denied(Record):

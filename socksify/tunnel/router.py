@@ -11,7 +11,9 @@ from time import monotonic
 
 from socksify import _real
 from socksify.config import rules
+from socksify.config.addresses import address as ip_address
 from socksify.config.addresses import fold
+from socksify.config.rules import UNDECIDED
 from socksify.protocol.address import Address
 from socksify.tunnel import machine, names
 from socksify.tunnel.route import Denied, Direct, Via
@@ -40,7 +42,7 @@ class Router:
         self._own: dict[str, bool] = {}
         self._forget_at = monotonic() + self._FRESH
         self._gateways = _gateways(settings)
-        chains = [settings.proxy, *(settings.chain(rule.via) for rule in settings.rules)]
+        chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules) if rule.via != UNDECIDED]
         # Whether names are left to any proxy at all.
         self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
 
@@ -69,7 +71,7 @@ class Router:
         """
         if (fold(name), port) in self._gateways:
             return False
-        via, _ = rules.decide_name(self.settings.rules, name, port)
+        via, _ = rules.decide_name(self.settings.rules, name, port, self.settings.default)
         if via == "direct":
             return False
         # A blocked one gets an address, too, so that it is connect() which tells why.
@@ -81,14 +83,17 @@ class Router:
         Only where a rule of the user's makes it direct or its proxy leaves names to this machine; of the machine's
         own addresses nobody else knows anything.
         """
-        via, rule = rules.decide_name(self.settings.rules, address, None)
+        via, rule = rules.decide_name(self.settings.rules, address, None, self.settings.default)
         if via == "direct":
             return rule not in rules.BUILT_IN
         return via != "block" and not self._remote_names(self.settings.chain(via)) and not self.is_own(address)
 
     def stranger(self, literal: str, port: int = 0) -> str | None:
         """What is wrong with an address that was made up by somebody else, or has been dropped; None for a real one."""
-        if not self._is_remote or not names.TABLE.is_made_up(literal) or self._is_spoken_of(literal, port):
+        # Where this router makes up none, another scope's may have.
+        if not (self._is_remote or len(names.TABLE)) or not names.TABLE.is_made_up(literal):
+            return None
+        if self._is_spoken_of(literal, port):
             return None
         return f"{literal} is a made-up address that stands for no name in this process (any more)"
 
@@ -130,7 +135,7 @@ class Router:
     def _by_literal(self, family: int, literal: str, port: int, address: SockAddress) -> Direct | Via | Denied:
         if (literal, port) in self._gateways:
             return Direct(rules.GATEWAY)
-        via, rule = rules.decide(self.settings.rules, None, literal, port, self.is_own)
+        via, rule = self._rule(None, literal, port)
         if via == "direct":
             return self._forwarding(literal, port, rule) or Direct(rule)
         if via == "block":
@@ -144,7 +149,7 @@ class Router:
         if (fold(name), port) in self._gateways:
             return Direct(rules.GATEWAY, resolve(family, name, port) if made_up else None)
         here = machine.address_here(name, family)
-        via, rule = rules.decide(self.settings.rules, name, here, port, self.is_own)
+        via, rule = self._rule(name, here, port)
         if via == "direct":
             if here is not None:
                 return Direct(rule, _real.SockAddress((here, port, *address[2:])))
@@ -161,6 +166,9 @@ class Router:
         peer = made_up or names.TABLE.address_of(name, family)
         return Via(chain, target, _peer(family, peer, port, address), rule)
 
+    def _rule(self, name: str | None, literal: str | None, port: int) -> tuple[str, Rule]:
+        return rules.decide(self.settings.rules, name, literal, port, self.is_own, self.settings.default)
+
     def _forwarding(self, literal: str, port: int, rule: Rule) -> Denied | None:
         """A name server on this machine passes on what it is asked: the question would leave, if not from here."""
         if port != _DOMAIN or rule.source != "built in" or not self._is_remote or literal not in machine.nameservers():
@@ -170,8 +178,9 @@ class Router:
 
     def _is_spoken_of(self, literal: str, port: int) -> bool:
         """Whether a rule of the user's names the network that an address is in: then it is no made-up one."""
-        _, rule = rules.decide(self.settings.rules, None, literal, port)
-        return rule.network is not None
+        number = ip_address(literal)
+        first = next((rule for rule in self.settings.rules if rule.covers(None, number, port)), None)
+        return first is not None and first.network is not None
 
     def _takes_names(self, chain: tuple[Proxy, ...]) -> bool:
         """Whether the last proxy is to be given names; raises gaierror if it is, and has no words for them."""

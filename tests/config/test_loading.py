@@ -45,6 +45,7 @@ def test_the_strongest_source_wins_for_each_setting(tmp_path: Path) -> None:
         "proxy": "--proxy",
         "dns": "--dns",
         "fake_networks": "default",
+        "isolate": "default",
         "udp": "default",
         "bind": "default",
         "bind_services": "default",

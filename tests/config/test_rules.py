@@ -182,3 +182,18 @@ def test_a_look_up_without_a_port_is_direct_only_if_every_port_is(host: str, por
         "10.0.0.0/8=direct",
     )
     assert rules.decide_name(given, host, port)[0] == via
+
+
+def test_an_undecided_rule_leaves_it_to_the_built_in_end() -> None:
+    """And outranks those behind it, in a look-up as well, where a rule about some ports says nothing yet."""
+    otherwise = Rule("via('tor')", "scope", "tor")
+    undecided = rules.parse("*.corp.example=direct", "test").replace(via=rules.UNDECIDED)
+    limited = rules.parse("*.lab.example:80=direct", "test").replace(via=rules.UNDECIDED)
+    local = rules.parse("127.0.0.0/8=direct", "test").replace(via=rules.UNDECIDED)
+    listed = (undecided, limited, local, rules.parse("*=block", "test"))
+    assert rules.decide(listed, "a.corp.example", None, 80, default=otherwise) == ("tor", otherwise)
+    assert rules.decide(listed, "b.example", None, 80, default=otherwise)[0] == "block"
+    assert rules.decide(listed, None, "127.0.0.1", 80, default=otherwise)[0] == "direct"
+    assert rules.decide_name(listed, "a.corp.example", None, otherwise) == ("tor", otherwise)
+    assert rules.decide_name(listed, "a.lab.example", None, otherwise)[0] == "block"
+    assert rules.decide_name(listed, "a.lab.example", 80, otherwise)[0] == "tor"

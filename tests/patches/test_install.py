@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 
 import socksify
 from socksify import patches
-from socksify.patches import connecting, datagrams, lifetime, listening, naming, stale, waiting
+from socksify.patches import connecting, datagrams, lifetime, listening, naming, scope, stale, waiting
 from tests.bad_proxy import BadProxy
 from tests.steps import good
 from tests.targets import Target
@@ -29,6 +30,8 @@ from tests.targets import Target
 URL = "socks5h://192.0.2.1:1080"
 LOOPBACK = ["127.0.0.0/8=proxy"]
 OWNERS: list[Any] = [
+    ThreadPoolExecutor,
+    ProcessPoolExecutor,
     socket,
     select,
     selectors,
@@ -81,10 +84,10 @@ def test_uninstall_without_install_is_nothing() -> None:
 
 def test_the_same_settings_again_change_nothing() -> None:
     socksify.install(URL)
-    before, router = world(), connecting.router
+    before, router = world(), scope.current().router
     socksify.install(URL)
     assert world() == before
-    assert connecting.router is router
+    assert scope.current().router is router
 
 
 def test_other_settings_replace_the_first(echo_server: Target) -> None:
@@ -113,10 +116,10 @@ def test_a_log_that_cannot_be_opened_leaves_the_old_one_open(tmp_path: Path) -> 
     log = tmp_path / "log"
     with BadProxy(good("socks5")) as proxy:
         socksify.install(proxy.url(), routes=["127.0.0.0/8=block"], log=str(log))
-        router = connecting.router
+        router = scope.current().router
         with pytest.raises(OSError):
             socksify.install(proxy.url(), log=str(tmp_path / "no" / "log"))
-        assert connecting.router is router
+        assert scope.current().router is router
         with pytest.raises(PermissionError):
             socket.create_connection(("127.0.0.1", 9))
         assert "denied" in log.read_text()

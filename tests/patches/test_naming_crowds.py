@@ -10,7 +10,7 @@ from socket import SOCK_STREAM
 
 import pytest
 
-from socksify.patches import naming
+from socksify.patches import scope
 from socksify.tunnel import names
 from socksify.tunnel.names import NameTable
 from tests.routing import routed
@@ -83,7 +83,7 @@ def test_200_000_names_pass_through_a_bounded_table(table: NameTable) -> None:
         first = socket.gethostbyname("0.example")
         addresses = [socket.gethostbyname(f"{number}.example") for number in range(200_000)]
         assert len(table) < 1 << 16
-        assert len(naming.lookups._known) <= 4096
+        assert len(scope.current().lookups._known) <= 4096
         kept = range(200_000 - len(table), 200_000)
         assert all(table.name_of(addresses[number]) == f"{number}.example" for number in kept)
         assert len({addresses[number] for number in kept}) == len(table)

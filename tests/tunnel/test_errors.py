@@ -150,9 +150,9 @@ def test_what_a_proxy_has_no_words_for_is_refused_before_anything_is_sent() -> N
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN])
 def test_a_broken_connection_is_a_reset_however_it_shows(number: int) -> None:
     with BadProxy(good("socks5h")) as proxy, routed(proxy.url(), routes=ANYWHERE):
-        from socksify.patches import connecting
+        from socksify.patches import scope
 
-        route = connecting.router.decide(socket.AF_INET, TARGET)
+        route = scope.current().router.decide(socket.AF_INET, TARGET)
     error = errors.broken(OSError(number, os.strerror(number)), route, 1)  # type: ignore[arg-type]
     assert type(error) is socksify.ProxyConnectionResetError
     assert error.errno == errno.ECONNRESET

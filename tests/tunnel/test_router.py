@@ -183,7 +183,8 @@ def test_an_ipv6_socket_has_the_peer_that_it_was_given(address: Callable[[], str
 
 
 @pytest.mark.parametrize("address", ["198.18.99.99", "100::1:77"])
-def test_an_address_that_was_made_up_elsewhere_reaches_nobody(address: str) -> None:
+def test_an_address_that_was_made_up_elsewhere_reaches_nobody(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "TABLE", names.NameTable())
     family = V6 if ":" in address else V4
     denied = router().decide(family, (address, 80))
     assert isinstance(denied, Denied)
@@ -191,6 +192,9 @@ def test_an_address_that_was_made_up_elsewhere_reaches_nobody(address: str) -> N
     assert isinstance(router("198.18.0.0/15=proxy", "100::/64=proxy").decide(family, (address, 80)), Via)
     assert isinstance(router("198.18.0.0/15=direct", "100::/64=direct").decide(family, (address, 80)), Direct)
     assert isinstance(router(dns="local").decide(family, (address, 80)), Via)
+    # Another scope of this process leaves names to its proxy.
+    names.TABLE.address_of("another.example")
+    assert isinstance(router(dns="local").decide(family, (address, 80)), Denied)
 
 
 def test_an_address_that_the_resolver_told_is_a_real_one() -> None:

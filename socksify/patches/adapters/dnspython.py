@@ -11,7 +11,7 @@ from __future__ import annotations
 from inspect import signature
 from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
 
-from socksify.patches import connecting, naming
+from socksify.patches import scope
 from socksify.patches.adapters import wrap
 from socksify.tunnel import datagram_route
 from socksify.tunnel.route import Direct
@@ -63,7 +63,7 @@ def _may_be_sent(where: str, port: int) -> bool:
     if literal is None:
         return True
     family = AF_INET6 if ":" in literal else AF_INET
-    return isinstance(datagram_route.decide(connecting.router, family, (literal, port)), Direct)
+    return isinstance(datagram_route.decide(scope.current().router, family, (literal, port)), Direct)
 
 
 def _records(query: QueryMessage) -> list[str] | None:
@@ -75,7 +75,7 @@ def _records(query: QueryMessage) -> list[str] | None:
     if kind == "PTR":
         return _names(question.name)
     host = question.name.to_text(omit_final_dot=True).encode()
-    found = naming.lookups.forward(host, None, AF_INET6 if kind == "AAAA" else AF_INET)
+    found = scope.current().lookups.forward(host, None, AF_INET6 if kind == "AAAA" else AF_INET)
     return None if found is None else [literal for literal in found[-1] if (":" in literal) == (kind == "AAAA")]
 
 
@@ -87,7 +87,7 @@ def _names(reverse: Name) -> list[str] | None:
         address = dns.reversename.to_address(reverse)
     except dns.exception.DNSException:
         return None
-    whose = naming.lookups.reverse(address)
+    whose = scope.current().lookups.reverse(address)
     return None if whose is None else [f"{whose[0]}."]
 
 

@@ -12,6 +12,7 @@ from socksify import _real
 from socksify.patches import covering, driving, waiting
 from socksify.patches.adapters import wrap_everywhere
 from socksify.patches.adapters.resolving import NAMES, answering
+from socksify.patches.carrying import carried
 from socksify.tunnel.readiness import Clock
 from socksify.tunnel.registry import unsettled
 
@@ -47,12 +48,21 @@ def _patch_names(greendns: ModuleType, journal: Journal) -> None:
     wrap_everywhere(journal, greendns, {name: answering(name) for name in NAMES})
 
 
+def _patch_threads(tpool: ModuleType, journal: Journal) -> None:
+    wrap_everywhere(journal, tpool, {"execute": _execute})
+
+
 _PATCHES: dict[str, Callable[[ModuleType, Journal], None]] = {
     "eventlet.green.select": _patch_select,
     "eventlet.greenio.base": _patch_sockets,
     "eventlet.hubs": _patch_hubs,
     "eventlet.support.greendns": _patch_names,
+    "eventlet.tpool": _patch_threads,
 }
+
+
+def _execute(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    return wrapped(*map(carried, args[:1]), *args[1:], **kwargs)
 
 
 class _Over(Exception):

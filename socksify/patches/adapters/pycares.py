@@ -13,7 +13,7 @@ from __future__ import annotations
 from inspect import signature
 from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
 
-from socksify.patches import connecting, naming
+from socksify.patches import scope
 from socksify.patches.adapters import pycares_fence, wrap
 from socksify.patches.adapters.pycares_call import Call, Refusal
 from socksify.tunnel.sockaddr import numeric
@@ -58,7 +58,7 @@ def _answering(pycares: ModuleType, answer: Callable[[Call], None]) -> Callable[
 def _getaddrinfo(call: Call) -> None:
     name = call.name("host")
     try:
-        found = naming.lookups.forward(name.encode("latin-1"), call.given["port"], call.given["family"])
+        found = scope.current().lookups.forward(name.encode("latin-1"), call.given["port"], call.given["family"])
     except gaierror as error:
         return _fail_as(call, name, error)
     return call.ask() if found is None else _answer_literals(call, found[-1])
@@ -115,7 +115,7 @@ def _answer_addresses(call: Call, family: int, answer: Callable[[list[str]], Non
 
 def _is_known(name: str) -> bool:
     try:
-        return naming.lookups.forward(name.encode("latin-1")) is not None
+        return scope.current().lookups.forward(name.encode("latin-1")) is not None
     except gaierror:
         # So is the error, then.
         return True
@@ -125,7 +125,7 @@ def _query_other(call: Call) -> None:
     """Records that are no addresses."""
     name = call.name()
     try:
-        is_faked = connecting.router.is_faked(name)
+        is_faked = scope.current().router.is_faked(name)
     except gaierror as error:
         return _fail_as(call, name, error)
     if not is_faked:
@@ -141,10 +141,10 @@ def _gethostbyaddr(call: Call) -> None:
     address = _number(call.given["addr"])
     if address is None:
         return call.natively()  # and hear what is wrong with it
-    whose = naming.lookups.reverse(address)
+    whose = scope.current().lookups.reverse(address)
     if whose is not None:
         return call.answer_host(*whose, [address])
-    return call.ask() if naming.lookups.may_ask(address) else call.fail("ARES_ENOTFOUND")
+    return call.ask() if scope.current().lookups.may_ask(address) else call.fail("ARES_ENOTFOUND")
 
 
 def _getnameinfo(call: Call) -> None:
@@ -153,8 +153,8 @@ def _getnameinfo(call: Call) -> None:
     is_about_service = flags & pycares.ARES_NI_LOOKUPSERVICE and not flags & pycares.ARES_NI_LOOKUPHOST
     if address is None or flags & pycares.ARES_NI_NUMERICHOST or is_about_service:
         return call.natively()
-    whose = naming.lookups.reverse(address)
-    if whose is None and naming.lookups.may_ask(address):
+    whose = scope.current().lookups.reverse(address)
+    if whose is None and scope.current().lookups.may_ask(address):
         return call.ask()
     if whose is None and flags & pycares.ARES_NI_NAMEREQD:
         return call.fail("ARES_ENOTFOUND")

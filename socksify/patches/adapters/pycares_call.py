@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from socket import AF_INET, AF_INET6
 
-from socksify.patches import connecting
+from socksify.patches import scope
 from socksify.patches.adapters import pycares_fence
 from socksify.tunnel import log, machine
 from socksify.tunnel.route import Direct
@@ -114,4 +114,4 @@ def _may_be_asked(server: str) -> bool:
     if literal in machine.nameservers():
         return True
     address = (literal, int(port) if port.isdecimal() else _DOMAIN)
-    return isinstance(connecting.router.decide(AF_INET6 if ":" in literal else AF_INET, address), Direct)
+    return isinstance(scope.current().router.decide(AF_INET6 if ":" in literal else AF_INET, address), Direct)

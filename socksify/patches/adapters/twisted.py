@@ -1,16 +1,13 @@
-"""twisted's reactor by poll(2): one that was made before install() keeps a poll object that nobody can look into.
+"""twisted: its reactor connects, and hears from its threads, in calls of its own, without the context of the caller.
 
-The reactor itself knows what is in it. One that is made afterwards, and all other reactors, need nothing.
+What is put off inside a block of `socksify.via()` is done in it all the same: so connectTCP(), endpoints and look-ups
+go the way of who asked for them. What a protocol does when data arrives is outside, unless it enters a block itself.
 """
 
 from __future__ import annotations
 
-import sys
-from functools import partial
-from select import POLLIN, POLLOUT
-
-from socksify import _real
-from socksify.patches import waiting
+from socksify.patches.adapters import wrap
+from socksify.patches.carrying import carried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,15 +19,25 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Give the reactor of the process, if it is a twisted.internet.pollreactor's, a poll object of ours."""
-    reactor: Any = sys.modules.get("twisted.internet.reactor")
-    if isinstance(reactor, module.PollReactor):
-        _rehouse(reactor, waiting.make_poll)
-        journal.on_undo(partial(_rehouse, reactor, _real.poll))
+    """Wrap what puts off, in twisted.internet.base and twisted.python.threadpool."""
+    if module.__name__ == "twisted.python.threadpool":
+        wrap(journal, module.ThreadPool, "callInThreadWithCallback", _call_in_thread)
+    else:
+        wrap(journal, module.ReactorBase, "callLater", _call_later)
+        if "callFromThread" in vars(module.ReactorBase):  # of a platform with threads
+            wrap(journal, module.ReactorBase, "callFromThread", _call_from_thread)
 
 
-def _rehouse(reactor: Any, make_poll: Callable[[], Any]) -> None:
-    house = make_poll()
-    for fd in {*reactor._reads, *reactor._writes}:
-        house.register(fd, (POLLIN if fd in reactor._reads else 0) | (POLLOUT if fd in reactor._writes else 0))
-    reactor._poller = house
+def _call_later(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    # (seconds, what, its arguments...)
+    return wrapped(*args[:1], *map(carried, args[1:2]), *args[2:], **kwargs)
+
+
+def _call_from_thread(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    return wrapped(*map(carried, args[:1]), *args[1:], **kwargs)
+
+
+def _call_in_thread(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    # (who hears of the result, or None; what; its arguments...)
+    hears = (carried(each) if each is not None else None for each in args[:1])
+    return wrapped(*hears, *map(carried, args[1:2]), *args[2:], **kwargs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from socket import AF_INET, AF_INET6, gaierror
 
-from socksify.patches import connecting
+from socksify.patches import scope
 from socksify.patches.adapters import wrap
 from socksify.tunnel import errors, log
 from socksify.tunnel.route import Direct
@@ -50,7 +50,7 @@ def _check(sock: Any, endpoint: str) -> None:
     if protocol in _TCP and port.isdecimal():
         if _is_direct(host, int(port)) or _has_proxy(sock):
             return
-    elif protocol in _TCP or connecting.router.settings.udp == "direct":
+    elif protocol in _TCP or scope.current().settings.udp == "direct":
         # Malformed, or multicast that is allowed.
         return
     log.line(f"{log.name}: zmq {endpoint} denied")
@@ -61,7 +61,7 @@ def _is_direct(host: str, port: int) -> bool:
     literal = numeric(host)
     family = AF_INET6 if literal is not None and ":" in literal else AF_INET
     try:
-        return isinstance(connecting.router.decide(family, (literal or host, port)), Direct)
+        return isinstance(scope.current().router.decide(family, (literal or host, port)), Direct)
     except gaierror:
         return False
 

@@ -1,0 +1,78 @@
+"""The settings of a block of `socksify.via()`: those in force, with another answer to which way things go.
+
+What a rule of the user's blocks stays blocked: "never" is said of a destination, whatever leads there. All other
+rules say which way, and so does the block, which is nearer. Loopback, `localhost` and the machine's own addresses stay
+direct at the built-in end, unless a rule leaves them to a proxy.
+"""
+
+from __future__ import annotations
+
+from socksify.config import rules, urls
+from socksify.config.settings import ConfigError, Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from socksify.config.settings import Settings
+
+_SOURCE = "via()"
+
+
+def scoped(settings: Settings, vias: tuple[str, ...], isolate: str | None) -> Settings:
+    """The settings inside `via(*vias, isolate=isolate)`; of several VIAs each leads to the next.
+
+    Raises ConfigError for what no rule's VIA could be, and for credentials that cannot be isolated.
+    """
+    proxies = dict(settings.proxies)
+    via = _via(settings, vias, proxies)
+    inside = _outranking(settings.replace(proxies=proxies), Rule(f"via({via!r})", "scope", via))
+    if isolate is not None:
+        inside = inside.replace(isolate=isolate)
+    _check(inside, via, isolate)
+    return inside
+
+
+def refused(settings: Settings, why: ConfigError) -> Settings:
+    """The settings inside a via() that has lost its meaning with other settings: nothing goes out."""
+    return _outranking(settings, Rule(str(why), "scope", "block"))
+
+
+def _outranking(settings: Settings, rule: Rule) -> Settings:
+    """The settings with one rule in the place of all that do not block."""
+    changes: dict[str, Any] = {"rules": tuple(_outranked(each, rule) for each in settings.rules), "default": rule}
+    if rule.via in ("direct", "block"):
+        # No proxy listens for what is opened here.
+        changes |= {"bind": "never", "isolate": "none"}
+    if rule.via == "block":
+        # Not even the proxies' own addresses are let through.
+        changes |= {"proxy": (), "proxies": {}}
+    outranking: Settings = settings.replace(**changes)
+    return outranking
+
+
+def _via(settings: Settings, vias: tuple[str, ...], proxies: rules.Proxies) -> str:
+    names = [rules.read_via(text, _SOURCE, proxies) for text in vias]
+    if len(names) == 1:
+        return names[0]
+    for name in names:
+        if name in ("direct", "block"):
+            raise ConfigError(f"{_SOURCE}: {name!r}: cannot be part of a chain")
+    with_names: Settings = settings.replace(proxies=proxies)
+    return rules.entered(tuple(hop for name in names for hop in with_names.chain(name)), proxies)
+
+
+def _outranked(rule: Rule, inside: Rule) -> Rule:
+    if rule.via == "block":
+        return rule
+    via = rules.UNDECIDED if rule.via == "direct" else inside.via
+    outranked: Rule = rule.replace(text=inside.text, source=inside.source, via=via)
+    return outranked
+
+
+def _check(inside: Settings, via: str, isolate: str | None) -> None:
+    chain = urls.linked(inside.chain(via), _SOURCE)
+    if chain:
+        urls.check_isolated(chain, inside.isolate, _SOURCE)
+    elif isolate not in (None, "none"):
+        raise ConfigError(f"{_SOURCE}: isolate={isolate!r}: no proxy could isolate what is {via}")

@@ -1,0 +1,103 @@
+"""Executors: what is handed to one inside a block of via() is done by it, in whichever thread or process.
+
+contextvars leave the threads of a pool out, which is why `loop.run_in_executor()` does, and with it the look-ups of
+asyncio; `asyncio.to_thread()` copies the context. What an executor does for a task also counts as that task's where
+connections are isolated by tasks.
+
+A plain new thread begins outside of any block, as with every context variable: a thread that a library starts, and
+keeps, would serve everybody by the way of the first.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from socksify.patches import scope
+from socksify.patches.arriving import when_imported
+from socksify.patches.journal import Replacement
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from socksify.patches.journal import Journal
+
+_EXECUTORS = {
+    "concurrent.futures.thread": "ThreadPoolExecutor",
+    "concurrent.futures.process": "ProcessPoolExecutor",
+}
+
+
+def carry(journal: Journal) -> None:
+    """See to the executors that are imported, and to the others when they are, until the journal is undone."""
+    for module, name in _EXECUTORS.items():
+        journal.on_undo(when_imported(module, partial(_adapt, journal, name)))
+
+
+def carried(call: Any) -> Any:
+    """The call, to be made elsewhere, and to go the way that is in force here."""
+    way, share = scope.entered(), _share()
+    return call if way is None and share is None else _Work(way, share, call)
+
+
+def _adapt(journal: Journal, name: str, module: ModuleType) -> None:
+    executor = getattr(module, name)
+    journal.apply(Replacement(executor, "submit", _submitting(executor.submit)))
+
+
+def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:
+    def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        work = carried(fn)
+        if work is fn:
+            return original(self, fn, *args, **kwargs)
+        # Workers that are made now, and in a process of their own inherit the context, will work for others, too.
+        owner = object()
+        scope.enter(owner, None)
+        try:
+            return original(self, work, *args, **kwargs)
+        finally:
+            scope.leave(owner)
+
+    return submit
+
+
+def _share() -> bytes | None:
+    """What stands for the task that hands work over, where it matters here, or may matter in a via() of the work's."""
+    if scope.current().settings.isolate != "task" and "socksify.tunnel.isolation" not in sys.modules:
+        return None
+    from socksify.tunnel import isolation
+
+    return isolation.share_of_task()
+
+
+class _Work:
+    """A piece of work, to be done in a worker as who handed it over would. Its repr shows no password."""
+
+    __slots__ = ("_fn", "_share", "_way")
+
+    def __init__(self, way: scope.Way | None, share: bytes | None, fn: Any) -> None:
+        self._way = way
+        self._share = share
+        self._fn = fn
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Raises RuntimeError where nothing is routed."""
+        if scope.installed is None:
+            raise RuntimeError("socksify is not installed in the process to which work from inside a via() has come")
+        scope.enter(self, self._way)
+        try:
+            return self._fn(*args, **kwargs) if self._share is None else self._as_task(args, kwargs)
+        finally:
+            scope.leave(self)
+
+    def _as_task(self, args: Any, kwargs: Any) -> Any:
+        from socksify.tunnel import isolation
+
+        before = isolation.on_behalf(self._share)
+        try:
+            return self._fn(*args, **kwargs)
+        finally:
+            isolation.on_behalf(before)

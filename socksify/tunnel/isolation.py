@@ -1,0 +1,85 @@
+"""Isolation: which connections Tor may send through one circuit.
+
+Tor gives streams circuits of their own where they come with another user and password ("IsolateSOCKSAuth", tor(1)),
+whatever these are. They are made up here: a digest, keyed by a secret that is drawn in each process, of whatever the
+connections that may share a circuit have in common. So they tell nobody what that is, nothing has to be remembered,
+and no two processes have one in common, a forked child and its parent neither.
+"""
+
+from __future__ import annotations
+
+import os
+from _contextvars import ContextVar
+from _thread import _local
+from hashlib import blake2b
+from weakref import WeakKeyDictionary
+
+from socksify.config.addresses import fold
+from socksify.tunnel import tasks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.tunnel.route import Via
+
+_SECRET = os.urandom(32)
+
+# A task's share; it goes with the task.
+_of_tasks: WeakKeyDictionary[object, bytes] = WeakKeyDictionary()
+# What was made up for a thread, and which thread that is: contexts are copied to other threads.
+_of_thread: ContextVar[tuple[object, bytes] | None] = ContextVar("socksify.isolation", default=None)
+_thread = _local()
+
+
+def isolated(route: Via, by: str) -> Via:
+    """The route with credentials that it shares with others `by` the same `host`, `task` or `connection` only.
+
+    A last proxy that has been given some by the configuration keeps them.
+    """
+    last = route.chain[-1]
+    if last.user is not None:
+        return route
+    if by == "host":
+        share = fold(route.target.host).encode()
+    elif by == "task":
+        share = share_of_task()
+    else:
+        share = os.urandom(16)
+    digest = blake2b(digest_size=16, key=_SECRET)
+    for part in (str(os.getpid()).encode(), by.encode(), last.address.encode(), share):
+        digest.update(len(part).to_bytes(4, "big") + part)
+    with_it: Via = route.replace(isolation=digest.hexdigest().encode())
+    return with_it
+
+
+def share_of_task() -> bytes:
+    """What all connections of the running task have in common: one of asyncio or trio, else the thread.
+
+    Work that an executor does counts as that of whoever handed it over, see `on_behalf`.
+    """
+    task = tasks.current()
+    if task is not None:
+        # Atomic, should two threads ask: of one task they do not.
+        return _of_tasks.setdefault(task, os.urandom(16))
+    behalf: bytes | None = getattr(_thread, "behalf", None)
+    return behalf if behalf is not None else _share_of_thread()
+
+
+def on_behalf(share: bytes | None) -> bytes | None:
+    """This thread works on behalf of somebody else, or with None for itself again; returns for whom it did before."""
+    before: bytes | None = getattr(_thread, "behalf", None)
+    _thread.behalf = share
+    return before
+
+
+def _share_of_thread() -> bytes:
+    """A thread's own share; in a context that is another task's, which a library runs in its own threads, that one's.
+
+    So what two tasks have trio's or anyio's worker threads do is never mixed, though the thread is the same.
+    """
+    if not hasattr(_thread, "itself"):
+        _thread.itself = object()
+    held = _of_thread.get()
+    if held is None or held[0] is not _thread.itself:
+        held = _thread.itself, os.urandom(16)
+        _of_thread.set(held)
+    return held[1]
