@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ ROWS = {
     "trio": ("on_trio.py",),
     "anyio on asyncio": ("on_anyio.py", "asyncio"),
     "anyio on trio": ("on_anyio.py", "trio"),
-    "curio": ("on_curio.py",),
+    "curio (on 3.11: it does not import on later ones)": ("on_curio.py",),
     "gevent, monkey-patched": ("on_green.py", "gevent", "patched"),
     "`gevent.socket`, `gevent.ssl`": ("on_green.py", "gevent", "green"),
     "eventlet, monkey-patched": ("on_green.py", "eventlet", "patched"),
@@ -32,6 +33,7 @@ ROWS = {
     "twisted, epoll reactor": ("on_twisted.py", "epoll"),
     "twisted, asyncio reactor": ("on_twisted.py", "asyncio"),
 }
+RUNNABLE = [row for row in ROWS if not row.startswith("curio") or sys.version_info < (3, 12)]
 # A loop that stands still while a handshake goes on ticks once or twice for each; this one, several times for all.
 TICKS = 10
 
@@ -60,8 +62,10 @@ def _unseen(report: Report, place: Place) -> Iterator[str]:
     """Whatever a run should have asked the proxy for, and nothing else."""
     name = [(NAME, port) for port in (place.tls[1], place.echo[1])]
     expected = Counter({place.echo: CROWD + 1, place.closed: 1, place.deaf: 2, **dict.fromkeys(name, 1)})
-    if Counter(report.targets) != expected:
-        yield f"the proxy saw {Counter(report.targets)}"
+    # What is given up may be so before it has been said where to.
+    seen = Counter(target or place.deaf for target in report.targets)
+    if seen != expected:
+        yield f"the proxy saw {seen}"
 
 
 def _standing(ticks: list[int]) -> Iterator[str]:
