@@ -37,7 +37,7 @@ ADAPTERS = {
     "twisted.internet.pollreactor": "socksify.patches.adapters.twisted_poll",
     "twisted.python.threadpool": "socksify.patches.adapters.twisted",
     "uvloop": "socksify.patches.adapters.uvloop",
-    "zmq": "socksify.patches.adapters.zmq",
+    "zmq.sugar.socket": "socksify.patches.adapters.zmq",
 }
 
 
