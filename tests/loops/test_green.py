@@ -9,7 +9,7 @@ import pytest
 
 from tests.loops.matrix import BEHAVIOURS, TICKS
 from tests.loops.places import Place
-from tests.loops.runs import HERE, run, slow_proxy
+from tests.loops.runs import HERE, NAME, run, slow_proxy
 
 SETTINGS = {
     "gevent": [
@@ -68,3 +68,18 @@ def test_waiting_for_a_socket_that_does_not_block(name: str, way: str, place: Pl
     answer, ticks = child.stdout.split()
     assert answer == "ping"
     assert int(ticks) >= TICKS
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_via(name: str, place: Place) -> None:
+    with slow_proxy(place) as proxy:
+        words = [name, proxy.url(), NAME, str(place.echo[1])]
+        child = subprocess.run(
+            [sys.executable, str(HERE / "green_via.py"), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (child.returncode, child.stderr, child.stdout) == (0, "", "ping ping ping")
+        assert [session.target for session in proxy.sessions] == [(NAME, place.echo[1])] * 2
