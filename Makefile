@@ -7,10 +7,11 @@
 #   make bench   the measurements, beside our peers
 #   make loops   every event loop on one matrix; writes the README's table
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
+#   make tracers our hook before and behind ddtrace's, newrelic's and opentelemetry's
 #   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
-.PHONY: demo test full suite others lint bench loops wire soak clean
+.PHONY: demo test full suite others lint bench loops wire tracers soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
@@ -56,12 +57,15 @@ wire: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.wire
 
+tracers: .venv/.equipped .venv-tracers/.equipped
+	TRACERS=.venv-tracers/bin/python .venv/bin/python -m pytest tests/site/tracers
+
 soak: .venv/.equipped
 	@.ci/packages
 	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:
-	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-tracers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find socksify tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml
@@ -73,6 +77,12 @@ clean:
 .venv/.equipped: .venv/.installed
 	.venv/bin/python -m pip install --quiet 'pip>=25.1'
 	.venv/bin/python -m pip install --quiet --group test --group clients --group loops --group bench --group lint
+	touch $@
+
+.venv-tracers/.equipped: pyproject.toml
+	"$(DEFAULT)" -m venv .venv-tracers
+	.venv-tracers/bin/python -m pip install --quiet 'pip>=25.1'
+	.venv-tracers/bin/python -m pip install --quiet --editable . --group tracers
 	touch $@
 
 .venv-%/.equipped: pyproject.toml

@@ -25,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _leave_path()
         argv = sys.argv[1:]
+    if argv[:1] == ["site"]:
+        from socksify.site.command import main as site
+
+        return site(argv[1:])
     withdraw_shadowed = _shield(argv)
     from socksify.config.settings import ConfigError
 

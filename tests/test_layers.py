@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "protocol",
         "patches",
         "server",
+        "site.command",
         "tunnel.route",
         "tunnel.router",
     },

@@ -20,6 +20,8 @@ _SERVERS = (("SOCKS5_SERVER", "socks5h"), ("SOCKS4_SERVER", "socks4"), ("SOCKS_S
 # Dante's names, the newer first.
 _USERS = ("SOCKS_USERNAME", "SOCKS5_USER")
 _PASSWORDS = ("SOCKS_PASSWORD", "SOCKS5_PASSWD")
+# No settings: they switch the hook for whole environments off, and say what it does when it cannot install.
+_SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
 class Conventional(Record):
@@ -34,8 +36,8 @@ def own(environ: Mapping[str, str]) -> dict[str, str]:
     """The values of SOCKSIFY_* by the settings' names, empty ones left out; ConfigError for an unknown variable."""
     values = {}
     for variable in environ:
-        if variable.startswith("SOCKSIFY_") and variable not in BY_VARIABLE:
-            known = ", ".join(setting.variable for setting in SETTINGS)
+        if variable.startswith("SOCKSIFY_") and variable not in BY_VARIABLE and variable not in _SWITCHES:
+            known = ", ".join((*(setting.variable for setting in SETTINGS), *_SWITCHES))
             raise ConfigError(f"{variable}: no such setting; there are {known}")
         if variable in BY_VARIABLE and environ[variable]:
             values[BY_VARIABLE[variable].name] = environ[variable]

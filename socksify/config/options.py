@@ -72,7 +72,8 @@ def usage() -> str:
         " ALL_PROXY with NO_PROXY; SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER."
     )
     return (
-        "usage: socksify [options] PROGRAM arguments...\n\n"
+        "usage: socksify [options] PROGRAM arguments...\n"
+        "       socksify site --help, for whole environments\n\n"
         "Runs a Python program as python does, its connections through a SOCKS server.\n"
         "PROGRAM is a script, -m module, -c code, a directory, a zip file, or - (stdin).\n\n"
         f"{options}\n\n{_folded(sources, 0)}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from _thread import RLock
 
 from socksify.patches.journal import Journal
@@ -34,6 +35,8 @@ def install(settings: Settings) -> None:
         _keep_watch(settings)
         _settings = settings
         _clean_environment(settings)
+        # A hook that has closed the network, for want of settings, opens it.
+        sys.audit("socksify.install")
 
 
 def uninstall() -> None:
@@ -113,13 +116,15 @@ def _apply() -> None:
         listening,
         muting,
         naming,
+        reloading,
         stale,
         waiting,
     )
     from socksify.tunnel import log, watch
 
-    modules = (lifetime, waiting, naming, connecting, listening, datagrams)
+    modules = (lifetime, naming, connecting, listening, datagrams)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
+    replacements += waiting.replacements()
     journal = Journal()
     journal.on_undo(muting.release_all)
     watch.prime()
@@ -128,6 +133,7 @@ def _apply() -> None:
         stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
         for replacement in replacements:
             journal.apply(replacement)
+        reloading.outlive(replacements, journal)
         carrying.carry(journal)
         adapters.adapt(journal)
     except BaseException:
@@ -161,3 +167,7 @@ def _after_fork() -> None:
     _lock = RLock()
     names.TABLE.after_fork()
     registry.after_fork()
+
+
+# Last, since a hook that waits for it installs now, by what stands above, while no module of ours is half imported.
+import socket  # noqa: E402, F401

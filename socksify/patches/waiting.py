@@ -261,9 +261,10 @@ EPOLL = (
         Replacement(_module.epoll, "poll", _epoll_poll),
     )
 )
-# What somebody else has put in their place is an adapter's business.
-_OWN = {name for name in ("select", "poll") if getattr(_module, name, None) is getattr(_real, name)}
-REPLACEMENTS = (
-    *EPOLL,
-    *(Replacement(_module, name, new) for name, new in (("select", _select), ("poll", make_poll)) if name in _OWN),
-)
+
+
+def replacements() -> list[Replacement]:
+    """Without those of functions in whose place gevent or eventlet has put its own: these are their adapters' business."""
+    functions = [("select", _select), ("poll", make_poll)]
+    own = [(name, new) for name, new in functions if getattr(_module, name, None) is getattr(_real, name)]
+    return [*EPOLL, *(Replacement(_module, name, new) for name, new in own)]

@@ -47,7 +47,7 @@ class Address(Record):
 
     def encode(self) -> bytes:
         """ATYP, ADDR and PORT. Raises as `of` does for what cannot be sent."""
-        return bytes((self.type,)) + self._encode_host() + self.port.to_bytes(2, "big")
+        return b"%c%b%b" % (self.type, self._encode_host(), self.port.to_bytes(2, "big"))
 
     def _encode_host(self) -> bytes:
         if self.type == NAME:
@@ -59,26 +59,27 @@ class Address(Record):
         return packed
 
     @classmethod
-    def parse(cls) -> Script[Address]:
-        """Read ATYP, ADDR and PORT."""
-        kind, first = yield 2
-        return (yield from cls.parse_rest(kind, first))
+    def read(cls, said: bytes, begin: int) -> tuple[Address, int] | None:
+        """The address that begins there, ATYP, ADDR and PORT, and where it ends; None until all of it is there."""
+        if len(said) < begin + 2:
+            return None
+        kind = said[begin]
+        length = _length(kind, said[begin + 1])
+        host = begin + 2 if kind == NAME else begin + 1
+        end = host + length + 2
+        if len(said) < end:
+            return None
+        return cls(kind, _text(kind, said[host : end - 2]), said[end - 2] << 8 | said[end - 1]), end
 
     @classmethod
     def parse_rest(cls, kind: int, first: int) -> Script[Address]:
         """Read on after ATYP and the one byte that every address type has next, so that one read takes the rest."""
-        if kind == IPV4:
-            rest = yield 5
-            host = literals.ipv4_text(bytes((first,)) + rest[:-2])
-        elif kind == NAME:
-            rest = yield first + 2
-            host = rest[:-2].decode("ascii", "surrogateescape")
-        elif kind == IPV6:
-            rest = yield 17
-            host = literals.ipv6_text(bytes((first,)) + rest[:-2])
+        length = _length(kind, first)
+        if kind == NAME:
+            rest = yield length + 2
         else:
-            raise garbled("address type 1, 3 or 4", bytes((kind,)), ADDRESS_TYPE_NOT_SUPPORTED)
-        return cls(kind, host, int.from_bytes(rest[-2:], "big"))
+            rest = bytes((first,)) + (yield length + 1)
+        return cls(kind, _text(kind, rest[:-2]), int.from_bytes(rest[-2:], "big"))
 
 
 UNSPECIFIED = Address(IPV4, "0.0.0.0", 0)
@@ -97,6 +98,23 @@ def encode_name(host: str) -> bytes:
     if 0 in name:
         raise ValueError("host name must not contain null character")
     return name
+
+
+def _length(kind: int, first: int) -> int:
+    """How many bytes ADDR has, a name without its length, which is its `first` byte."""
+    if kind == IPV4:
+        return 4
+    if kind == NAME:
+        return first
+    if kind == IPV6:
+        return 16
+    raise garbled("address type 1, 3 or 4", bytes((kind,)), ADDRESS_TYPE_NOT_SUPPORTED)
+
+
+def _text(kind: int, host: bytes) -> str:
+    if kind == IPV4:
+        return literals.ipv4_text(host)
+    return host.decode("ascii", "surrogateescape") if kind == NAME else literals.ipv6_text(host)
 
 
 def _literal(host: str, port: int) -> Address | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from socksify.protocol.address import Address
-from socksify.protocol.conversation import Conversation
 from socksify.protocol.errors import garbled
 
 # RSV and FRAG: "if ... a value of X'00' ... this datagram is standalone"; we never send fragments.
@@ -23,12 +22,8 @@ def parse(datagram: bytes) -> tuple[Address, int, int]:
     """
     if len(datagram) < 3 or datagram[:2] != b"\0\0":
         raise garbled("the header of a relayed datagram", datagram)
-    conversation = Conversation(Address.parse())
-    begin = 3
-    while not conversation.over:
-        end = begin + conversation.needs
-        if end > len(datagram):
-            raise garbled("a whole header of a relayed datagram", datagram)
-        conversation.receive(datagram[begin:end])
-        begin = end
-    return conversation.result, datagram[2], begin
+    found = Address.read(datagram, 3)
+    if found is None:
+        raise garbled("a whole header of a relayed datagram", datagram)
+    address, begin = found
+    return address, datagram[2], begin

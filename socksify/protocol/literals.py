@@ -23,7 +23,8 @@ def ipv4(text: str) -> bytes | None:
 
 
 def ipv4_text(packed: bytes) -> str:
-    return ".".join(map(str, packed))
+    first, second, third, fourth = packed
+    return f"{first}.{second}.{third}.{fourth}"
 
 
 def ipv6(text: str) -> bytes | None:

@@ -1,7 +1,6 @@
 """SOCKS4 messages (the protocol's memo, Ying-Da Lee) and their extension for names, SOCKS4A.
 
-Strings end with a null byte and have no length before them: they are read one byte at a time, so that
-nothing behind them is taken.
+Strings end with a null byte and have no length before them.
 """
 
 from __future__ import annotations
@@ -50,22 +49,21 @@ class Request(Record, hidden=("userid",)):
         return b"%c%c%b%b%b\0%b" % (VERSION, self.command, self.address.port.to_bytes(2, "big"), ip, self.userid, name)
 
     @classmethod
-    def parse(cls) -> Script[Request]:
-        version, command = yield 2
-        if version != VERSION:
-            raise garbled("SOCKS version 4", bytes((version,)))
-        return (yield from cls.parse_rest(command))
-
-    @classmethod
-    def parse_rest(cls, command: int) -> Script[Request]:
-        """Read on after VN and CD."""
-        destination = yield 6
-        port, ip = int.from_bytes(destination[:2], "big"), destination[2:]
-        userid = yield from _string("userid")
+    def read(cls, said: bytes) -> tuple[Request, int] | None:
+        """The request that it begins with, and where that ends; None until all of it is there."""
+        if said and said[0] != VERSION:
+            raise garbled("SOCKS version 4", said[:1])
+        end = _end(said, 8, "userid")
+        if end is None:
+            return None
+        port, ip, userid = int.from_bytes(said[2:4], "big"), said[4:8], said[8:end]
         if not _marks_name(ip):
-            return cls(command, Address(IPV4, literals.ipv4_text(ip), port), userid)
-        name = yield from _string("name")
-        return cls(command, Address(NAME, name.decode("ascii", "surrogateescape"), port), userid)
+            return cls(said[1], Address(IPV4, literals.ipv4_text(ip), port), userid), end + 1
+        name = end + 1
+        end = _end(said, name, "name")
+        if end is None:
+            return None
+        return cls(said[1], Address(NAME, said[name:end].decode("ascii", "surrogateescape"), port), userid), end + 1
 
 
 class Reply(Record):
@@ -106,10 +104,9 @@ def _marks_name(ip: bytes) -> bool:
     return ip[:3] == b"\0\0\0" and ip[3] != 0
 
 
-def _string(what: str) -> Script[bytes]:
-    found = bytearray()
-    while (byte := (yield 1)) != b"\0":
-        if len(found) == LONGEST_STRING:
-            raise garbled(f"a {what} of at most {LONGEST_STRING} bytes", found)
-        found += byte
-    return bytes(found)
+def _end(said: bytes, begin: int, what: str) -> int | None:
+    """Where the null byte is that ends the string which begins there; None until it is there."""
+    end = said.find(0, begin, begin + LONGEST_STRING + 1)
+    if end < 0 and len(said) > begin + LONGEST_STRING:
+        raise garbled(f"a {what} of at most {LONGEST_STRING} bytes", said[begin:])
+    return None if end < 0 else end

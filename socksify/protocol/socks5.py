@@ -1,7 +1,7 @@
 """SOCKS5 messages (RFC 1928), with those of its user name and password authentication (RFC 1929).
 
-Requests and replies are read as five bytes and then one read of exactly the rest: the fifth byte is the name's
-length or the address's first, so a reply with an IPv4 address costs two system calls.
+A client parses what a server says by scripts: a reply is five bytes and then one read of exactly the rest, since the
+fifth byte is the name's length or the address's first. A server reads a client's messages out of all that it has said.
 """
 
 from __future__ import annotations
@@ -46,15 +46,14 @@ class Greeting(Record):
         return bytes((VERSION, len(self.methods))) + self.methods
 
     @classmethod
-    def parse(cls) -> Script[Greeting]:
-        version, count = yield 2
-        _check_version(version)
-        return (yield from cls.parse_rest(count))
-
-    @classmethod
-    def parse_rest(cls, count: int) -> Script[Greeting]:
-        """Read on after VER and NMETHODS."""
-        return cls((yield count))
+    def read(cls, said: bytes) -> tuple[Greeting, int] | None:
+        """The greeting that it begins with, and where that ends; None until all of it is there."""
+        if said:
+            _check_version(said[0])
+        if len(said) < 2 or len(said) < 2 + said[1]:
+            return None
+        end = 2 + said[1]
+        return cls(said[2:end]), end
 
 
 class MethodChoice(Record):
@@ -86,12 +85,15 @@ class Credentials(Record, hidden=("user", "password")):
         return b"%c%c%b%c%b" % (SUBNEGOTIATION_VERSION, len(user), user, len(password), password)
 
     @classmethod
-    def parse(cls) -> Script[Credentials]:
-        version, length = yield 2
-        if version != SUBNEGOTIATION_VERSION:
-            raise garbled("RFC 1929 version 1", bytes((version,)))
-        rest = yield length + 1
-        return cls(rest[:-1], (yield rest[-1]))
+    def read(cls, said: bytes) -> tuple[Credentials, int] | None:
+        """As `Greeting.read`."""
+        if said and said[0] != SUBNEGOTIATION_VERSION:
+            raise garbled("RFC 1929 version 1", said[:1])
+        if len(said) < 2 or len(said) < 3 + said[1]:
+            return None
+        user = 2 + said[1]
+        end = user + 1 + said[user]
+        return None if len(said) < end else (cls(said[2:user], said[user + 1 : end]), end)
 
 
 class CredentialsStatus(Record):
@@ -121,10 +123,12 @@ class Request(Record):
         return bytes((VERSION, self.command, 0)) + self.address.encode()
 
     @classmethod
-    def parse(cls) -> Script[Request]:
-        version, command, _, kind, first = yield 5
-        _check_version(version)
-        return cls(command, (yield from Address.parse_rest(kind, first)))
+    def read(cls, said: bytes) -> tuple[Request, int] | None:
+        """As `Greeting.read`; of an address type that is unknown, nobody can say where it ends: Garbled."""
+        if said:
+            _check_version(said[0])
+        found = Address.read(said, 3)
+        return found and (cls(said[1], found[0]), found[1])
 
 
 class Reply(Record):

@@ -41,11 +41,10 @@ class Answers:
 
     def _accept(self, _fd: int, _events: int) -> None:
         try:
-            fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
+            stream, _ = self.loop.accept(self._listener)
         except OSError:
             # It went away already, or there are no descriptors left, which the server tells.
             return
-        stream = self.loop.stream(self._listener.family, fd)
         if len(self._askers) < MOST:
             self._askers.add(_Asker(self, stream))
         else:

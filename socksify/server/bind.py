@@ -7,6 +7,7 @@ DSTIP specified in the client's BIND request. If a mismatch is found, the CD fie
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
@@ -25,9 +26,9 @@ from socksify.server.resolver import literal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.server import Request
-    from socksify.server.loop import Timer
     from socksify.server.resolver import Candidate
     from socksify.server.session import Session
+    from socksify.server.timers import Timer
 
 # What the memo calls "any": whoever comes first.
 ANYBODY = ("0.0.0.0", "::")
@@ -60,7 +61,8 @@ class Bind:
         if isinstance(verdict, Denied):
             self._session.refuse(NOT_ALLOWED, "denied", verdict.why)
         else:
-            self._session.server.resolver.resolve(target, self._choose)
+            server = self._session.server
+            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds)
 
     def close(self) -> None:
         self._closed = True
@@ -108,28 +110,26 @@ class Bind:
 
     def _bound(self, verdict: Permitted, peer: str) -> _real.Socket:
         """A socket on the address that the peer sees us by."""
-        own = self._session.client.own_host or "127.0.0.1"
+        own = self._session.own[0] or "127.0.0.1"
         anybody = peer in ANYBODY
         source = verdict.source or (own if anybody else ports.source_towards(peer)) or own
         listener = self._loop.stream(socket.AF_INET6 if ":" in source else socket.AF_INET)
         self._listener = listener
-        like = self._session.port if verdict.reserved else 0
+        like = self._session.client.port if verdict.reserved else 0
         # The port that is wanted, if the client awaits nobody in particular; as Dante has it.
         ports.bind_to_listen(listener, source, like, self._target.port if anybody else 0)
         return listener
 
     def _accept(self, _fd: int, _events: int) -> None:
         assert self._listener is not None
-        family = self._listener.family
         try:
-            fd, peer = self._listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
+            stream, peer = self._loop.accept(self._listener)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
             self._session.refuse(socks5_reply_of(error.errno or 0), "failed", os.strerror(error.errno or 0))
             return
         self._stop_listening()
-        stream = self._loop.stream(family, fd)
         why = self._objection(peer)
         if why:
             self._loop.discard(stream)
@@ -163,5 +163,8 @@ class Bind:
         if self._timer is not None:
             self._timer.cancel()
         if self._listener is not None:
+            with contextlib.suppress(OSError):
+                # At once, and not when the events at hand are dealt with: who is told then finds nobody listening.
+                self._listener.shutdown(socket.SHUT_RDWR)
             self._loop.discard(self._listener)
             self._listener = None

@@ -91,7 +91,15 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
+def _occupy_standard_descriptors() -> None:
+    """Where we were started without one of 0 to 2, no socket is to get its number: others write to it."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
 def _run(given: options.Options) -> None:
+    _occupy_standard_descriptors()
     _spare_the_collector()
     configure = functools.partial(configuring.plan, given, os.environ)
     plan = configure()

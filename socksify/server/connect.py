@@ -48,7 +48,8 @@ class Connect:
         elif isinstance(verdict, Permitted) and takes_names(verdict.chain):
             self._go_through(verdict, target)
         else:
-            self._session.server.resolver.resolve(target, self._choose)
+            server = self._session.server
+            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds)
 
     def close(self) -> None:
         self._closed = True
@@ -85,15 +86,16 @@ class Connect:
     def _dial(self, permitted: list[tuple[Candidate, Permitted]]) -> None:
         self.stage = "connecting"
         verdicts = dict(permitted)
-        port = self._session.port
+        session = self._session
 
         def prepare(stream: _real.Socket, candidate: Candidate) -> None:
             verdict = verdicts[candidate]
-            ports.bind(stream, verdict.source, port if verdict.reserved else 0)
-            self._session.rule = verdict.rule
+            session.rule = verdict.rule
+            if verdict.source is not None or verdict.reserved:
+                ports.bind(stream, verdict.source, session.client.port if verdict.reserved else 0)
 
-        seconds = self._session.server.policy.limits.connect_seconds
-        self._attempt = Dial(self._session.server.loop, [*verdicts], self._dialled, prepare, seconds)
+        seconds = session.server.policy.limits.connect_seconds
+        self._attempt = Dial(session.server.loop, [*verdicts], self._dialled, prepare, seconds)
         self._attempt.start()
 
     def _dialled(self, target: _real.Socket | None, failure: int) -> None:

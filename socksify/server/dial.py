@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from socksify import _real
-from socksify.server.loop import WRITABLE, Loop, Timer
+from socksify.server.loop import FAILED, WRITABLE, Loop
 from socksify.server.resolver import Candidate
+from socksify.server.timers import Timer
 
 Done = Callable[["_real.Socket | None", int], None]
 Prepare = Callable[[_real.Socket, Candidate], None]
@@ -65,13 +66,14 @@ class Dial:
                 self._timer = self._loop.after(self._seconds, self._too_late)
         return outcome
 
-    def _settled(self, _fd: int, _events: int) -> None:
+    def _settled(self, _fd: int, events: int) -> None:
         assert self._stream is not None
-        failure = _real.getsockopt(self._stream, socket.SOL_SOCKET, socket.SO_ERROR)
-        if failure:
-            self.close()
-            self._try_next(failure)
-            return
+        if events & FAILED:
+            failure = _real.getsockopt(self._stream, socket.SOL_SOCKET, socket.SO_ERROR)
+            if failure:
+                self.close()
+                self._try_next(failure)
+                return
         self._stop_waiting()
         stream, self._stream = self._stream, None
         self._done(stream, 0)

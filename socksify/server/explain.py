@@ -40,7 +40,7 @@ def test(configuration: Configuration, client: str, destination: str) -> str:
     name, literal, port = _destination(destination)
     if address(host) is None:
         raise ConfigError(f"{client!r}: expected the client's ADDRESS, or USER@ADDRESS")
-    who = Client(host, 0, "", 0)
+    who = Client(host, 0)
     admission = policy.admit(who)
     if isinstance(admission, Denied):
         return f"may not connect: {admission.why}\n"

@@ -24,26 +24,21 @@ _SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 class Flow:
     """From `source` to `sink`, beginning with `held`.
 
-    `carried` counts the bytes passed on, without what `uncounted` says of those held from the start. `waiting` says
-    that the sink has to be written before anything is read, `ended` that the source has sent its last.
+    `carried` counts the bytes passed on. `waiting` says that the sink has to be written before anything is read,
+    `ended` that the source has sent its last, and that it was passed on: nothing is read before that.
     """
 
     __slots__ = ("_bulk", "_held", "_pipe", "carried", "ended", "sink", "source", "waiting")
 
-    def __init__(self, source: _real.Socket, sink: _real.Socket, held: bytes = b"", uncounted: int = 0) -> None:
+    def __init__(self, source: _real.Socket, sink: _real.Socket, held: bytes = b"") -> None:
         self.source = source
         self.sink = sink
-        self.carried = -uncounted
+        self.carried = 0
         self.ended = False
         self.waiting = bool(held)
         self._held: bytes | memoryview = held
         self._pipe: Pipe | None = None
         self._bulk = False
-
-    @property
-    def done(self) -> bool:
-        """Whether all was passed on, and the sink is to be told."""
-        return self.ended and not self.waiting
 
     def advance(self, pipes: Pipes) -> None:
         """Moves one piece, as far as it can be moved now. Raises OSError when one of the two connections is gone."""

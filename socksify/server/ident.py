@@ -17,9 +17,9 @@ from socksify.server.policy import Client, Denied, Permitted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.loop import Timer
     from socksify.server.policy import Demand
     from socksify.server.resolver import Candidate
+    from socksify.server.timers import Timer
 
 PORT = 113
 # All of it. RFC 1413 section 4 lets a server wait 60 to 180 seconds; clients of ours wait for this.
@@ -29,14 +29,20 @@ LONGEST = 1000
 
 
 class Ident:
-    """Calls `told` once, with the user that the client's identd names, or None if it names nobody."""
+    """Calls `told` once, with the user that the client's identd names, or None if it names nobody.
+
+    `own` is where the client has connected to.
+    """
 
     stage = "negotiating"
     up = down = 0
 
-    def __init__(self, loop: Loop, client: Client, told: Callable[[bytes | None], object]) -> None:
+    def __init__(
+        self, loop: Loop, client: Client, own: tuple[str, int], told: Callable[[bytes | None], object]
+    ) -> None:
         self._loop = loop
         self._client = client
+        self._own = own
         self._told = told
         self._answer = b""
         self._dial: Dial | None = None
@@ -65,7 +71,7 @@ class Ident:
 
     def _prepare(self, stream: _real.Socket, _candidate: Candidate) -> None:
         # "The local and foreign addresses of the query connection" are those of the connection that is asked about.
-        ports.bind(stream, self._client.own_host, 0)
+        ports.bind(stream, self._own[0], 0)
 
     def _ask(self, stream: _real.Socket | None, _failure: int) -> None:
         if stream is None:
@@ -73,7 +79,7 @@ class Ident:
             return
         self._stream = stream
         try:
-            stream.send(f"{self._client.port}, {self._client.own_port}\r\n".encode(), socket.MSG_NOSIGNAL)
+            stream.send(f"{self._client.port}, {self._own[1]}\r\n".encode(), socket.MSG_NOSIGNAL)
         except OSError:
             self._tell(None)
         else:
@@ -89,20 +95,20 @@ class Ident:
             piece = b""
         self._answer += piece
         if b"\n" in self._answer or not piece or len(self._answer) == LONGEST:
-            self._tell(parse(self._answer, self._client))
+            self._tell(parse(self._answer, (self._client.port, self._own[1])))
 
     def _tell(self, user: bytes | None) -> None:
         self.close()
         self._told(user)
 
 
-def parse(answer: bytes, client: Client) -> bytes | None:
-    """The user of `6193, 23 : USERID : UNIX : stjohns`; None for any other answer than one about this connection."""
+def parse(answer: bytes, ports: tuple[int, int]) -> bytes | None:
+    """The user of `6193, 23 : USERID : UNIX : stjohns`; None for any other answer than one about these two ports."""
     line, end, _ = answer.partition(b"\n")
     pair, _, rest = line.partition(b":")
     kind, _, rest = rest.partition(b":")
     _system, colon, user = rest.partition(b":")
-    asked = [b"%d" % client.port, b"%d" % client.own_port]
+    asked = [b"%d" % port for port in ports]
     if not (end and colon) or kind.strip() != b"USERID" or [port.strip() for port in pair.split(b",")] != asked:
         return None
     return user.strip() or None

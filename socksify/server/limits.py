@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 
@@ -61,8 +61,8 @@ class Counts:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._connections = 0
-        self._clients: Counter[str | int] = Counter()
-        self._users: Counter[bytes] = Counter()
+        self._clients: dict[str | int, int] = {}
+        self._users: dict[bytes, int] = {}
         # When a host last failed, and how often.
         self._failures: OrderedDict[str | int, tuple[float, int]] = OrderedDict()
 
@@ -72,17 +72,19 @@ class Counts:
         if 0 < limits.connections <= self._connections:
             return Denied(f"limit: connections = {limits.connections}")
         # Behind a Unix socket everybody has the same address, none.
-        if host and 0 < limits.per_client <= self._clients[key]:
+        connected = self._clients.get(key, 0)
+        if host and 0 < limits.per_client <= connected:
             return Denied(f"limit: per_client = {limits.per_client}")
         self._connections += 1
-        self._clients[key] += 1
+        self._clients[key] = connected + 1
         return None
 
     def identify(self, limits: Limits, user: bytes) -> Denied | None:
         """Counts a user that was verified; unless denied, `leave` must be told the user."""
-        if 0 < limits.per_user <= self._users[user]:
+        connected = self._users.get(user, 0)
+        if 0 < limits.per_user <= connected:
             return Denied(f"limit: per_user = {limits.per_user}")
-        self._users[user] += 1
+        self._users[user] = connected + 1
         return None
 
     def leave(self, host: str, user: bytes | None) -> None:
@@ -113,8 +115,10 @@ def _key(host: str) -> str | int:
     return host if number is None or number[0] == 32 else number[1] >> 64
 
 
-def _decrease(counter: Counter[Any], key: str | int | bytes) -> None:
+def _decrease(counts: dict[Any, int], key: str | int | bytes) -> None:
     """Keeps no count of nothing: there are more addresses than there is memory."""
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]
+    count = counts[key] - 1
+    if count:
+        counts[key] = count
+    else:
+        del counts[key]

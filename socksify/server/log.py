@@ -68,17 +68,16 @@ class Log:
             self._flush()
 
     def _flush(self) -> None:
+        waiting = self._waiting
         try:
-            while self._waiting:
-                self._written(self._outlet.write(self._waiting[0]))
+            while waiting:
+                rest = waiting[0][self._outlet.write(waiting[0]) :]
+                waiting.popleft()
+                if rest:
+                    waiting.appendleft(rest)
         except OSError:
             self._retry()
-
-    def _written(self, size: int) -> None:
-        rest = self._waiting.popleft()[size:]
-        if rest:
-            self._waiting.appendleft(rest)
-        elif self._untold and not self._waiting:
+        if self._untold and not waiting:
             untold, self._untold = self._untold, 0
             self.notice(f"{untold} lines of this log were lost")
 

@@ -20,37 +20,31 @@ import select
 import socket
 import traceback
 from _thread import RLock
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from time import monotonic
 
 from socksify import _real
 from socksify.server.pipes import Pipes
+from socksify.server.timers import Call, Timers, make
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 # The peer has closed or half-closed; for who does not want to read what came before that.
 HUNG_UP = select.EPOLLRDHUP
+# Reported whatever is watched: there may be an error (SO_ERROR), or both directions are at their end.
+FAILED = select.EPOLLERR | select.EPOLLHUP
+
+# Spares the call that makes it so afterwards.
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Called with the descriptor and what epoll says of it.
 Handler = Callable[[int, int], object]
-Call = Callable[[], object]
-
-
-class Timer:
-    """A call to be made later, unless it is cancelled."""
-
-    __slots__ = ("_queue", "call", "due")
-
-    def __init__(self, queue: OrderedDict[Timer, None], due: float, call: Call) -> None:
-        self._queue = queue
-        self.call = call
-        self.due = due
-        queue[self] = None
-
-    def cancel(self) -> None:
-        self._queue.pop(self, None)
 
 
 class Loop:
@@ -65,10 +59,9 @@ class Loop:
         self._streams: list[_real.Socket | None] = []
         self._doomed: list[_real.Socket] = []
         self._calls: deque[Call] = deque()
-        # By length: those of one length are due in the order in which they were set. A cancelled one leaves nothing.
-        self._timers: dict[float, OrderedDict[Timer, None]] = {}
-        # No timer is due before this.
-        self._due = inf
+        self._timers = Timers()
+        # `after(seconds, call)` makes a Timer.
+        self.after = self._timers.after
         self._running = True
         self.pipes = Pipes()
         # Guards the descriptor against a late `call`; reentrant, because a signal may find its holder.
@@ -77,36 +70,47 @@ class Loop:
         self.now = monotonic()
         self.watch(self._wake_fd, READABLE, self._woken)
 
-    def stream(self, family: int, fd: int = -1) -> _real.Socket:
-        """A non-blocking stream socket, new or made of `fd`; to be given back to `discard`."""
-        stream = self._own(_real.Socket(family, socket.SOCK_STREAM, 0, None if fd < 0 else fd))
+    def stream(self, family: int) -> _real.Socket:
+        """A new non-blocking stream socket; to be given back to `discard`."""
+        stream = _real.Socket(family, _STREAM)
+        self._keep(stream)
         if family != socket.AF_UNIX:
-            # What a peer sent as one segment is passed on at once, not held back for more.
-            _real.setsockopt(stream, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # tcp(7): a byte that is sent as urgent, as FTP's ABOR is, is left out of what recv(2) returns otherwise.
-            _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+            _set_options(stream)
         return stream
+
+    def accept(self, listener: _real.Socket) -> tuple[_real.Socket, Any]:
+        """The next connection, non-blocking and with the listener's options, and its peer's address.
+
+        To be given back to `discard`. Raises OSError as accept(2) does.
+        """
+        fd, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
+        stream = _real.Socket(listener.family, socket.SOCK_STREAM, 0, fd)
+        stream.setblocking(False)
+        self._keep(stream)
+        return stream, peer
 
     def datagrams(self, family: int) -> _real.Socket:
         """A non-blocking datagram socket; to be given back to `discard`."""
-        return self._own(_real.Socket(family, socket.SOCK_DGRAM))
+        stream = _real.Socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._keep(stream)
+        return stream
 
     def adopt(self, fd: int) -> _real.Socket:
         """The socket of a descriptor, whatever it is, made non-blocking; to be given back to `discard`.
 
         Raises OSError for what is no socket.
         """
-        return self._own(_real.Socket(fileno=fd))
-
-    def _own(self, stream: _real.Socket) -> _real.Socket:
+        stream = _real.Socket(fileno=fd)
         stream.setblocking(False)
-        self._reach(stream.fileno())
-        self._streams[stream.fileno()] = stream
+        self._keep(stream)
+        if stream.family != socket.AF_UNIX:
+            _set_options(stream)
         return stream
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Calls `handler` whenever one of `mask` is possible on `fd`, or it hung up; with mask 0, no more."""
-        self._reach(fd)
+        if fd >= len(self._masks):
+            self._reach(fd)
         before = self._masks[fd]
         self._handlers[fd] = handler if mask else None
         if mask == before:
@@ -121,19 +125,10 @@ class Loop:
 
     def discard(self, stream: _real.Socket) -> None:
         """Closes a socket, once the events at hand are dealt with."""
-        if stream.fileno() >= 0:
-            self._forget(stream.fileno())
+        fd = stream.fileno()
+        if fd >= 0:
+            self._forget(fd)
         self._doomed.append(stream)
-
-    def after(self, seconds: float, call: Call) -> Timer:
-        queue = self._timers.get(seconds)
-        if queue is None:
-            # Lengths that were used once are not to pile up.
-            self._timers = {length: queue for length, queue in self._timers.items() if queue}
-            queue = self._timers[seconds] = OrderedDict()
-        due = monotonic() + seconds
-        self._due = min(self._due, due)
-        return Timer(queue, due, call)
 
     def call(self, call: Call) -> None:
         """Has `call` made by the loop's thread; from any thread or signal handler. A closed loop calls nobody."""
@@ -148,12 +143,15 @@ class Loop:
 
     def run(self) -> None:
         """Runs until `stop`."""
+        poll, epoll, handlers, timers = _real.epoll_poll, self._epoll, self._handlers, self._timers
+        self.now = monotonic()
         while self._running:
-            patience = -1 if self._due == inf else max(0.0, self._due - monotonic())
-            events = _real.epoll_poll(self._epoll, patience)
+            # What the handlers have taken of the time since `now`, timers are late by.
+            patience = timers.due - self.now
+            events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
             self.now = monotonic()
             for fd, happened in events:
-                handler = self._handlers[fd]
+                handler = handlers[fd]
                 if handler is not None:
                     try:
                         handler(fd, happened)
@@ -161,8 +159,8 @@ class Loop:
                         # A mistake in one session must not end all the others; nor be made again for ever.
                         traceback.print_exc()
                         self._forget(fd)
-            if self.now >= self._due:
-                self._fire_timers()
+            if self.now >= timers.due:
+                timers.fire(self.now)
             if self._doomed:
                 self._close_doomed()
 
@@ -191,16 +189,21 @@ class Loop:
     def _stop(self) -> None:
         self._running = False
 
+    def _keep(self, stream: _real.Socket) -> None:
+        fd = stream.fileno()
+        if fd >= len(self._streams):
+            self._reach(fd)
+        self._streams[fd] = stream
+
     def _reach(self, fd: int) -> None:
-        """Makes room for a descriptor."""
+        """Makes room for a descriptor that there was none for."""
         missing = fd + 1 - len(self._masks)
-        if missing > 0:
-            self._masks += [0] * missing
-            self._handlers += [None] * missing
-            self._streams += [None] * missing
+        self._masks += [0] * missing
+        self._handlers += [None] * missing
+        self._streams += [None] * missing
 
     def _forget(self, fd: int) -> None:
-        if fd < len(self._masks) and self._masks[fd]:
+        if self._masks[fd]:
             _real.epoll_unregister(self._epoll, fd)
             self._handlers[fd] = None
             self._masks[fd] = 0
@@ -208,31 +211,20 @@ class Loop:
     def _woken(self, _fd: int, _events: int) -> None:
         os.eventfd_read(self._wake_fd)
         while self._calls:
-            _make(self._calls.popleft())
-
-    def _next(self) -> Timer | None:
-        """The timer that is due first."""
-        firsts = [next(iter(queue)) for queue in self._timers.values() if queue]
-        return min(firsts, key=lambda timer: timer.due, default=None)
-
-    def _fire_timers(self) -> None:
-        while (timer := self._next()) is not None and timer.due <= self.now:
-            timer.cancel()
-            _make(timer.call)
-        # Of those that were cancelled meanwhile nothing was noticed: to wake up for one costs less.
-        self._due = inf if timer is None else timer.due
+            make(self._calls.popleft())
 
     def _close_doomed(self) -> None:
         # In the order in which they were given up: who sees a connection end finds nobody listening any more, either.
         doomed, self._doomed = self._doomed, []
         for stream in doomed:
-            if stream.fileno() >= 0:
-                self._streams[stream.fileno()] = None
+            fd = stream.fileno()
+            if fd >= 0:
+                self._streams[fd] = None
                 stream.close()
 
 
-def _make(call: Call) -> None:
-    try:
-        call()
-    except Exception:
-        traceback.print_exc()
+def _set_options(stream: _real.Socket) -> None:
+    # What a peer sent as one segment is passed on at once, not held back for more.
+    _real.setsockopt(stream, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # tcp(7): a byte that is sent as urgent, as FTP's ABOR is, is left out of what recv(2) returns otherwise.
+    _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)

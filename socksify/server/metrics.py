@@ -5,6 +5,8 @@ Each process writes a row of its own, so nothing is locked; a row outlives its p
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from mmap import mmap
 
 from socksify.server.report import OUTCOMES
@@ -24,8 +26,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PLAIN = ("up", "down", "microseconds", "accepted", "live", "lost", "reloads", "refused_reloads", "restarts", "serving")
 _ENDED = {pair: at for at, pair in enumerate((command, outcome) for command in COMMANDS for outcome in OUTCOMES)}
 _BUCKET = len(_ENDED)
-_CELL = {name: _BUCKET + len(BUCKETS) + at for at, name in enumerate(_PLAIN)}
-_WIDTH = _BUCKET + len(BUCKETS) + len(_PLAIN)
+# With one more bucket, for what took longer than all bounds.
+_CELL = {name: at for at, name in enumerate(_PLAIN, _BUCKET + len(BUCKETS) + 1)}
+_UP, _DOWN, _MICROSECONDS = (_CELL[name] for name in ("up", "down", "microseconds"))
+_WIDTH = _BUCKET + len(BUCKETS) + 1 + len(_PLAIN)
 
 
 class Table:
@@ -52,12 +56,10 @@ class Row:
         """A session is over."""
         cells = self.cells
         cells[_ENDED[report.command, report.outcome]] += 1
-        for at, bound in enumerate(BUCKETS, _BUCKET):
-            if report.seconds <= bound:
-                cells[at] += 1
-        cells[_CELL["up"]] += report.up
-        cells[_CELL["down"]] += report.down
-        cells[_CELL["microseconds"]] += int(report.seconds * 1e6)
+        cells[_BUCKET + bisect_left(BUCKETS, report.seconds)] += 1
+        cells[_UP] += report.up
+        cells[_DOWN] += report.down
+        cells[_MICROSECONDS] += int(report.seconds * 1e6)
 
     def add(self, name: str, number: int = 1) -> None:
         """Counts one of the plain ones."""
@@ -92,10 +94,10 @@ def _exposition(totals: list[int]) -> Iterator[str]:
 
 def _histogram(totals: list[int]) -> Iterator[str]:
     name = "sockd_session_seconds"
-    count = sum(totals[:_BUCKET])
+    *within, count = accumulate(totals[_BUCKET : _BUCKET + len(BUCKETS) + 1])
     yield from _head(name, "histogram", "How long sessions that are over have lasted.")
-    for at, bound in enumerate(BUCKETS, _BUCKET):
-        yield f'{name}_bucket{{le="{bound}"}} {totals[at]}'
+    for bound, number in zip(BUCKETS, within, strict=True):
+        yield f'{name}_bucket{{le="{bound}"}} {number}'
     yield f'{name}_bucket{{le="+Inf"}} {count}'
     yield f"{name}_sum {totals[_CELL['microseconds']] / 1e6}"
     yield f"{name}_count {count}"

@@ -26,7 +26,11 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(words)
     try:
         write(given.file, os.fsencode(given.user), _password())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        # Not the name of the file beside it that was to take its place.
+        sys.stderr.write(f"sockd passwd: {given.file}: {error.strerror}\n")
+        return 1
+    except ValueError as error:
         sys.stderr.write(f"sockd passwd: {error}\n")
         return 1
     return 0

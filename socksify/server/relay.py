@@ -34,7 +34,7 @@ _RESET = struct.pack("ii", 1, 0)
 class Relay:
     """Both directions between `client` and `target`; `start` begins, and `owner.relayed` is called once, at the end.
 
-    `early` is what the client has already said behind its request; `greeting` is told the client before anything else.
+    `early` is what the client has already said behind its request.
     """
 
     __slots__ = ("_loop", "_owner", "back", "outward", "stamp")
@@ -46,13 +46,12 @@ class Relay:
         client: _real.Socket,
         target: _real.Socket,
         early: bytes,
-        greeting: bytes,
         owner: Owner,
     ) -> None:
         self._loop = loop
         self._owner = owner
         self.outward = Flow(client, target, early)
-        self.back = Flow(target, client, greeting, len(greeting))
+        self.back = Flow(target, client)
         # When something last happened.
         self.stamp = loop.now
 
@@ -64,17 +63,16 @@ class Relay:
     @property
     def down(self) -> int:
         """Bytes from the target to the client."""
-        return max(0, self.back.carried)
+        return self.back.carried
 
     def start(self) -> None:
-        try:
-            for flow in (self.back, self.outward):
-                if flow.waiting:
-                    flow.advance(self._loop.pipes)
-        except OSError as error:
-            self._abort(error)
-        else:
-            self._watch()
+        if self.outward.waiting:
+            try:
+                self.outward.advance(self._loop.pipes)
+            except OSError as error:
+                self._abort(error)
+                return
+        self._watch()
 
     def __call__(self, fd: int, events: int) -> None:
         """Something is possible on one of the two sockets."""
@@ -86,20 +84,17 @@ class Relay:
         try:
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
             if not blocked and not read.ended and events & ~WRITABLE:
-                self._advance(read, written)
+                read.advance(self._loop.pipes)
+                # When both have ended the sockets are closed, which says the same.
+                if read.ended and not written.ended:
+                    read.finish()
             if waited and events & ~READABLE:
-                self._advance(written, read)
+                written.advance(self._loop.pipes)
         except OSError as error:
             self._abort(error)
             return
         if read.ended or written.ended or read.waiting is not blocked or written.waiting is not waited:
             self._watch()
-
-    def _advance(self, flow: Flow, other: Flow) -> None:
-        flow.advance(self._loop.pipes)
-        # When both are done the sockets are closed, which says the same.
-        if flow.done and not other.done:
-            flow.finish()
 
     def close(self) -> None:
         """Ends the connection to the target without a last word; the client's is the caller's."""
@@ -108,10 +103,10 @@ class Relay:
         self._loop.discard(self.back.source)
 
     def _watch(self) -> None:
-        if self.outward.done and self.back.done:
+        outward, back = self.outward, self.back
+        if outward.ended and back.ended:
             self._owner.relayed(None)
             return
-        outward, back = self.outward, self.back
         self._loop.watch(outward.source.fileno(), _mask(outward, back), self)
         self._loop.watch(back.source.fileno(), _mask(back, outward), self)
 

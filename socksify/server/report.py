@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from socksify._record import Record
+from typing import NamedTuple
 
 # How a session may end:
 #   done        both directions came to their ends
@@ -18,7 +18,7 @@ from socksify._record import Record
 OUTCOMES = ("done", "denied", "rejected", "failed", "unsupported", "garbled", "left", "reset", "timeout", "ended")
 
 
-class Report(Record):
+class Report(NamedTuple):
     """A session, live or over.
 
     `client` and `target` are `host:port` (IPv6 in brackets), `target` empty until it is known; `user` is None without

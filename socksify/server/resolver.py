@@ -8,7 +8,12 @@ from typing import Any
 
 from socksify import _real
 from socksify.protocol.address import IPV4, NAME, Address, encode_name
+from socksify.server.loop import Loop
 from socksify.server.threads import Threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.server.timers import Timer
 
 # Family and address, as connect(2) wants them.
 Candidate = tuple[int, Any]
@@ -16,18 +21,44 @@ Answer = Callable[[list[Candidate]], object]
 
 
 class Resolver:
-    """Looks names up in threads."""
+    """Looks names up in threads, of which silent name servers may hold up all: so nobody waits for ever."""
 
-    def __init__(self, threads: Threads) -> None:
+    def __init__(self, loop: Loop, threads: Threads) -> None:
+        self._loop = loop
         self._threads = threads
 
-    def resolve(self, target: Address, answer: Answer) -> None:
-        """Has `answer` called with where to connect to, in order of preference; nowhere if the name is unknown."""
+    def resolve(self, target: Address, answer: Answer, seconds: float) -> None:
+        """Has `answer` called with where to connect to, in order of preference.
+
+        That is nowhere if the name is unknown, or not known after `seconds`; 0 is no limit.
+        """
         target = target.literal()
-        if target.type == NAME:
-            self._threads.run(lambda: look_up(target), answer)
-        else:
+        if target.type != NAME:
             answer([literal(target)])
+            return
+        question = _Question(answer)
+        if seconds:
+            question.timer = self._loop.after(seconds, lambda: question.settle([]))
+        # Nothing is asked for who has given up while others were before it.
+        self._threads.run(lambda: look_up(target) if question.answer is not None else [], question.settle)
+
+
+class _Question:
+    """What is answered once, by a thread or when it is too late."""
+
+    __slots__ = ("answer", "timer")
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer: Answer | None = answer
+        self.timer: Timer | None = None
+
+    def settle(self, candidates: list[Candidate]) -> None:
+        answer, self.answer = self.answer, None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if answer is not None:
+            answer(candidates)
 
 
 def literal(target: Address) -> Candidate:

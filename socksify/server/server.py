@@ -44,11 +44,14 @@ class Server:
         self.policy = policy
         self.counts = Counts()
         self.accepted = 0
-        self.threads = Threads(loop)
-        self.resolver = Resolver(self.threads)
+        self.verifiers = Threads(loop)
+        # Of their own: a silent name server is not to hold up who only wants to be let in.
+        self._lookers = Threads(loop)
+        self.resolver = Resolver(loop, self._lookers)
         self._ended = ended
         self._notice = notice
-        self._sessions: set[Session] = set()
+        # By number, which is the order in which they came; a set would take three times the memory.
+        self._sessions: dict[int, Session] = {}
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._drained: Callable[[], object] | None = None
         self._starved = False
@@ -63,7 +66,7 @@ class Server:
 
     def sessions(self) -> list[Report]:
         """The live ones, in the order in which they came."""
-        return sorted((session.report() for session in self._sessions), key=lambda report: report.number)
+        return [session.report() for session in self._sessions.values()]
 
     def drain(self, done: Callable[[], object]) -> None:
         """Listens no more, and calls `done` when the last session has ended."""
@@ -75,15 +78,16 @@ class Server:
         """Ends the listening and every session."""
         self._drained = None
         self._stop_listening()
-        for session in [*self._sessions]:
+        for session in [*self._sessions.values()]:
             session.end("ended", "the server ends")
         self._sweeper.cancel()
-        self.threads.close()
+        self.verifiers.close()
+        self._lookers.close()
 
     def over(self, session: Session) -> None:
         """A session tells that it has ended."""
-        self._sessions.discard(session)
-        self.counts.leave(session.host, session.user)
+        self._sessions.pop(session.number, None)
+        self.counts.leave(session.client.host, session.user)
         self._ended(session.report())
         self._look_whether_drained()
 
@@ -105,8 +109,7 @@ class Server:
         """Takes one connection. Others wait until the sessions there are had their turn: no flood starves them."""
         listener = self._listeners[fd]
         try:
-            client, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
-            stream = self.loop.stream(listener.family, client)
+            stream, peer = self.loop.accept(listener)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
@@ -120,8 +123,8 @@ class Server:
             self._notice("new connections are taken again")
         self.accepted += 1
         # One text for all connections of a client, which has none on a Unix socket.
-        host, port = (intern(unmapped(peer[0])), peer[1]) if peer else ("", 0)
-        session = Session(self, stream, self.accepted, Client(host, port, *_own(stream)))
+        client = Client(intern(unmapped(peer[0])), peer[1]) if peer else Client("", 0)
+        session = Session(self, stream, self.accepted, client)
         try:
             self._admit(session)
         except Exception:
@@ -130,12 +133,12 @@ class Server:
             session.end("failed", "a mistake of this program")
 
     def _admit(self, session: Session) -> None:
-        denied = self.counts.enter(self.policy.limits, session.host)
+        denied = self.counts.enter(self.policy.limits, session.client.host)
         if denied is not None:
             self.loop.discard(session.stream)
             self._ended(session.report("denied", denied.why))
             return
-        self._sessions.add(session)
+        self._sessions[session.number] = session
         admission = self.policy.admit(session.client)
         if isinstance(admission, Denied):
             session.end("denied", admission.why)
@@ -154,13 +157,7 @@ class Server:
     def _sweep(self) -> None:
         """Ends who has been silent for too long: a timer for each of thousands, moved at each byte, would cost more."""
         limits = self.policy.limits
-        for session in [*self._sessions]:
+        for session in [*self._sessions.values()]:
             session.end_if_idle(limits)
         shortest = min(limits.idle_seconds or SWEEP_SECONDS, limits.associate_seconds or SWEEP_SECONDS)
         self._sweeper = self.loop.after(min(SWEEP_SECONDS, shortest / SWEEPS), self._sweep)
-
-
-def _own(stream: _real.Socket) -> tuple[str, int]:
-    """The address that a client has connected to; none on a Unix socket."""
-    own = _real.getsockname(stream)
-    return ("", 0) if isinstance(own, str | bytes) else (unmapped(own[0]), own[1])

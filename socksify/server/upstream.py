@@ -19,9 +19,9 @@ from socksify.tunnel.route import Via
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.config.settings import Proxy
-    from socksify.server.loop import Timer
     from socksify.server.resolver import Candidate
     from socksify.server.server import Server
+    from socksify.server.timers import Timer
 
     Done = Callable[["_real.Socket | None", Address, Exception | None], None]
 
@@ -61,7 +61,7 @@ class Upstream:
         if first.path is not None:
             self._reach([(socket.AF_UNIX, first.path)])
             return
-        self._server.resolver.resolve(address, self._reach)
+        self._server.resolver.resolve(address, self._reach, self._seconds)
 
     def close(self) -> None:
         """Gives up, without a call of `done`."""

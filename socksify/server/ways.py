@@ -53,7 +53,12 @@ class Ways:
         elif not isinstance(self._session.verdict(UDP_ASSOCIATE, target.host, None, target.port), Denied):
             self._asked[target] = []
             self._keep(target, found)
-            self._session.server.resolver.resolve(target, lambda candidates: self._resolved(target, candidates))
+            server = self._session.server
+            server.resolver.resolve(
+                target,
+                lambda candidates: self._resolved(target, candidates),
+                server.policy.limits.connect_seconds,
+            )
 
     def close(self) -> None:
         self._closed = True

@@ -1,6 +1,6 @@
 """`make bench`: measures everything, and prints one table.
 
-    python -m tests.bench [counts] [races] [crowds] [startups] [lookups] [relaying]
+    python -m tests.bench [counts] [races] [crowds] [startups] [hooks] [lookups] [relaying]
 
 Each row appears on stderr when it is done; the table, in Markdown, is the only thing on stdout. The exit status is 1
 when a requirement is missed or could not be measured at all. A time whose control is off is inconclusive, and neither.
@@ -13,10 +13,11 @@ from time import monotonic
 
 import pytest
 
-from tests.bench import counts, crowds, lookups, races, relaying, startups
+from tests.bench import counts, crowds, hooks, lookups, races, relaying, startups
 from tests.bench.table import Row, Verdict, markdown
 
-PARTS = {part.__name__.rpartition(".")[2]: part.rows for part in (counts, races, crowds, startups, lookups, relaying)}
+MODULES = (counts, races, crowds, startups, hooks, lookups, relaying)
+PARTS = {part.__name__.rpartition(".")[2]: part.rows for part in MODULES}
 
 
 def measured(name: str) -> list[Row]:

@@ -6,10 +6,12 @@ in their difference.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tests.bench.programs import ENVIRONMENT, ROOT, Argv
 from tests.processes import require
@@ -24,6 +26,23 @@ def system_calls(argv: Argv, count: int) -> Counter[str]:
         command, line = [*strace, *argv], f"{count}\n".encode()
         subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, input=line, stdout=subprocess.DEVNULL, check=True)
         return parse(report.read())
+
+
+@contextlib.contextmanager
+def attached(pid: int) -> Iterator[Counter[str]]:
+    """All system calls of a running process and its threads during the block, by name; known when it is over."""
+    calls: Counter[str] = Counter()
+    with tempfile.NamedTemporaryFile("r", prefix="socksify-strace-") as report:
+        argv = [require("strace"), "-f", "-c", "-U", "calls,name", "-o", report.name, "-p", str(pid)]
+        with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as strace:
+            assert strace.stderr is not None
+            assert "attached" in strace.stderr.readline()
+            try:
+                yield calls
+            finally:
+                strace.send_signal(signal.SIGINT)
+                strace.wait()
+        calls.update(parse(report.read()))
 
 
 def parse(report: str) -> Counter[str]:

@@ -46,8 +46,13 @@ def pproxy() -> contextlib.AbstractContextManager[servers.Server]:
     return _started("pproxy", ["-m", "pproxy", "-l"], "socks5://127.0.0.1:{}")
 
 
+def bare_relay() -> contextlib.AbstractContextManager[servers.Server]:
+    return _started("bare-relay", ["-m", "tests.bench.bare_relay"], "{}")
+
+
 STARTS: dict[str, Callable[[], contextlib.AbstractContextManager[servers.Server]]] = {
     "ours": ours,
+    "a bare loop": bare_relay,
     "microsocks": servers.microsocks,
     "danted": servers.danted,
     "ssh -D": servers.ssh_dynamic,

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from tests.bench import programs, proxies
+from tests.bench.counting import attached
 from tests.bench.proxies import Proxy
-from tests.bench.table import Row, counted, timed
+from tests.bench.table import Row, Verdict, counted, timed
 
 # Counts of one block, and how many rounds. All connections together stay below what a minute's TIME_WAIT leaves of the
 # ephemeral ports, of which each takes two.
@@ -51,10 +52,12 @@ def rows() -> Iterator[Row]:
             yield _faster(f"bulk, {words} there and back: throughput / danted's", figures, "danted", 1.3)
             yield _cheaper(f"bulk, {words}: processor time / danted's", figures, "danted", 0.7)
         for what, words in (("one", "one after another"), ("many", "64 at once")):
-            with proxies.running("ours", "microsocks", "microsocks again", "danted", "ssh -D", "pproxy") as found:
+            names = ("ours", "microsocks", "microsocks again", "a bare loop", "danted", "ssh -D", "pproxy")
+            with proxies.running(*names) as found:
                 figures = _taken(found, echo, what, CONNECTIONS, CONNECTION_ROUNDS)
             yield _faster(f"connections, {words}: rate / microsocks'", figures, "microsocks", 0.9)
             yield _cheaper(f"connections, {words}: processor time / microsocks'", figures, "microsocks", 1.1)
+        yield _counted(echo)
         yield _idle(echo)
         yield _latency(echo, bulk)
 
@@ -104,6 +107,22 @@ def _cheaper(what: str, figures: Figures, peer: str, most: float) -> Row:
 def _row(what: str, ours: float, required: str, control: float, others: Mapping[str, float], verdict: object) -> Row:
     peers = ", ".join(f"{name} {ratio:.2f}" for name, ratio in others.items())
     return Row(what, f"{ours:.2f}", required, f"{control:.2f}", peers, verdict)  # type: ignore[arg-type]
+
+
+def _counted(echo: int) -> Row:
+    """The system calls of a connection: those that all need, to the two sockets and back, and those that ours adds."""
+    calls = {}
+    with proxies.running("ours", "microsocks", "a bare loop", "danted") as found:
+        for name, proxy in found.items():
+            load = programs.python("proxy_load", proxy.port, echo, "one")
+            with programs.workers({name: load}) as workers:
+                workers[name].block(CONNECTIONS)
+                with attached(proxy.pid) as made:
+                    workers[name].block(CONNECTIONS)
+                calls[name] = sum(made.values()) / CONNECTIONS
+    peers = ", ".join(f"{name} {calls[name]:.1f}" for name in calls if name != "ours")
+    what = "connections, one after another: system calls of each"
+    return Row(what, f"{calls['ours']:.1f}", "", "counted", peers, Verdict.NONE)
 
 
 def _idle(echo: int) -> Row:

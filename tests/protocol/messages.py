@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from socksify.protocol import http, socks4, socks5
 from socksify.protocol.address import IPV4, IPV6, NAME, Address
+from tests.protocol.wire import script_of
 
 if TYPE_CHECKING:
     from socksify.protocol.conversation import Script
@@ -17,9 +17,8 @@ class Message(NamedTuple):
     value: Any
     wire: bytes
 
-    @property
-    def parse(self) -> Callable[[], Script[Any]]:
-        return type(self.value).parse  # type: ignore[no-any-return]
+    def parse(self) -> Script[Any]:
+        return script_of(type(self.value))
 
 
 V4 = Address(IPV4, "192.0.2.1", 80)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from socksify.protocol.address import IPV4, IPV6, NAME, Address, encode_name
 from socksify.protocol.errors import Garbled
 from tests.protocol.strategies import addresses
-from tests.protocol.wire import parse
+from tests.protocol.wire import parse, script_of
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_port_out_of_range_is_what_connect_raises(port: int) -> None:
 
 @pytest.mark.parametrize("port", [0, 65535])
 def test_every_port_in_range_is_fine(port: int) -> None:
-    assert parse(Address.parse(), Address.of("h", port).encode()).port == port
+    assert parse(script_of(Address), Address.of("h", port).encode()).port == port
 
 
 @pytest.mark.parametrize("host", ["", "a" * 256, "a\0b", "é." + "a" * 250])
@@ -88,12 +88,12 @@ def test_a_host_of_another_type_is_a_value_error(bad: Address) -> None:
 @pytest.mark.parametrize("kind", [0, 2, 5, 255])
 def test_an_unknown_type_is_garbled_with_the_code_to_answer(kind: int) -> None:
     with pytest.raises(Garbled, match="address type") as caught:
-        parse(Address.parse(), bytes((kind, 0)))
+        parse(script_of(Address), bytes((kind, 0)))
     assert caught.value.reply == 8
 
 
 def test_an_empty_name_is_read_for_some_servers_bind_nothing() -> None:
-    assert parse(Address.parse(), b"\x03\x00\x00\x00") == Address(NAME, "", 0)
+    assert parse(script_of(Address), b"\x03\x00\x00\x00") == Address(NAME, "", 0)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_literal(address: Address, expected: Address) -> None:
 
 @given(addresses)
 def test_encode_then_parse_is_identity(address: Address) -> None:
-    assert parse(Address.parse(), address.encode()) == address
+    assert parse(script_of(Address), address.encode()) == address
 
 
 @given(st.text(max_size=300), st.integers())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +14,10 @@ from hypothesis import strategies as st
 from socksify.protocol import client, server, socks4, socks5
 from socksify.protocol.address import Address
 from socksify.protocol.conversation import LONGEST_HEAD
-from socksify.protocol.errors import AuthenticationRefused, ProtocolError
+from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
 from tests.protocol.messages import HOST, MESSAGES, V4, V6
 from tests.protocol.strategies import addresses, messages, socks4_addresses, tokens, userids
-from tests.protocol.wire import End, parse, talk
+from tests.protocol.wire import End, Host, parse, script_of, talk
 
 if TYPE_CHECKING:
     from socksify.protocol.conversation import Script
@@ -24,18 +26,16 @@ paces = st.sampled_from([None, 1, 2, 7])
 codes = st.integers(0, 255)
 
 
-def answered(verify: Callable[[bytes, bytes], bool] | None, code: int, bound: Address) -> Script[server.Request]:
+def answered(verify: Callable[[bytes, bytes], bool] | None, code: int, bound: Address) -> Host:
     """A server that answers every request the same."""
-    request = yield from server.request(verify)
-    yield server.reply(request, code, bound)
-    return request
+    return Host(verify, lambda request: server.reply(request, code, bound))
 
 
 @given(codes, addresses, addresses, paces)
 def test_socks5(command: int, target: Address, bound: Address, pace: int | None) -> None:
-    here, there = End(client.socks5(command, target)), End(answered(None, 0, bound))
+    here, there = End(client.socks5(command, target)), answered(None, 0, bound)
     talk(here, there, pace)
-    assert there.conversation.result == server.Request(5, command, target)
+    assert there.result == server.Request(5, command, target)
     assert here.conversation.result == socks5.Reply(0, bound)
     assert not here.kernel
     assert not there.kernel
@@ -44,16 +44,16 @@ def test_socks5(command: int, target: Address, bound: Address, pace: int | None)
 @given(tokens, tokens, addresses, paces)
 def test_socks5_with_credentials(user: bytes, password: bytes, target: Address, pace: int | None) -> None:
     here = End(client.socks5(socks5.CONNECT, target, (user, password)))
-    there = End(answered(lambda *given: given == (user, password), 0, V4))
+    there = answered(lambda *given: given == (user, password), 0, V4)
     talk(here, there, pace)
-    assert there.conversation.result == server.Request(5, socks5.CONNECT, target, user)
+    assert there.result == server.Request(5, socks5.CONNECT, target, user)
     assert here.conversation.result == socks5.Reply(0, V4)
 
 
 @given(tokens, tokens, paces)
 def test_socks5_with_wrong_credentials(user: bytes, password: bytes, pace: int | None) -> None:
     here = End(client.socks5(socks5.CONNECT, HOST, (user, password)))
-    there = End(answered(lambda *_: False, 0, V4))
+    there = answered(lambda *_: False, 0, V4)
     with pytest.raises(AuthenticationRefused):
         talk(here, there, pace)
 
@@ -68,17 +68,17 @@ def test_socks5_all_messages_in_one_segment(pace: int | None) -> None:
             answers.append((yield from exchange.answer()))
         return answers
 
-    here, there = End(script()), End(answered(lambda *_: True, 0, V4))
+    here, there = End(script()), answered(lambda *_: True, 0, V4)
     talk(here, there, pace)
     assert here.conversation.result == [socks5.USERNAME_PASSWORD, None, socks5.Reply(0, V4)]
-    assert there.conversation.result == server.Request(5, socks5.CONNECT, V6, b"u")
+    assert there.result == server.Request(5, socks5.CONNECT, V6, b"u")
 
 
 @given(codes, socks4_addresses, userids, paces)
 def test_socks4(command: int, target: Address, userid: bytes, pace: int | None) -> None:
-    here, there = End(client.socks4(command, target, userid)), End(answered(None, 0, V4))
+    here, there = End(client.socks4(command, target, userid)), answered(None, 0, V4)
     talk(here, there, pace)
-    assert there.conversation.result == server.Request(4, command, target, None, userid)
+    assert there.result == server.Request(4, command, target, None, userid)
     assert here.conversation.result == socks4.Reply(90, V4)
 
 
@@ -89,24 +89,29 @@ def test_socks4(command: int, target: Address, userid: bytes, pace: int | None) 
 )
 def test_refusals(script: Callable[[], Script[Any]], code: int) -> None:
     with pytest.raises(ProtocolError) as caught:
-        talk(End(script()), End(answered(None, code, V4)))
+        talk(End(script()), answered(None, code, V4))
     assert caught.value.reply in (code, socks4.REJECTED)
 
 
 @given(messages, paces)
 def test_encode_then_parse_is_identity(message: Any, pace: int | None) -> None:
-    assert parse(type(message).parse(), message.encode(), pace) == message
+    assert parse(script_of(type(message)), message.encode(), pace) == message
 
 
 SCRIPTS: dict[str, Callable[[], Script[Any]]] = {
-    **{f"{kind.__module__}.{kind.__name__}": kind.parse for kind in {type(message.value) for message in MESSAGES}},
+    **{
+        f"{kind.__module__}.{kind.__name__}": partial(script_of, kind)
+        for kind in {type(message.value) for message in MESSAGES}
+    },
     "client.socks5": lambda: client.socks5(socks5.CONNECT, HOST, (b"u", b"p")),
     "client.socks5_peer": client.socks5_peer,
     "client.socks4": lambda: client.socks4(socks4.CONNECT, HOST, b"u"),
     "client.socks4_peer": client.socks4_peer,
     "client.http": lambda: client.http(HOST),
-    "server.request": server.request,
-    "server.request with verify": lambda: server.request(lambda user, _: user == b"u"),
+}
+HOSTS: dict[str, Callable[[], Host]] = {
+    "server": Host,
+    "server with verify": lambda: Host(lambda user, _: user == b"u"),
 }
 # Bytes that lead far into the scripts, cut and mixed with arbitrary ones.
 plausible = st.sampled_from(
@@ -130,6 +135,26 @@ def test_any_bytes_give_a_value_or_a_protocol_error(name: str, data: bytes, pace
     except ProtocolError:
         pass
     assert end.most_held <= LONGEST_HEAD
+
+
+@pytest.mark.parametrize("name", sorted(HOSTS))
+@given(data=anything, pace=paces)
+def test_any_bytes_give_a_request_or_a_failure(name: str, data: bytes, pace: int | None) -> None:
+    host = HOSTS[name]()
+    try:
+        host.hear(data, pace)
+    except ProtocolError:
+        return
+    assert host.result or isinstance(host.dialogue.closed(), Closed)
+
+
+@pytest.mark.parametrize("name", sorted(HOSTS))
+@pytest.mark.parametrize("start", [b"", b"\x04\x01\0\x50\0\0\0\x01", b"\x05\x01\0", b"\x05\x01\x02\x01\xff"])
+def test_a_mebibyte_of_garbage_is_not_held_by_a_server(name: str, start: bytes) -> None:
+    host = HOSTS[name]()
+    with contextlib.suppress(ProtocolError):
+        host.hear(start + b"x" * 1024 * 1024, 4096)
+    assert host.most_held < 2 * 4096
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))

@@ -8,7 +8,7 @@ from socksify.protocol import socks4
 from socksify.protocol.address import IPV4, Address
 from socksify.protocol.errors import Garbled, Unsupported
 from tests.protocol.messages import HOST, MAPPED, V4, V6
-from tests.protocol.wire import End, parse
+from tests.protocol.wire import End, parse, script_of
 
 
 @pytest.mark.parametrize("address", [V6, MAPPED])
@@ -42,7 +42,7 @@ def test_the_userid_is_not_shown() -> None:
 
 @pytest.mark.parametrize("start", [b"\x04\x01\x00\x50\x00\x00\x00\x01", b"\x04\x01\x00\x50\x00\x00\x00\x01\x00"])
 def test_a_string_without_end_is_garbled_after_255_bytes(start: bytes) -> None:
-    end = End(socks4.Request.parse())
+    end = End(script_of(socks4.Request))
     end.hear(start + b"x" * 255)
     with pytest.raises(Garbled, match="at most 255 bytes"):
         end.hear(b"x")
@@ -50,16 +50,16 @@ def test_a_string_without_end_is_garbled_after_255_bytes(start: bytes) -> None:
 
 def test_the_address_of_a_name_is_any_0_0_0_x() -> None:
     wire = b"\x04\x01\x1f\x90\x00\x00\x00\xff\x00example.com\x00"
-    assert parse(socks4.Request.parse(), wire) == socks4.Request(1, HOST, b"")
+    assert parse(script_of(socks4.Request), wire) == socks4.Request(1, HOST, b"")
 
 
 def test_an_empty_name_is_read_for_the_server_to_judge() -> None:
-    assert parse(socks4.Request.parse(), b"\x04\x01\x00\x50\x00\x00\x00\x01\x00\x00").address.host == ""
+    assert parse(script_of(socks4.Request), b"\x04\x01\x00\x50\x00\x00\x00\x01\x00\x00").address.host == ""
 
 
 def test_another_version_is_garbled() -> None:
     with pytest.raises(Garbled, match="SOCKS version 4"):
-        parse(socks4.Request.parse(), b"\x05\x01")
+        parse(script_of(socks4.Request), b"\x05\x01")
     with pytest.raises(Garbled, match="a SOCKS4 reply"):
         parse(socks4.Reply.parse(), b"\x05\xff\0\0\0\0\0\0")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from socksify.protocol import server, socks5
+from socksify.protocol.address import Address
 from socksify.protocol.conversation import Conversation
 
 if TYPE_CHECKING:
     from socksify.protocol.conversation import Script
+
+Verify = Callable[[bytes, bytes], bool]
 
 
 class End:
@@ -52,6 +56,61 @@ class End:
         return taken
 
 
+class Host:
+    """The server's end of a connection: what a server does with a dialogue. `rest` is what is not for it."""
+
+    def __init__(self, verify: Verify | None = None, answer: Callable[[server.Request], bytes] = lambda _: b"") -> None:
+        self._verify = verify
+        self._answer = answer
+        self.dialogue = server.Dialogue((socks5.USERNAME_PASSWORD if verify else socks5.NO_AUTHENTICATION,))
+        self.result: server.Request | None = None
+        self.kernel = b""
+        self.most_held = 0
+        self.said = b""
+
+    def advance(self) -> bytes:
+        """A server does not speak first."""
+        return b""
+
+    def hear(self, data: bytes, at_a_time: int | None = None) -> bytes:
+        """As `End.hear`; raises what the dialogue fails with. `said` is all that was written, whatever comes of it."""
+        return b"".join(self._arrive(chunk) for chunk in chunks(data, at_a_time))
+
+    def _arrive(self, chunk: bytes) -> bytes:
+        dialogue = self.dialogue
+        if dialogue.request is not None:
+            self.kernel += chunk
+            return b""
+        said = dialogue.hear(chunk)
+        if dialogue.credentials is not None and self._verify is not None:
+            said += dialogue.verified(self._verify(dialogue.credentials.user, dialogue.credentials.password))
+        self.most_held = max(self.most_held, len(dialogue.rest))
+        if dialogue.request is not None:
+            self.result, self.kernel = dialogue.request, dialogue.rest
+            said += self._answer(dialogue.request)
+        self.said += said
+        if dialogue.failure is not None:
+            raise dialogue.failure
+        return said
+
+
+def reading(read: Callable[[bytes], tuple[Any, int] | None]) -> Script[Any]:
+    """What is read out of all that was said, as a script: it takes no byte too many, and finds the end by itself."""
+    said = b""
+    while (found := read(said)) is None:
+        said += yield 1
+    message, end = found
+    assert end == len(said)
+    return message
+
+
+def script_of(kind: Any) -> Script[Any]:
+    """What parses a message: a server's says what it needs, a client's is read out of all that was said."""
+    if hasattr(kind, "parse"):
+        return kind.parse()  # type: ignore[no-any-return]
+    return reading(kind.read if kind is not Address else lambda said: Address.read(said, 0))
+
+
 def chunks(data: bytes, size: int | None) -> Iterator[bytes]:
     size = size or max(1, len(data))
     return (data[at : at + size] for at in range(0, len(data), size))
@@ -67,7 +126,7 @@ def parse(script: Script[Any], data: bytes, at_a_time: int | None = None) -> Any
     return end.conversation.result
 
 
-def talk(one: End, other: End, at_a_time: int | None = None) -> None:
+def talk(one: End | Host, other: End | Host, at_a_time: int | None = None) -> None:
     """Let two ends talk until neither has anything to say."""
     said = one.advance()
     other.advance()

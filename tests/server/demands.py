@@ -9,7 +9,7 @@ REMOTE = "198.51.100.7"
 
 
 def client(host: str = REMOTE) -> Client:
-    return Client(host, 40000, "192.0.2.1" if host else "", 1080 if host else 0)
+    return Client(host, 40000)
 
 
 def demand(

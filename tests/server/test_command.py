@@ -119,6 +119,23 @@ def test_a_log_that_cannot_be_written_fails_no_session(log: str, echo_server: Ta
         os.close(reader)
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_what_was_started_without_standard_descriptors_gives_their_numbers_to_nothing_else(
+    closed: str, echo_server: Target
+) -> None:
+    """Or the log's lines would be written into a socket, or whatever has the number."""
+    port = free_port()
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, "--listen", f"127.0.0.1:{port}"]
+    with subprocess.Popen(words, cwd=ROOT, env=environment({})) as process:
+        try:
+            assert processes._listens(process, ("127.0.0.1", port))
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as stream:
+                assert client.ask(stream, 5, *echo_server.address) == 0
+            assert os.readlink(f"/proc/{process.pid}/fd/2") == os.devnull
+        finally:
+            processes.end(process)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_sessions_end_and_a_second_one_ends_them(number: signal.Signals, echo_server: Target) -> None:
     with sockd() as server, server.connect() as stream:

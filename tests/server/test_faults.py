@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from socksify.server import resolver
 from tests.server import client
 from tests.server.conftest import Running
 from tests.streams import receive, receive_all
@@ -95,6 +97,39 @@ def test_a_target_that_is_silent(version: int, running: Running) -> None:
         with running.connect() as stream:
             assert client.ask(stream, version, *address) in (6, 91)
         assert running.report().outcome in ("failed", "timeout")
+
+
+@pytest.fixture
+def silent_name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    over = threading.Event()
+
+    def look_up(_: object) -> list[object]:
+        over.wait(30)
+        return []
+
+    monkeypatch.setattr(resolver, "look_up", look_up)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("silent_name_server")
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("command", [client.CONNECT, client.BIND])
+def test_a_name_server_that_is_silent(version: int, command: int, running: Running) -> None:
+    running.limit(connect_seconds=0.2)
+    with running.connect() as stream:
+        assert client.ask(stream, version, "silent.example", 80, command) in (4, 91)
+    assert running.report().outcome == "failed"
+
+
+@pytest.mark.usefixtures("silent_name_server")
+def test_passwords_are_verified_while_a_name_server_is_silent(guarded: Running) -> None:
+    login = b"\x05\x01\x02" + client.credentials(b"alice", b"open sesame")
+    # More than there are threads that look up.
+    for number in range(40):
+        stream = guarded.connect()
+        stream.sendall(login + client.request5(f"silent{number}.example", 80))
+        assert receive(stream, 4) == b"\x05\x02\x01\x00"
 
 
 @contextmanager

@@ -63,10 +63,9 @@ def test_what_no_client_could_say_is_refused(user: str, password: str, tmp_path:
 
 
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
-    told = ask("passwd", str(tmp_path / "none" / "users"), "alice", stdin="x\n")
-    assert told.returncode == 1
-    assert "No such file or directory" in told.stderr
-    assert "Traceback" not in told.stderr
+    path = str(tmp_path / "none" / "users")
+    told = ask("passwd", path, "alice", stdin="x\n")
+    assert (told.returncode, told.stderr) == (1, f"sockd passwd: {path}: No such file or directory\n")
 
 
 @pytest.mark.parametrize(("again", "status"), [("open sesame", 0), ("open sesam", 1)])

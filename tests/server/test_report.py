@@ -29,11 +29,11 @@ def test_a_place(host: str, told: str) -> None:
     [
         (DONE, "alice@192.0.2.1:5 connect example.com:80: done, 3 bytes up, 4 down, 1.500 s"),
         (
-            DONE.replace(user=None, outcome="denied", detail="by rule 7", up=0, down=0),
+            DONE._replace(user=None, outcome="denied", detail="by rule 7", up=0, down=0),
             "192.0.2.1:5 connect example.com:80: denied (by rule 7), 0 bytes up, 0 down, 1.500 s",
         ),
         (
-            DONE.replace(user=None, command="", target="", stage="negotiating", outcome=""),
+            DONE._replace(user=None, command="", target="", stage="negotiating", outcome=""),
             "192.0.2.1:5 ?: negotiating, 3 bytes up, 4 down, 1.500 s",
         ),
     ],

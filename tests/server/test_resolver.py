@@ -29,7 +29,7 @@ def loop() -> Iterator[Loop]:
 def test_a_literal_is_answered_at_once(host: str, family: int, as_name: bool, loop: Loop) -> None:
     answers: list[list[Candidate]] = []
     target = Address(NAME, host, 80) if as_name else Address.of(host, 80)
-    Resolver(Threads(loop)).resolve(target, answers.append)
+    Resolver(loop, Threads(loop)).resolve(target, answers.append, 10)
     assert answers == [[(family, (Address.of(host, 80).host, 80))]]
 
 
@@ -41,8 +41,8 @@ def test_a_name_is_answered_by_the_loop(loop: Loop) -> None:
         loop.stop()
 
     threads = Threads(loop)
-    resolver = Resolver(threads)
-    resolver.resolve(Address.of("localhost", 80), answer)
+    resolver = Resolver(loop, threads)
+    resolver.resolve(Address.of("localhost", 80), answer, 10)
     assert answers == []
     loop.run()
     threads.close()
@@ -75,12 +75,44 @@ def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(module, "look_up", slow)
     threads = Threads(loop)
-    resolver = Resolver(threads)
+    resolver = Resolver(loop, threads)
     for _ in range(5 * MOST):
-        resolver.resolve(Address.of("example.com", 80), answer)
+        resolver.resolve(Address.of("example.com", 80), answer, 10)
     seen = threading.enumerate()
     go.set()
     loop.run()
     threads.close()
     assert len(busy) <= MOST
     assert not busy & {thread.ident for thread in seen}
+
+
+def test_a_silent_name_server_is_not_waited_for_and_who_gave_up_is_not_asked_about(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    asked: list[str] = []
+    answers: list[list[Candidate]] = []
+
+    def slow(name: Address) -> list[Candidate]:
+        asked.append(name.host)
+        go.wait(10)
+        return [(socket.AF_INET, ("192.0.2.1", 80))]
+
+    def answer(found: list[Candidate]) -> None:
+        answers.append(found)
+        if len(answers) == MOST + 1:
+            go.set()
+            resolver.resolve(Address.of("next.example", 80), answer, 10)
+        elif len(answers) > MOST + 1:
+            loop.stop()
+
+    monkeypatch.setattr(module, "look_up", slow)
+    threads = Threads(loop)
+    resolver = Resolver(loop, threads)
+    for number in range(MOST + 1):
+        resolver.resolve(Address.of(f"silent{number}.example", 80), answer, 0.05)
+    loop.run()
+    threads.close()
+    assert answers == [[]] * (MOST + 1) + [[(socket.AF_INET, ("192.0.2.1", 80))]]
+    # Its turn came when the others were over, and then it was late.
+    assert f"silent{MOST}.example" not in asked

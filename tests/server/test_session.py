@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 
-from socksify.server import session
 from socksify.server.report import line
 from tests.processes import require
 from tests.server import client
@@ -68,57 +67,6 @@ def test_a_name_that_is_a_literal_is_one(running: Running, echo_server: Target) 
     assert client.reply5(stream)[0] == 0
 
 
-@pytest.mark.parametrize(("version", "host"), VERSIONS)
-def test_byte_by_byte(version: int, host: str, running: Running, echo_server: Target) -> None:
-    stream = running.connect()
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if version == 5:
-        message = client.GREETING + client.request5(host, echo_server.port)
-    else:
-        message = client.request4(host, echo_server.port)
-    for byte in message:
-        stream.sendall(bytes([byte]))
-    if version == 5:
-        assert receive(stream, 2) == b"\x05\x00"
-        assert client.reply5(stream)[0] == 0
-    else:
-        assert client.reply4(stream) == 90
-    stream.sendall(b"x")
-    assert receive(stream, 1) == b"x"
-
-
-def test_everything_in_one_segment(guarded: Running, echo_server: Target) -> None:
-    """Greeting, credentials, request and payload: one round trip, as the client may one day do it."""
-    stream = guarded.connect()
-    secret = client.credentials(b"alice", b"open sesame")
-    stream.sendall(b"\x05\x02\x00\x02" + secret + client.request5(*echo_server.address) + b"ping")
-    assert receive(stream, 4) == b"\x05\x02\x01\x00"
-    assert client.reply5(stream)[0] == 0
-    assert receive(stream, 4) == b"ping"
-
-
-def test_wrong_credentials_are_refused(guarded: Running) -> None:
-    stream = guarded.connect()
-    stream.sendall(b"\x05\x01\x02")
-    assert receive(stream, 2) == b"\x05\x02"
-    stream.sendall(client.credentials(b"alice", b"guess"))
-    assert receive_all(stream) == b"\x01\x01"
-    stream.close()
-    report = guarded.report()
-    assert (report.outcome, report.user) == ("rejected", None)
-    assert "guess" not in repr(report)
-
-
-@pytest.mark.parametrize(
-    ("message", "answer"),
-    [(client.GREETING, b"\x05\xff"), (client.request4("127.0.0.1", 9), b"\0\x5b\0\0\0\0\0\0")],
-)
-def test_nobody_gets_in_without_credentials(message: bytes, answer: bytes, guarded: Running) -> None:
-    stream = guarded.connect()
-    stream.sendall(message)
-    assert receive_all(stream) == answer
-
-
 @pytest.mark.parametrize(("version", "command", "code"), [(5, 77, 7), (4, 3, 91), (4, 77, 91)])
 def test_other_commands_are_not_supported(version: int, command: int, code: int, running: Running) -> None:
     stream = running.connect()
@@ -155,66 +103,6 @@ def test_a_target_that_does_not_answer(running: Running) -> None:
     running.limit(connect_seconds=0.1)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
         assert client.ask(running.connect(), 5, *full.getsockname()) == 6
-
-
-def test_an_address_type_that_there_is_not(running: Running) -> None:
-    stream = running.connect()
-    stream.sendall(client.GREETING)
-    receive(stream, 2)
-    stream.sendall(b"\x05\x01\x00\x09\x00\x00\x00\x00")
-    assert client.reply5(stream)[0] == 8
-
-
-@pytest.mark.parametrize("noise", [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00", b"\x16\x03\x01\x02\x00" * 100])
-def test_something_else_is_not_answered(noise: bytes, running: Running) -> None:
-    stream = running.connect()
-    stream.sendall(noise)
-    assert receive_all(stream) == b""
-    stream.close()
-    report = running.report()
-    assert report.outcome == "garbled"
-    assert "expected SOCKS version 4 or 5" in report.detail
-
-
-@pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\x01", b"\x05\x01\x00\x05\x01\x00\x03\x50www", b"\x04\x01\x00"])
-def test_a_client_that_leaves_early(said: bytes, running: Running) -> None:
-    with running.connect() as stream:
-        stream.sendall(said)
-        stream.shutdown(socket.SHUT_WR)
-        # Until it is read, the server's half of the negotiation would make the close a reset.
-        receive_all(stream)
-    assert running.report().outcome == "left"
-
-
-def test_a_client_that_resets(running: Running) -> None:
-    with running.connect() as stream:
-        stream.sendall(b"\x05")
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-    assert running.report().outcome == "left"
-
-
-def test_a_silent_client_is_let_go(running: Running) -> None:
-    running.limit(handshake_seconds=0.1)
-    assert receive_all(running.connect()) == b""
-    assert running.report().outcome == "timeout"
-
-
-def test_a_refused_client_that_stays_is_let_go(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "FAREWELL_SECONDS", 0.1)
-    stream = running.connect()
-    assert client.ask(stream, 5, "127.0.0.1", 9, 77) == 7
-    assert running.report().outcome == "unsupported"
-
-
-def test_payload_behind_a_refused_request_does_not_eat_the_reply(running: Running) -> None:
-    stream = running.connect()
-    stream.sendall(client.GREETING + client.request5("127.0.0.1", 9, 77) + b"x" * 100_000)
-    assert receive(stream, 2) == b"\x05\x00"
-    assert client.reply5(stream)[0] == 7
-    for _ in range(20):
-        # A server that had closed would answer this by a reset.
-        stream.sendall(b"x" * 100_000)
-    assert receive_all(stream) == b""
 
 
 def test_a_name_cannot_forge_a_log_line(running: Running) -> None:

@@ -19,6 +19,7 @@ class _SelectorLoop:
 
     create_datagram_endpoint: Any = BaseEventLoop.create_datagram_endpoint
     _ensure_resolved = vars(BaseEventLoop)["_ensure_resolved"]
+    _ensure_fd_no_transport = vars(BaseSelectorEventLoop)["_ensure_fd_no_transport"]
     _make_datagram_transport = vars(BaseSelectorEventLoop)["_make_datagram_transport"]
 
     def __init__(self, loop: Any) -> None:

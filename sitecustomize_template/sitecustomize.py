@@ -1,0 +1,52 @@
+"""For PYTHONPATH: each Python that this directory is given to starts the hook, and then its next sitecustomize.
+
+Python runs one file of this name, the first. So whoever is behind us (Debian's, that of a tracing tool, the user's own)
+is run from here, as it would be without us, and is what `sys.modules` holds afterwards.
+"""
+
+import os
+import sys
+from _frozen_importlib import module_from_spec
+from _frozen_importlib_external import PathFinder
+
+
+def _start() -> None:
+    try:
+        import socksify_hook
+    except ModuleNotFoundError:
+        sys.addaudithook(_refuse)
+    else:
+        socksify_hook.start()
+
+
+def _refuse(event: str, _: "tuple[object, ...]") -> None:
+    """Nothing leaks where this file was copied without what belongs to it."""
+    if event.startswith("socket.") and os.environ.get("SOCKSIFY_DISABLE") != "1":
+        raise OSError(f"socksify: {__file__} needs socksify_hook/ beside it; until then, SOCKSIFY_DISABLE=1")
+
+
+def _run_next() -> None:
+    """The next one on sys.path that has not run. Tools that chain as well may come back to us; once is enough.
+
+    What it raises goes to whoever imported us, as if it had been imported itself.
+    """
+    ran: set[str] = getattr(sys.modules.get("socksify_hook"), "chained", set())
+    here = os.path.dirname(__file__)
+    # Who is before us has run, or has been skipped by who called us.
+    for entry in sys.path[sys.path.index(here) + 1 if here in sys.path else 0 :]:
+        spec = PathFinder.find_spec("sitecustomize", [entry])
+        if spec is None or spec.loader is None or spec.origin is None:
+            continue
+        ran.add(os.path.realpath(__file__))
+        file = os.path.realpath(spec.origin)
+        if file not in ran:
+            ran.add(file)
+            sys.modules["sitecustomize"] = module = module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return
+
+
+try:
+    _start()
+finally:
+    _run_next()

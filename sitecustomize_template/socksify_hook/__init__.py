@@ -1,0 +1,93 @@
+"""The hook: a Python that starts it goes through the proxy, from its first `import socket` on.
+
+sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-packages, where `socksify site install`
+puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, or with a settings.toml beside it;
+else off.
+
+Every program pays for this file, so it is small, and sys and os are all it needs; the others are for programs that it
+is on for. None of them needs the package socksify: it may be gone, and the hook must hold.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+VERSION = "0.1.0"
+# off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
+state = "off"
+# As they were at the start: the program may change them before it opens a socket.
+environ: "dict[str, str]" = {}
+directory = ""
+path: "list[str]" = []
+settings = os.path.join(os.path.dirname(__file__), "settings.toml")
+# The real paths of the sitecustomize.py files that have run.
+chained: "set[str]" = set()
+
+# They are no settings.
+_SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
+
+
+def start(variables: "Mapping[str, str]" = os.environ, packages: str = "") -> None:
+    """If the hook is on, wait for `socket`. When it is, another call does nothing.
+
+    A .pth file tells in which site-packages it is, and so are its settings: the first copy of the hook on sys.path,
+    which this is, may be another one.
+    """
+    global state, environ, directory, path, settings
+    if not state.startswith("off"):
+        return
+    file = f"{packages}/socksify_hook/settings.toml" if packages else settings
+    why_off = _why_off(variables, file)
+    if why_off:
+        state = f"off: {why_off}"
+        return
+    state, settings = "waiting", file
+    environ, directory, path = dict(variables), _working_directory(), list(sys.path)
+    sys.meta_path.insert(0, finder)
+    if "_socket" in sys.modules:
+        from socksify_hook import waiting
+
+        waiting.arrived("socket")
+
+
+def _why_off(variables: "Mapping[str, str]", file: str) -> str:
+    if variables.get("SOCKSIFY_DISABLE", "").lower() in ("1", "yes", "true", "on"):
+        return "SOCKSIFY_DISABLE is set"
+    for name in variables:
+        if name.startswith("SOCKSIFY_") and name not in _SWITCHES and variables[name]:
+            return ""
+    try:
+        os.stat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no SOCKSIFY_* variable and no {file}"
+    except OSError:  # it is there; what is wrong with it is told when it is read
+        pass
+    return ""
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.curdir
+
+
+class _Finder:
+    """Hears of imports."""
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if name not in ("socket", "_socket", "socksify"):
+            return None
+        from socksify_hook import waiting
+
+        return waiting.find_spec(name, path, target)
+
+
+finder = _Finder()

@@ -1,0 +1,80 @@
+"""`socket` is there: the package installs, or the network is closed."""
+
+import sys
+from _frozen_importlib_external import PathFinder
+from _thread import get_ident
+
+import socksify_hook
+from socksify_hook import waiting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+# They carry our patches, and stay whose they are.
+_PATCHED = ("socket", "_socket", "select", "selectors", "ssl", "_ssl", "asyncio")
+
+
+def install() -> None:
+    """Install with what the interpreter was started with; whatever goes wrong closes the network, unless told else."""
+    socksify_hook.state = "installing"
+    shield = _Shield()
+    sys.meta_path.insert(0, shield)
+    try:
+        _install()
+        socksify_hook.state = "installed"
+    except BaseException as error:
+        from socksify_hook import closing
+
+        closing.fail(error)
+        if not isinstance(error, Exception):
+            raise
+    finally:
+        waiting.end()
+        sys.meta_path.remove(shield)
+        shield.withdraw()
+
+
+def _install() -> None:
+    import socksify
+
+    if socksify.__version__ != socksify_hook.VERSION:
+        raise ImportError(
+            f"the hook is of socksify {socksify_hook.VERSION}, and {socksify.__version__} is installed;"
+            " once more: python -m socksify site install"
+        )
+    from socksify.site import boot
+
+    boot.install(socksify_hook.environ, socksify_hook.directory, socksify_hook.settings)
+
+
+class _Shield:
+    """The program's directory may have files that are called as modules of the standard library: to us they are not.
+
+    What was imported for us in their stead is taken out of `sys.modules` again, for the program to get its own.
+    """
+
+    def __init__(self) -> None:
+        self._thread = get_ident()
+        self._programs = [entry for entry in sys.path if entry not in socksify_hook.path]
+        self._withdrawn: list[str] = []
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if path is not None or name == "socksify" or get_ident() != self._thread or target is not None:
+            return None
+        theirs = PathFinder.find_spec(name, self._programs)
+        # Without a loader, it is a directory without __init__.py, which comes last.
+        if theirs is None or theirs.loader is None:
+            return None
+        self._withdrawn.append(name)
+        return PathFinder.find_spec(name, socksify_hook.path)
+
+    def withdraw(self) -> None:
+        for name in list(sys.modules):
+            top = name.partition(".")[0]
+            if top in self._withdrawn and top not in _PATCHED:
+                del sys.modules[name]

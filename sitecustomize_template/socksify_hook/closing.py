@@ -1,0 +1,115 @@
+"""The hook is on and cannot install: by default that closes the network, and leaves the interpreter alone.
+
+What connects or looks up raises an OSError that says why, whatever the address, loopback too: where the settings cannot
+be read, nobody knows what is direct. Unix sockets and netlink stay, which leave no machine. SOCKSIFY_ON_ERROR=exit ends
+the program as well, SOCKSIFY_ON_ERROR=allow lets it go on without a proxy; both say so on stderr.
+"""
+
+import errno
+import os
+import sys
+
+import socksify_hook
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_BY_ADDRESS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo")
+
+
+def fail(error: BaseException) -> None:
+    """Do as SOCKSIFY_ON_ERROR says: `close` (the default), `exit`, which raises SystemExit, or `allow`."""
+    taste = socksify_hook.environ.get("SOCKSIFY_ON_ERROR") or "close"
+    why = _described(error)
+    if taste == "allow":
+        socksify_hook.state = f"allowed: {why}"
+        _tell(f"{why}; connections go direct, as SOCKSIFY_ON_ERROR=allow has it")
+        return
+    if taste not in ("close", "exit"):
+        why += f"; SOCKSIFY_ON_ERROR={taste!r}: expected close, exit or allow"
+    socksify_hook.state = f"closed: {why}"
+    _close(f"socksify: the network is closed: {why}. To go without: SOCKSIFY_DISABLE=1, or {_way_out()}", error)
+    if taste == "exit":
+        _tell(f"{why}; the program ends, as SOCKSIFY_ON_ERROR=exit has it")
+        raise SystemExit(2)
+
+
+def _described(error: BaseException) -> str:
+    if isinstance(error, ImportError) and error.name == "socksify":
+        return f"the package socksify {socksify_hook.VERSION} is not there"
+    if isinstance(error, (OSError, ValueError, ImportError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _way_out() -> str:
+    home = os.path.dirname(socksify_hook.settings)
+    if os.path.exists(f"{home}.pth"):
+        return f"{sys.executable} -m socksify site uninstall, or delete {home} and {home}.*"
+    return f"take {os.path.dirname(home)} off PYTHONPATH"
+
+
+def _tell(line: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"socksify: {line}\n")
+
+
+def _close(text: str, cause: BaseException) -> None:
+    def refuse() -> None:
+        if socksify_hook.state.startswith("closed"):
+            raise OSError(errno.ENETDOWN, text) from cause
+
+    # An import of `socket` while its own arrival is told is nothing but a look into sys.modules.
+    import socket
+
+    local = {getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK") if hasattr(socket, name)}
+    for name in ("connect", "connect_ex", "sendto", "sendmsg", "bind"):
+        setattr(socket.socket, name, _shut(getattr(socket.socket, name), local, refuse))
+    sys.addaudithook(_listener(socket.socket, local, refuse))
+
+
+def _shut(original: "Any", local: "set[int]", refuse: "Callable[[], None]") -> "Any":
+    """A method that takes an address, and would look up a name in it before any audit event.
+
+    bind() to a number stays: it reaches nobody.
+    """
+
+    def method(self: "Any", *args: "Any") -> "Any":
+        if self.family not in local and not (original.__name__ == "bind" and _is_number(self.family, args)):
+            refuse()
+        return original(self, *args)
+
+    method.__name__ = original.__name__
+    return method
+
+
+def _is_number(family: int, args: "tuple[Any, ...]") -> bool:
+    import _socket
+
+    try:
+        host = args[0][0]
+        return host == "" or bool(_socket.inet_pton(family, host.partition("%")[0]))
+    except (OSError, AttributeError, TypeError, LookupError):
+        return False
+
+
+def _listener(cls: type, local: "set[int]", refuse: "Callable[[], None]") -> "Callable[..., None]":
+    """What goes below socket.socket's methods is heard of through audit events (PEP 578)."""
+
+    def hear(event: str, args: "tuple[Any, ...]") -> None:
+        if event == "socksify.install":
+            # Somebody has given settings that can be used.
+            socksify_hook.state = "replaced"
+        elif event in _LOOK_UPS:
+            refuse()
+        elif event in _BY_ADDRESS:
+            if args[0].family not in local:
+                refuse()
+        elif event == "socket.__new__" and not issubclass(type(args[0]), cls) and args[1] not in local:
+            # Its connect() would look names up before it is heard of.
+            refuse()
+
+    return hear

@@ -1,0 +1,84 @@
+"""`socket` is being imported: whoever loads it tells when it has run, before its importer goes on."""
+
+import os
+import sys
+from _frozen_importlib import module_from_spec
+from _frozen_importlib_external import PathFinder
+
+import socksify_hook
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+
+def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
+    """What the others find, with a loader of ours; our own package is found where it was at the start."""
+    if name == "socksify":
+        # The program's directory, which is on sys.path by now, may have something else of this name.
+        return PathFinder.find_spec(name, [*filter(_holds_ours, _homes()), *socksify_hook.path])
+    for finder in list(sys.meta_path):
+        spec = None if finder is socksify_hook.finder else finder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader = _Loader(spec)  # type: ignore[assignment]
+            return spec
+    return None
+
+
+def end() -> None:
+    """Wait no longer."""
+    if socksify_hook.finder in sys.meta_path:
+        sys.meta_path.remove(socksify_hook.finder)
+
+
+def arrived(name: str) -> None:
+    """A module has run."""
+    # `socket` begins with `import _socket`; what matters then is its own arrival.
+    if socksify_hook.state == "waiting" and (name == "socket" or "socket" not in sys.modules):
+        from socksify_hook import arrival
+
+        arrival.install()
+
+
+def _homes() -> "list[str]":
+    """Above the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package."""
+    homes = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    for _ in range(2):
+        homes.append(os.path.dirname(homes[-1]))
+    return homes
+
+
+def _holds_ours(home: str) -> bool:
+    # A copy of the hook may lie where anybody may write.
+    try:
+        owner = os.stat(os.path.join(home, "socksify", "__init__.py")).st_uid
+        return owner == os.stat(__file__).st_uid
+    except OSError:
+        return False
+
+
+class _Loader:
+    """Stands in for a module's loader until it is called."""
+
+    def __init__(self, spec: "Any") -> None:
+        self._spec = spec
+        self._loader = spec.loader
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: "Any") -> "ModuleType":
+        # What this leaves in the module is the true loader.
+        spec.loader = self._loader
+        try:
+            return module_from_spec(spec)
+        finally:
+            spec.loader = self
+
+    def exec_module(self, module: "ModuleType") -> None:
+        self._spec.loader = self._loader
+        self._loader.exec_module(module)
+        arrived(self._spec.name)

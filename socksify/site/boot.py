@@ -1,0 +1,22 @@
+"""What the hook calls in the package, once `socket` is there."""
+
+from __future__ import annotations
+
+import os
+
+from socksify import config, patches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def install(environ: Mapping[str, str], directory: str, settings_file: str) -> None:
+    """Install by the variables, the working directory and the settings file that the interpreter started with.
+
+    The settings file, where there is one, is read instead of the files that are looked for elsewhere, unless
+    SOCKSIFY_CONFIG names another. Raises what config.load() and patches.install() raise.
+    """
+    if not environ.get("SOCKSIFY_CONFIG") and os.path.lexists(settings_file):
+        environ = {**environ, "SOCKSIFY_CONFIG": settings_file}
+    patches.install(config.load({}, environ, directory))

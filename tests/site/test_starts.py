@@ -1,0 +1,260 @@
+"""Ways of starting Python in a hooked environment, and of coming to `socket`: each is covered, and none is changed."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+
+from tests.servers import Server
+from tests.site import environments
+from tests.site.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Environment
+from tests.targets import Target
+
+
+def test_through_a_real_proxy(environment: Environment, microsocks: Server, http_server: Target) -> None:
+    log = environment.directory / "log"
+    environment.install("--proxy", microsocks.url(), "--route", "127.0.0.0/8=proxy", "--log", log)
+    fetch = f"import urllib.request; print(urllib.request.urlopen('{http_server.url}').read().decode())"
+    assert "hello" in environment.code(fetch)
+    assert f"127.0.0.1:{http_server.port}" in log.read_text()
+
+
+@pytest.mark.parametrize("flags", [(), "-I", "-E", "-s", "-P", "-O", "-b", ("-W", "error"), ("-X", "dev")], ids=str)
+def test_options(hooked: Environment, flags: tuple[str, ...] | str) -> None:
+    flags = (flags,) if isinstance(flags, str) else flags
+    assert PROXIED in hooked.code(CONNECT, *flags)
+
+
+def test_without_site_there_is_no_hook(hooked: Environment) -> None:
+    assert hooked.code("import sys, socket; print('socksify_hook' in sys.modules)", "-S") == "False"
+
+
+WAYS = {
+    "socket": "import socket",
+    "_socket": "import _socket",
+    "what imports it": "import urllib.request",
+    "its name": "import importlib; importlib.import_module('socket')",
+    "its spec": "import importlib.util as u; s = u.find_spec('socket'); m = u.module_from_spec(s); import sys;"
+    "sys.modules['socket'] = m; s.loader.exec_module(m)",
+    "a thread": "import threading; t = threading.Thread(target=__import__, args=('socket',)); t.start(); t.join()",
+    "our own package": "import socksify; socksify.ProxyError",
+    "our own modules": "import socksify.tunnel.errors",
+    "our own server": "import socksify.server.command",
+    "our own client": "import socksify.clients.rftp.command",
+    "a child that was forked before": "import os; pid = os.fork(); pid and os._exit(os.waitpid(pid, 0)[1])",
+    "another directory, without variables": "import os; os.environ.clear(); os.chdir('/')",
+    "a path of its own": "import sys; sys.path[:] = [p for p in sys.path if 'packages' not in p and '/work' not in p]",
+}
+
+
+@pytest.mark.parametrize("code", WAYS.values(), ids=WAYS)
+def test_ways_of_importing_it(hooked: Environment, code: str) -> None:
+    assert PROXIED in hooked.code(f"{code}\n{CONNECT}")
+
+
+def test_threads_that_import_it_at_once(hooked: Environment) -> None:
+    """None of them gets a socket that is not covered."""
+    program = """
+import threading
+start, told = threading.Barrier(20), []
+def use():
+    start.wait()
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        told.append(str(error))
+threads = [threading.Thread(target=use) for _ in range(20)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in told))
+"""
+    assert hooked.code(program) == "20"
+
+
+def test_a_reload_of_socket_is_covered(hooked: Environment) -> None:
+    assert PROXIED in hooked.code(f"import importlib, socket; importlib.reload(socket)\n{CONNECT}")
+
+
+def test_a_subinterpreter_has_a_hook_of_its_own(hooked: Environment) -> None:
+    program = f"""
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+interpreters.run_string(interpreters.create(), {CONNECT!r})
+"""
+    assert PROXIED in hooked.code(program)
+
+
+def test_socket_is_what_it_would_be(hooked: Environment) -> None:
+    program = """
+import socket, _socket, importlib.util, sys
+for module in (socket, _socket):
+    spec = importlib.util.find_spec(module.__name__)
+    print(module.__spec__ == spec, module.__loader__ is module.__spec__.loader, type(module.__loader__).__module__)
+print(module.__spec__._initializing if hasattr(module.__spec__, "_initializing") else False)
+print([type(finder).__module__ for finder in sys.meta_path if type(finder).__module__.startswith("socksify")])
+"""
+    plain = hooked.run("-S", "-c", program).stdout
+    told = hooked.code(program)
+    assert told.splitlines()[:3] == plain.splitlines()[:3]
+    # That of our own adapters.
+    assert told.splitlines()[3] == "['socksify.patches.arriving']"
+
+
+def test_scripts_modules_archives_and_startup_files(hooked: Environment, tmp_path) -> None:
+    (tmp_path / "script.py").write_text(CONNECT)
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        archive.writestr("__main__.py", CONNECT)
+    (tmp_path / "startup.py").write_text("import socket")
+    for words in (["script.py"], ["-m", "script"], ["app.pyz"], ["-X", "importtime", "script.py"]):
+        assert PROXIED in hooked.run(*words, cwd=tmp_path).stdout
+    interactive = hooked.run("-i", "-c", CONNECT, cwd=tmp_path, PYTHONSTARTUP=str(tmp_path / "startup.py"))
+    assert PROXIED in interactive.stdout
+
+
+def test_a_package_of_our_name_in_the_programs_directory_is_not_ours(hooked: Environment, tmp_path) -> None:
+    (tmp_path / "socksify.py").write_text("raise SystemExit('hijacked')")
+    (tmp_path / "script.py").write_text(CONNECT)
+    assert PROXIED in hooked.run("script.py", cwd=tmp_path).stdout
+
+
+def test_a_venv_made_inside_is_one_without_a_hook(hooked: Environment, tmp_path) -> None:
+    made = hooked.run("-m", "venv", "--without-pip", str(tmp_path / "inner"))
+    assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
+    inner = Environment(tmp_path / "inner")
+    assert inner.code("import sys, socket; print('socksify_hook' in sys.modules)") == "False"
+
+
+def test_the_launchers_options_win(hooked: Environment) -> None:
+    (hooked.directory / "client.py").write_text(CONNECT + "\nimport sys; print(sys.modules['socksify_hook'].state)")
+    launched = hooked.run("-m", "socksify", "--proxy", "socks5h://127.0.0.1:8", "client.py")
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in launched.stdout
+    assert launched.stderr == ""
+
+
+@pytest.mark.parametrize("first", ["", "import socket\n"])
+def test_install_in_the_program_replaces_the_settings(hooked: Environment, first: str) -> None:
+    code = f"{first}import socksify; socksify.install('socks5h://127.0.0.1:8'){CONNECT}"
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
+
+
+def test_via_in_the_program(hooked: Environment) -> None:
+    """It needs what is installed, and the hook may not have been asked for it yet."""
+    code = f"import socksify\nwith socksify.via('socks5h://127.0.0.1:8'):\n    exec({CONNECT!r})"
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
+
+
+def test_uninstall_before_any_socket(hooked: Environment) -> None:
+    code = "import socksify; socksify.uninstall(); import socket; print('connect' in vars(socket.socket))"
+    assert hooked.code(code) == "False"
+
+
+def test_uninstall_in_the_program(hooked: Environment) -> None:
+    code = """
+import socket, socksify
+covered = vars(socket.socket).copy()
+socksify.uninstall()
+print("connect" in covered, "connect" in vars(socket.socket))
+"""
+    assert hooked.code(code) == "True False"
+
+
+def test_it_installs_once(hooked: Environment) -> None:
+    """A directory on PYTHONPATH and the environment are one installation, whichever copy of the hook is loaded."""
+    code = """
+import sys
+installed = []
+sys.addaudithook(lambda event, _: event == "socksify.install" and installed.append(event))
+import socket, sitecustomize
+print(len(installed), sys.modules["socksify_hook"].state)
+"""
+    for variables in ({}, {"SOCKSIFY_PROXY": PROXY}):
+        assert hooked.code(code, PYTHONPATH=str(TEMPLATE), **variables) == "1 installed"
+
+
+def test_variables_outrank_the_settings_file(environment: Environment) -> None:
+    (environment.directory / "other.toml").write_text('proxy = "socks5h://127.0.0.1:7"')
+    environment.install("--proxy", PROXY, "--udp", "direct")
+    udp = "import socket; from socksify.patches.scope import installed as i; print(i.settings.udp, i.settings.proxy[0])"
+    assert environment.code(udp) == f"direct {PROXY}"
+    assert environment.code(udp, SOCKSIFY_UDP="block") == f"block {PROXY}"
+    assert environment.code(udp, SOCKSIFY_PROXY="socks5h://127.0.0.1:8") == "direct socks5h://127.0.0.1:8"
+    other = str(environment.directory / "other.toml")
+    assert environment.code(udp, SOCKSIFY_CONFIG=other) == "block socks5h://127.0.0.1:7"
+
+
+def test_a_file_in_the_working_directory_is_not_the_environments(environment: Environment) -> None:
+    (environment.directory / "socksify.toml").write_text('direct = ["*"]')
+    environment.install("--proxy", PROXY)
+    assert PROXIED in environment.code(CONNECT)
+
+
+OFF = {
+    "disabled": {"SOCKSIFY_DISABLE": "1", "SOCKSIFY_PROXY": PROXY},
+    "disabled in words": {"SOCKSIFY_DISABLE": "true"},
+    "no settings": {},
+    "an empty variable": {"SOCKSIFY_PROXY": ""},
+    "a switch alone": {"SOCKSIFY_ON_ERROR": "exit", "SOCKSIFY_DISABLE": "0"},
+}
+
+
+@pytest.mark.parametrize("variables", OFF.values(), ids=OFF)
+def test_off(environment: Environment, variables: dict[str, str]) -> None:
+    environment.install(*(["--proxy", PROXY] if "SOCKSIFY_DISABLE" in variables and len(variables) < 2 else []))
+    hook = "import sys, socket; print(getattr(sys.modules.get('socksify_hook'), 'state', 'off: not even loaded'))"
+    assert environment.code(hook, **variables).startswith("off: ")
+    assert environment.code("import sys, socket; print('socksify' in sys.modules)", **variables) == "False"
+
+
+def test_only_variables(environment: Environment) -> None:
+    environment.install()
+    assert PROXIED in environment.code(CONNECT, SOCKSIFY_PROXY=PROXY)
+    assert PROXIED in environment.code(CONNECT, SOCKSIFY_PROXY=PROXY, SOCKSIFY_DISABLE="0")
+
+
+def test_what_is_left_behind_alone_says_nothing(environment: Environment) -> None:
+    import shutil
+
+    environment.install("--proxy", PROXY)
+    shutil.rmtree(environment.hook)
+    assert environment.code("print('fine')") == "fine"
+
+
+def test_the_entry_point_of_later_pythons(environment: Environment) -> None:
+    """PEP 829: from 3.15 on, site resolves what a .start file names, calls it, and lets the .pth file's code be."""
+    environment.install("--proxy", PROXY)
+    (environment.packages / "socksify_hook.pth").unlink()
+    entry = (environment.packages / "socksify_hook.start").read_text().strip()
+    program = f"import pkgutil; pkgutil.resolve_name({entry!r})(){CONNECT}"
+    assert PROXIED in environment.code(program)
+
+
+def test_the_system_wide_copy_and_the_environments_start_once(environment: Environment) -> None:
+    """site goes through the .pth files of a virtual environment twice; and a user may start the hook as well."""
+    environment.install("--proxy", PROXY)
+    code = "import socksify_hook, sys; socksify_hook.start(); socksify_hook.start()"
+    finders = "print(sum(type(f).__module__ == 'socksify_hook' for f in sys.meta_path))"
+    assert environment.code(f"{code}; {finders}") == "1"
+
+
+def test_the_hook_is_the_packages(environment: Environment) -> None:
+    import socksify
+
+    hook = environments.TEMPLATE / "socksify_hook" / "__init__.py"
+    assert f'VERSION = "{socksify.__version__}"' in hook.read_text()
+    assert environment.packages.is_dir()
+
+
+def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(hooked: Environment, tmp_path) -> None:
+    """Reading the settings takes tomllib, and that takes `string` and `datetime`."""
+    for name in ("string", "datetime", "tomllib"):
+        (tmp_path / f"{name}.py").write_text(f"print('my {name}')\n")
+    (tmp_path / "script.py").write_text(f"{CONNECT}\nimport string, datetime, tomllib; print(string.__file__)")
+    result = hooked.run("script.py", cwd=tmp_path)
+    assert result.stderr == ""
+    told = result.stdout.splitlines()
+    assert PROXIED in told[0]
+    assert told[1:] == ["my string", "my datetime", "my tomllib", str(tmp_path / "string.py")]
