@@ -264,7 +264,7 @@ EPOLL = (
 
 
 def replacements() -> list[Replacement]:
-    """Without those of functions in whose place gevent or eventlet has put its own: these are their adapters' business."""
-    functions = [("select", _select), ("poll", make_poll)]
+    """Without those of functions in whose place gevent or eventlet has put its own, which are an adapter's business."""
+    functions: list[tuple[str, Callable[..., Any]]] = [("select", _select), ("poll", make_poll)]
     own = [(name, new) for name, new in functions if getattr(_module, name, None) is getattr(_real, name)]
     return [*EPOLL, *(Replacement(_module, name, new) for name, new in own)]
