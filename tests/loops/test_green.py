@@ -16,11 +16,9 @@ SETTINGS = {
         ("GEVENT_LOOP", "libuv"),
         ("GEVENT_RESOLVER", "ares"),
         ("GEVENT_RESOLVER", "dnspython"),
-        ("GEVENT_RESOLVER", "block"),
     ],
     "eventlet": [
         ("EVENTLET_HUB", "poll"),
-        ("EVENTLET_HUB", "selects"),
         ("EVENTLET_HUB", "asyncio"),
         ("EVENTLET_NO_GREENDNS", "yes"),
     ],
