@@ -9,12 +9,10 @@ from __future__ import annotations
 from time import monotonic
 
 from socksify import _real
-from socksify.patches import covering, driving, waiting
-from socksify.patches.adapters import wrap_everywhere
+from socksify.patches import covering, driving
+from socksify.patches.adapters import green_select, wrap_everywhere
 from socksify.patches.adapters.resolving import NAMES, answering
 from socksify.patches.carrying import carried
-from socksify.tunnel.readiness import Clock
-from socksify.tunnel.registry import unsettled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def _patch_hubs(hubs: ModuleType, journal: Journal) -> None:
 
 
 def _patch_select(select: ModuleType, journal: Journal) -> None:
-    wrap_everywhere(journal, select, {"select": _select})
+    wrap_everywhere(journal, select, {"select": green_select.select})
 
 
 def _patch_names(greendns: ModuleType, journal: Journal) -> None:
@@ -101,14 +99,3 @@ def _settle_first(
     driving.outcome(tunnel)
     left = None if until is None else max(0.0, until - monotonic())
     return trampoline(fd, read, write, left, timeout_exc, mark_as_closed)
-
-
-def _select(wrapped: Callable[..., waiting.Lists], _: object, args: Any, kwargs: Any) -> waiting.Lists:
-    if not unsettled:
-        return wrapped(*args, **kwargs)
-    started = monotonic()
-
-    def select(read_list: Any, write_list: Any, error_list: Any, timeout: float | None = None) -> waiting.Lists:
-        return waiting.select_by(wrapped, read_list, write_list, error_list, Clock(timeout, started))
-
-    return select(*args, **kwargs)

@@ -1,16 +1,13 @@
-"""gevent.select and gevent.selectors: the stdlib's, but it is the hub that waits, and greenlets run meanwhile."""
+"""gevent.select and gevent.selectors: what waits there for several sockets at once."""
 
 from __future__ import annotations
 
 import sys
 from math import ceil
 from selectors import EVENT_READ, EVENT_WRITE
-from time import monotonic
 
 from socksify.patches import driving, waiting
-from socksify.patches.adapters import wrap, wrap_everywhere
-from socksify.tunnel.readiness import Clock
-from socksify.tunnel.registry import unsettled
+from socksify.patches.adapters import green_select, wrap, wrap_everywhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,20 +24,9 @@ _IN, _OUT = 1, 4
 def patch(module: ModuleType, journal: Journal) -> None:
     """Wrap what gevent.select, or gevent.selectors, defines."""
     if module.__name__ == "gevent.select":
-        wrap_everywhere(journal, module, {"select": _select, "poll": _poll})
+        wrap_everywhere(journal, module, {"select": green_select.select, "poll": _poll})
     else:
         wrap(journal, module.GeventSelector, "select", _select_by_selector)
-
-
-def _select(wrapped: Callable[..., waiting.Lists], _: object, args: Any, kwargs: Any) -> waiting.Lists:
-    if not unsettled:
-        return wrapped(*args, **kwargs)
-    started = monotonic()
-
-    def select(rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None) -> waiting.Lists:
-        return waiting.select_by(wrapped, rlist, wlist, xlist, Clock(timeout, started))
-
-    return select(*args, **kwargs)
 
 
 def _poll(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
