@@ -7,11 +7,14 @@
 #   make bench   the measurements, beside our peers
 #   make loops   every event loop on one matrix; writes the README's table
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
+#   make clients every client library, natively and through the proxy, as root; writes the README's tables
+#   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table,
+#                as does make conformance-3.12 and so on for another Python
 #   make tracers our hook before and behind ddtrace's, newrelic's and opentelemetry's
 #   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
-.PHONY: demo test full suite others lint bench loops wire tracers soak clean
+.PHONY: demo test full suite others lint bench loops wire clients conformance tracers soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
@@ -39,7 +42,7 @@ others: .venv/.equipped
 	@set -e; for version in $(OTHERS); do $(MAKE) --no-print-directory suite-$$version; done
 
 suite-%: .venv-%/.equipped
-	.venv-$*/bin/python $(PYTEST) $(PART)
+	.venv-$*/bin/python $(PYTEST) $(PART) --ignore=tests/children/packages
 
 lint: .venv/.equipped
 	.venv/bin/mypy
@@ -57,15 +60,27 @@ wire: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.wire
 
+clients: .venv-clients/.equipped
+	@.ci/packages clients
+	.venv-clients/bin/python -m tests.compatibility
+
 tracers: .venv/.equipped .venv-tracers/.equipped
 	TRACERS=.venv-tracers/bin/python .venv/bin/python -m pytest tests/site/tracers
+
+conformance: .venv/.equipped
+	@.ci/packages
+	.venv/bin/python -m tests.conformance
+
+conformance-%: .venv-%/.equipped
+	@.ci/packages
+	.venv-$*/bin/python -m tests.conformance
 
 soak: .venv/.equipped
 	@.ci/packages
 	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:
-	rm -rf .venv .venv-3.* .venv-tracers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-clients .venv-tracers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find socksify tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml
@@ -76,7 +91,15 @@ clean:
 # `pip install --group` came with pip 25.1.
 .venv/.equipped: .venv/.installed
 	.venv/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv/bin/python -m pip install --quiet --group test --group clients --group loops --group bench --group lint
+	.venv/bin/python -m pip install --quiet --group test --group clients --group loops --group children --group bench --group lint
+	touch $@
+
+# Much of it in C, and some of it beside its own successor.
+.venv-clients/.equipped: pyproject.toml
+	"$(or $(DEFAULT),$(error no Python of 3.11 or later, with venv, was found; set PYTHON=))" -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet 'pip>=25.1'
+	.venv-clients/bin/python -m pip install --quiet --editable . --group test --group clients --group every-client
+	.venv-clients/bin/python -m pip install --quiet --target .venv-clients/older 'urllib3<2'
 	touch $@
 
 .venv-tracers/.equipped: pyproject.toml

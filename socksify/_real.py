@@ -8,7 +8,9 @@ in the place of that class and of functions: what they have put away is what is 
 
 from __future__ import annotations
 
+import _posixsubprocess
 import _socket
+import os as _os
 import select as _select
 import socket as _python
 import sys
@@ -17,6 +19,7 @@ from types import BuiltinFunctionType
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any
 
 
@@ -85,7 +88,7 @@ def _put_away(module: str, name: str) -> Any:
     return getattr(sys.modules["eventlet.patcher"].original(module), name)
 
 
-def _original(owner: type, name: str) -> Callable[..., Any]:
+def _original(owner: type | ModuleType, name: str) -> Callable[..., Any]:
     method: Callable[..., Any] = vars(owner)[name]
     if getattr(method, "__globals__", {}).get("__name__", "").startswith("socksify."):
         raise RuntimeError(f"{owner.__name__}.{name} was patched by another copy of socksify; import it only once")
@@ -113,3 +116,12 @@ if hasattr(_select, "epoll"):  # Linux
     epoll_modify = _original(_select.epoll, "modify")
     epoll_unregister = _original(_select.epoll, "unregister")
     epoll_poll = _original(_select.epoll, "poll")
+
+fork_exec = _original(_posixsubprocess, "fork_exec")
+execv = _original(_os, "execv")
+execve = _original(_os, "execve")
+posix_spawn = _original(_os, "posix_spawn")
+posix_spawnp = _original(_os, "posix_spawnp")
+system = _original(_os, "system")
+putenv = _original(_os, "putenv")
+unsetenv = _original(_os, "unsetenv")

@@ -169,6 +169,12 @@ def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool])
     settings = _settings(arguments, actions)
     from socksify import patches
 
+    if settings.native:
+        from socksify.patches.children import native
+
+        if "embedded" in actions:
+            raise ConfigError("--embedded and --native exclude each other: the server's connections are no client's")
+        native.start_over(settings)
     try:
         patches.install(settings)
     except OSError as error:

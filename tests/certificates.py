@@ -29,6 +29,11 @@ class Certificates:
         """The file of the authority's own certificate."""
         return self._authority
 
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The certificate's and its key's, for servers that read them."""
+        return self._certificate, self._key
+
     def server(self) -> ssl.SSLContext:
         """What a server shows itself with."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -15,6 +15,11 @@ import pytest
 
 from socksify.tunnel import log
 from tests import servers, targets
+from tests.wire.namespaces import needs_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tests.wire.outside import Outside
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,3 +105,18 @@ def echo_server() -> Iterator[targets.Target]:
 def http_server() -> Iterator[targets.Target]:
     with targets.serve(targets.Page) as target:
         yield target
+
+
+@pytest.fixture(scope="session")
+def root() -> None:
+    needs_root()
+
+
+@pytest.fixture(scope="session")
+def net(root: None) -> Iterator[Outside]:  # noqa: ARG001
+    """A network that records what leaves a client's machine, with targets and a proxy."""
+    # It has the servers of many libraries in it, which few tests want imported.
+    from tests.wire import outside
+
+    with outside.outside() as network:
+        yield network

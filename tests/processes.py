@@ -48,23 +48,25 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 @contextlib.contextmanager
-def running(argv: list[str], name: str, address: tuple[str, int], log: Path) -> Iterator[None]:
+def running(
+    argv: list[str], name: str, address: tuple[str, int], log: Path, seconds: float = START_SECONDS
+) -> Iterator[None]:
     """Runs a server for the length of the block, which begins when `address` can be connected to."""
     with open(log, "wb") as output:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
-        if not _listens(process, address):
+        if not _listens(process, address, seconds):
             raise RuntimeError(f"{name} did not start (exit status {process.poll()}):\n{log.read_text()}")
         yield
     finally:
         end(process)
 
 
-def _listens(process: subprocess.Popen[bytes], address: tuple[str, int]) -> bool:
-    deadline = time.monotonic() + START_SECONDS
+def _listens(process: subprocess.Popen[bytes], address: tuple[str, int], seconds: float = START_SECONDS) -> bool:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):
-            socket.create_connection(address, timeout=START_SECONDS).close()
+            socket.create_connection(address, timeout=seconds).close()
             return True
         # Nothing tells when somebody else's program begins to listen.
         time.sleep(0.02)

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"_record"},
     "protocol": {"_record"},
     "tunnel": {"_record", "_real", "config", "protocol"},
-    "patches": {"_record", "_real", "config", "protocol", "tunnel"},
+    "patches": {"_record", "_real", "config", "protocol", "tunnel", "site"},
     "server": {"_record", "_real", "config", "protocol", "tunnel.handshake", "tunnel.machine"} | ROUTES,
     "": {"_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
     "launch": {

@@ -1,4 +1,4 @@
-"""The hook: a Python that starts it goes through the proxy, from its first `import socket` on.
+"""The hook: a Python that starts it goes through the proxy, from its first `import socket` or its first child on.
 
 sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-packages, where `socksify site install`
 puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, or with a settings.toml beside it;
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any
 
 VERSION = "0.1.0"
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
@@ -27,6 +28,11 @@ path: "list[str]" = []
 settings = os.path.join(os.path.dirname(__file__), "settings.toml")
 # The real paths of the sitecustomize.py files that have run.
 chained: "set[str]" = set()
+
+# Where children start; subprocess and multiprocessing use the last.
+_STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
+# What those were that are stood in for.
+originals: "list[tuple[ModuleType, str, Any]]" = []
 
 # They are no settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
@@ -49,10 +55,32 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "") -> No
     state, settings = "waiting", file
     environ, directory, path = dict(variables), _working_directory(), list(sys.path)
     sys.meta_path.insert(0, finder)
+    stand_in(os)
+    if "_posixsubprocess" in sys.modules:
+        stand_in(sys.modules["_posixsubprocess"])
     if "_socket" in sys.modules:
         from socksify_hook import waiting
 
         waiting.arrived("socket")
+
+
+def stand_in(module: "ModuleType") -> None:
+    """Whoever starts a child needs no socket for it: the first call of what starts one counts as its import."""
+    for name in _STARTERS:
+        if hasattr(module, name):
+            originals.append((module, name, getattr(module, name)))
+            setattr(module, name, _first(module, name))
+
+
+def _first(module: "ModuleType", name: str) -> "Any":
+    def first(*args: "Any", **keywords: "Any") -> "Any":
+        from socksify_hook import waiting
+
+        waiting.install()
+        return getattr(module, name)(*args, **keywords)
+
+    first.__name__ = first.__qualname__ = name
+    return first
 
 
 def _why_off(variables: "Mapping[str, str]", file: str) -> str:
@@ -83,7 +111,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name not in ("socket", "_socket", "socksify"):
+        if name not in ("socket", "_socket", "_posixsubprocess", "socksify"):
             return None
         from socksify_hook import waiting
 

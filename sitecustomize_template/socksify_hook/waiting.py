@@ -1,4 +1,4 @@
-"""`socket` is being imported: whoever loads it tells when it has run, before its importer goes on."""
+"""`socket` is being imported, or a child is started: whoever loads what is waited for tells when it has run."""
 
 import os
 import sys
@@ -35,12 +35,36 @@ def end() -> None:
 
 
 def arrived(name: str) -> None:
-    """A module has run."""
+    """A module has run, before its importer goes on."""
+    if socksify_hook.state != "waiting":
+        return
+    if name == "_posixsubprocess":
+        socksify_hook.stand_in(sys.modules[name])
     # `socket` begins with `import _socket`; what matters then is its own arrival.
-    if socksify_hook.state == "waiting" and (name == "socket" or "socket" not in sys.modules):
+    elif name == "socket" or "socket" not in sys.modules:
+        install()
+
+
+def install() -> None:
+    """It is time to."""
+    if socksify_hook.state == "waiting":
         from socksify_hook import arrival
 
+        put_back()
         arrival.install()
+
+
+def give_up() -> None:
+    """Wait no longer, and never install."""
+    socksify_hook.state = "off: given up"
+    put_back()
+    end()
+
+
+def put_back() -> None:
+    """The functions that start children are the stdlib's again."""
+    while socksify_hook.originals:
+        setattr(*socksify_hook.originals.pop())
 
 
 def _homes() -> "list[str]":

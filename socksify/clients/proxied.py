@@ -14,7 +14,7 @@ from typing import NoReturn
 import socksify
 
 # install() speaks of all, an option gives one.
-_OPTIONS = {"routes": "--route", "bind_services": "--bind-service"}
+_OPTIONS = {"routes": "--route", "bind_services": "--bind-service", "children": "--no-children"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,7 +26,8 @@ class Parser(argparse.ArgumentParser):
         for keyword, parameter in inspect.signature(socksify.install).parameters.items():
             option, kind = _option(keyword), str(parameter.annotation)
             if "bool" in kind:
-                group.add_argument(option, action="store_true", default=None, dest=keyword)
+                says = "store_false" if option.startswith("--no-") else "store_true"
+                group.add_argument(option, action=says, default=None, dest=keyword)
             else:
                 action = "append" if "Sequence" in kind else "store"
                 group.add_argument(option, action=action, metavar=option[2:].upper(), dest=keyword)

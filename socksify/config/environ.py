@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from socksify._record import Record
 from socksify.config import matching, urls
+from socksify.config.passing import VARIABLE as INHERITED
 from socksify.config.settings import ConfigError, Proxy, Rule, Settings
 from socksify.config.table import BY_VARIABLE, SETTINGS
 
@@ -32,10 +33,15 @@ class Conventional(Record):
     rules: tuple[Rule, ...] = ()
 
 
-def own(environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of SOCKSIFY_* by the settings' names, empty ones left out; ConfigError for an unknown variable."""
+def own(environ: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """The values of SOCKSIFY_* by the settings' names, without empty ones and those `inherited` as they are.
+
+    Raises ConfigError for an unknown variable.
+    """
     values = {}
     for variable in environ:
+        if variable == INHERITED or inherited.get(variable) == environ[variable]:
+            continue
         if variable.startswith("SOCKSIFY_") and variable not in BY_VARIABLE and variable not in _SWITCHES:
             known = ", ".join((*(setting.variable for setting in SETTINGS), *_SWITCHES))
             raise ConfigError(f"{variable}: no such setting; there are {known}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from os.path import join
+
 from socksify._record import Record
 from socksify.config import environ as variables
-from socksify.config import rules, toml, urls
+from socksify.config import passing, rules, toml, urls
 from socksify.config.settings import ConfigError, Settings
 from socksify.config.table import BY_NAME
 
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from socksify.config.environ import Conventional
     from socksify.config.settings import Rule
 
 _NOT_SCALAR = ("proxy", "routes", "direct", "config")
@@ -28,35 +29,48 @@ class Layer(Record):
 
 def load(arguments: Mapping[str, object], environ: Mapping[str, str], directory: str, caller: str) -> Settings:
     """See socksify.config.load()."""
+    inherited = passing.received(environ)
+    known = inherited.known if inherited is not None else {}
     given = [
         _layer(_keywords(arguments), lambda name: _argument(name, caller)),
-        _layer(variables.own(environ), lambda name: BY_NAME[name].variable),
+        _layer(variables.own(environ, known), lambda name: BY_NAME[name].variable),
     ]
-    config, _ = _strongest("config", given)
-    file = toml.find(config, environ, directory)
+    config = next((layer.values["config"] for layer in given if "config" in layer.values), "")
+    file = toml.find(config, environ, directory) if config or inherited is None else toml.File()
     layers = [*given, _layer(file.values, lambda name: f"{file.path}: {name}")]
-    conventional = None if _has_proxy(layers) else variables.conventional(environ)
-    return _settings(layers, conventional, file)
+    base = inherited.settings if inherited is not None else _base(layers, environ, caller)
+    return _settings(layers, base, file, directory)
 
 
-def _settings(layers: list[Layer], conventional: Conventional | None, file: toml.File) -> Settings:
-    proxies = dict(file.proxies)
-    if conventional is not None:
-        proxy, source, exceptions = conventional.proxy, conventional.source, conventional.rules
-    else:
-        hops, source = _strongest("proxy", layers)
-        if not hops:
-            raise ConfigError(_NOTHING)
-        proxy, exceptions = urls.chain(hops, source, proxies), ()
+def _base(layers: list[Layer], environ: Mapping[str, str], caller: str) -> Settings:
+    """What stands behind all layers: the defaults and, if none of them names a proxy, the conventional variables."""
+    # Whoever starts a program through socksify means all of it; a library that installs it speaks of its own process.
+    children = caller != "install"
+    conventional = None if any("proxy" in layer.values for layer in layers) else variables.conventional(environ)
+    if conventional is None:
+        return Settings(proxy=(), children=children)
+    sources = {"proxy": conventional.source}
+    return Settings(proxy=conventional.proxy, rules=conventional.rules, children=children, sources=sources)
+
+
+def _settings(layers: list[Layer], base: Settings, file: toml.File, directory: str) -> Settings:
+    proxies = {**base.proxies, **file.proxies}
+    hops, source = _strongest("proxy", layers, base)
+    if not hops:
+        raise ConfigError(_NOTHING)
+    # A layer has them as texts.
+    proxy = hops if hops is base.proxy else urls.chain(hops, source, proxies)
     written = [rule for layer in layers for rule in _rules(layer, proxies)]
-    scalars = {name: _strongest(name, layers) for name in BY_NAME if name not in _NOT_SCALAR}
-    sources = {"proxy": source} | {name: origin for name, (_, origin) in scalars.items()}
+    scalars = {name: _strongest(name, layers, base) for name in BY_NAME if name not in _NOT_SCALAR}
+    scalars["log"] = (_absolute(scalars["log"][0], directory), scalars["log"][1])
+    sources = {**base.sources, "proxy": source} | {name: origin for name, (_, origin) in scalars.items()}
     if file.path:
         sources["config"] = file.path
     settings = Settings(
         proxy=proxy,
         proxies=proxies,
-        rules=(*written, *exceptions),
+        rules=(*written, *base.rules),
+        default=base.default,
         sources=sources,
         **{name: value for name, (value, _) in scalars.items()},
     )
@@ -64,6 +78,11 @@ def _settings(layers: list[Layer], conventional: Conventional | None, file: toml
     for rule in settings.rules:
         urls.linked(settings.chain(rule.via), rule.source)
     return settings
+
+
+def _absolute(log: str, directory: str) -> str:
+    """The log's file, wherever a child or the program itself changes to."""
+    return join(directory, log) if log and log != "stderr" else log
 
 
 _NOTHING = (
@@ -88,16 +107,12 @@ def _argument(name: str, caller: str) -> str:
     return BY_NAME[name].option if caller == "command line" else f"{caller}({name}=)"
 
 
-def _strongest(name: str, layers: list[Layer]) -> tuple[Any, str]:
+def _strongest(name: str, layers: list[Layer], base: Settings) -> tuple[Any, str]:
     """A setting's value and where it came from."""
     for layer in layers:
         if name in layer.values:
             return layer.values[name], layer.spelling(name)
-    return BY_NAME[name].default, "default"
-
-
-def _has_proxy(layers: list[Layer]) -> bool:
-    return any("proxy" in layer.values for layer in layers)
+    return getattr(base, name), base.sources.get(name, "default")
 
 
 def _rules(layer: Layer, proxies: rules.Proxies) -> list[Rule]:

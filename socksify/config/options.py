@@ -45,7 +45,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], dict[str, 
             continue
         option, equals, value = word.partition("=")
         if option in BY_OPTION:
-            _add(arguments, option, value if equals else _value(option, words))
+            _add(arguments, option, _given(option, value) if equals else _value(option, words))
         elif option in _ACTIONS:
             actions[option[2:]] = _action(option, value if equals else None, words)
         else:
@@ -102,8 +102,15 @@ def _action(option: str, value: str | None, words: list[str]) -> str | bool:
     return value
 
 
+def _given(option: str, value: str) -> str:
+    """The value behind an option's `=`; one that says no by its name has none, which would turn it round."""
+    if BY_OPTION[option].bare == "no":
+        raise ConfigError(f"{option}: {value!r}: expected no value")
+    return value
+
+
 def _value(option: str, words: list[str]) -> str:
-    return _next(words, option) if BY_OPTION[option].metavar else "yes"
+    return _next(words, option) if BY_OPTION[option].metavar else BY_OPTION[option].bare
 
 
 def _next(words: list[str], option: str) -> str:

@@ -113,9 +113,10 @@ class Settings(Record):
     that a rule gives as a URL. `rules` are the user's, those of the strongest source first (the built-in end is in
     `rules.py`), `default` is the very last one. `isolate` is `none`, `host`, `task` or `connection`. `dns` is `auto`,
     `local` or `remote`; `fake_networks` are the networks of made-up addresses, the IPv4 one first. `udp` is `block` or
-    `direct`, `bind` `auto`, `always` or `never`, `bind_services` are ports. `allow` are names of modules. Both timeouts
-    are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for each setting where its value
-    came from.
+    `direct`, `bind` `auto`, `always` or `never`, `bind_services` are ports. `allow` are names of modules. `children`
+    and `native` tell whether child processes are given these settings, and proxychains4 those that are no Python. Both
+    timeouts are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for each setting where its
+    value came from.
     """
 
     proxy: tuple[Proxy, ...]
@@ -130,6 +131,8 @@ class Settings(Record):
     bind_services: tuple[int, ...] = (21, 514)
     strict: bool = False
     allow: tuple[str, ...] = ()
+    children: bool = False
+    native: bool = False
     connect_timeout: float = 120.0
     c_watcher_timeout: float = 5.0
     log: str = ""

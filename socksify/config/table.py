@@ -16,7 +16,7 @@ class Setting(Record):
     """One setting. `read(value, source)` checks a value and gives it its type, or raises ConfigError.
 
     `name` is the keyword and the file's key. Options of a `many` setting may be repeated and add up, one without a
-    `metavar` takes no value and means yes; `in_file` is whether the file may hold it.
+    `metavar` takes no value and means `bare`; `in_file` is whether the file may hold it.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Setting(Record):
     help: str
     many: bool = False
     in_file: bool = True
+    bare: str = "yes"
 
     @property
     def variable(self) -> str:
@@ -125,6 +126,23 @@ SETTINGS = (
         "NAME",
         "a module with network code of its own in C that may be imported all the same",
         many=True,
+    ),
+    Setting(
+        "children",
+        readers.yes_or_no,
+        False,
+        "--no-children",
+        "",
+        "pass the settings on to no child process; else Pythons that the program starts are covered, others are named",
+        bare="no",
+    ),
+    Setting(
+        "native",
+        readers.yes_or_no,
+        False,
+        "--native",
+        "",
+        "put proxychains4 under children that are no Python, and under modules with C of their own",
     ),
     Setting(
         "connect_timeout",

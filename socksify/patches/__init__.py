@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock
+from _thread import RLock, get_ident
 
 from socksify.patches.journal import Journal
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 _lock = RLock()
 _journal: Journal | None = None
 _settings: Settings | None = None
-_fork_is_watched = False
+# Threads that fork, and hold the lock for it.
+_forking: set[int] = set()
+# Seconds.
+_PATIENCE = 5.0
 
 
 def install(settings: Settings) -> None:
@@ -25,6 +28,12 @@ def install(settings: Settings) -> None:
     already; nothing is patched then.
     """
     global _settings
+    from socksify.patches import children
+
+    if settings.native:
+        from socksify.patches.children import native
+
+        settings = native.numbered(settings)
     with _lock:
         if settings == _settings:
             return
@@ -34,6 +43,8 @@ def install(settings: Settings) -> None:
             _apply()
         _keep_watch(settings)
         _settings = settings
+        _environment.undo()
+        children.cover(settings, _environment)
         _clean_environment(settings)
         # A hook that has closed the network, for want of settings, opens it.
         sys.audit("socksify.install")
@@ -74,6 +85,11 @@ _watches = Journal()
 def _prepare_watch(settings: Settings) -> None:
     """Raise what there is to raise while nothing has been changed."""
     from socksify.patches import uncovered
+
+    if settings.native:
+        from socksify.patches.children import native
+
+        native.check(settings)
 
     uncovered.check(settings)
     if settings.strict:
@@ -120,15 +136,17 @@ def _apply() -> None:
         stale,
         waiting,
     )
+    from socksify.patches.children import starting
     from socksify.tunnel import log, watch
 
-    modules = (lifetime, naming, connecting, listening, datagrams)
+    modules = (lifetime, naming, connecting, listening, datagrams, starting)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     replacements += waiting.replacements()
     journal = Journal()
     journal.on_undo(muting.release_all)
     watch.prime()
     try:
+        starting.tell_abilities(journal)
         stale.rebind(replacements, journal, log.notice)
         stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
         for replacement in replacements:
@@ -141,33 +159,48 @@ def _apply() -> None:
         log.close_log()
         raise
     _journal = journal
-    _watch_forks()
 
 
 def _clean_environment(settings: Settings) -> None:
     """httpx and requests, seeing the SOCKS URL in force, fail for want of a SOCKS library of their own."""
     from socksify.config.environ import conflicting
 
-    _environment.undo()
     for name in conflicting(settings, os.environ):
-        _environment.remove_item(os.environ, name)
+        # From the program's view alone: children, and libraries in C, find it in the environment of C.
+        _environment.remove_item(getattr(os.environ, "_data", os.environ), os.fsencode(name))
 
 
-def _watch_forks() -> None:
-    global _fork_is_watched
-    if not _fork_is_watched and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
-        _fork_is_watched = True
+def _before_fork() -> None:
+    """A child of a half patched process would stay half patched, so the fork waits for another thread's install().
+
+    Not for ever: that thread may wait for an import that this one is in the middle of.
+    """
+    if _lock.acquire(timeout=_PATIENCE):
+        _forking.add(get_ident())
 
 
-def _after_fork() -> None:
+def _after_fork_in_parent() -> None:
+    if get_ident() in _forking:
+        _forking.discard(get_ident())
+        _lock.release()
+
+
+def _after_fork_in_child() -> None:
     global _lock
+    from socksify.patches import arriving
+    from socksify.patches.children import environment
     from socksify.tunnel import names, registry
 
     _lock = RLock()
+    _forking.clear()
+    arriving.after_fork()
+    environment.after_fork()
     names.TABLE.after_fork()
     registry.after_fork()
 
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 # Last, since a hook that waits for it installs now, by what stands above, while no module of ours is half imported.
 import socket  # noqa: E402, F401

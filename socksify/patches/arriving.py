@@ -98,6 +98,9 @@ class _Finder:
             spec.loader = loader(spec)
         return spec
 
+    def keep_searches_of(self, thread: int) -> None:
+        self._searching = {search for search in self._searching if search[0] == thread}
+
     def _ask_others(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         for finder in list(sys.meta_path):
             find_spec = getattr(finder, "find_spec", None)
@@ -110,6 +113,11 @@ class _Finder:
 
 
 _FINDER: Any = _Finder()
+
+
+def after_fork() -> None:
+    """In the child: searches of threads that are not here end nowhere, and their idents will be other threads'."""
+    _FINDER.keep_searches_of(get_ident())
 
 
 class _OldLoader:

@@ -74,6 +74,7 @@ def _connect_via(sock: Socket, route: Via) -> None:
 
         route = isolated(route, settings.isolate)
     tunnel = dial.start(sock, route, settings.connect_timeout, _begun)
+    tunnel.chosen_port = registry.chosen_port(sock)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         readiness.begin_watching(sock.fileno(), tunnel)
@@ -138,6 +139,10 @@ def _getpeername(self: Socket, /) -> Any:
     tunnel = registry.find(self)
     if tunnel is None:
         return _real.getpeername(self)
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.waits:
+        # The server may have accepted it by now, from which its client concludes that it is connected.
+        guarding.wait(self, tunnel)
     if not tunnel.is_open:
         raise not_connected()
     # The kernel's word on whether it still is connected.

@@ -117,14 +117,20 @@ def _pass(sock: Socket, tunnel: Tunnel, tls: bool) -> None:
 
 def _push(sock: Socket, tunnel: Tunnel) -> None:
     """Who never polls but tries again and again gets on, too; a call that waits, waits for the connect to be over."""
-    timeout = _real.gettimeout(sock)
-    if timeout == 0 or (timeout is None and not _is_blocking(sock, tunnel)):
+    if not wait(sock, tunnel):
         dial.advance(tunnel)
         dial.expire(tunnel, monotonic())
-        return
-    dial.finish(tunnel, timeout)
-    if tunnel.handshake is not None:
+    elif tunnel.handshake is not None:
         raise TimeoutError("timed out")
+
+
+def wait(sock: Socket, tunnel: Tunnel) -> bool:
+    """Wait for a connect to be over as long as a call on the socket may; False where none may wait."""
+    timeout = _real.gettimeout(sock)
+    if timeout == 0 or (timeout is None and not _is_blocking(sock, tunnel)):
+        return False
+    dial.finish(tunnel, timeout)
+    return True
 
 
 def _is_blocking(sock: Socket, tunnel: Tunnel) -> bool:

@@ -58,6 +58,12 @@ class Journal:
         items[key] = new
         self._undo.append(lambda: _put_back(items, key, new, old))
 
+    def replace_member(self, members: set[Any], old: Any, new: Any) -> None:
+        """One member of a set by another."""
+        members.discard(old)
+        members.add(new)
+        self._undo += [lambda: members.add(old), lambda: members.discard(new)]
+
     def remove_item(self, mapping: Any, key: Any) -> None:
         """Take a key out of a mapping; undone unless somebody else has put it in meanwhile."""
         old = mapping.pop(key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket as _module
 from errno import EADDRNOTAVAIL, EINVAL
+from operator import index
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
@@ -49,6 +50,8 @@ def _bind(self: Socket, address: Any, /) -> None:
         if error.errno == EADDRNOTAVAIL and _bind_outside(self, address):
             return
         raise
+    if _is_stream(self) and address[1]:
+        registry.choose_port(self, index(address[1]))
     if callers.are_there():
         _bind_inside(self, address)
 
@@ -100,8 +103,10 @@ def _latest_caller() -> list[Tunnel]:
 
 
 def _may_listen(sock: Socket) -> bool:
-    if scope.current().settings.bind == "never":
-        return False
+    return scope.current().settings.bind != "never" and _is_stream(sock)
+
+
+def _is_stream(sock: Socket) -> bool:
     return _real.kind(sock) == SOCK_STREAM and _real.family(sock) in (AF_INET, AF_INET6)
 
 
@@ -200,8 +205,9 @@ def _getsockname(self: Socket, /) -> Any:
         return name
     if tunnel is None:
         return name
-    port = tunnel.bound[1] if tunnel.bound is not None else 0
-    return outside.sockaddr(self.family, outside.host(tunnel), port or (name[1] if type(name) is tuple else 0))
+    told = tunnel.bound[1] if tunnel.bound is not None else 0
+    port = tunnel.chosen_port or told or (name[1] if type(name) is tuple else 0)
+    return outside.sockaddr(self.family, outside.host(tunnel), port)
 
 
 def _asked(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> Tunnel | None:

@@ -151,8 +151,13 @@ def _gethostbyaddr(ip_address: Any, /) -> Any:
 
 
 def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
+    if not isinstance(sockaddr, tuple):
+        # The stdlib says what is wrong with it. C has no frame to hold it in the traceback, so ours lets go of it.
+        held = [sockaddr]
+        del sockaddr
+        return _real.getnameinfo(held.pop(), flags)
     flags = index(flags)
-    own = _real.SockAddress(sockaddr) if isinstance(sockaddr, tuple) else sockaddr
+    own = _real.SockAddress(sockaddr)
     if flags & _NI_NUMERIC_HOST:
         return _real.getnameinfo(own, flags)
     as_numbers: tuple[str, str] = _real.getnameinfo(own, (flags | _NI_NUMERIC_HOST) & ~_NI_NAME_REQUIRED)

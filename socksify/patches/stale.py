@@ -30,9 +30,13 @@ def rebind(replacements: Sequence[Rebinding], journal: Journal, say: Callable[[s
     ours = {id(vars(item.owner)) for _, item in moves} | {id(vars(module)) for module in _own_modules()}
     every = [names for module in list(sys.modules.values()) if (names := _names_of(module)) is not None]
     modules = {id(names): names for names in every if id(names) not in ours}
+    # Each pass goes through every name there is: one is made for all originals.
+    by_identity = {id(original): item for original, item in moves}
+    for names in modules.values():
+        for key, value in list(names.items()):
+            if id(value) in by_identity:
+                journal.set_item(names, key, by_identity[id(value)].new)
     for original, item in moves:
-        for names in modules.values():
-            _rebind_items(names, original, item, journal)
         for cls in _selector_classes():
             _rebind_class(cls, original, item, journal)
     # Each search goes through every object there is: one is made for all originals. A class is known to too many.

@@ -63,9 +63,14 @@ def check(settings: Settings) -> None:
 
 
 def watch(settings: Settings, journal: Journal) -> None:
-    """Name each of them, or under strict refuse it, until the journal is undone."""
+    """Name each of them, or under strict refuse it, until the journal is undone; none under proxychains4."""
     from socksify.patches.arriving import when_imported
 
+    if settings.native and not settings.strict:
+        from socksify.patches.children import native
+
+        if native.is_loaded():
+            return
     for name in _unwanted(settings):
         journal.on_undo(when_imported(name, _naming(name), refuse if settings.strict else None))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from socksify import config, patches
+from socksify.config.passing import VARIABLE, received
+from socksify.patches import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +17,12 @@ def install(environ: Mapping[str, str], directory: str, settings_file: str) -> N
     """Install by the variables, the working directory and the settings file that the interpreter started with.
 
     The settings file, where there is one, is read instead of the files that are looked for elsewhere, unless
-    SOCKSIFY_CONFIG names another. Raises what config.load() and patches.install() raise.
+    SOCKSIFY_CONFIG names another or a parent process has passed its settings on. Raises what config.load() and
+    patches.install() raise.
     """
-    if not environ.get("SOCKSIFY_CONFIG") and os.path.lexists(settings_file):
+    if not environ.get("SOCKSIFY_CONFIG") and VARIABLE not in environ and os.path.lexists(settings_file):
         environ = {**environ, "SOCKSIFY_CONFIG": settings_file}
     patches.install(config.load({}, environ, directory))
+    inherited = received(environ)
+    if inherited is not None:
+        children.inherit(inherited)

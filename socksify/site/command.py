@@ -38,6 +38,7 @@ _FLAGS = {"install": ("--force",), "uninstall": (), "status": ("--json",)}
 
 def main(words: Sequence[str]) -> int:
     """Does what the words behind `socksify site` say; the exit status, 2 after one line on stderr if it cannot."""
+    _stand_aside()
     try:
         return _main(list(words))
     except ConfigError as error:
@@ -46,12 +47,22 @@ def main(words: Sequence[str]) -> int:
 
 def obey(words: Sequence[str]) -> int:
     """The same without --python: for this Python."""
+    _stand_aside()
     try:
         return _obey(list(words))
     except ConfigError as error:
         return _failed(str(error))
     except OSError as error:
         return _failed(f"{error.filename}: {error.strerror}; expected files that can be written")
+
+
+def _stand_aside() -> None:
+    """The hook of this very process is to do nothing: what is asked about is how others start, children of this one."""
+    hook = sys.modules.get("socksify_hook")
+    if hook is not None and hook.state == "waiting":
+        from socksify_hook import waiting
+
+        waiting.give_up()
 
 
 def _failed(message: str) -> int:

@@ -68,12 +68,13 @@ def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
     if rendezvous.is_idle:
         rendezvous.ask_again(tunnel)
         return None
-    if not tunnel.lock.acquire(False):
+    lock = tunnel.lock
+    if not lock.acquire(False):
         return None
     try:
         return _collect(sock, tunnel, rendezvous)
     finally:
-        tunnel.lock.release()
+        lock.release()
 
 
 def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:

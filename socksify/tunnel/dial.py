@@ -77,7 +77,9 @@ def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tun
 
 def advance(tunnel: Tunnel) -> int:
     """Go as far as the socket allows without waiting; returns the events to wait for, 0 when it is settled."""
-    if not tunnel.lock.acquire(False):
+    # The same lock is released where a signal handler has forked meanwhile, and this is the child.
+    lock = tunnel.lock
+    if not lock.acquire(False):
         # Another thread is at it.
         handshake = tunnel.handshake
         return handshake.events if handshake is not None else 0
@@ -90,7 +92,7 @@ def advance(tunnel: Tunnel) -> int:
         sock = tunnel.holder()
         return _drive(tunnel, handshake, sock) if sock is not None else _drive_detached(tunnel, handshake)
     finally:
-        tunnel.lock.release()
+        lock.release()
 
 
 def finish(tunnel: Tunnel, seconds: float | None = None) -> None:

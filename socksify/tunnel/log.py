@@ -42,9 +42,10 @@ def open_log(where: str) -> None:
 def close_log() -> None:
     """Write nothing any more."""
     global _fd
-    if _fd is not None and _fd != _STDERR:
-        os.close(_fd)
-    _fd = None
+    # Nobody is to write to what is closed.
+    closed, _fd = _fd, None
+    if closed is not None and closed != _STDERR:
+        os.close(closed)
 
 
 def is_open() -> bool:
@@ -61,6 +62,13 @@ def line(message: str) -> None:
 def notice(message: str) -> None:
     """Say on stderr, log or no log, what the user has to know."""
     _write(_STDERR, message)
+
+
+def warn(message: str) -> None:
+    """Say it on stderr, and in the log where that is another place."""
+    notice(message)
+    if _fd is not None and _fd != _STDERR:
+        _write(_fd, message)
 
 
 def _write(fd: int, message: str) -> None:

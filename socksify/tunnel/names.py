@@ -5,7 +5,8 @@ routes: 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890), and 100::/
 name has one place in both: 198.18.1.5 and 100::105 stand for the same one. Half the places stay empty, so that an
 address that has lost its name stands for nothing, which is an error, for as long as can be before it stands for
 another name, which would be a wrong host. For the same reason every process, a forked child as well, begins at a place
-drawn by lot: an address that another one made up most likely stands for nothing here.
+drawn by lot: an address that another one made up most likely stands for nothing here. A child process asks its
+ancestors' tables for those (`handed_down`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections import OrderedDict, deque
 from itertools import chain, filterfalse
 
 from socksify import _real
+from socksify.tunnel.handed_down import HandedDown, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # As many places of a network as are used at most; a wider one would let the table grow without end.
 _MOST = 1 << 17
+# Ancestors whose tables are asked at most.
+_GENERATIONS = 4
 
 
 class Networks:
@@ -84,6 +88,9 @@ class NameTable:
     ) -> None:
         self._lock = _real.RLock()
         self._lot = lot
+        # What children read, once there are any, and what was handed down to us: files, the nearest ancestor's first.
+        self._handed_down: HandedDown | None = None
+        self._ancestors: tuple[str, ...] = ()
         self._clear(Networks(*networks))
 
     def __len__(self) -> int:
@@ -117,7 +124,36 @@ class NameTable:
             name = self._names.get(place)
             if name is not None:
                 self._names.move_to_end(place)
-            return name
+                return name
+        return self._inherited(place) if self._ancestors else None
+
+    def hand_down(self) -> tuple[str, ...]:
+        """The files in which child processes find what addresses stand for here, now and later on."""
+        with self._lock:
+            if self._handed_down is None:
+                try:
+                    self._handed_down = HandedDown(self._networks.places)
+                except (OSError, AttributeError):  # a system without
+                    return self._ancestors
+                for place, name in self._names.items():
+                    self._handed_down.put(place, name)
+            return (self._handed_down.name, *self._ancestors)[:_GENERATIONS]
+
+    def hand_down_no_more(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._handed_down is not None:
+                self._handed_down.close()
+                self._handed_down = None
+
+    def stay_over_exec(self, stays: bool) -> None:
+        """Whether the file is there for the program that takes this one's place."""
+        if self._handed_down is not None:
+            self._handed_down.stay(stays)
+
+    def inherit(self, files: tuple[str, ...]) -> None:
+        """What an ancestor has handed down."""
+        self._ancestors = files
 
     def is_made_up(self, address: str) -> bool:
         """Whether an address lies in the networks of made-up addresses, and no native look-up has returned it."""
@@ -135,11 +171,25 @@ class NameTable:
         self._begin_anywhere()
         whole = self._lock.acquire(blocking=False)
         self._lock = _real.RLock()
+        # The parent's, where it goes on writing; the child's children read the child's.
+        self.hand_down_no_more()
         if not whole:
             self._places.clear()
             self._places.update((_key(name), place) for place, name in self._names.items())
 
+    def _inherited(self, place: int) -> str | None:
+        """What a place that is empty here stands for with an ancestor; from now on with us, too."""
+        name = next(filter(None, (read(file, place) for file in self._ancestors)), None)
+        if name is not None:
+            with self._lock:
+                self._make_room()
+                self._used[place] = True
+                self._names[place] = name
+                self._places.setdefault(_key(name), place)
+        return name
+
     def _clear(self, networks: Networks) -> None:
+        self.hand_down_no_more()
         self._networks = networks
         # Without .0 and .255, which look like networks and broadcasts.
         self._usable = networks.places // 256 * 254
@@ -159,18 +209,25 @@ class NameTable:
         self._unused = filterfalse(self._used.__getitem__, places)
 
     def _add(self, key: str, name: str) -> int:
-        if len(self._names) >= self._usable // 2:
-            self._drop(*self._names.popitem(last=False))
+        self._make_room()
         place = self._free_place()
         # Most names are asked for as they are looked up: one string is then kept.
         self._names[place] = key if name == key else name
         self._places[key] = place
+        if self._handed_down is not None:
+            self._handed_down.put(place, name)
         return place
+
+    def _make_room(self) -> None:
+        if len(self._names) >= self._usable // 2:
+            self._drop(*self._names.popitem(last=False))
 
     def _drop(self, place: int, name: str) -> None:
         # A signal handler that asked for the name while it was being added has given it a second place.
         self._places.pop(_key(name), None)
         self._dropped.append(place)
+        if self._handed_down is not None:
+            self._handed_down.remove(place)
 
     def _free_place(self) -> int:
         place = self._unused_place()

@@ -37,6 +37,9 @@ unsettled: dict[int, Tunnel] = {}
 # Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
 _failures: dict[weak_reference[Socket], OSError] = {}
 
+# The ports of their client's own choice that socket objects were bound to.
+_chosen_ports: dict[weak_reference[Socket], int] = {}
+
 _sweep_at = 64
 
 
@@ -45,6 +48,16 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
     tunnel.handshake = handshake
     pending.add(tunnel)
     add(sock, tunnel)
+
+
+def choose_port(sock: Socket, port: int) -> None:
+    """A socket object was bound to a port that its client named."""
+    _chosen_ports[weak_reference(sock, _chosen_ports.pop)] = port
+
+
+def chosen_port(sock: Socket) -> int:
+    """The port that the client of a socket object named to bind(); 0 if it left that open."""
+    return _chosen_ports.get(weak_reference(sock), 0)
 
 
 def add(sock: Socket, tunnel: Tunnel) -> None:
@@ -169,8 +182,11 @@ def after_fork() -> None:
 
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
-    for tunnel in {*pending.everyone(), *(tunnel for tunnel in unsettled.values() if tunnel.listens)}:
+    known = {*pending.everyone(), *by_fd.values()}
+    for tunnel in known:
+        # Another thread, which is not here, may hold it, also of one that it was about to settle.
         tunnel.lock = _real.allocate_lock()
+    for tunnel in [tunnel for tunnel in known if tunnel.handshake is not None or tunnel.listens]:
         tunnel.watchers.clear()
         tunnel.error = not_connected()
         end(tunnel)

@@ -68,7 +68,8 @@ class Rendezvous:
 
     def ask_again(self, tunnel: Tunnel) -> int:
         """Somebody waits for an idle socket: begin to ask. Returns the events to wait for."""
-        if not tunnel.lock.acquire(False):
+        lock = tunnel.lock
+        if not lock.acquire(False):
             # Another thread is at it.
             return POLLOUT
         try:
@@ -77,7 +78,7 @@ class Rendezvous:
                 return POLLOUT
             asked = _start(sock, tunnel, waits=False)
         finally:
-            tunnel.lock.release()
+            lock.release()
         for fd in list(asked.holders):
             readiness.begin_watching(fd, asked)
         return asked.awaited(0)

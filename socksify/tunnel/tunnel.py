@@ -24,6 +24,7 @@ class Tunnel:
 
     __slots__ = (
         "bound",
+        "chosen_port",
         "error",
         "handshake",
         "holders",
@@ -48,6 +49,8 @@ class Tunnel:
         self.rendezvous: Rendezvous | None = None
         # BND.ADDR and BND.PORT of the last hop's reply: (host, port).
         self.bound: tuple[str, int] | None = None
+        # The port to which the client bound its socket before, and which it goes on to see; 0 if it left that open.
+        self.chosen_port = 0
         # Options that the client set and the kernel's socket cannot have: (level, name) -> value.
         self.options: dict[tuple[int, int], int] = {}
         self.holders: dict[int, Holder | None] = {}

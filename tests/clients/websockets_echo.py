@@ -7,7 +7,7 @@ import websockets
 
 
 async def main(host, port):
-    async with websockets.connect(f"ws://{host}:{port}/", proxy=None) as connection:
+    async with websockets.connect(f"ws://{host}:{port}/") as connection:
         await connection.send("hello")
         print(await connection.recv())
 

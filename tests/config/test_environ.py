@@ -7,13 +7,13 @@ from socksify.config.settings import ConfigError, Settings
 def test_our_own_variables() -> None:
     variables = {"SOCKSIFY_PROXY": "gw", "SOCKSIFY_LOG": "", "SOCKSIFY_C_WATCHER_TIMEOUT": "1", "PATH": "/bin"}
     variables |= {"SOCKSIFY_DISABLE": "0", "SOCKSIFY_ON_ERROR": "exit"}
-    assert environ.own(variables) == {"proxy": "gw", "c_watcher_timeout": "1"}
+    assert environ.own(variables, {}) == {"proxy": "gw", "c_watcher_timeout": "1"}
 
 
 @pytest.mark.parametrize("name", ["SOCKSIFY_PROXI", "SOCKSIFY_DISABLED", "SOCKSIFY_", "SOCKSIFY_proxy"])
 def test_a_variable_that_nothing_implements(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{name}: no such setting; there are SOCKSIFY_PROXY, "):
-        environ.own({name: ""})
+        environ.own({name: ""}, {})
 
 
 @pytest.mark.parametrize(

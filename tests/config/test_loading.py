@@ -51,6 +51,8 @@ def test_the_strongest_source_wins_for_each_setting(tmp_path: Path) -> None:
         "bind_services": "default",
         "strict": "default",
         "allow": "default",
+        "children": "default",
+        "native": "default",
         "connect_timeout": "SOCKSIFY_CONNECT_TIMEOUT",
         "c_watcher_timeout": "default",
         "log": f"{file}: log",
@@ -167,3 +169,18 @@ def test_start_up_is_cheap(tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
     )
     assert run.stdout.split() == ["__future__", "socksify"]
+
+
+def test_children_are_covered_unless_a_library_installs_it(tmp_path: Path) -> None:
+    given = {"proxy": "gw"}
+    assert load(given, {}, str(tmp_path)).children
+    assert not load({**given, "children": "no"}, {}, str(tmp_path)).children
+    assert not load(given, {}, str(tmp_path), caller="install").children
+    assert load({**given, "children": True}, {}, str(tmp_path), caller="install").children
+    (tmp_path / "socksify.toml").write_text("children = true")
+    assert load(given, {}, str(tmp_path), caller="install").children
+
+
+def test_the_log_stays_where_it_was_named(tmp_path: Path) -> None:
+    assert load({"proxy": "gw", "log": "a.log"}, {}, str(tmp_path)).log == str(tmp_path / "a.log")
+    assert load({"proxy": "gw", "log": "stderr"}, {}, str(tmp_path)).log == "stderr"

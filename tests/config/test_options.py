@@ -20,6 +20,7 @@ from socksify.config.table import SETTINGS
         ("-v --log f", {"log": "f"}),
         ("--log f -v", {"log": "f"}),
         ("--proxy --proxy", {"proxy": ["--proxy"]}),
+        ("--native --no-children", {"native": "yes", "children": "no"}),
     ],
 )
 def test_arguments(argv: str, arguments: dict[str, object]) -> None:

@@ -18,6 +18,8 @@ def test_the_defaults_are_those_of_settings() -> None:
         "bind_services",
         "strict",
         "allow",
+        "children",
+        "native",
         "connect_timeout",
         "c_watcher_timeout",
         "log",

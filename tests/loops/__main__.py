@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.loops.matrix import COLUMNS, ROWS, TABLE, cells
 from tests.loops.places import Place, served
-from tests.tables import markdown
+from tests.tables import markdown, write
 
 LIBRARIES = ("uvloop", "trio", "anyio", "curio", "gevent", "eventlet", "tornado", "twisted")
 
@@ -21,9 +21,9 @@ def _row(row: str, place: Place) -> list[str]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory, served(Path(directory)) as place:
-        text = markdown("the loop", COLUMNS, {row: _row(row, place) for row in ROWS})
+        text = markdown(("the loop", *COLUMNS), ([row, *_row(row, place)] for row in ROWS))
     versions = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
-    TABLE.write(f"{text}\nRun with {versions} on Python {sys.version.split()[0]}.\n")
+    write(TABLE, f"{text}\nRun with {versions} on Python {sys.version.split()[0]}.\n")
     sys.stdout.write(text)
 
 

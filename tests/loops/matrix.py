@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from tests.loops.behaviours import BEHAVIOURS, CROWD
 from tests.loops.places import Place
 from tests.loops.runs import NAME, Report, run
-from tests.tables import Table
 
-TABLE = Table("loops")
+TABLE = "loops"
 COLUMNS = tuple(BEHAVIOURS)
 # Each by its program and the program's arguments.
 ROWS = {

@@ -15,6 +15,7 @@ from tests.forwarder import forwarding, listen_ipv6, listen_unix
 from tests.processes import free_port
 from tests.routing import gone, routed
 from tests.servers import Server
+from tests.stepping import begin, stepping
 from tests.steps import good
 from tests.targets import Target
 
@@ -119,6 +120,60 @@ def test_a_source_address_is_kept_on_the_way_to_the_proxy(echo_server: Target) -
     ):
         assert proxy.sessions[0].stream.getpeername()[0] == "127.0.0.2"
         assert speaks(sock)
+
+
+def test_a_port_that_the_client_chose_is_the_one_that_it_goes_on_to_see(danted: Server, echo_server: Target) -> None:
+    port = free_port()
+    source = ("127.0.0.1", port)
+    with routed(danted.url()), socket.create_connection(echo_server.address, 5, source) as sock, sock.dup() as copy:
+        assert sock.getsockname()[1] == copy.getsockname()[1] == port
+        assert speaks(sock)
+
+
+@pytest.mark.parametrize("bind", ["auto", "never"])
+def test_that_is_so_however_the_proxy_is_reached(entrance: str, bind: str, echo_server: Target) -> None:
+    port = free_port()
+    with routed(entrance, bind=bind), socket.create_connection(echo_server.address, 5, ("127.0.0.1", port)) as sock:
+        assert sock.getsockname()[1] == port
+
+
+@pytest.mark.parametrize("source", [None, ("127.0.0.1", 0)])
+def test_any_other_port_is_the_one_that_the_server_sees(danted: Server, source: tuple[str, int] | None) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        routed(danted.url()),
+        socket.create_connection(listener.getsockname(), 5, source) as sock,
+    ):
+        accepted, peer = listener.accept()
+        accepted.close()
+        assert sock.getsockname() == peer
+
+
+@pytest.mark.parametrize("kind", [socket.AF_INET, socket.AF_INET6])
+def test_the_peer_of_a_socket_that_blocks_again_is_known_once_it_was_accepted(danted: Server, kind: int) -> None:
+    """So is the stdlib's socketpair() made where there is none; the proxy answers after the server's accept()."""
+    host = "127.0.0.1" if kind == socket.AF_INET else "::1"
+    with socket.create_server((host, 0), family=kind) as listener, routed(danted.url()):
+        for _ in range(20):
+            with socket.socket(kind) as sock:
+                sock.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    sock.connect(listener.getsockname()[:2])
+                sock.setblocking(True)
+                accepted, peer = listener.accept()
+                accepted.close()
+                assert (sock.getpeername(), sock.getsockname()) == (listener.getsockname(), peer)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.05])
+def test_a_pending_socket_has_no_peer(timeout: float) -> None:
+    with stepping() as steps, socket.socket() as sock:
+        begin(sock)
+        sock.settimeout(timeout)
+        with pytest.raises(OSError) as caught:
+            sock.getpeername()
+        assert caught.value.errno == errno.ENOTCONN
+        steps.run()
 
 
 @pytest.mark.parametrize("kind", [socket.AF_INET, socket.AF_INET6])

@@ -164,6 +164,12 @@ def test_rsh_binds_reserved_ports_by_number(proxy: Calling) -> None:
         port = next(port for port in range(1023, 511, -1) if _binds(listener, port))
         listener.listen()
         assert bytes(proxy.proxy.sessions[1].received[-2:]) == port.to_bytes(2, "big")
+        # Where rsh is told to call, and where the proxy listens, whatever it was asked for.
+        assert listener.getsockname() == proxy.listening
+        proxy.come()
+        stream, _ = listener.accept()
+        with stream:
+            assert stream.getsockname()[1] != port
 
 
 def _binds(sock: socket.socket, port: int) -> bool:

@@ -8,6 +8,7 @@ import copy
 import pickle
 import socket
 import warnings
+import weakref
 from _socket import getaddrinfo as early_getaddrinfo
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6, SOCK_STREAM
@@ -134,6 +135,20 @@ def test_a_replacement_passes_for_the_original(name: str) -> None:
         assert pickle.loads(pickle.dumps(function)) is function
         assert copy.copy(function) is copy.deepcopy(function) is function
     assert pickle.loads(pickle.dumps(getattr(_socket, name))) is ORIGINALS[name]
+
+
+def test_a_traceback_holds_no_more_than_the_originals_does() -> None:
+    class Address:
+        """No tuple, and nobody else holds it."""
+
+    address = Address()
+    gone = weakref.ref(address)
+    with routed(URL, routes=()):
+        try:
+            socket.getnameinfo(address, 0)  # type: ignore[arg-type]
+        except TypeError:
+            del address
+            assert gone() is None
 
 
 def test_a_class_may_have_taken_a_function_before() -> None:

@@ -22,7 +22,7 @@ def test_each_setting_is_an_option_of_the_same_kind(setting: Setting) -> None:
     once = [setting.option, *([value(setting)] if setting.metavar else [])]
     given = getattr(parser.parse_args([*once, *once]), setting.name)
     if not setting.metavar:
-        assert given is True
+        assert given is (setting.bare == "yes")
     else:
         assert given == ([value(setting)] * 2 if setting.many else value(setting))
     # What is not given is left to the variables and files.

@@ -14,6 +14,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from tests import tables
 from tests.wire import table
 from tests.wire.matrix import ROWS, Case, cases
 from tests.wire.outside import Outside, outside
@@ -60,7 +61,7 @@ def main() -> None:
             told(net, ways, sys.argv[1:])
         else:
             text = tabled(net, ways)
-            table.TABLE.write(f"{text}\n{_versions()}")
+            tables.write(table.NAME, f"{text}\n{_versions()}")
             print(text)
 
 

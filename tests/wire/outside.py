@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,14 +31,19 @@ NSSWITCH = "hosts: files dns\n"
 LOCALHOST = "127.0.0.1 localhost\n::1 localhost\n"
 # A /24 has room for so many wires at a time, each with a network of its own.
 LINKS = 64
+TARGETS = (TARGET4, TARGET6, NAME_SERVER)
+# microsocks tells of each client: "client[7] 203.0.113.2: connected to target.example:80".
+LOG, CONNECTED = "microsocks.log", re.compile(r": connected to (\S+)")
 
 
 class Outside:
-    """The network; `certificates` are those of the targets that speak TLS."""
+    """The network; `certificates` are those of the targets that speak TLS, `namespace` is where targets are."""
 
     def __init__(self, namespace: Namespace, sink: Sink, certificates: Certificates, directory: Path) -> None:
         self.certificates = certificates
-        self._namespace, self._sink = namespace, sink
+        self.namespace = namespace
+        self._sink = sink
+        self._log = directory / LOG
         resolver = f"nameserver {NAME_SERVER}\noptions timeout:5 attempts:2\n"
         files = {"resolv.conf": resolver, "hosts": LOCALHOST, "nsswitch.conf": NSSWITCH}
         self._etc = etc(directory / "client", files)
@@ -50,8 +56,19 @@ class Outside:
         # The machine's own name is in no hosts file: who wants to know it natively has to ask.
         with Namespace(self._etc, "desk") as namespace:
             wire = f"wire{number}"
-            _lay(self._namespace, namespace, wire, number % LINKS)
+            _lay(self.namespace, namespace, wire, number % LINKS)
             yield Client(namespace, self._sink, wire)
+
+    def connected(self) -> list[str]:
+        """What the proxy says that it has connected to so far, each as HOST:PORT, in order."""
+        return CONNECTED.findall(self._log.read_text())
+
+    def reached(self) -> list[Packet]:
+        """The first packets of the connections to targets from here, since this was last asked.
+
+        From here means by the proxy: a client that goes round it comes by a wire, and is no part of this.
+        """
+        return [packet for packet in self._sink.at_home() if packet.opens and packet.target in TARGETS]
 
 
 class Client:
@@ -86,7 +103,7 @@ def outside() -> Iterator[Outside]:
             stack.enter_context(name_server(NAME_SERVER, {TARGET: (TARGET4, TARGET6)}))
             stack.enter_context(tor(TOR, {TARGET: TARGET4}))
             proxy = namespace.command(require("microsocks"), "-i", PROXY[0], "-p", str(PROXY[1]))
-            stack.enter_context(running(proxy, "microsocks", PROXY, directory / "log"))
+            stack.enter_context(running(proxy, "microsocks", PROXY, directory / LOG))
         sink = Sink(namespace)
         stack.callback(sink.close)
         yield Outside(namespace, sink, certificates, directory)

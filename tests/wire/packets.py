@@ -14,6 +14,8 @@ LINK_TALK = {130, 131, 132, 133, 134, 135, 136, 137, 143}
 DOMAIN = 53
 # A DNS message over TCP has its length before it (RFC 1035, 4.2.2).
 DNS_HEADER, TCP_LENGTH = 12, 2
+# RFC 9293, 3.1.
+SYN, ACK = 0x02, 0x10
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Packet:
     """`protocol` is `tcp`, `udp`, `icmp`, ...; `ip N` or `ether N` where there is no better word for it.
 
     `port` is the destination's, None where there are no ports. `question` is the name that a DNS query asks for.
+    `opens`: it is the first of a TCP connection.
     """
 
     protocol: str
@@ -29,6 +32,7 @@ class Packet:
     port: int | None = None
     question: str | None = None
     link_talk: bool = False
+    opens: bool = False
 
     @property
     def kind(self) -> str:
@@ -75,7 +79,8 @@ def _carried(number: int, source: str, target: str, payload: bytes) -> Packet:
         return Packet(protocol, source, target)
     (port,) = struct.unpack_from("!H", payload, 2)
     body = payload[8:] if protocol != "tcp" else payload[(payload[12] >> 4) * 4 + TCP_LENGTH :]
-    return Packet(protocol, source, target, port, question(body) if port == DOMAIN else None)
+    opens = protocol == "tcp" and payload[13] & (SYN | ACK) == SYN
+    return Packet(protocol, source, target, port, question(body) if port == DOMAIN else None, opens=opens)
 
 
 def question(message: bytes) -> str | None:

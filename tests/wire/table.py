@@ -1,4 +1,4 @@
-"""The README's table of who leaks what: written from a run, read by a test."""
+"""The README's table of who leaks what: its cells."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tests import tables
 
-TABLE = tables.Table("wire")
+NAME = "wire"
 
 
 def cell(verdicts: Iterable[str]) -> str:
     """What became of a row's clients: the worst first, with numbers where they differ."""
     counted = Counter(verdicts)
     if len(counted) == 1:
-        return _emphasized(*counted)
-    return ", ".join(f"{_emphasized(verdict)} ({number})" for verdict, number in sorted(counted.items(), key=_badness))
+        return emphasized(*counted)
+    return ", ".join(f"{emphasized(verdict)} ({number})" for verdict, number in sorted(counted.items(), key=_badness))
 
 
 def _badness(counted: tuple[str, int]) -> tuple[int, str]:
@@ -23,10 +23,10 @@ def _badness(counted: tuple[str, int]) -> tuple[int, str]:
     return ["LEAKS", "breaks", "differs", "refused", "ok"].index(verdict.split()[0]), verdict
 
 
-def _emphasized(verdict: str) -> str:
+def emphasized(verdict: str) -> str:
     return f"**{verdict}**" if verdict.startswith("LEAKS") else verdict
 
 
 def markdown(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """A line for each row: what its clients do, and their verdicts."""
-    return tables.markdown("the client uses", columns, rows)
+    """A line for each row: what it is, and its cells."""
+    return tables.markdown(("the client uses", *columns), ((what, *cells) for what, cells in rows.items()))

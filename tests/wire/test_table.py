@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tables import rows
+from tests import tables
 from tests.wire import table
 from tests.wire.matrix import ROWS
 
 
 def test_the_readme_has_every_row_and_column() -> None:
-    heading, *lines = rows(table.TABLE.read())
+    heading, *lines = tables.rows(tables.read(table.NAME))
     assert heading[1:] == ["socksify", "socksify --strict", "proxychains4", "torsocks", "PySocks"]
     assert [line[0] for line in lines] == [row.what for row in ROWS]
     assert all(len(line) == len(heading) for line in lines)
@@ -18,7 +18,7 @@ def test_the_readme_has_every_row_and_column() -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_the_readme_says_of_us_what_the_tests_prove(strict: bool) -> None:
-    said = {line[0]: line[1 + strict] for line in rows(table.TABLE.read())[1:]}
+    said = {line[0]: line[1 + strict] for line in tables.rows(tables.read(table.NAME))[1:]}
     proved = {row.what: table.cell(case.verdict(strict) for case in row.cases) for row in ROWS}
     assert said == proved
 
@@ -35,4 +35,4 @@ def test_a_cell_has_the_worst_first() -> None:
 
 def test_what_is_written_is_read() -> None:
     text = table.markdown(["one", "two"], {"a thing": ["ok", "**LEAKS dns** (1), ok (2)"]})
-    assert rows(text) == [["the client uses", "one", "two"], ["a thing", "ok", "**LEAKS dns** (1), ok (2)"]]
+    assert tables.rows(text) == [["the client uses", "one", "two"], ["a thing", "ok", "**LEAKS dns** (1), ok (2)"]]

@@ -1,0 +1,34 @@
+"""Child processes: the settings are passed on to Pythons, what cannot be covered is named.
+
+A Python finds the hook in its environment: PYTHONPATH leads it to our sitecustomize.py, and one variable holds the
+settings. Both are in the C environment, from which fork and exec, system(3) and C code make children, and not in
+`os.environ`, which is the program's; where a child is given an environment of its own, they are added to it. The
+words of a command are never touched. What multiprocessing starts is told by its own pickled message as well, which
+also reaches a Python that ignores its environment (-I, -E).
+
+A forked child has our patches already, and needs nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.config.passing import Inherited
+    from socksify.config.settings import Settings
+    from socksify.patches.journal import Journal
+
+
+def cover(settings: Settings, journal: Journal) -> None:
+    """Pass these settings on to every child that is made until the journal is undone."""
+    if settings.children:
+        from socksify.patches.children import environment, passing
+
+        environment.share(settings, journal)
+        passing.watch(journal)
+
+
+def inherit(inherited: Inherited) -> None:
+    """In a child: what beside the settings a parent has passed on."""
+    from socksify.tunnel import names
+
+    names.TABLE.inherit(inherited.names)

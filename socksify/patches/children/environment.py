@@ -1,0 +1,141 @@
+"""What a child finds in its environment: the hook's directory on PYTHONPATH, the settings in a variable.
+
+With `native` proxychains4 as well, which puts itself under programs of all kinds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from socksify import _real
+from socksify.config import environ as variables
+from socksify.config import passing
+from socksify.site import template
+from socksify.tunnel import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from socksify.config.settings import Settings
+    from socksify.patches.children.native import Configuration
+    from socksify.patches.journal import Journal
+
+# os.environ is a view of it, whose changes are told to C; this one is not.
+_view: dict[bytes, bytes] = getattr(os.environ, "_data", {})
+
+
+class Shared:
+    """What all children of this process are given; raises ConfigError if `native` cannot be had."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Lists that begin with our entry.
+        self.lists = {b"PYTHONPATH": os.fsencode(template())}
+        self._settings, self._environ = settings, dict(os.environ)
+        self._names: tuple[str, ...] = ()
+        passed = passing.variables(settings, os.environ)
+        self.configuration: Configuration | None = None
+        if settings.native:
+            from socksify.patches.children import native
+
+            self.configuration = native.Configuration(settings)
+            self.lists[os.fsencode(native.PRELOAD)] = os.fsencode(native.library())
+            passed |= self.configuration.variables()
+        self.variables = {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+        # We take them out of os.environ, for clients that cannot make use of them; a copy of it lacks them.
+        self.proxies = {
+            os.fsencode(name): os.fsencode(os.environ[name]) for name in variables.conflicting(settings, os.environ)
+        }
+
+    def tell_names(self) -> None:
+        """Before a child is made: what made-up addresses stand for, it will find there."""
+        handed_down = names.TABLE.hand_down()
+        if handed_down != self._names:
+            self._names = handed_down
+            passed = passing.variables(self._settings, self._environ, handed_down)
+            self.variables |= {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+            _tell_c(self)
+
+    def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """A child's environment, with it."""
+        lists = {name: self.listed(name, environ.get(name, b"")) for name in self.lists}
+        return {**self.proxies, **environ, **self.variables, **lists}
+
+    def listed(self, name: bytes, own: bytes) -> bytes:
+        """A list of a child's own behind our entry; it may come from here, and have the entry already."""
+        return b":".join([self.lists[name], *_without(own, self.lists[name])])
+
+
+# None: children are given nothing.
+shared: Shared | None = None
+
+
+def share(settings: Settings, journal: Journal) -> None:
+    """Give children these settings, until the journal is undone. Raises ConfigError."""
+    global shared
+    shared = Shared(settings)
+    journal.on_undo(_unshare)
+    _hide(shared)
+    _tell_c(shared)
+
+
+def after_fork() -> None:
+    """In the child: its own children read what is in memory from it, whatever becomes of its parent."""
+    if shared is not None and shared.configuration is not None:
+        passed = shared.configuration.variables()
+        shared.variables |= {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+        _tell_c(shared)
+
+
+def leave_behind(stays: bool) -> None:
+    """Before execve(2): what is in memory stays for the program that takes this one's place; not, if that fails."""
+    names.TABLE.stay_over_exec(stays)
+    if shared is not None and shared.configuration is not None:
+        os.set_inheritable(shared.configuration.fd, stays)
+
+
+def given(environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:
+    """The environment that a child is to have; None stands for that of C, where all is already."""
+    return environ if environ is None or shared is None else shared.added_to(environ)
+
+
+def _tell_c(shared: Shared) -> None:
+    for name, value in shared.variables.items():
+        _real.putenv(name, value)
+    for name in shared.lists:
+        _real.putenv(name, shared.listed(name, _view.get(name, b"")))
+
+
+def _unshare() -> None:
+    global shared
+    if shared is None:
+        return
+    for name in (*shared.variables, *shared.lists):
+        # What os.environ says holds again.
+        if name in _view:
+            _real.putenv(name, _view[name])
+        else:
+            _real.unsetenv(name)
+    if shared.configuration is not None:
+        shared.configuration.close()
+    names.TABLE.hand_down_no_more()
+    shared = None
+
+
+def _hide(shared: Shared) -> None:
+    """In a child: what was put into its environment for us is none of the program's."""
+    for name in shared.variables:
+        _view.pop(name, None)
+    for name, entry in shared.lists.items():
+        left = _without(_view.get(name, b""), entry)
+        if left:
+            _view[name] = b":".join(left)
+        else:
+            _view.pop(name, None)
+    if template() in sys.path:
+        sys.path.remove(template())
+
+
+def _without(entries: bytes, unwanted: bytes) -> list[bytes]:
+    return [entry for entry in entries.split(b":") if entry != unwanted] if entries else []

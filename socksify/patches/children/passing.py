@@ -1,0 +1,113 @@
+"""The settings in the message that multiprocessing sends to a Python it has started (spawn, forkserver).
+
+It reaches a Python that ignores its environment, and a fork server that runs since before the settings.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import get_ident
+from functools import partial
+
+from socksify.patches.children import environment, starting
+from socksify.site import is_hooked, template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from socksify.patches.journal import Journal
+
+# Run when the message is read, in front of all else in it: our package may be on no path yet, the hook finds it.
+_ARRIVAL = """
+import os, sys
+environ = os.environ | passed
+if "socksify_hook" not in sys.modules:
+    sys.path.insert(0, place)
+    import socksify_hook
+    sys.path.remove(place)
+hook = sys.modules["socksify_hook"]
+hook.start(environ)
+if hook.state == "installed":
+    from socksify.site.boot import install
+    install(environ, os.curdir, "")
+"""
+
+
+class Passed:
+    """Unpickled, it installs."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._names = {"passed": variables, "place": template()}
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[object, ...]]:
+        return exec, (_ARRIVAL, self._names)
+
+
+def watch(journal: Journal) -> None:
+    """Let multiprocessing, and uvloop, pass the settings on, once they are imported and until the journal is undone."""
+    from socksify.patches.arriving import when_imported
+
+    for name, adapt in _ADAPTED.items():
+        journal.on_undo(when_imported(name, partial(adapt, journal)))
+
+
+def _adapt_util(journal: Journal, module: Any) -> None:
+    original = module.spawnv_passfds
+
+    def spawnv_passfds(path: Any, args: Sequence[Any], passfds: Sequence[int]) -> int:
+        starting.told.add(get_ident())
+        try:
+            pid: int = original(path, args, passfds)
+            return pid
+        finally:
+            starting.told.discard(get_ident())
+
+    journal.set_attribute(module, "spawnv_passfds", spawnv_passfds)
+
+
+def _adapt_spawn(journal: Journal, module: Any) -> None:
+    original = module.get_preparation_data
+
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        data: dict[str, Any] = original(name)
+        if environment.shared is None:
+            return data
+        environment.shared.tell_names()
+        passed = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.shared.variables.items()}
+        return {"socksify": Passed(passed), **data}
+
+    journal.set_attribute(module, "get_preparation_data", get_preparation_data)
+
+
+def _adapt_forkserver(journal: Journal, module: Any) -> None:
+    original = module.ForkServer.ensure_running
+
+    def ensure_running(self: Any) -> None:
+        """A fork server that will not find the hook imports nothing of the program's; its children do it themselves."""
+        if not sys.flags.ignore_environment or is_hooked(os.fsdecode(module.spawn.get_executable())):
+            original(self)
+            return
+        preload, self._preload_modules = self._preload_modules, []
+        try:
+            original(self)
+        finally:
+            self._preload_modules = preload
+
+    journal.set_attribute(module.ForkServer, "ensure_running", ensure_running)
+
+
+def _adapt_uvloop(journal: Journal, module: Any) -> None:
+    from socksify.patches.children import uvloop
+
+    uvloop.adapt(journal, module)
+
+
+_ADAPTED = {
+    "multiprocessing.util": _adapt_util,
+    "multiprocessing.spawn": _adapt_spawn,
+    "multiprocessing.forkserver": _adapt_forkserver,
+    "uvloop": _adapt_uvloop,
+}

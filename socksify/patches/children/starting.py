@@ -1,0 +1,197 @@
+"""Where children start: subprocess and multiprocessing by fork_exec(), os by execve(2), posix_spawn(3) and system(3).
+
+os.popen() is subprocess's, os.spawn*() and pty.spawn() are fork() and execve(2), asyncio's processes are subprocess's.
+"""
+
+from __future__ import annotations
+
+import _posixsubprocess
+import os
+from _thread import get_ident
+
+from socksify import _real
+from socksify.patches.children import environment
+from socksify.patches.children.programs import Program, found, program
+from socksify.patches.journal import Replacement
+from socksify.tunnel import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from socksify.patches.journal import Journal
+
+    Word = str | bytes | os.PathLike[Any]
+    Environment = Mapping[Any, Any]
+
+_SHELL = "/bin/sh"
+# Threads that start a Python which is told the settings by a message.
+told: set[int] = set()
+_named: set[tuple[str, str]] = set()
+
+
+def _fork_exec(
+    args: Sequence[Word],
+    executables: Sequence[bytes],
+    close_fds: bool,
+    pass_fds: Sequence[int],
+    cwd: Word | None,
+    env: Sequence[bytes] | None,
+    *rest: Any,
+) -> int:
+    if environment.shared is not None:
+        _look(_first(executables, cwd), args)
+        env = _listed(env)
+    pid: int = _real.fork_exec(args, executables, close_fds, pass_fds, cwd, env, *rest)
+    return pid
+
+
+def _execv(path: Word, argv: Sequence[Word]) -> None:
+    if environment.shared is None:
+        _real.execv(path, argv)
+    _look(path, argv)
+    environment.leave_behind(True)
+    try:
+        _real.execv(path, argv)
+    finally:
+        environment.leave_behind(False)
+
+
+def _execve(path: Word | int, argv: Sequence[Word], env: Environment) -> None:
+    if environment.shared is None:
+        _real.execve(path, argv, env)
+    _look(path, argv)
+    environment.leave_behind(True)
+    try:
+        _real.execve(path, argv, _mapped(env))
+    finally:
+        environment.leave_behind(False)
+
+
+def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
+    if environment.shared is not None:
+        _look(path, argv)
+        env = _mapped(env)
+    pid: int = _real.posix_spawn(path, argv, env, **how)
+    return pid
+
+
+def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
+    if environment.shared is not None:
+        _look(_searched(path), argv)
+        env = _mapped(env)
+    pid: int = _real.posix_spawnp(path, argv, env, **how)
+    return pid
+
+
+def _system(command: Word) -> int:
+    if environment.shared is not None:
+        _look(_SHELL, [_SHELL])
+    status: int = _real.system(command)
+    return status
+
+
+def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of somebody else's Popen, which C will obey, with what its child is to be given."""
+    if environment.shared is None:
+        return how
+    _look(_searched(how.get("executable") or words[0]), words)
+    env = how.get("env")
+    return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in _mapped(env).items()}}
+
+
+def _putenv(name: Any, value: Any, /) -> None:
+    """os.environ tells C what the program has set; what is ours stays in front of it."""
+    shared = environment.shared
+    if shared is not None and os.fsencode(name) in shared.lists:
+        value = shared.listed(os.fsencode(name), os.fsencode(value))
+    _real.putenv(name, value)
+
+
+def _unsetenv(name: Any, /) -> None:
+    shared = environment.shared
+    if shared is not None and os.fsencode(name) in shared.lists:
+        _real.putenv(name, shared.listed(os.fsencode(name), b""))
+    else:
+        _real.unsetenv(name)
+
+
+def _first(executables: Sequence[bytes], cwd: Word | None) -> str:
+    """The one of subprocess's candidates that will be started, seen from the child's working directory."""
+    try:
+        directory = "" if cwd is None else os.fsdecode(cwd)
+        paths = [os.path.join(directory, os.fsdecode(path)) for path in executables]
+        return next((path for path in paths if os.access(path, os.X_OK)), paths[0] if paths else "")
+    except (TypeError, ValueError):  # what the original will refuse
+        return ""
+
+
+def _searched(name: Word) -> str:
+    """What posix_spawnp(3) and execvp(3) find."""
+    try:
+        return found(os.fsdecode(name), os.get_exec_path())
+    except (TypeError, ValueError):  # what the original will refuse
+        return ""
+
+
+def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
+    """subprocess's spelling of an environment."""
+    if env is None:
+        return None
+    pairs = environment.given(dict(entry.partition(b"=")[::2] for entry in env)) or {}
+    return [name + b"=" + value for name, value in pairs.items()]
+
+
+def _mapped(env: Environment) -> Environment:
+    """os's; what it cannot take is left for it to refuse."""
+    try:
+        encoded = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+    except (TypeError, ValueError, AttributeError):
+        return env
+    return environment.given(encoded) or {}
+
+
+def _look(path: Word | int, argv: Sequence[Word]) -> None:
+    """A child is about to start: name it if it will not be covered. What is no command the original will refuse."""
+    if environment.shared is not None:
+        environment.shared.tell_names()
+    if get_ident() in told:
+        return
+    try:
+        words = [os.fsdecode(word) for word in argv]
+        started = program(f"/proc/self/fd/{path}" if isinstance(path, int) else os.fsdecode(path), words)
+    except (TypeError, ValueError):
+        return
+    _name(started)
+
+
+def _name(started: Program) -> None:
+    if (started.path, started.why_not) in _named or (started.is_python and not started.why_not):
+        return
+    _named.add((started.path, started.why_not))
+    under = environment.shared is not None and environment.shared.configuration is not None
+    if started.is_python and not under:
+        log.warn(f"the child {started.path} is not covered: {started.why_not}; its connections are not proxied")
+    else:
+        what = f"is not covered: {started.why_not}" if started.is_python else "is no Python"
+        how = "proxychains4 is put under it" if under else "its own connections are not proxied"
+        log.line(f"{log.name}: the child {started.path} {what}: {how}")
+
+
+def tell_abilities(journal: Journal) -> None:
+    """os.supports_fd holds functions, and is asked for the one that is in os."""
+    if _real.execve in os.supports_fd:
+        journal.replace_member(os.supports_fd, _real.execve, _execve)
+
+
+REPLACEMENTS = (
+    Replacement(_posixsubprocess, "fork_exec", _fork_exec),
+    Replacement(os, "execv", _execv),
+    Replacement(os, "execve", _execve),
+    Replacement(os, "posix_spawn", _posix_spawn),
+    Replacement(os, "posix_spawnp", _posix_spawnp),
+    Replacement(os, "system", _system),
+    Replacement(os, "putenv", _putenv),
+    Replacement(os, "unsetenv", _unsetenv),
+)

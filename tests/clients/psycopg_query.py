@@ -1,0 +1,12 @@
+"""psycopg, which is libpq: a query."""
+
+import sys
+
+try:
+    import psycopg
+except ImportError as error:
+    print("refused:", type(error).__name__)
+else:
+    login = f"user=user password=secret dbname=test connect_timeout=10 host={sys.argv[1]} port={sys.argv[2]}"
+    with psycopg.connect(login) as connection:
+        print(connection.execute("SELECT 6 * 7").fetchall())
