@@ -119,6 +119,8 @@ def _rebind_in(referrer: Any, original: Any, item: Rebinding, journal: Journal, 
         for holder in gc.get_referrers(referrer):
             if type(holder) is dict:
                 _rebind_key(holder, _key_of(holder, referrer), referrer, staticmethod(item.new), journal)
+    elif type(referrer) is set:
+        journal.replace_member(referrer, original, item.new)
     elif isinstance(referrer, (partial, tuple, set, frozenset)):
         _name(referrer, item, say)
     elif not isinstance(referrer, (type, FunctionType)):
