@@ -63,6 +63,7 @@ def _install() -> None:
     if socksify_hook.state != "waiting":
         return
     socksify_hook.put_back()
+    socksify_hook.state = "installing"
     try:
         from socksify_hook import arrival
 

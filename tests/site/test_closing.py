@@ -215,6 +215,13 @@ def test_half_a_hook(broken: Environment, name: str, left: str | None) -> None:
     assert name == "__init__.py" or "proxy socks5h://127.0.0.1:9 for 127.0.0.2:9" in broken.code(again)
 
 
+def test_an_interrupt_before_the_install_has_begun(environment: Environment) -> None:
+    environment.install("--proxy", PROXY)
+    damage(environment.hook / "arrival.py", "raise KeyboardInterrupt")
+    program = PERSISTENT.replace("except Exception", "except KeyboardInterrupt")
+    assert environment.code(program).startswith("[Errno 100] socksify: the network is closed: ")
+
+
 @pytest.mark.parametrize("left", DAMAGES.values(), ids=DAMAGES)
 def test_half_a_directory_on_pythonpath(environment: Environment, template: Path, left: str | None) -> None:
     damage(template / "socksify_hook" / "__init__.py", left)
