@@ -98,8 +98,8 @@ class Relay:
 
     def close(self) -> None:
         """Ends the connection to the target without a last word; the client's is the caller's."""
-        for flow in (self.outward, self.back):
-            flow.close(self._loop.pipes)
+        self.outward.close(self._loop.pipes)
+        self.back.close(self._loop.pipes)
         self._loop.discard(self.back.source)
 
     def _watch(self) -> None:
