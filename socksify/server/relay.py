@@ -107,8 +107,9 @@ class Relay:
         if outward.ended and back.ended:
             self._owner.relayed(None)
             return
-        self._loop.watch(outward.source.fileno(), _mask(outward, back), self)
-        self._loop.watch(back.source.fileno(), _mask(back, outward), self)
+        watch = self._loop.watch
+        watch(outward.source.fileno(), _mask(outward, back), self)
+        watch(back.source.fileno(), _mask(back, outward), self)
 
     def _abort(self, error: OSError) -> None:
         # One side was reset, and the other is to see that it was no end of file.
@@ -120,5 +121,6 @@ class Relay:
 
 def _mask(read: Flow, written: Flow) -> int:
     """What a socket is watched for that one flow reads and the other writes."""
-    mask = WRITABLE if written.waiting else 0
-    return mask if read.ended or read.waiting else mask | READABLE
+    if read.ended or read.waiting:
+        return WRITABLE if written.waiting else 0
+    return READABLE | WRITABLE if written.waiting else READABLE
