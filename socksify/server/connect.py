@@ -65,21 +65,22 @@ class Connect:
             self._session.refuse(HOST_UNREACHABLE, "failed", "unknown host")
             return
         name = self._target.host if self._target.type == NAME else None
-        permitted: list[tuple[Candidate, Permitted]] = []
+        verdicts: dict[Candidate, Permitted] = {}
         for candidate in candidates:
             host, port = candidate[1][:2]
             verdict = self._session.verdict(self._command, name, unmapped(host), port)
             if isinstance(verdict, Permitted):
-                permitted.append((candidate, verdict))
+                verdicts[candidate] = verdict
             else:
                 denied = verdict
-        if not permitted:
+        if not verdicts:
             self._deny(denied)
-        elif permitted[0][1].chain:
-            candidate, verdict = permitted[0]
-            self._go_through(verdict, address_of(candidate[1]))
+            return
+        first = next(iter(verdicts))
+        if verdicts[first].chain:
+            self._go_through(verdicts[first], address_of(first[1]))
         else:
-            self._dial({candidate: verdict for candidate, verdict in permitted if not verdict.chain})
+            self._dial({candidate: verdict for candidate, verdict in verdicts.items() if not verdict.chain})
 
     def _deny(self, denied: Denied | None) -> None:
         self._session.refuse(NOT_ALLOWED, "denied", denied.why if denied else "no rule decides")

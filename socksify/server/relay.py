@@ -76,24 +76,26 @@ class Relay:
 
     def __call__(self, fd: int, events: int) -> None:
         """Something is possible on one of the two sockets."""
-        self.stamp = self._loop.now
+        loop = self._loop
+        self.stamp = loop.now
         read, written = self.outward, self.back
         if read.source.fileno() != fd:
             read, written = written, read
-        blocked, waited = read.waiting, written.waiting
+        changed = False
         try:
+            waited = written.waiting
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
-            if not blocked and not read.ended and events & ~WRITABLE:
-                read.advance(self._loop.pipes)
+            if events != WRITABLE and not read.waiting and not read.ended:
+                changed = read.advance(loop.pipes)
                 # When both have ended the sockets are closed, which says the same.
                 if read.ended and not written.ended:
                     read.finish()
-            if waited and events & ~READABLE:
-                written.advance(self._loop.pipes)
+            if waited and events != READABLE:
+                changed = written.advance(loop.pipes) or changed
         except OSError as error:
             self._abort(error)
             return
-        if read.ended or written.ended or read.waiting is not blocked or written.waiting is not waited:
+        if changed:
             self._watch()
 
     def close(self) -> None:
