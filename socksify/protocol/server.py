@@ -149,7 +149,7 @@ def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
 
 def _reply(version: int, code: int, bound: Address = UNSPECIFIED) -> bytes:
     if version == socks5.VERSION:
-        return socks5.Reply(code, bound).encode()
+        return socks5.encode_reply(code, bound)
     # A SOCKS4 reply has room for an IPv4 address only; the port is worth telling all the same.
     address = bound if bound.type == IPV4 else UNSPECIFIED.replace(port=bound.port)
     return socks4.Reply(socks4.GRANTED if code == socks5.SUCCEEDED else socks4.REJECTED, address).encode()

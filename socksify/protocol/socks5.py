@@ -138,7 +138,7 @@ class Reply(Record):
     address: Address
 
     def encode(self) -> bytes:
-        return bytes((VERSION, self.code, 0)) + self.address.encode()
+        return encode_reply(self.code, self.address)
 
     @classmethod
     def parse(cls) -> Script[Reply]:
@@ -150,6 +150,11 @@ class Reply(Record):
         if code != SUCCEEDED and kind not in (IPV4, NAME, IPV6):
             return cls(code, UNSPECIFIED)
         return cls(code, (yield from Address.parse_rest(kind, first)))
+
+
+def encode_reply(code: int, address: Address) -> bytes:
+    """A reply's bytes, for a server that has no other use for it."""
+    return b"%c%c\0%b" % (VERSION, code, address.encode())
 
 
 def _other_version(said: bytes) -> Garbled:

@@ -149,12 +149,12 @@ class Loop:
     def run(self) -> None:
         """Runs until `stop`."""
         poll, epoll, handlers, timers = _real.epoll_poll, self._epoll, self._handlers, self._timers
-        self.now = monotonic()
+        self.now = now = monotonic()
         while self._running:
             # What the handlers have taken of the time since `now`, timers are late by.
-            patience = timers.due - self.now
+            patience = timers.due - now
             events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
-            self.now = monotonic()
+            self.now = now = monotonic()
             for fd, happened in events:
                 handler = handlers[fd]
                 if handler is not None:
@@ -164,8 +164,8 @@ class Loop:
                         # A mistake in one session must not end all the others; nor be made again for ever.
                         traceback.print_exc()
                         self.watch(fd, 0, handler)
-            if self.now >= timers.due:
-                timers.fire(self.now)
+            if now >= timers.due:
+                timers.fire(now)
             if self._doomed:
                 self._close_doomed()
 

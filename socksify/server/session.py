@@ -192,8 +192,9 @@ class Session:
         self.over = True
         self._outcome = self._outcome or (outcome, detail)
         self._leave_stage()
-        self.server.loop.discard(self.stream)
-        self.server.over(self)
+        server = self.server
+        server.loop.discard(self.stream)
+        server.over(self)
         # Which knows us, too.
         self._stage = None
 
