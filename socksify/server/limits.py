@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from time import monotonic
 
 from socksify._record import Record
@@ -107,6 +108,7 @@ class Counts:
         return float(min(longest, limits.failed_seconds * 2 ** min(count - 1, 64)))
 
 
+@lru_cache(1024)
 def _key(host: str) -> str | int:
     """What is one client: an IPv4 address, an IPv6 network of 64 bits."""
     if ":" not in host:

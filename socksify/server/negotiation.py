@@ -32,12 +32,12 @@ class Negotiation:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        session = self._session
+        session, loop = self._session, self._session.server.loop
         seconds = session.server.policy.limits.handshake_seconds
         if seconds:
-            self._timer = session.server.loop.after(seconds, self._too_late)
+            self._timer = loop.after(seconds, self._too_late)
         fd = session.stream.fileno()
-        session.server.loop.watch(fd, READABLE, self._hear)
+        loop.watch(fd, READABLE, self._hear)
         # Most clients have spoken by now, right behind the handshake: that spares a turn of the loop.
         self._hear(fd, READABLE)
 
