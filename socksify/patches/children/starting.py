@@ -52,8 +52,12 @@ def _execv(path: Word, argv: Sequence[Word]) -> None:
         _real.execv(path, argv)
     _look(path, argv)
     environment.leave_behind(True)
+    own = environment.given(None)
     try:
-        _real.execv(path, argv)
+        if own is None:
+            _real.execv(path, argv)
+        else:
+            _real.execve(path, argv, own)
     finally:
         environment.leave_behind(False)
 
@@ -88,8 +92,13 @@ def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment, /, **how: 
 def _system(command: Word) -> int:
     if environment.shared is not None:
         _look(_SHELL, [_SHELL])
-    status: int = _real.system(command)
-    return status
+    own = environment.given(None)
+    if own is None:
+        status: int = _real.system(command)
+        return status
+    # system(3) would take the environment of C, which all threads share.
+    pid: int = _real.posix_spawn(_SHELL, ["sh", "-c", "--", command], own)
+    return os.waitpid(pid, 0)[1]
 
 
 def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +107,8 @@ def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
         return how
     _look(_searched(how.get("executable") or words[0]), words)
     env = how.get("env")
-    return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in _mapped(env).items()}}
+    env = environment.given(None) if env is None else _mapped(env)
+    return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in env.items()}}
 
 
 def _putenv(name: Any, value: Any, /) -> None:
@@ -137,10 +147,8 @@ def _searched(name: Word) -> str:
 
 def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
     """subprocess's spelling of an environment."""
-    if env is None:
-        return None
-    pairs = environment.given(dict(entry.partition(b"=")[::2] for entry in env)) or {}
-    return [name + b"=" + value for name, value in pairs.items()]
+    pairs = environment.given(None if env is None else dict(entry.partition(b"=")[::2] for entry in env))
+    return None if pairs is None else [name + b"=" + value for name, value in pairs.items()]
 
 
 def _mapped(env: Environment) -> Environment:
