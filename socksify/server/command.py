@@ -58,16 +58,18 @@ def _test(given: options.Options) -> int:
 
 def _status(given: options.Options) -> int:
     directory = given.status_directory or status.usual_directory(os.environ)
-    told = [*status.ask(directory)] if directory else []
+    told, silent = status.ask(directory) if directory else ([], [])
     if "json" in given.asked:
         sys.stdout.write(json.dumps([{**process, "sessions": sessions} for process, sessions in told], indent=2) + "\n")
     else:
         sys.stdout.write("".join(status.in_words(*each) for each in told))
-    if not told:
+    if silent:
+        sys.stderr.write(f"sockd: no answer from {', '.join(silent)}\n")
+    elif not told:
         sys.stderr.write(
             f"sockd: no server tells its sessions in {directory or 'any place known: --status-directory'}\n"
         )
-    return 0 if told else 1
+    return 0 if told and not silent else 1
 
 
 def _version(_: options.Options) -> int:
