@@ -5,6 +5,7 @@
 #   make full    the whole suite on each of them
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
+#   make loops   every event loop on one matrix; writes the README's table
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
 #   make clients every client library, natively and through the proxy, as root; writes the README's tables
 #   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table,
@@ -13,7 +14,7 @@
 #   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
-.PHONY: demo test full suite others lint bench wire clients conformance tracers soak clean
+.PHONY: demo test full suite others lint bench loops wire clients conformance tracers soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
 .PRECIOUS: .venv-%/.equipped
@@ -52,6 +53,9 @@ bench: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.bench
 
+loops: .venv/.equipped
+	.venv/bin/python -m tests.loops
+
 wire: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.wire
@@ -87,7 +91,7 @@ clean:
 # `pip install --group` came with pip 25.1.
 .venv/.equipped: .venv/.installed
 	.venv/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv/bin/python -m pip install --quiet --group test --group clients --group children --group bench --group lint
+	.venv/bin/python -m pip install --quiet --group test --group clients --group loops --group children --group bench --group lint
 	touch $@
 
 # Much of it in C, and some of it beside its own successor.
@@ -107,5 +111,5 @@ clean:
 .venv-%/.equipped: pyproject.toml
 	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv-$*/bin/python -m pip install --quiet --editable . --group test --group clients
+	.venv-$*/bin/python -m pip install --quiet --editable . --group test --group clients --group loops
 	touch $@

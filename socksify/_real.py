@@ -2,7 +2,8 @@
 
 Whatever must not be routed (the way to the proxy, the server's own sockets, a replacement falling through)
 calls these. The C methods are taken from `_socket.socket`, which nobody can patch; the methods that the
-`socket` module adds in Python are taken from its class, and must not be ours already.
+`socket` module adds in Python are taken from its class, and must not be ours already. gevent and eventlet put others
+in the place of that class and of functions: what they have put away is what is wanted here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import _socket
 import os as _os
 import select as _select
 import socket as _python
+import sys
+from types import BuiltinFunctionType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +61,31 @@ sendto = Socket.sendto
 sendmsg = Socket.sendmsg
 shutdown = Socket.shutdown
 close = Socket.close
+init_plain = _socket.socket.__init__
+detach = Socket.detach
+accept_plain: Callable[[_python.socket], tuple[int, Any]] = _socket.socket._accept  # type: ignore[attr-defined]
 fileno = Socket.fileno
+
+
+def _stdlib_socket() -> Any:
+    """The class that `socket` defines, whatever goes by that name now; copies that were made of it are younger."""
+    named = [cls for cls in _socket.socket.__subclasses__() if (cls.__module__, cls.__name__) == ("socket", "socket")]
+    return named[0]
+
+
+# The stdlib's socket.socket.
+PythonSocket: type[_python.socket] = _stdlib_socket()
+
+
+def _put_away(module: str, name: str) -> Any:
+    """A function of a module, before gevent or eventlet replaced it."""
+    found = getattr(__import__(module), name, None)
+    if isinstance(found, BuiltinFunctionType) or getattr(found, "__module__", None) == module:
+        return found
+    by_gevent = sys.modules.get("gevent.monkey")
+    if by_gevent is not None and by_gevent.is_object_patched(module, name):
+        return by_gevent.get_original(module, name)
+    return getattr(sys.modules["eventlet.patcher"].original(module), name)
 
 
 def _original(owner: type | ModuleType, name: str) -> Callable[..., Any]:
@@ -68,10 +95,9 @@ def _original(owner: type | ModuleType, name: str) -> Callable[..., Any]:
     return method
 
 
-init = _original(_python.socket, "__init__")
-accept = _original(_python.socket, "accept")
-detach = _original(_python.socket, "detach")
-real_close = _original(_python.socket, "_real_close")
+init = _original(PythonSocket, "__init__")
+accept = _original(PythonSocket, "accept")
+real_close = _original(PythonSocket, "_real_close")
 
 getaddrinfo = _socket.getaddrinfo
 gethostbyname = _socket.gethostbyname
@@ -79,8 +105,12 @@ gethostbyname_ex = _socket.gethostbyname_ex
 gethostbyaddr = _socket.gethostbyaddr
 getnameinfo = _socket.getnameinfo
 
-select = _select.select
-poll = _select.poll
+select: Callable[..., tuple[list[Any], list[Any], list[Any]]] = _put_away("select", "select")
+poll: Callable[[], _select.poll] = _put_away("select", "poll")
+read: Callable[[int, int], bytes] = _put_away("os", "read")
+write: Callable[[int, bytes], int] = _put_away("os", "write")
+allocate_lock = _put_away("_thread", "allocate_lock")
+RLock = _put_away("_thread", "RLock")
 if hasattr(_select, "epoll"):  # Linux
     epoll_register = _original(_select.epoll, "register")
     epoll_modify = _original(_select.epoll, "modify")

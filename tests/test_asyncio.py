@@ -16,7 +16,7 @@ import socksify
 from tests.bad_proxy import BadProxy
 from tests.routing import routed
 from tests.servers import Server
-from tests.stepping import ANYWHERE, SECONDS, TARGET, stepping
+from tests.stepping import ANYWHERE, SECONDS, TARGET, Stepping, stepping
 from tests.steps import CLOSE, DIAL, HANG, READ_GREETING, READ_REQUEST, RELAY, Send, Trickle, good, socks5_reply
 from tests.targets import Target
 
@@ -126,25 +126,27 @@ def test_a_refusal_has_its_own_class(run: Run, code: int) -> None:
         run(main())
 
 
+async def given_up(steps: Stepping, how: str, stop: int) -> None:
+    """A connection that is, when the proxy stands still at a stop."""
+    task = asyncio.create_task(asyncio.open_connection(*TARGET))
+    while steps.stops <= stop:
+        await asyncio.sleep(0.001)
+        if steps.stops <= stop and steps.stops:
+            steps.go()
+    if how == "cancel":
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    else:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(task, 0.01)
+
+
 @pytest.mark.parametrize("stop", range(3))
 @pytest.mark.parametrize("how", ["wait_for", "cancel"])
 def test_giving_up_in_the_middle_of_the_handshake(run: Run, how: str, stop: int) -> None:
-    async def main() -> None:
-        task = asyncio.create_task(asyncio.open_connection(*TARGET))
-        while steps.stops <= stop:
-            await asyncio.sleep(0.001)
-            if steps.stops <= stop and steps.stops:
-                steps.go()
-        if how == "cancel":
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        else:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(task, 0.01)
-
     with stepping() as steps:
-        run(main())
+        run(given_up(steps, how, stop))
         assert len(steps.proxy.sessions) == 1
 
 
@@ -212,15 +214,19 @@ def test_uninstalled_in_the_middle_it_fails_instead_of_pretending() -> None:
         asyncio.run(main())
 
 
+# What comes with the reply, in the same segment.
+BANNER = b"220 hello\r\n"
+GREETED = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0) + BANNER), CLOSE]
+
+
+async def first_line() -> bytes:
+    reader, writer = await asyncio.open_connection(*TARGET)
+    line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return line
+
+
 def test_a_banner_that_came_with_the_reply_is_read(run: Run) -> None:
-    script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0) + b"220 hello\r\n"), CLOSE]
-
-    async def main() -> bytes:
-        reader, writer = await asyncio.open_connection(*TARGET)
-        line = await reader.readline()
-        writer.close()
-        await writer.wait_closed()
-        return line
-
-    with BadProxy(script) as proxy, routed(proxy.url(), routes=ANYWHERE):
-        assert run(main()) == b"220 hello\r\n"
+    with BadProxy(GREETED) as proxy, routed(proxy.url(), routes=ANYWHERE):
+        assert run(first_line()) == BANNER

@@ -139,8 +139,9 @@ def _apply() -> None:
     from socksify.patches.children import starting
     from socksify.tunnel import log, watch
 
-    modules = (lifetime, waiting, naming, connecting, listening, datagrams, starting)
+    modules = (lifetime, naming, connecting, listening, datagrams, starting)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
+    replacements += waiting.replacements()
     journal = Journal()
     journal.on_undo(muting.release_all)
     watch.prime()

@@ -189,9 +189,9 @@ def _setsockopt(self: Socket, level: int, optname: int, value: Any, optlen: int 
 
 
 REPLACEMENTS = (
-    Replacement(_module.socket, "connect", _connect),
-    Replacement(_module.socket, "connect_ex", _connect_ex),
-    Replacement(_module.socket, "getpeername", _getpeername),
-    Replacement(_module.socket, "getsockopt", _getsockopt),
-    Replacement(_module.socket, "setsockopt", _setsockopt),
+    Replacement(_real.PythonSocket, "connect", _connect),
+    Replacement(_real.PythonSocket, "connect_ex", _connect_ex),
+    Replacement(_real.PythonSocket, "getpeername", _getpeername),
+    Replacement(_real.PythonSocket, "getsockopt", _getsockopt),
+    Replacement(_real.PythonSocket, "setsockopt", _setsockopt),
 )

@@ -89,7 +89,7 @@ def _connects(sock: Socket, flags: Any, address: Any) -> bool:
 def _connect_first(sock: Socket, address: Any, check: Callable[[], object]) -> None:
     """Through the proxy; where that does not wait, the kernel's error for it says that nothing was sent."""
     muting.check(sock, check)
-    _module.socket.connect(sock, address)
+    _real.PythonSocket.connect(sock, address)
 
 
 def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
@@ -115,6 +115,6 @@ def _direct(route: Direct, address: Any) -> Any:
 
 
 REPLACEMENTS = (
-    Replacement(_module.socket, "sendto", _sendto),
-    Replacement(_module.socket, "sendmsg", _sendmsg),
+    Replacement(_real.PythonSocket, "sendto", _sendto),
+    Replacement(_real.PythonSocket, "sendmsg", _sendmsg),
 )

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 _ABSENT = object()
 
 
-class Replacement:
-    """What is to take the place of owner.name: a function with the original's signature, under its own name."""
+class Rebinding:
+    """What is to take the place of owner.name."""
 
     __slots__ = ("name", "new", "owner")
 
@@ -19,6 +19,15 @@ class Replacement:
         self.owner = owner
         self.name = name
         self.new = new
+
+
+class Replacement(Rebinding):
+    """A function with the original's signature, under its own name."""
+
+    __slots__ = ()
+
+    def __init__(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
+        super().__init__(owner, name, new)
         _disguise(new, owner, name)
 
 
@@ -28,20 +37,20 @@ class Journal:
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
 
-    def apply(self, replacement: Replacement) -> None:
+    def apply(self, replacement: Rebinding) -> None:
         """Put a replacement in place."""
         self.set_attribute(replacement.owner, replacement.name, replacement.new)
 
     def set_attribute(self, owner: Any, name: str, new: Any) -> None:
-        """owner.name = new; undone by deleting it where it was inherited, as a socket's connect() is."""
+        """owner.name = new; undone by deleting it where it was inherited, as a socket's connect() is.
+
+        Not undone if somebody else has put something in its place meanwhile, as gevent.monkey does.
+        """
         # A class's attributes as they stand in its dict; those of a cell or a slot are in none.
         known = vars(owner) if hasattr(owner, "__dict__") else {name: getattr(owner, name)}
         old = known.get(name, _ABSENT)
         setattr(owner, name, new)
-        if old is _ABSENT:
-            self._undo.append(lambda: delattr(owner, name))
-        else:
-            self._undo.append(lambda: setattr(owner, name, old))
+        self._undo.append(lambda: _restore(owner, name, new, old))
 
     def set_item(self, items: Any, key: Any, new: Any) -> None:
         """items[key] = new, in a mapping or a list; undone unless somebody else has changed it meanwhile."""
@@ -68,6 +77,15 @@ class Journal:
         """Put everything back."""
         while self._undo:
             self._undo.pop()()
+
+
+def _restore(owner: Any, name: str, new: Any, old: Any) -> None:
+    if hasattr(owner, "__dict__") and vars(owner).get(name, _ABSENT) is not new:
+        return
+    if old is _ABSENT:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, old)
 
 
 def _put_back(items: Any, key: Any, new: Any, old: Any) -> None:

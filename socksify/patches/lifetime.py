@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket
-import socket as _module
 from socket import SO_DOMAIN, SO_PROTOCOL, SOL_SOCKET
 
 from socksify import _real
@@ -14,6 +13,7 @@ from socksify.tunnel import dial, registry, rendezvous, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket as Socket
 
     from socksify.tunnel.tunnel import Tunnel
@@ -21,39 +21,52 @@ if TYPE_CHECKING:
 
 def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
     _real.init(self, family, type, proto, fileno)
+    _made(self, _real.init, family, type, proto, fileno)
+
+
+def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto: int, fileno: int | None) -> None:
     if fileno is not None or family == LINK:
-        muting.adopt(self)
+        muting.adopt(sock)
     if fileno is not None and registry.by_fd:
-        tunnel = registry.adopt(self)
+        tunnel = registry.adopt(sock)
         if tunnel is None:
             return
         domain = tunnel.options.get((SOL_SOCKET, SO_DOMAIN)) if family == -1 else None
         if domain is not None:
             # The kernel knows the family of the way to the proxy, which is not the client's.
-            _real.init(self, domain, type, tunnel.options[SOL_SOCKET, SO_PROTOCOL] if proto == -1 else proto, fileno)
+            init(sock, domain, type, tunnel.options[SOL_SOCKET, SO_PROTOCOL] if proto == -1 else proto, fileno)
         if tunnel.handshake is not None or tunnel.rendezvous is not None:
-            guarding.guard_object(self)
+            guarding.guard_object(sock)
 
 
 def _detach(self: Socket) -> int:
+    _detaching(self)
+    # As the stdlib's, whose super() holds for one class only.
+    self._closed = True  # type: ignore[attr-defined]
+    return _real.detach(self)
+
+
+def _detaching(sock: Socket) -> None:
     if registry.by_fd:
-        registry.detach(self)
-        guarding.unguard_object(self)
-    fd: int = _real.detach(self)
-    return fd
+        registry.detach(sock)
+        guarding.unguard_object(sock)
 
 
 def _real_close(self: Socket, _ss: type = _socket.socket) -> None:
-    fd = _real.fileno(self)
-    tunnel = registry.find(self) if registry.by_fd else None
+    _closing(self)
+    _real.real_close(self, _ss)
+
+
+def _closing(sock: Socket) -> None:
+    fd = _real.fileno(sock)
+    tunnel = registry.find(sock) if registry.by_fd else None
     if tunnel is not None:
         if len(tunnel.holders) == 1:
             _wake(tunnel)
         registry.drop(fd, tunnel)
-        guarding.unguard_object(self)
+        guarding.unguard_object(sock)
     if fd in watch.registrations:
         watch.closed(fd)
-    _real.real_close(self, _ss)
 
 
 def _wake(tunnel: Tunnel) -> None:
@@ -64,8 +77,27 @@ def _wake(tunnel: Tunnel) -> None:
         rendezvous.end(tunnel)
 
 
+# The same for a class that inherits these from `_socket.socket`.
+
+
+def _init_plain(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+    _real.init_plain(self, family, type, proto, fileno)
+    _made(self, _real.init_plain, family, type, proto, fileno)
+
+
+def _detach_plain(self: Socket) -> int:
+    _detaching(self)
+    return _real.detach(self)
+
+
+def _close_plain(self: Socket) -> None:
+    _closing(self)
+    _real.close(self)
+
+
+PLAIN = (("__init__", _init_plain), ("detach", _detach_plain), ("close", _close_plain))
 REPLACEMENTS = (
-    Replacement(_module.socket, "__init__", _init),
-    Replacement(_module.socket, "detach", _detach),
-    Replacement(_module.socket, "_real_close", _real_close),
+    Replacement(_real.PythonSocket, "__init__", _init),
+    Replacement(_real.PythonSocket, "detach", _detach),
+    Replacement(_real.PythonSocket, "_real_close", _real_close),
 )

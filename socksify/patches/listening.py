@@ -176,8 +176,18 @@ def _accept_outside(listener: Socket) -> tuple[Socket, Any]:
     return sock, tunnel.route.peer
 
 
+def accept_fd(self: Socket) -> tuple[int, Any]:
+    """_accept(): as accept(), for a class that makes an object of the fd itself."""
+    tunnel = registry.find(self) if registry.unsettled else None
+    if tunnel is None or tunnel.rendezvous is None:
+        return _real.accept_plain(self)
+    fd, tunnel = accepting.accept(self)
+    registry.add_fd(fd, tunnel)
+    return fd, tunnel.route.peer
+
+
 def _object(listener: Socket, fd: int) -> Socket:
-    sock = _module.socket.__new__(_module.socket)
+    sock = _real.PythonSocket.__new__(_real.PythonSocket)
     _real.init(sock, listener.family, listener.type, listener.proto, fileno=fd)
     if _module.getdefaulttimeout() is None and listener.gettimeout():
         sock.setblocking(True)
@@ -220,8 +230,8 @@ def abandon() -> None:
 
 
 REPLACEMENTS = (
-    Replacement(_module.socket, "bind", _bind),
-    Replacement(_module.socket, "listen", _listen),
-    Replacement(_module.socket, "accept", _accept),
-    Replacement(_module.socket, "getsockname", _getsockname),
+    Replacement(_real.PythonSocket, "bind", _bind),
+    Replacement(_real.PythonSocket, "listen", _listen),
+    Replacement(_real.PythonSocket, "accept", _accept),
+    Replacement(_real.PythonSocket, "getsockname", _getsockname),
 )

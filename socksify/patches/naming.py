@@ -36,6 +36,26 @@ _BROADCAST = "<broadcast>"
 _PORTS = (int, str, bytes, type(None))
 
 
+def answers(host: Any, port: Any = None) -> bool:
+    """Whether getaddrinfo() and gethostbyname() answer for a host at once, without asking anybody."""
+    if not isinstance(host, _HOSTS):
+        return True
+    try:
+        return scope.current().lookups.forward(host, port if isinstance(port, _PORTS) else None) is not None
+    except (gaierror, UnicodeError):
+        return True
+
+
+def answers_whose(host: Any) -> bool:
+    """The same of gethostbyaddr(), and of getnameinfo(), to which a host is an address."""
+    text = _text(host)
+    number = numeric(text) if text is not None else None
+    if number is None:
+        return answers(host)
+    lookups = scope.current().lookups
+    return lookups.reverse(number) is not None or not lookups.may_ask(number)
+
+
 def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
     flags = index(flags)
     if not isinstance(host, _HOSTS) or not isinstance(port, _PORTS) or flags & _NUMERIC_HOST:

@@ -6,8 +6,7 @@ stays the one that every socket so far, ssl's and subclasses are of.
 
 from __future__ import annotations
 
-import socket
-
+from socksify import _real
 from socksify.patches.arriving import when_imported
 
 TYPE_CHECKING = False
@@ -17,16 +16,14 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal, Replacement
 
-_CLASS = socket.socket
-
 
 def outlive(replacements: Sequence[Replacement], journal: Journal) -> None:
     """Have these in force in each module of the same name that comes, until the journal is undone."""
     functions = [replacement for replacement in replacements if not isinstance(replacement.owner, type)]
 
     def reinstate(module: ModuleType) -> None:
-        if module.__name__ == "socket" and module.socket is not _CLASS:
-            journal.set_attribute(module, "socket", _CLASS)
+        if module.__name__ == "socket" and module.socket is not _real.PythonSocket:
+            journal.set_attribute(module, "socket", _real.PythonSocket)
         for function in functions:
             if function.owner.__name__ == module.__name__ and getattr(module, function.name) is not function.new:
                 journal.set_attribute(module, function.name, function.new)

@@ -14,13 +14,13 @@ from types import BuiltinFunctionType, CellType, FunctionType, MemberDescriptorT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from socksify.patches.journal import Journal, Replacement
+    from socksify.patches.journal import Journal, Rebinding
 
 
-def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str], None]) -> None:
+def rebind(replacements: Sequence[Rebinding], journal: Journal, say: Callable[[str], None]) -> None:
     """Make everybody who refers to an original function of a module refer to its replacement.
 
     To be called before the replacements are in place. `say` is called with a sentence for each reference that
@@ -28,7 +28,6 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
     """
     moves = [(vars(item.owner)[item.name], item) for item in replacements if not isinstance(item.owner, type)]
     ours = {id(vars(item.owner)) for _, item in moves} | {id(vars(module)) for module in _own_modules()}
-    ours |= {id(move) for move in moves}
     every = [names for module in list(sys.modules.values()) if (names := _names_of(module)) is not None]
     modules = {id(names): names for names in every if id(names) not in ours}
     # Each pass goes through every name there is: one is made for all originals.
@@ -40,9 +39,10 @@ def rebind(replacements: list[Replacement], journal: Journal, say: Callable[[str
     for original, item in moves:
         for cls in _selector_classes():
             _rebind_class(cls, original, item, journal)
-    # Each search goes through every object there is: one is made for all originals.
+    # Each search goes through every object there is: one is made for all originals. A class is known to too many.
+    moves = [(original, item) for original, item in moves if not isinstance(original, type)]
     originals = tuple(original for original, _ in moves)
-    ours.add(id(originals))
+    ours |= {id(originals), *map(id, moves)}
     for referrer in gc.get_referrers(*originals):
         if id(referrer) in ours:
             continue
@@ -67,7 +67,7 @@ def _selector_classes() -> list[type]:
     return _with_subclasses(selectors.BaseSelector) if selectors is not None else []
 
 
-def _rebind_class(cls: type, original: Any, item: Replacement, journal: Journal) -> None:
+def _rebind_class(cls: type, original: Any, item: Rebinding, journal: Journal) -> None:
     for key in [key for key, value in vars(cls).items() if value is original]:
         journal.set_attribute(cls, key, _as_class_attribute(original, item.new))
 
@@ -75,10 +75,12 @@ def _rebind_class(cls: type, original: Any, item: Replacement, journal: Journal)
 def rehouse_poll_selectors(journal: Journal, new_poll: Callable[[], Any], old_poll: Callable[[], Any]) -> None:
     """Selectors made before have a poll object that nobody can look into; they themselves know what is in it."""
     selectors = sys.modules.get("selectors")
-    if selectors is None:
+    # eventlet takes the class out of its module.
+    poll_selector = getattr(selectors, "PollSelector", None)
+    if poll_selector is None:
         return
-    for selector in [item for cls in _with_subclasses(selectors.PollSelector) for item in gc.get_referrers(cls)]:
-        if isinstance(selector, selectors.PollSelector):
+    for selector in [item for cls in _with_subclasses(poll_selector) for item in gc.get_referrers(cls)]:
+        if isinstance(selector, poll_selector):
             _rehouse(selector, new_poll)
             journal.on_undo(partial(_rehouse, selector, old_poll))
 
@@ -104,7 +106,7 @@ def _own_modules() -> list[Any]:
     return [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "socksify"]
 
 
-def _rebind_in(referrer: Any, original: Any, item: Replacement, journal: Journal, say: Callable[[str], None]) -> None:
+def _rebind_in(referrer: Any, original: Any, item: Rebinding, journal: Journal, say: Callable[[str], None]) -> None:
     if type(referrer) is dict:
         for key in [key for key, value in referrer.items() if value is original]:
             _rebind_key(referrer, key, original, item.new, journal)
@@ -117,13 +119,15 @@ def _rebind_in(referrer: Any, original: Any, item: Replacement, journal: Journal
         for holder in gc.get_referrers(referrer):
             if type(holder) is dict:
                 _rebind_key(holder, _key_of(holder, referrer), referrer, staticmethod(item.new), journal)
+    elif type(referrer) is set:
+        journal.replace_member(referrer, original, item.new)
     elif isinstance(referrer, (partial, tuple, set, frozenset)):
         _name(referrer, item, say)
     elif not isinstance(referrer, (type, FunctionType)):
         _rebind_in_instance(referrer, original, item, journal)
 
 
-def _rebind_in_instance(instance: Any, original: Any, item: Replacement, journal: Journal) -> None:
+def _rebind_in_instance(instance: Any, original: Any, item: Rebinding, journal: Journal) -> None:
     """An instance whose attributes have no dict of their own: in slots, or not yet asked for."""
     # Slots are looked for through the class: an instance may have a __getattr__ that does anything.
     slots = [
@@ -139,7 +143,7 @@ def _rebind_in_instance(instance: Any, original: Any, item: Replacement, journal
         _rebind_items(attributes, original, item, journal)
 
 
-def _rebind_items(mapping: dict[Any, Any], original: Any, item: Replacement, journal: Journal) -> None:
+def _rebind_items(mapping: dict[Any, Any], original: Any, item: Rebinding, journal: Journal) -> None:
     for key in [key for key, value in list(mapping.items()) if value is original]:
         journal.set_item(mapping, key, item.new)
 
@@ -170,7 +174,7 @@ def _as_class_attribute(original: Any, new: Any) -> Any:
     return staticmethod(new) if is_plain else new
 
 
-def _name(referrer: Any, item: Replacement, say: Callable[[str], None]) -> None:
+def _name(referrer: Any, item: Rebinding, say: Callable[[str], None]) -> None:
     what = f"{item.owner.__name__}.{item.name}"
     for holder in gc.get_referrers(referrer):
         if isinstance(holder, FunctionType) and holder.__defaults__ is referrer:

@@ -12,11 +12,11 @@ It is told of an address after the name in it has been resolved, and of nothing 
 from __future__ import annotations
 
 import sys
-from socket import AF_INET, AF_INET6, SOCK_STREAM, socket
+from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
 from socksify.config.settings import ConfigError
-from socksify.patches import scope
+from socksify.patches import covering, scope
 from socksify.tunnel import errors, log
 from socksify.tunnel.route import Direct
 from socksify.tunnel.sockaddr import host_and_port, numeric
@@ -73,7 +73,7 @@ def _hook(event: str, args: tuple[Any, ...], check: Callable[[str], Callable[...
 
 def _made(sock: object, family: int, *_: int) -> None:
     cls = type(sock)
-    if family in _COVERED and not issubclass(cls, (socket, _real.Socket)):
+    if family in _COVERED and not issubclass(cls, (*covering.covered, _real.Socket)):
         _refuse(f"a socket of {cls.__module__}.{cls.__qualname__}", "use socket.socket")
 
 

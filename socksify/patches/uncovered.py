@@ -31,7 +31,6 @@ MODULES = {
     # Messages
     "confluent_kafka": "aiokafka or kafka-python",
     "pulsar": "a client in Python",
-    "zmq": "zmq.SOCKS_PROXY, an option of its sockets",
     "pynng": "a client in Python",
     "grpc": "grpclib",
     # Names
@@ -49,10 +48,8 @@ MODULES = {
     "ldap": "ldap3",
     "pygit2": "dulwich",
     "pylibsshext": "paramiko or asyncssh",
-    # Event loops, with sockets of C or a copy of the socket module
-    "eventlet": "threads or asyncio",
-    "gevent": "threads or asyncio",
-    "uvloop": "asyncio's own loop",
+    # Event loops with sockets of C
+    "pyuv": "uvloop or asyncio",
 }
 
 _named: set[str] = set()

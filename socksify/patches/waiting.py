@@ -20,7 +20,7 @@ from socksify.tunnel.registry import unsettled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from select import epoll as Epoll
     from typing import Any
 
@@ -160,8 +160,13 @@ class _Poll:
 
 def make_poll() -> _Poll:
     """Takes the place of select.poll()."""
+    return poll_around(_real.poll())
+
+
+def poll_around(poll: Any) -> _Poll:
+    """A polling object around one that has its methods, and waits as it does."""
     made = object.__new__(_Poll)
-    made._poll, made._masks, made._stand_ins = _real.poll(), {}, set()
+    made._poll, made._masks, made._stand_ins = poll, {}, set()
     return made
 
 
@@ -184,7 +189,18 @@ def _select(
         # Another thread may have begun a connect meanwhile.
         if not unsettled:
             return found
-    return _Selection(list(rlist), list(wlist), list(xlist)).wait(Clock(timeout, started))
+    return select_by(_real.select, rlist, wlist, xlist, Clock(timeout, started))
+
+
+def select_by(
+    select: Callable[..., Lists],
+    rlist: Iterable[FileDescriptorLike],
+    wlist: Iterable[FileDescriptorLike],
+    xlist: Iterable[FileDescriptorLike],
+    clock: Clock,
+) -> Lists:
+    """select() while tunnels are unsettled, by a function that has its arguments and waits in its own way."""
+    return _Selection(select, list(rlist), list(wlist), list(xlist)).wait(clock)
 
 
 def _sequence(files: Iterable[FileDescriptorLike]) -> Iterable[FileDescriptorLike]:
@@ -194,7 +210,8 @@ def _sequence(files: Iterable[FileDescriptorLike]) -> Iterable[FileDescriptorLik
 class _Selection:
     """One select() call while tunnels are unsettled: the three lists, each file with its fd."""
 
-    def __init__(self, *lists: list[FileDescriptorLike]) -> None:
+    def __init__(self, select: Callable[..., Lists], *lists: list[FileDescriptorLike]) -> None:
+        self._select = select
         self._lists = lists
         self._fds = [[_fd_of(file) for file in files] for files in lists]
 
@@ -218,7 +235,7 @@ class _Selection:
         reading = [fd for fd, events in pending.items() if events & POLLIN]
         writing = [fd for fd, events in pending.items() if events & POLLOUT]
         seconds = clock.glance() if pending else clock.slice()
-        readable, writable, exceptional = _real.select(rlist + reading, wlist + writing, xlist, seconds)
+        readable, writable, exceptional = self._select(rlist + reading, wlist + writing, xlist, seconds)
         ready = {fd for fd in (*readable, *writable) if type(fd) is int and fd in pending}
         _, moved = readiness.sift([(fd, pending[fd]) for fd in ready], lambda _: 0)
         return (_without(readable, reading), _without(writable, writing), exceptional), moved
@@ -244,8 +261,10 @@ EPOLL = (
         Replacement(_module.epoll, "poll", _epoll_poll),
     )
 )
-REPLACEMENTS = (
-    *EPOLL,
-    Replacement(_module, "select", _select),
-    Replacement(_module, "poll", make_poll),
-)
+
+
+def replacements() -> list[Replacement]:
+    """Without those of functions in whose place gevent or eventlet has put its own, which are an adapter's business."""
+    functions: list[tuple[str, Callable[..., Any]]] = [("select", _select), ("poll", make_poll)]
+    own = [(name, new) for name, new in functions if getattr(_module, name, None) is getattr(_real, name)]
+    return [*EPOLL, *(Replacement(_module, name, new) for name, new in own)]

@@ -141,7 +141,7 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
             # What the proxy has said beyond its answer is not for the client. What arrives after the shutdown the
             # kernel refuses, so this is no more than a receive buffer.
             for _ in range(_LEFTOVERS):
-                if not os.read(_real.fileno(sock), _LEFTOVER):
+                if not _real.read(_real.fileno(sock), _LEFTOVER):
                     break
         except OSError:
             pass

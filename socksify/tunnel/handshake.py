@@ -7,7 +7,6 @@ one deadline for all hops and reads together.
 
 from __future__ import annotations
 
-import os
 import socket
 from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
@@ -43,6 +42,7 @@ class Handshake:
         "candidates",
         "conversation",
         "deadline",
+        "driven",
         "events",
         "hop",
         "limit",
@@ -71,6 +71,8 @@ class Handshake:
         # The poll(2) events to wait for, and whether a poller of the client's has been told to.
         self.events = POLLOUT
         self.watched = False
+        # Whether an event loop goes on with it itself, so that no poller is to.
+        self.driven = False
         self.hop = 1
         self.conversation = Conversation(route.legs[0].script())
 
@@ -159,4 +161,4 @@ def read(sock: Socket, count: int) -> bytes:
     """
     if _real.gettimeout(sock) is None:
         return _real.recv(sock, count, _DONTWAIT)
-    return os.read(_real.fileno(sock), count)
+    return _real.read(_real.fileno(sock), count)

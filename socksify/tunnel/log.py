@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
+from socksify import _real
 from socksify.protocol.socks5 import BIND
 
 TYPE_CHECKING = False
@@ -73,7 +74,7 @@ def warn(message: str) -> None:
 def _write(fd: int, message: str) -> None:
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
     try:
-        os.write(fd, f"socksify: {text}\n".encode("utf-8", "backslashreplace"))
+        _real.write(fd, f"socksify: {text}\n".encode("utf-8", "backslashreplace"))
     except OSError:
         pass
 

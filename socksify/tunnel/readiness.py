@@ -88,6 +88,8 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
     moved = _expire_oldest()
     for fd, event in events:
         tunnel = unsettled_at(fd)
+        if tunnel is not None and _is_driven(tunnel):
+            tunnel = None
         if tunnel is not None and (tunnel.handshake is not None or _asks_again(tunnel)):
             moved = not push(tunnel) or moved
             continue
@@ -124,7 +126,7 @@ def wanted(fd: int, mask: int = 0) -> int | None:
     handshake = tunnel.handshake
     if handshake is not None:
         handshake.watched = True
-        return handshake.events
+        return None if handshake.driven else handshake.events
     return tunnel.awaited(mask) if tunnel.listens else None
 
 
@@ -151,6 +153,11 @@ def attend(fd: int, timeout: float | None) -> None:
         return poller.poll(None if seconds is None else ceil(seconds * 1000))
 
     wait(look, Clock(timeout, monotonic()), lambda other: POLLIN if other == fd else 0)
+
+
+def _is_driven(tunnel: Tunnel) -> bool:
+    """Whether whoever polls the fd is the one that goes on with the handshake, and is to see what the kernel says."""
+    return tunnel.handshake is not None and tunnel.handshake.driven
 
 
 def _asks_again(tunnel: Tunnel) -> bool:

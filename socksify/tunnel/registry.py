@@ -15,7 +15,6 @@ cannot see, an fd that was detached and then closed, is swept away from time to 
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
 from _weakref import ref as weak_reference
 
 from socksify import _real
@@ -123,6 +122,13 @@ def detach(sock: Socket) -> None:
         tunnel.holders[fd] = None
 
 
+def add_fd(fd: int, tunnel: Tunnel) -> None:
+    """Register an fd of a settled tunnel of which no object has been made yet."""
+    tunnel.identity = _identity(fd)
+    tunnel.holders[fd] = None
+    by_fd[fd] = tunnel
+
+
 def moved(tunnel: Tunnel, fd: int) -> None:
     """Another kernel socket was put on the fd: if its name was known, it is no longer that."""
     if tunnel.identity is not None:
@@ -179,7 +185,7 @@ def after_fork() -> None:
     known = {*pending.everyone(), *by_fd.values()}
     for tunnel in known:
         # Another thread, which is not here, may hold it, also of one that it was about to settle.
-        tunnel.lock = allocate_lock()
+        tunnel.lock = _real.allocate_lock()
     for tunnel in [tunnel for tunnel in known if tunnel.handshake is not None or tunnel.listens]:
         tunnel.watchers.clear()
         tunnel.error = not_connected()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
 from _weakref import ref as weak_reference
 from errno import ENOTCONN
 
@@ -57,7 +56,7 @@ class Tunnel:
         self.holders: dict[int, Holder | None] = {}
         self.identity: tuple[int, int] | None = None
         # Held while the handshake is driven, and while a holder closes.
-        self.lock = allocate_lock()
+        self.lock = _real.allocate_lock()
         self.released = False
         # Called once when it is no longer pending; the epoll objects that watch it meanwhile, by fd and their own fd.
         self.settled: list[Callable[[], None]] = []
@@ -75,7 +74,7 @@ class Tunnel:
     def awaited(self, mask: int) -> int:
         """The poll(2) events that the kernel is asked for where the client asks for `mask`."""
         handshake = self.handshake
-        if handshake is not None:
+        if handshake is not None and not handshake.driven:
             return handshake.events
         rendezvous = self.rendezvous
         return mask if rendezvous is None or not self.listens else rendezvous.awaited(mask)

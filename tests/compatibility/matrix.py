@@ -110,7 +110,6 @@ def uncovered(library: str, done: str, program: str, server: str, module: str, *
 UNCOVERED = [
     uncovered("psycopg2-binary", "a query", "psycopg2_query", "postgresql", "psycopg2", usual=True),
     uncovered("psycopg", "a query", "psycopg_query", "postgresql", "psycopg"),
-    uncovered("pyzmq", "a request", "zmq_echo", "zeromq", "zmq", usual=True),
     uncovered("pycurl", "a request", "pycurl_get", "http", "pycurl"),
     uncovered("curl_cffi", "a request", "curl_cffi_get", "http", "curl_cffi"),
     uncovered("grpcio", "a call", "grpc_call", "grpc", "grpc"),

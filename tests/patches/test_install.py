@@ -46,7 +46,7 @@ OWNERS: list[Any] = [
 ]
 REPLACEMENTS = [
     *lifetime.REPLACEMENTS,
-    *waiting.REPLACEMENTS,
+    *waiting.replacements(),
     *naming.REPLACEMENTS,
     *connecting.REPLACEMENTS,
     *listening.REPLACEMENTS,

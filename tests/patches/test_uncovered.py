@@ -70,22 +70,22 @@ def test_it_is_named_once(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_it_is_named_though_it_was_there_before(capfd: pytest.CaptureFixture[str]) -> None:
-    importlib.import_module("zmq")
+    importlib.import_module("pycurl")
     socksify.install(URL)
-    importlib.import_module("zmq")
-    assert [line.split()[1] for line in lines(capfd)] == ["zmq"]
+    importlib.import_module("pycurl")
+    assert [line.split()[1] for line in lines(capfd)] == ["pycurl"]
 
 
 def test_what_is_allowed_is_not_named(capfd: pytest.CaptureFixture[str]) -> None:
-    socksify.install(URL, allow=["zmq"])
-    importlib.import_module("zmq")
+    socksify.install(URL, allow=["pycurl"])
+    importlib.import_module("pycurl")
     assert lines(capfd) == []
 
 
 def test_after_uninstall_nothing_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     socksify.install(URL)
     socksify.uninstall()
-    importlib.import_module("zmq")
+    importlib.import_module("pycurl")
     assert lines(capfd) == []
 
 
@@ -98,7 +98,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["psycopg2", "zmq", "_mysql_connector"])
+@pytest.mark.parametrize("name", ["psycopg2", "pycurl", "_mysql_connector"])
 def test_strict_refuses_the_import(name: str, way: str, capfd: pytest.CaptureFixture[str]) -> None:
     socksify.install(URL, strict=True)
     for _ in range(2):
@@ -123,29 +123,29 @@ def test_strict_refuses_every_one() -> None:
 
 def test_who_only_looks_for_a_module_is_not_refused() -> None:
     socksify.install(URL, strict=True)
-    assert importlib.util.find_spec("zmq") is not None
+    assert importlib.util.find_spec("pycurl") is not None
 
 
 def test_strict_lets_in_what_is_allowed(capfd: pytest.CaptureFixture[str]) -> None:
-    socksify.install(URL, strict=True, allow=["zmq"])
-    importlib.import_module("zmq.inner")
+    socksify.install(URL, strict=True, allow=["pycurl"])
+    importlib.import_module("pycurl.inner")
     with pytest.raises(ImportError):
         importlib.import_module("psycopg2")
     assert lines(capfd) == []
 
 
 def test_strict_is_not_installed_where_one_is_there_already() -> None:
-    importlib.import_module("zmq")
-    with pytest.raises(ImportError, match=r"zmq is imported already; .*--allow zmq") as caught:
+    importlib.import_module("pycurl")
+    with pytest.raises(ImportError, match=r"pycurl is imported already; .*--allow pycurl") as caught:
         socksify.install(URL, strict=True)
-    assert caught.value.name == "zmq"
+    assert caught.value.name == "pycurl"
     assert not patches.is_installed()
-    socksify.install(URL, strict=True, allow=["zmq"])
+    socksify.install(URL, strict=True, allow=["pycurl"])
 
 
 def test_what_is_installed_stays_where_strict_cannot_be(capfd: pytest.CaptureFixture[str]) -> None:
     socksify.install(URL)
-    importlib.import_module("zmq")
+    importlib.import_module("pycurl")
     with pytest.raises(ImportError):
         socksify.install(URL, strict=True)
     assert patches.is_installed()
@@ -156,13 +156,13 @@ def test_what_is_installed_stays_where_strict_cannot_be(capfd: pytest.CaptureFix
 def test_strict_may_be_changed() -> None:
     socksify.install(URL, strict=True)
     socksify.install(URL)
-    importlib.import_module("zmq")
-    socksify.install(URL, strict=True, allow=["zmq"])
+    importlib.import_module("pycurl")
+    socksify.install(URL, strict=True, allow=["pycurl"])
     with pytest.raises(ImportError):
         importlib.import_module("psycopg2")
 
 
-REAL = ["zmq", "psycopg2"]
+REAL = ["psycopg2"]
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -183,7 +183,7 @@ def test_the_real_ones(name: str, tmp_path: Path) -> None:
 
 def test_the_launcher_tells_it_in_one_line(tmp_path: Path) -> None:
     """A start-up file may have imported one before us."""
-    (tmp_path / "sitecustomize.py").write_text("import zmq\n")
+    (tmp_path / "sitecustomize.py").write_text("import psycopg2\n")
     child = subprocess.run(
         [sys.executable, "-m", "socksify", "--proxy", URL, "--strict", "-c", "print('ran')"],
         capture_output=True,
@@ -192,5 +192,5 @@ def test_the_launcher_tells_it_in_one_line(tmp_path: Path) -> None:
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert (child.returncode, child.stdout) == (2, "")
-    assert child.stderr.startswith("socksify: --strict: zmq is imported already")
+    assert child.stderr.startswith("socksify: --strict: psycopg2 is imported already")
     assert child.stderr.count("\n") == 1

@@ -9,7 +9,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
     from typing import Any
 
@@ -20,10 +20,24 @@ ADAPTERS = {
     "anyio._backends._asyncio": "socksify.patches.adapters.anyio",
     "dns.asyncquery": "socksify.patches.adapters.dnspython",
     "dns.query": "socksify.patches.adapters.dnspython",
+    "eventlet.green.select": "socksify.patches.adapters.eventlet",
+    "eventlet.greenio.base": "socksify.patches.adapters.eventlet",
+    "eventlet.hubs": "socksify.patches.adapters.eventlet",
+    "eventlet.support.greendns": "socksify.patches.adapters.eventlet",
+    "eventlet.tpool": "socksify.patches.adapters.eventlet",
+    "gevent.resolver.ares": "socksify.patches.adapters.gevent_resolvers",
+    "gevent.resolver.dnspython": "socksify.patches.adapters.gevent_resolvers",
+    "gevent.select": "socksify.patches.adapters.gevent_select",
+    "gevent.selectors": "socksify.patches.adapters.gevent_select",
+    "gevent.socket": "socksify.patches.adapters.gevent",
+    "gevent.threadpool": "socksify.patches.adapters.gevent_threads",
     "pycares": "socksify.patches.adapters.pycares",
     "trio._socket": "socksify.patches.adapters.trio",
     "twisted.internet.base": "socksify.patches.adapters.twisted",
+    "twisted.internet.pollreactor": "socksify.patches.adapters.twisted_poll",
     "twisted.python.threadpool": "socksify.patches.adapters.twisted",
+    "uvloop": "socksify.patches.adapters.uvloop",
+    "zmq.sugar.socket": "socksify.patches.adapters.zmq",
 }
 
 
@@ -39,7 +53,32 @@ def wrap(journal: Journal, owner: Any, name: str, wrapper: Callable[..., Any]) -
     """Put wrapt's `wrapper(wrapped, instance, args, kwargs)` round owner.name, until the journal is undone."""
     from wrapt import FunctionWrapper
 
-    journal.set_attribute(owner, name, FunctionWrapper(vars(owner)[name], wrapper))
+    journal.set_attribute(owner, name, FunctionWrapper(_defined(owner, name), wrapper))
+
+
+def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str, Callable[..., Any]]) -> None:
+    """As wrap(), of functions of a module that others have imported by name; `wrappers` is by their names."""
+    from wrapt import FunctionWrapper
+
+    from socksify.patches import stale
+    from socksify.patches.journal import Rebinding
+    from socksify.tunnel import log
+
+    names = vars(module)
+    rebindings = [
+        Rebinding(module, name, FunctionWrapper(names[name], wrapper))
+        for name, wrapper in wrappers.items()
+        if name in names
+    ]
+    stale.rebind(rebindings, journal, log.notice)
+    for rebinding in rebindings:
+        journal.apply(rebinding)
+
+
+def _defined(owner: Any, name: str) -> Any:
+    """An attribute as it stands in a module, in a class, or in one that this one inherits it from."""
+    places = owner.__mro__ if isinstance(owner, type) else (owner,)
+    return next(vars(place)[name] for place in places if name in vars(place))
 
 
 def _patching(adapter: str, journal: Journal) -> Callable[[ModuleType], None]:

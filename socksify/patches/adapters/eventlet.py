@@ -1,0 +1,101 @@
+"""eventlet: sockets of a copy of socket.socket, a hub that polls by a copy of select, names from greendns.
+
+The copy of the class is given our methods. A green thread that waits for a socket whose tunnel is pending waits for the
+handshake instead, and goes on with it, while the hub lets the others run.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from socksify import _real
+from socksify.patches import covering, driving
+from socksify.patches.adapters import green_select, wrap_everywhere
+from socksify.patches.adapters.resolving import NAMES, answering
+from socksify.patches.carrying import carried
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from socksify.patches.journal import Journal
+    from socksify.tunnel.tunnel import Tunnel
+
+
+def patch(module: ModuleType, journal: Journal) -> None:
+    """Wrap what one of eventlet's modules defines."""
+    _PATCHES[module.__name__](module, journal)
+
+
+def _patch_sockets(greenio: ModuleType, journal: Journal) -> None:
+    if greenio._original_socket is not _real.PythonSocket:
+        covering.cover(greenio._original_socket, journal)
+
+
+def _patch_hubs(hubs: ModuleType, journal: Journal) -> None:
+    wrap_everywhere(journal, hubs, {"trampoline": _trampoline})
+
+
+def _patch_select(select: ModuleType, journal: Journal) -> None:
+    wrap_everywhere(journal, select, {"select": green_select.select})
+
+
+def _patch_names(greendns: ModuleType, journal: Journal) -> None:
+    wrap_everywhere(journal, greendns, {name: answering(name) for name in NAMES})
+
+
+def _patch_threads(tpool: ModuleType, journal: Journal) -> None:
+    wrap_everywhere(journal, tpool, {"execute": _execute})
+
+
+_PATCHES: dict[str, Callable[[ModuleType, Journal], None]] = {
+    "eventlet.green.select": _patch_select,
+    "eventlet.greenio.base": _patch_sockets,
+    "eventlet.hubs": _patch_hubs,
+    "eventlet.support.greendns": _patch_names,
+    "eventlet.tpool": _patch_threads,
+}
+
+
+def _execute(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    return wrapped(*map(carried, args[:1]), *args[1:], **kwargs)
+
+
+class _Over(Exception):
+    """A wait has lasted as long as it was to."""
+
+
+def _trampoline(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
+    file = args[0] if args else kwargs["fd"]
+    tunnel = driving.pending(file if isinstance(file, int) else file.fileno())
+    if tunnel is None:
+        return wrapped(*args, **kwargs)
+    return _settle_first(wrapped, tunnel, *args, **kwargs)
+
+
+def _settle_first(
+    trampoline: Callable[..., Any],
+    tunnel: Tunnel,
+    fd: Any,
+    read: Any = None,
+    write: Any = None,
+    timeout: float | None = None,
+    timeout_exc: Any = TimeoutError,
+    mark_as_closed: Any = None,
+) -> Any:
+    until = None if timeout is None else monotonic() + timeout
+
+    def wait(readable: bool, seconds: float) -> None:
+        left = seconds if until is None else min(seconds, until - monotonic())
+        try:
+            trampoline(fd, readable, not readable, left, _Over, mark_as_closed)
+        except _Over:
+            if until is not None and monotonic() >= until:
+                raise timeout_exc from None
+
+    driving.settle(tunnel, wait)
+    driving.outcome(tunnel)
+    left = None if until is None else max(0.0, until - monotonic())
+    return trampoline(fd, read, write, left, timeout_exc, mark_as_closed)

@@ -1,0 +1,72 @@
+"""pyzmq: libzmq connects in C, which nobody can follow; but it is told where to by a method, which can refuse.
+
+So a Jupyter kernel, which talks to its clients by it on this machine, is left in peace. What should go through a proxy
+goes if the socket has libzmq's own option for one, zmq.SOCKS_PROXY, and else nowhere.
+"""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, gaierror
+
+from socksify.patches import scope
+from socksify.patches.adapters import wrap
+from socksify.tunnel import errors, log
+from socksify.tunnel.route import Direct
+from socksify.tunnel.sockaddr import numeric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from socksify.patches.journal import Journal
+
+# zmq_tcp(7) and zmq_ws(7); zmq_inproc(7), zmq_ipc(7), zmq_vmci(7) and zmq_tipc(7) are no IP.
+_TCP = ("tcp", "ws", "wss")
+_NO_IP = ("inproc", "ipc", "vmci", "tipc")
+_OPTION = "set the socket's option zmq.SOCKS_PROXY, or route it direct"
+
+
+def patch(module: ModuleType, journal: Journal) -> None:
+    """Wrap connect() of zmq.Socket, from which those for asyncio and for green threads inherit it."""
+    wrap(journal, module.Socket, "connect", _connect)
+
+
+def _connect(wrapped: Callable[..., Any], sock: Any, args: Any, kwargs: Any) -> Any:
+    endpoint = args[0] if args else kwargs.get("addr")
+    if isinstance(endpoint, (str, bytes)):
+        _check(sock, endpoint if isinstance(endpoint, str) else endpoint.decode("utf-8", "replace"))
+    return wrapped(*args, **kwargs)
+
+
+def _check(sock: Any, endpoint: str) -> None:
+    """Raise what a connection to an endpoint, `protocol://[source;]host:port`, is refused with."""
+    protocol, _, rest = endpoint.partition("://")
+    if protocol in _NO_IP:
+        return
+    host, _, port = rest.rpartition(";")[2].partition("/")[0].rpartition(":")
+    host = host.strip("[]")
+    if protocol in _TCP and port.isdecimal():
+        if _is_direct(host, int(port)) or _has_proxy(sock):
+            return
+    elif protocol in _TCP or scope.current().settings.udp == "direct":
+        # Malformed, or multicast that is allowed.
+        return
+    log.line(f"{log.name}: zmq {endpoint} denied")
+    raise errors.not_sent("zmq connection", endpoint, f"libzmq would go past the proxy; {_OPTION}")
+
+
+def _is_direct(host: str, port: int) -> bool:
+    literal = numeric(host)
+    family = AF_INET6 if literal is not None and ":" in literal else AF_INET
+    try:
+        return isinstance(scope.current().router.decide(family, (literal or host, port)), Direct)
+    except gaierror:
+        return False
+
+
+def _has_proxy(sock: Any) -> bool:
+    import zmq
+
+    return bool(sock.getsockopt(zmq.SOCKS_PROXY))

@@ -1,0 +1,64 @@
+"""Goes on with pending tunnels for loops for which no poller of ours stands in: they wait in C, or by a copy of select.
+
+Such a loop's adapter waits for an fd in the loop's way. What is to be waited for, how long, and when it is over is
+said here.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from select import POLLIN
+from time import monotonic
+
+from socksify.patches import guarding
+from socksify.tunnel import dial, registry, watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from socksify.tunnel.tunnel import Tunnel
+
+
+def pending(fd: int) -> Tunnel | None:
+    """The tunnel that an fd belongs to, while it is pending and no thread waits for it in connect()."""
+    tunnel = registry.unsettled_at(fd) if registry.unsettled else None
+    handshake = tunnel.handshake if tunnel is not None else None
+    return tunnel if handshake is not None and not handshake.waits else None
+
+
+def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
+    """Go on with a handshake until the tunnel is settled.
+
+    Yields whether its fd is to be waited for to be readable, else writable, and for how many seconds at the longest.
+    Who does not go on to the end closes it.
+    """
+    handshake = tunnel.handshake
+    if handshake is None:
+        return
+    # Whoever asks for SO_ERROR is not to wait there for the outcome.
+    handshake.watched = handshake.driven = True
+    # The loop may poll by a poller of ours.
+    watch.restore(tunnel)
+    try:
+        while (events := dial.advance(tunnel)) and not tunnel.released:
+            left = handshake.deadline - monotonic()
+            if left > 0:
+                yield bool(events & POLLIN), left
+            else:
+                dial.expire(tunnel, monotonic())
+    finally:
+        handshake.driven = False
+
+
+def settle(tunnel: Tunnel, wait: Callable[[bool, float], object]) -> None:
+    """Go on until it is settled; `wait` waits as the loop does, and may raise what the loop raises."""
+    with closing(steps(tunnel)) as waits:
+        for readable, seconds in waits:
+            wait(readable, seconds)
+
+
+def outcome(tunnel: Tunnel) -> None:
+    """Raise what a settled tunnel has failed with, which it has thereby told."""
+    if tunnel.error is not None:
+        raise guarding.told(tunnel)

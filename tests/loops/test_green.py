@@ -1,0 +1,83 @@
+"""What gevent and eventlet can be set to, and how they wait for sockets that do not block."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.loops.matrix import BEHAVIOURS, TICKS
+from tests.loops.places import Place
+from tests.loops.runs import HERE, NAME, run, slow_proxy
+
+SETTINGS = {
+    "gevent": [
+        ("GEVENT_LOOP", "libuv"),
+        ("GEVENT_RESOLVER", "ares"),
+        ("GEVENT_RESOLVER", "dnspython"),
+    ],
+    "eventlet": [
+        ("EVENTLET_HUB", "poll"),
+        ("EVENTLET_HUB", "asyncio"),
+        ("EVENTLET_NO_GREENDNS", "yes"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value"), [(name, *setting) for name, settings in SETTINGS.items() for setting in settings]
+)
+def test_settings(name: str, variable: str, value: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    report = run("on_green.py", name, "patched", place=place, late=False)
+    results = report.results["launched"]
+    assert results.keys() == BEHAVIOURS.keys()
+    assert results == {
+        **dict.fromkeys(BEHAVIOURS, "ping"),
+        "connect": ["ping", True],
+        "refusal": ["ConnectionRefusedError", 111],
+        "timeout": ["TimeoutError", None],
+        "cancel": "nothing is left",
+        "200 at once": 200,
+    }
+    assert report.ticks[0] >= TICKS
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        *(("gevent", way) for way in ("select", "poll", "selector", "fd")),
+        *(("eventlet", way) for way in ("select", "selector", "fd")),
+    ],
+)
+def test_waiting_for_a_socket_that_does_not_block(name: str, way: str, place: Place) -> None:
+    with slow_proxy(place) as proxy:
+        options = ["-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", "*=proxy"]
+        words = [name, way, *map(str, place.echo)]
+        child = subprocess.run(
+            [sys.executable, *options, str(HERE / "green_polling.py"), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (child.returncode, child.stderr) == (0, "")
+    answer, ticks = child.stdout.split()
+    assert answer == "ping"
+    assert int(ticks) >= TICKS
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_via(name: str, place: Place) -> None:
+    with slow_proxy(place) as proxy:
+        words = [name, proxy.url(), NAME, str(place.echo[1])]
+        child = subprocess.run(
+            [sys.executable, str(HERE / "green_via.py"), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (child.returncode, child.stderr, child.stdout) == (0, "", "ping ping ping")
+        assert [session.target for session in proxy.sessions] == [(NAME, place.echo[1])] * 2
