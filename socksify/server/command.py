@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(given: options.Options) -> int:
     sys.stdout.write(explain.check(configuring.configured(given)))
+    # What would not be served is no good answer either.
+    plan = configuring.plan(given, os.environ)
+    configuring.require_guard(plan, plan.listen)
     return 0
 
 
@@ -125,7 +128,4 @@ def _run(given: options.Options) -> None:
 
 
 def _metrics(loop: Loop, where: str, table: Table) -> Answers:
-    host, port = options.place(where)
-    if not configuring.is_loopback(host):
-        raise ConfigError(f"metrics: {host} is not a loopback address; they tell who is here, and ask for no password")
-    return scraping(loop, listen(loop, host, port), table.text)
+    return scraping(loop, listen(loop, *options.place(where)), table.text)
