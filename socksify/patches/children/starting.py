@@ -73,7 +73,7 @@ def _execve(path: Word | int, argv: Sequence[Word], env: Environment) -> None:
         environment.leave_behind(False)
 
 
-def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
+def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
     if environment.shared is not None:
         _look(path, argv)
         env = _mapped(env)
@@ -81,7 +81,7 @@ def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment, /, **how: A
     return pid
 
 
-def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
+def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
     if environment.shared is not None:
         _look(_searched(path), argv)
         env = _mapped(env)
@@ -106,8 +106,7 @@ def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
     if environment.shared is None:
         return how
     _look(_searched(how.get("executable") or words[0]), words)
-    env = how.get("env")
-    env = environment.given(None) if env is None else _mapped(env)
+    env = _mapped(how.get("env"))
     return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in env.items()}}
 
 
@@ -151,13 +150,13 @@ def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
     return None if pairs is None else [name + b"=" + value for name, value in pairs.items()]
 
 
-def _mapped(env: Environment) -> Environment:
-    """os's; what it cannot take is left for it to refuse."""
+def _mapped(env: Environment | None) -> Environment | None:
+    """os's, which may be none for posix_spawn() from 3.13 on; what it cannot take is left for it to refuse."""
     try:
-        encoded = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+        encoded = None if env is None else {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
     except (TypeError, ValueError, AttributeError):
         return env
-    return environment.given(encoded) or {}
+    return environment.given(encoded)
 
 
 def _look(path: Word | int, argv: Sequence[Word]) -> None:
