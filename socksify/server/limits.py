@@ -81,12 +81,10 @@ class Counts:
         return None
 
     def identify(self, limits: Limits, user: bytes) -> Denied | None:
-        """Counts a user that was verified; unless denied, `leave` must be told the user."""
+        """Counts a user that was verified; denied or not, `leave` must be told the user."""
         connected = self._users.get(user, 0)
-        if 0 < limits.per_user <= connected:
-            return Denied(f"limit: per_user = {limits.per_user}")
         self._users[user] = connected + 1
-        return None
+        return Denied(f"limit: per_user = {limits.per_user}") if 0 < limits.per_user <= connected else None
 
     def leave(self, host: str, user: bytes | None) -> None:
         """Forgets a client that has gone."""

@@ -92,12 +92,11 @@ class Negotiation:
             session.server.loop.after(counts.failed(limits, session.client.host), self._reject)
             return
         assert self._dialogue.credentials is not None
-        user = self._dialogue.credentials.user
-        denied = counts.identify(limits, user)
+        session.user = self._dialogue.credentials.user
+        denied = counts.identify(limits, session.user)
         if denied is not None:
             session.end("denied", denied.why)
             return
-        session.user = user
         self._go_on(True)
 
     def _reject(self) -> None:
