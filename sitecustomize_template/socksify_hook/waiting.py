@@ -63,6 +63,8 @@ def _install() -> None:
     if socksify_hook.state != "waiting":
         return
     socksify_hook.put_back()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_let_finish)
     socksify_hook.state = "installing"
     try:
         from socksify_hook import arrival
@@ -76,6 +78,11 @@ def _install() -> None:
             raise
     finally:
         end()
+
+
+def _let_finish() -> None:
+    """A forked child has no other thread, and would wait for ever for what one was in the middle of importing."""
+    import socket  # noqa: F401
 
 
 def give_up() -> None:

@@ -100,6 +100,34 @@ print(len(said), sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for 
     assert hooked.code(program) == "5 5"
 
 
+@pytest.mark.parametrize("first", ["import socket", "os.system('true')"])
+def test_a_fork_waits_for_another_threads_install(hooked: Environment, first: str) -> None:
+    """Else what that thread is in the middle of importing would be waited for in the child for ever."""
+    program = f"""
+import os, signal, sys, threading
+hook = sys.modules["socksify_hook"]
+
+def install():
+    {first}
+
+thread = threading.Thread(target=install)
+thread.start()
+while hook.state == "waiting":
+    pass
+if os.fork() == 0:
+    signal.alarm(30)
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        print(error, flush=True)
+    os._exit(0)
+thread.join()
+os.wait()
+"""
+    assert PROXIED in hooked.code(program, "-W", "ignore")
+
+
 def test_what_starts_children_looks_as_it_does_after_the_install(hooked: Environment) -> None:
     program = """
 import inspect, os, pickle
