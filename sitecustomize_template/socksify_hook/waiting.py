@@ -63,8 +63,6 @@ def _install() -> None:
     if socksify_hook.state != "waiting":
         return
     socksify_hook.put_back()
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_let_finish)
     socksify_hook.state = "installing"
     try:
         from socksify_hook import arrival
@@ -82,7 +80,8 @@ def _install() -> None:
 
 def _let_finish() -> None:
     """A forked child has no other thread, and would wait for ever for what one was in the middle of importing."""
-    import socket  # noqa: F401
+    if "socket" in sys.modules:
+        import socket  # noqa: F401
 
 
 def give_up() -> None:
@@ -131,3 +130,7 @@ class _Loader:
         self._spec.loader = self._loader
         self._loader.exec_module(module)
         arrived(self._spec.name)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_let_finish)
