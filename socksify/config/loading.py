@@ -56,7 +56,8 @@ def _base(layers: list[Layer], environ: Mapping[str, str], caller: str) -> Setti
 def _settings(layers: list[Layer], base: Settings, file: toml.File, directory: str) -> Settings:
     proxies = {**base.proxies, **file.proxies}
     hops, source = _strongest("proxy", layers, base)
-    if not hops:
+    # Of a process that was started where all is blocked nothing needs one.
+    if not hops and base.default.via != "block":
         raise ConfigError(_NOTHING)
     # A layer has them as texts.
     proxy = hops if hops is base.proxy else urls.chain(hops, source, proxies)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from socksify.config import matching, urls
 from socksify.config.addresses import address, fold, unmapped
 from socksify.config.quoting import masked
-from socksify.config.settings import DEFAULT, EVERY_PORT, ConfigError, Rule
+from socksify.config.settings import DEFAULT, EVERY_PORT, UNDECIDED, ConfigError, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ OWN = Rule("the machine's own addresses=direct", "built in", "direct")
 EVERYTHING_DIRECT = Rule("*=direct", "uninstalled", "direct")
 # Not part of the order: the caller applies it before any other.
 GATEWAY = Rule("the proxy itself=direct", "built in", "direct")
-# The VIA of a rule that outranks those behind it and leaves what it matches to the built-in end.
-UNDECIDED = "undecided"
 
 
 def never(_: str) -> bool:

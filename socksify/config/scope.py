@@ -8,7 +8,7 @@ direct at the built-in end, unless a rule leaves them to a proxy.
 from __future__ import annotations
 
 from socksify.config import rules, urls
-from socksify.config.settings import ConfigError, Rule
+from socksify.config.settings import UNDECIDED, ConfigError, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
 
 _SOURCE = "via()"
+# What its rules name as their source.
+_SCOPE = "scope"
 
 
 def scoped(settings: Settings, vias: tuple[str, ...], isolate: str | None) -> Settings:
@@ -26,16 +28,38 @@ def scoped(settings: Settings, vias: tuple[str, ...], isolate: str | None) -> Se
     """
     proxies = dict(settings.proxies)
     via = _via(settings, vias, proxies)
-    inside = _outranking(settings.replace(proxies=proxies), Rule(f"via({via!r})", "scope", via))
+    inside = _outranking(settings.replace(proxies=proxies), Rule(f"via({via!r})", _SCOPE, via))
     if isolate is not None:
         inside = inside.replace(isolate=isolate)
     _check(inside, via, isolate)
     return inside
 
 
+def passed_on(settings: Settings) -> Settings:
+    """The settings that a process gets which is started inside: its default proxies are the block's.
+
+    So what it is told of its own accord outranks them, as anything inherited.
+    """
+    via = settings.default.via
+    if settings.default.source != _SCOPE or via == "direct":
+        return settings
+    if via == "block":
+        # proxychains4 has no chain for that.
+        blocked: Settings = settings.replace(native=False)
+        return blocked
+
+    def renamed(rule: Rule) -> Rule:
+        return rule.replace(via="proxy") if (rule.source, rule.via) == (_SCOPE, via) else rule
+
+    passed: Settings = settings.replace(
+        proxy=settings.chain(via), rules=tuple(map(renamed, settings.rules)), default=renamed(settings.default)
+    )
+    return passed
+
+
 def refused(settings: Settings, why: ConfigError) -> Settings:
     """The settings inside a via() that has lost its meaning with other settings: nothing goes out."""
-    return _outranking(settings, Rule(str(why), "scope", "block"))
+    return _outranking(settings, Rule(str(why), _SCOPE, "block"))
 
 
 def _outranking(settings: Settings, rule: Rule) -> Settings:
@@ -65,7 +89,7 @@ def _via(settings: Settings, vias: tuple[str, ...], proxies: rules.Proxies) -> s
 def _outranked(rule: Rule, inside: Rule) -> Rule:
     if rule.via == "block":
         return rule
-    via = rules.UNDECIDED if rule.via == "direct" else inside.via
+    via = UNDECIDED if rule.via == "direct" else inside.via
     outranked: Rule = rule.replace(text=inside.text, source=inside.source, via=via)
     return outranked
 

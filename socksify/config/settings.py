@@ -106,6 +106,10 @@ class Rule(Record):
 DEFAULT = Rule("*=proxy", "built in", "proxy")
 
 
+# The VIA of a rule that outranks those behind it and leaves what it matches to the built-in end.
+UNDECIDED = "undecided"
+
+
 class Settings(Record):
     """All settings in force.
 
@@ -139,13 +143,13 @@ class Settings(Record):
     sources: Mapping[str, str] = {}
 
     def chain(self, via: str) -> tuple[Proxy, ...]:
-        """The proxies that a rule's VIA names, first hop first; empty for direct and block.
+        """The proxies that a rule's VIA names, first hop first; empty for direct, block and UNDECIDED.
 
         Raises KeyError for a name that is not configured, which load() has ruled out for `rules`.
         """
         if via == "proxy":
             return self.proxy
-        if via in ("direct", "block"):
+        if via in ("direct", "block", UNDECIDED):
             return ()
         if via in self.proxies:
             return self.proxies[via]

@@ -1,4 +1,4 @@
-"""Executors: what is handed to one inside a block of via() is done by it, in whichever thread or process.
+"""Executors and pools: what is handed to one inside a block of via() is done by it, in whichever thread or process.
 
 contextvars leave the threads of a pool out, which is why `loop.run_in_executor()` does, and with it the look-ups of
 asyncio; `asyncio.to_thread()` copies the context. What an executor does for a task also counts as that task's where
@@ -25,16 +25,28 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
+# A class, and where its methods are handed functions that workers call: behind `self`, and by which keyword.
 _EXECUTORS = {
-    "concurrent.futures.thread": "ThreadPoolExecutor",
-    "concurrent.futures.process": "ProcessPoolExecutor",
+    "concurrent.futures.thread": ("ThreadPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
+    "concurrent.futures.process": ("ProcessPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
+    # ThreadPool inherits them; its other methods come down to these.
+    "multiprocessing.pool": (
+        "Pool",
+        {
+            "__init__": (1, "initializer"),
+            "apply_async": (0, "func"),
+            "_map_async": (0, "func"),
+            "imap": (0, "func"),
+            "imap_unordered": (0, "func"),
+        },
+    ),
 }
 
 
 def carry(journal: Journal) -> None:
     """See to the executors that are imported, and to the others when they are, until the journal is undone."""
-    for module, name in _EXECUTORS.items():
-        journal.on_undo(when_imported(module, partial(_adapt, journal, name)))
+    for module, (name, methods) in _EXECUTORS.items():
+        journal.on_undo(when_imported(module, partial(_adapt, journal, name, methods)))
 
 
 def carried(call: Any) -> Any:
@@ -43,25 +55,34 @@ def carried(call: Any) -> Any:
     return call if way is None and share is None else _Work(way, share, call)
 
 
-def _adapt(journal: Journal, name: str, module: ModuleType) -> None:
+def _adapt(journal: Journal, name: str, methods: dict[str, tuple[int, str]], module: ModuleType) -> None:
     executor = getattr(module, name)
-    journal.apply(Replacement(executor, "submit", _submitting(executor.submit)))
+    for method, (place, keyword) in methods.items():
+        journal.apply(Replacement(executor, method, _carrying(getattr(executor, method), place, keyword)))
 
 
-def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:
-    def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        work = carried(fn)
-        if work is fn:
-            return original(self, fn, *args, **kwargs)
+def _carrying(original: Callable[..., Any], place: int, keyword: str) -> Callable[..., Any]:
+    """The method, which hands workers the function it is given as `carried()`."""
+
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        work = args[place] if len(args) > place else kwargs.get(keyword)
+        call = work if work is None else carried(work)
+        if call is not work:
+            if len(args) > place:
+                args = *args[:place], call, *args[place + 1 :]
+            else:
+                kwargs[keyword] = call
+        if scope.entered() is None:
+            return original(self, *args, **kwargs)
         # Workers that are made now, and in a process of their own inherit the context, will work for others, too.
         owner = object()
         scope.enter(owner, None)
         try:
-            return original(self, work, *args, **kwargs)
+            return original(self, *args, **kwargs)
         finally:
             scope.leave(owner)
 
-    return submit
+    return method
 
 
 def _share() -> bytes | None:

@@ -6,6 +6,8 @@ like a literal, so that what was asked is what is sent; `literal()` is for who h
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from socksify._record import Record
 from socksify.protocol import literals
 from socksify.protocol.errors import garbled
@@ -53,7 +55,7 @@ class Address(Record):
         if self.type == NAME:
             name = encode_name(self.host)
             return bytes((len(name),)) + name
-        packed = literals.ipv4(self.host) if self.type == IPV4 else literals.ipv6(self.host)
+        packed = _packed(self.type, self.host)
         if packed is None:
             raise ValueError(f"{self.host!r} is not an address of type {self.type}")
         return packed
@@ -67,9 +69,7 @@ class Address(Record):
         length = _length(kind, said[begin + 1])
         host = begin + 2 if kind == NAME else begin + 1
         end = host + length + 2
-        if len(said) < end:
-            return None
-        return cls(kind, _text(kind, said[host : end - 2]), said[end - 2] << 8 | said[end - 1]), end
+        return None if len(said) < end else (_decoded(said[begin:end]), end)
 
     @classmethod
     def parse_rest(cls, kind: int, first: int) -> Script[Address]:
@@ -109,6 +109,18 @@ def _length(kind: int, first: int) -> int:
     if kind == IPV6:
         return 16
     raise garbled("address type 1, 3 or 4", bytes((kind,)), ADDRESS_TYPE_NOT_SUPPORTED)
+
+
+# Who is asked for one address is asked for it again; a server spends a tenth of a connection on it otherwise.
+@lru_cache(1024)
+def _decoded(wire: bytes) -> Address:
+    kind = wire[0]
+    return Address(kind, _text(kind, wire[2 if kind == NAME else 1 : -2]), int.from_bytes(wire[-2:], "big"))
+
+
+@lru_cache(256)
+def _packed(kind: int, host: str) -> bytes | None:
+    return literals.ipv4(host) if kind == IPV4 else literals.ipv6(host)
 
 
 def _text(kind: int, host: bytes) -> str:

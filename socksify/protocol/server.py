@@ -12,6 +12,11 @@ from socksify.protocol import socks4, socks5
 from socksify.protocol.address import IPV4, NAME, UNSPECIFIED, Address, encode_name
 from socksify.protocol.errors import AuthenticationRefused, Closed, Garbled, ProtocolError, garbled
 
+_CHOICES = {
+    method: socks5.MethodChoice(method).encode()
+    for method in (socks5.NO_AUTHENTICATION, socks5.USERNAME_PASSWORD, socks5.NO_ACCEPTABLE_METHODS)
+}
+
 
 class Request(Record, hidden=("user", "userid")):
     """What a client asks for.
@@ -100,7 +105,7 @@ class Dialogue:
         greeting, end = found
         self.rest = self.rest[end:]
         method = self._choose(greeting.methods)
-        choice = socks5.MethodChoice(method).encode()
+        choice = _CHOICES[method]
         if method == socks5.NO_ACCEPTABLE_METHODS:
             self.failure = AuthenticationRefused("no acceptable methods offered", method)
             return choice
@@ -130,7 +135,8 @@ class Dialogue:
         if version == socks4.VERSION and socks5.NO_AUTHENTICATION not in self._methods:
             self.failure = AuthenticationRefused("SOCKS4 has no passwords", socks4.REJECTED)
             return _reply(version, socks5.NOT_ALLOWED)
-        _check_name(asked.address)
+        if asked.address.type == NAME:
+            _check_name(asked.address.host)
         userid = asked.userid if isinstance(asked, socks4.Request) else b""
         self.request = Request(version, asked.command, asked.address, self._user, userid)
         return b""
@@ -141,26 +147,17 @@ def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
     return _reply(request.version, code, bound)
 
 
-def _choice(methods: tuple[int, ...], offered: bytes) -> int:
-    for method in methods:
-        if method in offered:
-            return method
-    return socks5.NO_ACCEPTABLE_METHODS
-
-
 def _reply(version: int, code: int, bound: Address = UNSPECIFIED) -> bytes:
     if version == socks5.VERSION:
-        return socks5.Reply(code, bound).encode()
+        return socks5.encode_reply(code, bound)
     # A SOCKS4 reply has room for an IPv4 address only; the port is worth telling all the same.
     address = bound if bound.type == IPV4 else UNSPECIFIED.replace(port=bound.port)
     return socks4.Reply(socks4.GRANTED if code == socks5.SUCCEEDED else socks4.REJECTED, address).encode()
 
 
-def _check_name(address: Address) -> None:
+def _check_name(host: str) -> None:
     """Refuse what no resolver should see: an empty name would be this very machine, a null would end the name."""
     try:
-        if address.type == NAME:
-            encode_name(address.host)
+        encode_name(host)
     except ValueError:
-        name = address.host.encode("ascii", "surrogateescape")
-        raise garbled("a host name", name, socks5.HOST_UNREACHABLE) from None
+        raise garbled("a host name", host.encode("ascii", "surrogateescape"), socks5.HOST_UNREACHABLE) from None

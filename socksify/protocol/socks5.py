@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from socksify._record import Record
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, IPV6, NAME, UNSPECIFIED, Address
-from socksify.protocol.errors import garbled
+from socksify.protocol.errors import Garbled, garbled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Greeting(Record):
     @classmethod
     def read(cls, said: bytes) -> tuple[Greeting, int] | None:
         """The greeting that it begins with, and where that ends; None until all of it is there."""
-        if said:
-            _check_version(said[0])
+        if said and said[0] != VERSION:
+            raise _other_version(said)
         if len(said) < 2 or len(said) < 2 + said[1]:
             return None
         end = 2 + said[1]
@@ -125,8 +125,8 @@ class Request(Record):
     @classmethod
     def read(cls, said: bytes) -> tuple[Request, int] | None:
         """As `Greeting.read`; of an address type that is unknown, nobody can say where it ends: Garbled."""
-        if said:
-            _check_version(said[0])
+        if said and said[0] != VERSION:
+            raise _other_version(said)
         found = Address.read(said, 3)
         return found and (cls(said[1], found[0]), found[1])
 
@@ -138,7 +138,7 @@ class Reply(Record):
     address: Address
 
     def encode(self) -> bytes:
-        return bytes((VERSION, self.code, 0)) + self.address.encode()
+        return encode_reply(self.code, self.address)
 
     @classmethod
     def parse(cls) -> Script[Reply]:
@@ -152,6 +152,10 @@ class Reply(Record):
         return cls(code, (yield from Address.parse_rest(kind, first)))
 
 
-def _check_version(version: int) -> None:
-    if version != VERSION:
-        raise garbled("SOCKS version 5", bytes((version,)))
+def encode_reply(code: int, address: Address) -> bytes:
+    """A reply's bytes, for a server that has no other use for it."""
+    return b"%c%c\0%b" % (VERSION, code, address.encode())
+
+
+def _other_version(said: bytes) -> Garbled:
+    return garbled("SOCKS version 5", said[:1])

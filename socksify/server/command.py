@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(given: options.Options) -> int:
     sys.stdout.write(explain.check(configuring.configured(given)))
+    # What would not be served is no good answer either.
+    plan = configuring.plan(given, os.environ)
+    configuring.require_guard(plan, plan.listen)
     return 0
 
 
@@ -58,16 +61,18 @@ def _test(given: options.Options) -> int:
 
 def _status(given: options.Options) -> int:
     directory = given.status_directory or status.usual_directory(os.environ)
-    told = [*status.ask(directory)] if directory else []
+    told, silent = status.ask(directory) if directory else ([], [])
     if "json" in given.asked:
         sys.stdout.write(json.dumps([{**process, "sessions": sessions} for process, sessions in told], indent=2) + "\n")
     else:
         sys.stdout.write("".join(status.in_words(*each) for each in told))
-    if not told:
+    if silent:
+        sys.stderr.write(f"sockd: no answer from {', '.join(silent)}\n")
+    elif not told:
         sys.stderr.write(
             f"sockd: no server tells its sessions in {directory or 'any place known: --status-directory'}\n"
         )
-    return 0 if told else 1
+    return 0 if told and not silent else 1
 
 
 def _version(_: options.Options) -> int:
@@ -123,7 +128,4 @@ def _run(given: options.Options) -> None:
 
 
 def _metrics(loop: Loop, where: str, table: Table) -> Answers:
-    host, port = options.place(where)
-    if not configuring.is_loopback(host):
-        raise ConfigError(f"metrics: {host} is not a loopback address; they tell who is here, and ask for no password")
-    return scraping(loop, listen(loop, host, port), table.text)
+    return scraping(loop, listen(loop, *options.place(where)), table.text)

@@ -6,7 +6,7 @@ from socksify._record import Record
 from socksify.config.addresses import address
 from socksify.config.settings import ConfigError
 from socksify.server import classic, configuration, toml
-from socksify.server.options import DEFAULT_LISTEN, Options
+from socksify.server.options import DEFAULT_LISTEN, Options, place
 from socksify.server.policy import Policy
 from socksify.server.status import usual_directory
 from socksify.server.users import Users
@@ -52,6 +52,9 @@ def configured(options: Options) -> Configuration:
 def plan(options: Options, environ: Mapping[str, str]) -> Plan:
     """Raises ConfigError for what cannot be read, or must not be."""
     files = configured(options)
+    metrics = options.metrics or files.metrics
+    if metrics and not is_loopback(host := place(metrics)[0]):
+        raise ConfigError(f"metrics: {host} is not a loopback address; they tell who is here, and ask for no password")
     return Plan(
         files.policy,
         files.guarded or options.open,
@@ -59,7 +62,7 @@ def plan(options: Options, environ: Mapping[str, str]) -> Plan:
         options.workers or files.workers,
         options.log or files.log,
         options.log_format or files.log_format,
-        options.metrics or files.metrics,
+        metrics,
         options.status_directory or files.status or usual_directory(environ),
     )
 

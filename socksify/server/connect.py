@@ -34,6 +34,7 @@ class Connect:
         self._command = request.command
         self._target = plain(request.target)
         self._attempt: Dial | Upstream | None = None
+        self._verdicts: dict[Candidate, Permitted] = {}
         self._closed = False
         self.stage = "resolving"
 
@@ -64,39 +65,39 @@ class Connect:
             self._session.refuse(HOST_UNREACHABLE, "failed", "unknown host")
             return
         name = self._target.host if self._target.type == NAME else None
-        permitted: list[tuple[Candidate, Permitted]] = []
+        verdicts: dict[Candidate, Permitted] = {}
         for candidate in candidates:
             host, port = candidate[1][:2]
             verdict = self._session.verdict(self._command, name, unmapped(host), port)
             if isinstance(verdict, Permitted):
-                permitted.append((candidate, verdict))
+                verdicts[candidate] = verdict
             else:
                 denied = verdict
-        if not permitted:
+        if not verdicts:
             self._deny(denied)
-        elif permitted[0][1].chain:
-            candidate, verdict = permitted[0]
-            self._go_through(verdict, address_of(candidate[1]))
+            return
+        first = next(iter(verdicts))
+        if verdicts[first].chain:
+            self._go_through(verdicts[first], address_of(first[1]))
         else:
-            self._dial([pair for pair in permitted if not pair[1].chain])
+            self._dial({candidate: verdict for candidate, verdict in verdicts.items() if not verdict.chain})
 
     def _deny(self, denied: Denied | None) -> None:
         self._session.refuse(NOT_ALLOWED, "denied", denied.why if denied else "no rule decides")
 
-    def _dial(self, permitted: list[tuple[Candidate, Permitted]]) -> None:
+    def _dial(self, verdicts: dict[Candidate, Permitted]) -> None:
         self.stage = "connecting"
-        verdicts = dict(permitted)
-        session = self._session
+        self._verdicts = verdicts
+        server = self._session.server
+        seconds = server.policy.limits.connect_seconds
+        self._attempt = attempt = Dial(server.loop, [*verdicts], self._dialled, self._prepare, seconds)
+        attempt.start()
 
-        def prepare(stream: _real.Socket, candidate: Candidate) -> None:
-            verdict = verdicts[candidate]
-            session.rule = verdict.rule
-            if verdict.source is not None or verdict.reserved:
-                ports.bind(stream, verdict.source, session.client.port if verdict.reserved else 0)
-
-        seconds = session.server.policy.limits.connect_seconds
-        self._attempt = Dial(session.server.loop, [*verdicts], self._dialled, prepare, seconds)
-        self._attempt.start()
+    def _prepare(self, stream: _real.Socket, candidate: Candidate) -> None:
+        verdict = self._verdicts[candidate]
+        self._session.rule = verdict.rule
+        if verdict.source is not None or verdict.reserved:
+            ports.bind(stream, verdict.source, self._session.client.port if verdict.reserved else 0)
 
     def _dialled(self, target: _real.Socket | None, failure: int) -> None:
         self._attempt = None

@@ -38,7 +38,7 @@ def test(configuration: Configuration, client: str, destination: str) -> str:
     policy = configuration.policy
     user, at, host = client.rpartition("@")
     name, literal, port = _destination(destination)
-    if address(host) is None:
+    if address(host) is None or (at and not user):
         raise ConfigError(f"{client!r}: expected the client's ADDRESS, or USER@ADDRESS")
     who = Client(host, 0)
     admission = policy.admit(who)

@@ -40,20 +40,20 @@ class Flow:
         self._pipe: Pipe | None = None
         self._bulk = False
 
-    def advance(self, pipes: Pipes) -> None:
-        """Moves one piece, as far as it can be moved now. Raises OSError when one of the two connections is gone."""
+    def advance(self, pipes: Pipes) -> bool:
+        """Moves one piece, as far as it can be moved now; whether `waiting` has changed, or the flow has ended.
+
+        Raises OSError when one of the two connections is gone.
+        """
+        waited = self.waiting
         try:
-            if self._pipe is not None:
-                self._splice(self._pipe, pipes)
-            elif self._held:
-                self._write()
-            elif self._bulk and (pipe := pipes.take()):
-                self._pipe = pipe
-                self._splice(pipe, pipes)
-            elif not self.ended:
+            if waited or self._bulk:
+                self._go_on(pipes)
+            else:
                 self._copy(pipes.scratch)
         except BlockingIOError:
             pass
+        return self.ended or self.waiting is not waited
 
     def finish(self) -> None:
         """Tells the sink that there is no more; raises OSError when it is gone."""
@@ -64,6 +64,17 @@ class Flow:
         if self._pipe is not None:
             pipes.give(self._pipe)
             self._pipe = None
+
+    def _go_on(self, pipes: Pipes) -> None:
+        """With what is held, or with bulk."""
+        if self._held:
+            self._write()
+            return
+        self._pipe = pipe = self._pipe or pipes.take()
+        if pipe is None:
+            self._copy(pipes.scratch)
+        else:
+            self._splice(pipe, pipes)
 
     def _copy(self, scratch: memoryview) -> None:
         count = self.source.recv_into(scratch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from time import monotonic
 
 from socksify._record import Record
@@ -80,12 +81,10 @@ class Counts:
         return None
 
     def identify(self, limits: Limits, user: bytes) -> Denied | None:
-        """Counts a user that was verified; unless denied, `leave` must be told the user."""
+        """Counts a user that was verified; denied or not, `leave` must be told the user."""
         connected = self._users.get(user, 0)
-        if 0 < limits.per_user <= connected:
-            return Denied(f"limit: per_user = {limits.per_user}")
         self._users[user] = connected + 1
-        return None
+        return Denied(f"limit: per_user = {limits.per_user}") if 0 < limits.per_user <= connected else None
 
     def leave(self, host: str, user: bytes | None) -> None:
         """Forgets a client that has gone."""
@@ -107,6 +106,7 @@ class Counts:
         return float(min(longest, limits.failed_seconds * 2 ** min(count - 1, 64)))
 
 
+@lru_cache(1024)
 def _key(host: str) -> str | int:
     """What is one client: an IPv4 address, an IPv6 network of 64 bits."""
     if ":" not in host:

@@ -2,6 +2,9 @@
 
 A log that cannot be written (a full disk, a reader that has stopped) is no reason to fail a session, nor to grow:
 lines wait up to a bound, are then lost, and their number is told when the log can be written again.
+
+To write is what a short session costs most: so its line waits a little, for others that are then written with it. A
+notice does not wait, nor what came before it.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ FORMATS = ("text", "json")
 # Lines that wait for a log that cannot be written; and when to try again, in seconds.
 MOST_WAITING = 4096
 RETRY_SECONDS = 1.0
+# How long the line of a session waits for others.
+GATHER_SECONDS = 0.02
 
 
 class Log:
@@ -34,6 +39,8 @@ class Log:
         self._as_json = form == "json"
         self._waiting: deque[bytes] = deque()
         self._untold = 0
+        # There will be a flush, in a while; when the outlet has failed there is none before.
+        self._gathering = False
         self._retrying = False
         self.lost = 0
 
@@ -48,13 +55,19 @@ class Log:
         else:
             text = line(report)
         self._put(INFORMATIONAL, text)
+        if not self._gathering:
+            self._gathering = True
+            self._loop.after(GATHER_SECONDS, self._gathered)
 
     def notice(self, message: str) -> None:
         """What whoever runs the server should know."""
         self._put(WARNING, _object("notice", {"message": message}) if self._as_json else message)
+        if not self._retrying:
+            self._flush()
 
     def close(self) -> None:
         """Whatever cannot be written now will never be."""
+        self._retrying = False
         self._flush()
         self._outlet.close()
 
@@ -64,27 +77,38 @@ class Log:
         else:
             self.lost += 1
             self._untold += 1
+
+    def _gathered(self) -> None:
+        self._gathering = False
         if not self._retrying:
             self._flush()
 
     def _flush(self) -> None:
         waiting = self._waiting
-        try:
-            while waiting:
-                rest = waiting[0][self._outlet.write(waiting[0]) :]
-                waiting.popleft()
-                if rest:
-                    waiting.appendleft(rest)
-        except OSError:
-            self._retry()
+        while waiting and not self._retrying:
+            piece = self._piece()
+            try:
+                rest = piece[self._outlet.write(piece) :]
+            except OSError:
+                rest = piece
+                self._retry()
+            if rest:
+                waiting.appendleft(rest)
         if self._untold and not waiting:
             untold, self._untold = self._untold, 0
             self.notice(f"{untold} lines of this log were lost")
 
+    def _piece(self) -> bytes:
+        """As many lines as may be written at once."""
+        lines = [self._waiting.popleft()]
+        room = self._outlet.together - len(lines[0])
+        while self._waiting and (room := room - len(self._waiting[0])) >= 0:
+            lines.append(self._waiting.popleft())
+        return b"".join(lines)
+
     def _retry(self) -> None:
-        if not self._retrying:
-            self._retrying = True
-            self._loop.after(RETRY_SECONDS, self._try_again)
+        self._retrying = True
+        self._loop.after(RETRY_SECONDS, self._try_again)
 
     def _try_again(self) -> None:
         self._retrying = False

@@ -73,7 +73,7 @@ class Loop:
     def stream(self, family: int) -> _real.Socket:
         """A new non-blocking stream socket; to be given back to `discard`."""
         stream = _real.Socket(family, _STREAM)
-        self._keep(stream)
+        self._keep(stream.fileno(), stream)
         if family != socket.AF_UNIX:
             _set_options(stream)
         return stream
@@ -86,13 +86,13 @@ class Loop:
         fd, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
         stream = _real.Socket(listener.family, socket.SOCK_STREAM, 0, fd)
         stream.setblocking(False)
-        self._keep(stream)
+        self._keep(fd, stream)
         return stream, peer
 
     def datagrams(self, family: int) -> _real.Socket:
         """A non-blocking datagram socket; to be given back to `discard`."""
         stream = _real.Socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._keep(stream)
+        self._keep(stream.fileno(), stream)
         return stream
 
     def adopt(self, fd: int) -> _real.Socket:
@@ -102,16 +102,18 @@ class Loop:
         """
         stream = _real.Socket(fileno=fd)
         stream.setblocking(False)
-        self._keep(stream)
+        self._keep(stream.fileno(), stream)
         if stream.family != socket.AF_UNIX:
             _set_options(stream)
         return stream
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Calls `handler` whenever one of `mask` is possible on `fd`, or it hung up; with mask 0, no more."""
-        if fd >= len(self._masks):
+        try:
+            before = self._masks[fd]
+        except IndexError:
             self._reach(fd)
-        before = self._masks[fd]
+            before = 0
         self._handlers[fd] = handler if mask else None
         if mask == before:
             return
@@ -126,8 +128,11 @@ class Loop:
     def discard(self, stream: _real.Socket) -> None:
         """Closes a socket, once the events at hand are dealt with."""
         fd = stream.fileno()
-        if fd >= 0:
+        if fd < 0:
+            return
+        if self._masks[fd]:
             self._forget(fd)
+        self._streams[fd] = None
         self._doomed.append(stream)
 
     def call(self, call: Call) -> None:
@@ -144,12 +149,12 @@ class Loop:
     def run(self) -> None:
         """Runs until `stop`."""
         poll, epoll, handlers, timers = _real.epoll_poll, self._epoll, self._handlers, self._timers
-        self.now = monotonic()
+        self.now = now = monotonic()
         while self._running:
             # What the handlers have taken of the time since `now`, timers are late by.
-            patience = timers.due - self.now
+            patience = timers.due - now
             events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
-            self.now = monotonic()
+            self.now = now = monotonic()
             for fd, happened in events:
                 handler = handlers[fd]
                 if handler is not None:
@@ -158,15 +163,16 @@ class Loop:
                     except Exception:
                         # A mistake in one session must not end all the others; nor be made again for ever.
                         traceback.print_exc()
-                        self._forget(fd)
-            if self.now >= timers.due:
-                timers.fire(self.now)
+                        self.watch(fd, 0, handler)
+            if now >= timers.due:
+                timers.fire(now)
             if self._doomed:
                 self._close_doomed()
 
     def close(self) -> None:
         """Closes the loop's own descriptors, and every socket that it made."""
         self._doomed.extend(filter(None, self._streams))
+        self._streams.clear()
         self._close_doomed()
         with self._lock:
             self._closed = True
@@ -179,7 +185,7 @@ class Loop:
         if self._closed:
             # Its numbers are other people's by now.
             return
-        for stream in filter(None, self._streams):
+        for stream in (*filter(None, self._streams), *self._doomed):
             stream.close()
         self._epoll.close()
         os.close(self._wake_fd)
@@ -189,11 +195,12 @@ class Loop:
     def _stop(self) -> None:
         self._running = False
 
-    def _keep(self, stream: _real.Socket) -> None:
-        fd = stream.fileno()
-        if fd >= len(self._streams):
+    def _keep(self, fd: int, stream: _real.Socket) -> None:
+        try:
+            self._streams[fd] = stream
+        except IndexError:
             self._reach(fd)
-        self._streams[fd] = stream
+            self._streams[fd] = stream
 
     def _reach(self, fd: int) -> None:
         """Makes room for a descriptor that there was none for."""
@@ -203,10 +210,9 @@ class Loop:
         self._streams += [None] * missing
 
     def _forget(self, fd: int) -> None:
-        if self._masks[fd]:
-            _real.epoll_unregister(self._epoll, fd)
-            self._handlers[fd] = None
-            self._masks[fd] = 0
+        _real.epoll_unregister(self._epoll, fd)
+        self._handlers[fd] = None
+        self._masks[fd] = 0
 
     def _woken(self, _fd: int, _events: int) -> None:
         os.eventfd_read(self._wake_fd)
@@ -217,10 +223,7 @@ class Loop:
         # In the order in which they were given up: who sees a connection end finds nobody listening any more, either.
         doomed, self._doomed = self._doomed, []
         for stream in doomed:
-            fd = stream.fileno()
-            if fd >= 0:
-                self._streams[fd] = None
-                stream.close()
+            stream.close()
 
 
 def _set_options(stream: _real.Socket) -> None:

@@ -32,12 +32,12 @@ class Negotiation:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        session = self._session
+        session, loop = self._session, self._session.server.loop
         seconds = session.server.policy.limits.handshake_seconds
         if seconds:
-            self._timer = session.server.loop.after(seconds, self._too_late)
+            self._timer = loop.after(seconds, self._too_late)
         fd = session.stream.fileno()
-        session.server.loop.watch(fd, READABLE, self._hear)
+        loop.watch(fd, READABLE, self._hear)
         # Most clients have spoken by now, right behind the handshake: that spares a turn of the loop.
         self._hear(fd, READABLE)
 
@@ -92,12 +92,11 @@ class Negotiation:
             session.server.loop.after(counts.failed(limits, session.client.host), self._reject)
             return
         assert self._dialogue.credentials is not None
-        user = self._dialogue.credentials.user
-        denied = counts.identify(limits, user)
+        session.user = self._dialogue.credentials.user
+        denied = counts.identify(limits, session.user)
         if denied is not None:
             session.end("denied", denied.why)
             return
-        session.user = user
         self._go_on(True)
 
     def _reject(self) -> None:

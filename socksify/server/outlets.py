@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Outlet(Protocol):
-        """Takes lines, as `frame` has made them."""
+        """Takes lines, as `frame` has made them: several at once, as long as they are no longer than `together`."""
+
+        together: int
 
         def frame(self, severity: int, text: str, stamped: bool) -> bytes:
             """A line, with the time and who says it in front, unless it is `stamped` with them."""
@@ -37,6 +39,8 @@ DAEMON = 3
 WARNING = 4
 INFORMATIONAL = 6
 STDERR = 2
+# PIPE_BUF, says pipe(7): what is no longer is not mixed with what other processes write.
+_WHOLE = 4096
 
 
 def outlet(where: str) -> Outlet:
@@ -60,6 +64,8 @@ def _second(now: int) -> str:
 
 class Descriptor:
     """A descriptor that others may have as well."""
+
+    together = _WHOLE
 
     def __init__(self, fd: int) -> None:
         mode = os.fstat(fd).st_mode
@@ -86,6 +92,9 @@ class Descriptor:
 
 class Syslog:
     """The syslog of this machine. It may be away for a while: each line finds it by its path."""
+
+    # A datagram is a line.
+    together = 0
 
     def __init__(self, path: str) -> None:
         self._path = path

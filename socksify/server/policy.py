@@ -115,7 +115,8 @@ class Policy:
         self.limits = limits
         self.routes = routes
         self._is_own = is_own
-        self._identifies = any(rule.ident for rule in rules)
+        # Whether any rule wants to know what a client's identd says: where none does, nobody need be asked about.
+        self.identifies = any(rule.ident for rule in rules)
         self._admitted: dict[str, Admission | Denied] = {}
         self._decided: dict[tuple[object, ...], tuple[float, Permitted | Denied | None]] = {}
 
@@ -134,7 +135,7 @@ class Policy:
 
     def asks_ident(self, client: Client) -> bool:
         """Whether a rule might want to know what the client's identd says."""
-        return self._identifies and any(rule.ident and rule.is_about(_number(client)) for rule in self.rules)
+        return any(rule.ident and rule.is_about(_number(client)) for rule in self.rules)
 
     def decide(self, demand: Demand) -> Permitted | Denied | None:
         """Whether a demand is met; None where a name has first to be resolved, because rules on networks decide.

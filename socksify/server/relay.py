@@ -76,30 +76,32 @@ class Relay:
 
     def __call__(self, fd: int, events: int) -> None:
         """Something is possible on one of the two sockets."""
-        self.stamp = self._loop.now
+        loop = self._loop
+        self.stamp = loop.now
         read, written = self.outward, self.back
         if read.source.fileno() != fd:
             read, written = written, read
-        blocked, waited = read.waiting, written.waiting
+        changed = False
         try:
+            waited = written.waiting
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
-            if not blocked and not read.ended and events & ~WRITABLE:
-                read.advance(self._loop.pipes)
+            if events != WRITABLE and not read.waiting and not read.ended:
+                changed = read.advance(loop.pipes)
                 # When both have ended the sockets are closed, which says the same.
                 if read.ended and not written.ended:
                     read.finish()
-            if waited and events & ~READABLE:
-                written.advance(self._loop.pipes)
+            if waited and events != READABLE:
+                changed = written.advance(loop.pipes) or changed
         except OSError as error:
             self._abort(error)
             return
-        if read.ended or written.ended or read.waiting is not blocked or written.waiting is not waited:
+        if changed:
             self._watch()
 
     def close(self) -> None:
         """Ends the connection to the target without a last word; the client's is the caller's."""
-        for flow in (self.outward, self.back):
-            flow.close(self._loop.pipes)
+        self.outward.close(self._loop.pipes)
+        self.back.close(self._loop.pipes)
         self._loop.discard(self.back.source)
 
     def _watch(self) -> None:
@@ -107,8 +109,9 @@ class Relay:
         if outward.ended and back.ended:
             self._owner.relayed(None)
             return
-        self._loop.watch(outward.source.fileno(), _mask(outward, back), self)
-        self._loop.watch(back.source.fileno(), _mask(back, outward), self)
+        watch = self._loop.watch
+        watch(outward.source.fileno(), _mask(outward, back), self)
+        watch(back.source.fileno(), _mask(back, outward), self)
 
     def _abort(self, error: OSError) -> None:
         # One side was reset, and the other is to see that it was no end of file.
@@ -120,5 +123,6 @@ class Relay:
 
 def _mask(read: Flow, written: Flow) -> int:
     """What a socket is watched for that one flow reads and the other writes."""
-    mask = WRITABLE if written.waiting else 0
-    return mask if read.ended or read.waiting else mask | READABLE
+    if read.ended or read.waiting:
+        return WRITABLE if written.waiting else 0
+    return READABLE | WRITABLE if written.waiting else READABLE

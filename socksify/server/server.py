@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from sys import intern
 
 from socksify import _real
@@ -89,7 +90,8 @@ class Server:
         self._sessions.pop(session.number, None)
         self.counts.leave(session.client.host, session.user)
         self._ended(session.report())
-        self._look_whether_drained()
+        if self._drained is not None:
+            self._look_whether_drained()
 
     def _open(self) -> None:
         for fd in self._listeners:
@@ -122,8 +124,8 @@ class Server:
             self._starved = False
             self._notice("new connections are taken again")
         self.accepted += 1
-        # One text for all connections of a client, which has none on a Unix socket.
-        client = Client(intern(unmapped(peer[0])), peer[1]) if peer else Client("", 0)
+        # Nobody has an address on a Unix socket.
+        client = Client(_host(peer[0]), peer[1]) if peer else Client("", 0)
         session = Session(self, stream, self.accepted, client)
         try:
             self._admit(session)
@@ -161,3 +163,9 @@ class Server:
             session.end_if_idle(limits)
         shortest = min(limits.idle_seconds or SWEEP_SECONDS, limits.associate_seconds or SWEEP_SECONDS)
         self._sweeper = self.loop.after(min(SWEEP_SECONDS, shortest / SWEEPS), self._sweep)
+
+
+@lru_cache(1024)
+def _host(text: str) -> str:
+    """The address of a client; one text for all its connections."""
+    return intern(unmapped(text))

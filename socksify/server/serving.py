@@ -36,7 +36,9 @@ class Service:
         self._status: Status | None = None
         self._directory = plan.status
         row.put("serving", 1)
-        if plan.metrics:
+        # Whether anybody will ask what was counted.
+        self._measured = bool(plan.metrics)
+        if self._measured:
             self._refresh()
 
     @property
@@ -92,7 +94,8 @@ class Service:
 
     def _over(self, report: Report) -> None:
         self._ended += 1
-        self._row.ended(report)
+        if self._measured:
+            self._row.ended(report)
         self._log.session(report)
 
     def _refresh(self) -> None:

@@ -112,8 +112,10 @@ class Session:
     def verdict(self, command: int, name: str | None, address: str | None, port: int) -> Permitted | Denied | None:
         """What the rules of this moment say to a destination."""
         assert self._request is not None
+        policy = self.server.policy
         demand = Demand(self.client, self.user, self._request.userid, command, name, address, port)
-        return vouched(self.server.policy.decide(demand), demand, self._named)
+        verdict = policy.decide(demand)
+        return vouched(verdict, demand, self._named) if policy.identifies else verdict
 
     def serve(self, request: role.Request, early: bytes) -> None:
         """Does what the client wants, who has already said what is `early`."""
@@ -125,7 +127,8 @@ class Session:
             self.refuse(socks5.COMMAND_NOT_SUPPORTED, "unsupported", f"command {request.command} is not supported")
             return
         self.command = command.name
-        if self.server.policy.asks_ident(self.client):
+        policy = self.server.policy
+        if policy.identifies and policy.asks_ident(self.client):
             self._enter(Ident(self.server.loop, self.client, self.own, lambda named: self._identified(named, command)))
         else:
             self._enter(command(self, request))
@@ -189,8 +192,9 @@ class Session:
         self.over = True
         self._outcome = self._outcome or (outcome, detail)
         self._leave_stage()
-        self.server.loop.discard(self.stream)
-        self.server.over(self)
+        server = self.server
+        server.loop.discard(self.stream)
+        server.over(self)
         # Which knows us, too.
         self._stage = None
 

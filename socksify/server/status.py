@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from socksify import _real
 from socksify.server.answering import Answers
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
     from socksify.server.server import Server
 
+    # What a process says of itself, and its sessions.
+    Told = tuple[dict[str, Any], list[dict[str, Any]]]
+
 SUFFIX = ".sock"
-# How long `ask` waits for a process that does not answer; one that is stopped is told apart from none.
+# How long `ask` waits for a process that does not answer, as one that is stopped.
 ASK_SECONDS = 5.0
 # Waiting to be accepted; see answering.MOST.
 BACKLOG = 16
@@ -54,17 +57,23 @@ class Status:
         _unlink(self._path)
 
 
-def ask(directory: str) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Of each process that serves: what it says of itself, and its sessions. Raises OSError for who is not to know."""
+def ask(directory: str) -> tuple[list[Told], list[str]]:
+    """What each process that serves says, and the names of those that do not answer. Raises OSError for who may not."""
+    told: list[Told] = []
+    silent: list[str] = []
     for path in _sockets(directory):
         try:
             lines = _read(path).splitlines()
         except (ConnectionRefusedError, FileNotFoundError):
             # It has ended, or is about to begin.
             continue
+        except TimeoutError:
+            silent.append(f"sockd[{os.path.basename(path).removesuffix(SUFFIX)}]")
+            continue
         if lines:
             process, *sessions = map(json.loads, lines)
-            yield process, sessions
+            told.append((process, sessions))
+    return told, silent
 
 
 def in_words(process: Mapping[str, Any], sessions: list[dict[str, Any]]) -> str:

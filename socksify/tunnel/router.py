@@ -13,7 +13,6 @@ from socksify import _real
 from socksify.config import rules
 from socksify.config.addresses import address as ip_address
 from socksify.config.addresses import fold
-from socksify.config.rules import UNDECIDED
 from socksify.protocol.address import Address
 from socksify.tunnel import machine, names
 from socksify.tunnel.route import Denied, Direct, Via
@@ -42,7 +41,7 @@ class Router:
         self._own: dict[str, bool] = {}
         self._forget_at = monotonic() + self._FRESH
         self._gateways = _gateways(settings)
-        chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules) if rule.via != UNDECIDED]
+        chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules)]
         # Whether names are left to any proxy at all.
         self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,56 @@ def test_a_fork_inside(proxies: World) -> None:
             child.start()
     assert queue.get() == "b"
     child.join()
+
+
+def test_what_is_handed_to_a_pool_of_multiprocessing(proxies: World) -> None:
+    def ways(_: object = None, *__: object) -> str:
+        return proxies.way()
+
+    with ThreadPool(1) as pool:
+        with socksify.via(proxies.b.url()):
+            inside = [
+                pool.apply(ways),
+                *pool.map(ways, [0]),
+                *pool.starmap(ways, [(0, 1)]),
+                *pool.imap(ways, iterable=[0]),
+                *pool.imap_unordered(func=ways, iterable=[0]),
+                pool.apply_async(func=ways).get(),
+            ]
+        assert inside == ["b"] * 6
+        assert pool.apply(proxies.way) == "a"
+
+
+def test_forked_workers_of_multiprocessing_serve_everybody(proxies: World) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        with socksify.via(proxies.b.url()):
+            pool = multiprocessing.get_context("fork").Pool(1)
+    with pool:
+        outside = pool.apply(fetch, (FAR,))
+        with socksify.via(proxies.b.url()):
+            inside = pool.map(fetch, [FAR])
+    pool.join()
+    assert (outside, inside) == ("a", ["b"])
+
+
+def executor(begin: Callable[[], None]) -> ThreadPoolExecutor:
+    workers = ThreadPoolExecutor(1, initializer=begin)
+    workers.submit(int)
+    return workers
+
+
+@pytest.mark.parametrize("start", [executor, lambda begin: ThreadPool(1, begin)], ids=["executor", "pool"])
+def test_an_initializer_is_handed_over_too(start: Callable[..., Any], proxies: World) -> None:
+    found: list[str] = []
+    begun = threading.Event()
+
+    def begin() -> None:
+        found.append(proxies.way())
+        begun.set()
+
+    with socksify.via(proxies.b.url()):
+        workers = start(begin)
+    with workers:
+        assert begun.wait(SECONDS)
+    assert found == ["b"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,16 +12,15 @@ from socksify.server import activation
 
 
 @pytest.fixture
-def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def passed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Two descriptors that other programs would inherit, where the first one passed is looked for."""
-    reader, writer = os.pipe()
-    low, high = sorted((reader, writer))
-    if high != low + 1:
-        pytest.skip("NOT TESTED: two descriptors in a row were not to be had")
-    monkeypatch.setattr(activation, "FIRST", low)
-    for fd in (low, high):
-        os.set_inheritable(fd, True)
-    return [low, high]
+    pipe = os.pipe()
+    first = max(map(int, os.listdir("/proc/self/fd"))) + 1
+    fds = [os.dup2(fd, number) for number, fd in enumerate(pipe, first)]
+    monkeypatch.setattr(activation, "FIRST", first)
+    yield fds
+    for fd in (*fds, *pipe):
+        os.close(fd)
 
 
 def test_they_are_found_and_kept_from_other_programs(passed: list[int]) -> None:
@@ -28,8 +28,6 @@ def test_they_are_found_and_kept_from_other_programs(passed: list[int]) -> None:
     assert activation.inherited(environ) == passed
     assert environ == {"OTHER": "x"}
     assert not any(map(os.get_inheritable, passed))
-    for fd in passed:
-        os.close(fd)
 
 
 @pytest.mark.parametrize("variables", [{}, {"LISTEN_PID": "1", "LISTEN_FDS": "2"}, {"LISTEN_FDS": "2"}])

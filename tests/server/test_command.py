@@ -370,6 +370,14 @@ def test_questions_are_answered(tmp_path: Path) -> None:
     assert "permit" in tested.stdout
 
 
+@pytest.mark.parametrize("line", ['listen = "0.0.0.0:1080"', 'metrics = "0.0.0.0:9108"'])
+def test_a_check_fails_for_what_would_not_be_served(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "sockd.toml"
+    path.write_text(line)
+    told = ask("--check", str(path))
+    assert (told.returncode, "0.0.0.0 is not a loopback address" in told.stderr) == (2, True)
+
+
 def test_it_is_in_nobodys_way() -> None:
     """No limit of the machine's is touched, and nothing is left open at the end."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)

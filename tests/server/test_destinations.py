@@ -147,6 +147,8 @@ def test_an_own_address_is_named_by_itself_alone() -> None:
         ("0177.0.0.1", True),
         ("0x7f000001", True),
         ("0x7f.1", True),
+        ("*", True),
+        ("fe80::1%eth0", True),
         ("１２７.1", True),  # noqa: RUF001
         ("example.com", False),
         ("localhost.example", False),

@@ -180,8 +180,7 @@ def login(client: socket.socket, user: bytes, password: bytes) -> int:
     return receive(client, 2)[1]
 
 
-@pytest.mark.usefixtures("guarded")
-def test_users_come_in_from_everywhere_and_failures_are_slowed(net: Net) -> None:
+def test_users_come_in_from_everywhere_and_failures_are_slowed(guarded: Sockd, net: Net) -> None:
     for delay in (0.5, 1.0):
         with net.connect(STRANGER, LOGIN) as client:
             began = time.monotonic()
@@ -195,6 +194,7 @@ def test_users_come_in_from_everywhere_and_failures_are_slowed(net: Net) -> None
         with net.connect(CLIENT, LOGIN) as another:
             another.sendall(b"\x05\x01\x02" + credentials(b"alice", b"open sesame") + request5(TARGET, PORT))
             assert b"\x05\x00\x00" not in drained(another)
+        assert f" alice@{CLIENT}:" in guarded.line("denied (limit: per_user = 1)")
 
 
 @pytest.mark.usefixtures("guarded")

@@ -45,14 +45,15 @@ def test_clients_of_a_unix_socket_are_not_one_client() -> None:
 
 def test_connections_of_a_user() -> None:
     counts, limits = Counts(), Limits(per_user=1)
-    for host in ("192.0.2.1", "192.0.2.2"):
+    for host in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         assert counts.enter(limits, host) is None
     assert counts.identify(limits, b"alice") is None
     assert counts.identify(limits, b"bob") is None
     assert counts.identify(limits, b"alice") == Denied("limit: per_user = 1")
-    counts.leave("192.0.2.2", None)
+    counts.leave("192.0.2.2", b"alice")
     assert counts.identify(limits, b"alice") is not None
     counts.leave("192.0.2.1", b"alice")
+    counts.leave("192.0.2.3", b"alice")
     assert counts.identify(limits, b"alice") is None
 
 

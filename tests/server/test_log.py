@@ -18,7 +18,10 @@ REPORT = Report(7, "127.0.0.1:4000", "alice", "connect", "example.com:80", "", "
 class Outlet:
     """Takes as much as it is told to, and then raises."""
 
+    together = 64
+
     def __init__(self) -> None:
+        self.writes = 0
         self.written = b""
         self.room = 1 << 20
         self.severities: list[int] = []
@@ -31,6 +34,7 @@ class Outlet:
     def write(self, line: bytes) -> int:
         if self.room == 0:
             raise OSError(28, "No space left on device")
+        self.writes += 1
         taken = line[: self.room]
         self.written += taken
         self.room -= len(taken)
@@ -60,6 +64,8 @@ def turn(loop: Loop, seconds: float) -> None:
 def test_a_session_is_a_line(loop: Loop) -> None:
     outlet = Outlet()
     Log(loop, outlet, "text").session(REPORT)
+    assert not outlet.lines
+    turn(loop, 0.05)
     [line] = outlet.lines
     assert line == "> alice@127.0.0.1:4000 connect example.com:80: done, 3 bytes up, 5 down, 0.250 s"
 
@@ -67,6 +73,7 @@ def test_a_session_is_a_line(loop: Loop) -> None:
 def test_a_session_is_an_object(loop: Loop) -> None:
     outlet = Outlet()
     Log(loop, outlet, "json").session(REPORT)
+    turn(loop, 0.05)
     told = json.loads(outlet.written)
     assert told.pop("time").endswith("Z")
     assert told.pop("pid") > 0
@@ -88,6 +95,25 @@ def test_a_notice_is_an_object_too(loop: Loop) -> None:
     Log(loop, outlet, "json").notice('a "quoted" one')
     told = json.loads(outlet.written)
     assert (told["event"], told["message"]) == ("notice", 'a "quoted" one')
+
+
+def test_lines_of_sessions_are_written_together_as_far_as_they_stay_whole(loop: Loop) -> None:
+    outlet = Outlet()
+    outlet.together = 250
+    log = Log(loop, outlet, "text")
+    for _ in range(5):
+        log.session(REPORT)
+    turn(loop, 0.05)
+    assert len(outlet.lines) == 5
+    assert outlet.writes == 2
+
+
+def test_closing_leaves_no_session_out(loop: Loop) -> None:
+    outlet = Outlet()
+    log = Log(loop, outlet, "text")
+    log.session(REPORT)
+    log.close()
+    assert len(outlet.lines) == 1
 
 
 def test_what_could_not_be_written_is_written_later_and_in_order(loop: Loop) -> None:

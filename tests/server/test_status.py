@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from socksify.server import status
+from socksify.server.command import main
 from tests.server import client
 from tests.server.running_sockd import ask, sockd
 from tests.targets import Target
@@ -74,6 +75,21 @@ def test_what_killed_ones_left_is_passed_over_and_swept(tmp_path: Path) -> None:
         server.line("read again")
         assert {path.name for path in tmp_path.iterdir()} == {f"{server.process.pid}.sock", "other.sock", "1.sock"}
         assert ask("--status", "--status-directory", str(tmp_path)).stdout.count("\n") == 1
+
+
+def test_one_that_does_not_answer_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "ASK_SECONDS", 1.0)
+    with socket.socket(socket.AF_UNIX) as stopped, sockd("--status-directory", str(tmp_path)) as server:
+        stopped.bind(str(tmp_path / "1.sock"))
+        stopped.listen()
+        server.process.send_signal(1)
+        server.line("read again")
+        assert main(["--status", "--status-directory", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert f"sockd[{server.process.pid}] on " in told.out
+    assert told.err == "sockd: no answer from sockd[1]\n"
 
 
 def test_a_directory_that_cannot_be_had_does_not_keep_it_from_serving(echo_server: Target) -> None:

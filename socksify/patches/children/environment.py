@@ -1,5 +1,7 @@
 """What a child finds in its environment: the hook's directory on PYTHONPATH, the settings in a variable.
 
+A process that is started inside of a block of via() is given that block's settings, in an environment of its own.
+
 With `native` proxychains4 as well, which puts itself under programs of all kinds.
 """
 
@@ -11,6 +13,8 @@ import sys
 from socksify import _real
 from socksify.config import environ as variables
 from socksify.config import passing
+from socksify.config import scope as blocks
+from socksify.patches import scope
 from socksify.site import template
 from socksify.tunnel import names
 
@@ -53,14 +57,24 @@ class Shared:
         handed_down = names.TABLE.hand_down()
         if handed_down != self._names:
             self._names = handed_down
-            passed = passing.variables(self._settings, self._environ, handed_down)
-            self.variables |= {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+            self.variables |= self._passing(self._settings)
             _tell_c(self)
+
+    def here(self) -> dict[bytes, bytes]:
+        """The variables for a child that is started here, maybe inside of a block."""
+        way = scope.entered()
+        if way is None:
+            return self.variables
+        return self.variables | self._passing(blocks.passed_on(scope.of(way).settings))
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         """A child's environment, with it."""
         lists = {name: self.listed(name, environ.get(name, b"")) for name in self.lists}
-        return {**self.proxies, **environ, **self.variables, **lists}
+        return {**self.proxies, **environ, **self.here(), **lists}
+
+    def _passing(self, settings: Settings) -> dict[bytes, bytes]:
+        passed = passing.variables(settings, self._environ, self._names)
+        return {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
 
     def listed(self, name: bytes, own: bytes) -> bytes:
         """A list of a child's own behind our entry; it may come from here, and have the entry already."""
@@ -96,8 +110,10 @@ def leave_behind(stays: bool) -> None:
 
 
 def given(environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:
-    """The environment that a child is to have; None stands for that of C, where all is already."""
-    return environ if environ is None or shared is None else shared.added_to(environ)
+    """The environment that a child is to have; None stands for that of C, where all is already, but no block's."""
+    if shared is None or (environ is None and scope.entered() is None):
+        return environ
+    return shared.added_to(_view if environ is None else environ)
 
 
 def _tell_c(shared: Shared) -> None:

@@ -76,7 +76,7 @@ def _adapt_spawn(journal: Journal, module: Any) -> None:
         if environment.shared is None:
             return data
         environment.shared.tell_names()
-        passed = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.shared.variables.items()}
+        passed = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.shared.here().items()}
         return {"socksify": Passed(passed), **data}
 
     journal.set_attribute(module, "get_preparation_data", get_preparation_data)

@@ -52,8 +52,12 @@ def _execv(path: Word, argv: Sequence[Word]) -> None:
         _real.execv(path, argv)
     _look(path, argv)
     environment.leave_behind(True)
+    own = environment.given(None)
     try:
-        _real.execv(path, argv)
+        if own is None:
+            _real.execv(path, argv)
+        else:
+            _real.execve(path, argv, own)
     finally:
         environment.leave_behind(False)
 
@@ -69,7 +73,7 @@ def _execve(path: Word | int, argv: Sequence[Word], env: Environment) -> None:
         environment.leave_behind(False)
 
 
-def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
+def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
     if environment.shared is not None:
         _look(path, argv)
         env = _mapped(env)
@@ -77,7 +81,7 @@ def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment, /, **how: A
     return pid
 
 
-def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment, /, **how: Any) -> int:
+def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
     if environment.shared is not None:
         _look(_searched(path), argv)
         env = _mapped(env)
@@ -88,8 +92,13 @@ def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment, /, **how: 
 def _system(command: Word) -> int:
     if environment.shared is not None:
         _look(_SHELL, [_SHELL])
-    status: int = _real.system(command)
-    return status
+    own = environment.given(None)
+    if own is None:
+        status: int = _real.system(command)
+        return status
+    # system(3) would take the environment of C, which all threads share.
+    pid: int = _real.posix_spawn(_SHELL, ["sh", "-c", "--", command], own)
+    return os.waitpid(pid, 0)[1]
 
 
 def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
@@ -97,8 +106,8 @@ def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
     if environment.shared is None:
         return how
     _look(_searched(how.get("executable") or words[0]), words)
-    env = how.get("env")
-    return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in _mapped(env).items()}}
+    env = _mapped(how.get("env"))
+    return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in env.items()}}
 
 
 def _putenv(name: Any, value: Any, /) -> None:
@@ -137,19 +146,17 @@ def _searched(name: Word) -> str:
 
 def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
     """subprocess's spelling of an environment."""
-    if env is None:
-        return None
-    pairs = environment.given(dict(entry.partition(b"=")[::2] for entry in env)) or {}
-    return [name + b"=" + value for name, value in pairs.items()]
+    pairs = environment.given(None if env is None else dict(entry.partition(b"=")[::2] for entry in env))
+    return None if pairs is None else [name + b"=" + value for name, value in pairs.items()]
 
 
-def _mapped(env: Environment) -> Environment:
-    """os's; what it cannot take is left for it to refuse."""
+def _mapped(env: Environment | None) -> Environment | None:
+    """os's, which may be none for posix_spawn() from 3.13 on; what it cannot take is left for it to refuse."""
     try:
-        encoded = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+        encoded = None if env is None else {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
     except (TypeError, ValueError, AttributeError):
         return env
-    return environment.given(encoded) or {}
+    return environment.given(encoded)
 
 
 def _look(path: Word | int, argv: Sequence[Word]) -> None:
