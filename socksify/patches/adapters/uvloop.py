@@ -106,14 +106,13 @@ async def _settle(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
 async def _create_connection(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> Any:
     given = signature(wrapped).bind(*args, **kwargs)
     options = given.arguments
-    host, tls, given_sock = (options.get(name) for name in ("host", "ssl", "sock"))
-    tunnel = driving.pending(given_sock.fileno()) if isinstance(given_sock, socket.socket) else None
-    if tunnel is not None:
+    host, tls, own = options.get("host"), options.get("ssl"), options.get("sock")
+    if isinstance(own, socket.socket) and (tunnel := driving.pending(own.fileno())) is not None:
         # libuv would write to the proxy in the middle of the handshake.
-        await _settle(loop, given_sock, tunnel)
+        await _settle(loop, own, tunnel)
     is_refused = not tls and any(options.get(name) is not None for name in _OF_TLS)
     lacks_name = tls and not host and options.get("server_hostname") is None
-    if given_sock is not None or (host is None and options.get("port") is None) or is_refused or lacks_name:
+    if own is not None or (host is None and options.get("port") is None) or is_refused or lacks_name:
         return await wrapped(*args, **kwargs)
     sock = await _connected(loop, host, **{name: options[name] for name in _OF_HOST[1:] if name in options})
     rest = {name: value for name, value in options.items() if name not in _OF_HOST}
