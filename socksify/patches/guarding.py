@@ -43,6 +43,8 @@ _NAMES = (
 )
 # What SSLSocket adds.
 _TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
+# What ssl does not try before it has seen that the socket is connected.
+_OF_THE_CONNECTED = ("do_handshake", "unwrap")
 
 
 def guard(tunnel: Tunnel) -> None:
@@ -87,32 +89,43 @@ def unguard_object(sock: Socket) -> None:
 
 def _members(cls: type) -> Members:
     tls = hasattr(cls, "do_handshake")
-    members: Members = {name: _method(name, tls) for name in _NAMES + (_TLS_NAMES if tls else ())}
+    members: Members = {name: _method(name) for name in _NAMES + (_TLS_NAMES if tls else ())}
     return {**members, "getsockopt": _getsockopt(cls), "sendfile": _sendfile(cls)}
 
 
-def _method(name: str, tls: bool) -> Callable[..., Any]:
+def _method(name: str) -> Callable[..., Any]:
     def guarded(self: Socket, *args: Any, **kwargs: Any) -> Any:
         tunnel = registry.find(self)
         if tunnel is not None:
-            _pass(self, tunnel, tls)
+            _pass(self, tunnel, name)
         unguard_object(self)
         return getattr(self, name)(*args, **kwargs)
 
     return guarded
 
 
-def _pass(sock: Socket, tunnel: Tunnel, tls: bool) -> None:
+def _pass(sock: Socket, tunnel: Tunnel, name: str) -> None:
     """Let a call through to the kernel if the tunnel is open; else raise what the kernel would."""
     if tunnel.rendezvous is not None:
         raise not_connected()
     if tunnel.handshake is not None:
         _push(sock, tunnel)
     if tunnel.handshake is not None:
-        # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
-        raise not_connected() if tls else BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+        raise _still_connecting(sock, name)
     if tunnel.error is not None:
         raise told(tunnel) if tunnel.report is not None else not_connected()
+
+
+def _still_connecting(sock: Any, name: str) -> OSError:
+    """EAGAIN; of a TLS socket what ssl makes of it."""
+    if not hasattr(sock, "do_handshake"):
+        return BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+    if sock._sslobj is None or name in _OF_THE_CONNECTED:
+        # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
+        return not_connected()
+    from ssl import SSL_ERROR_WANT_WRITE, SSLWantWriteError
+
+    return SSLWantWriteError(SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
 
 
 def _push(sock: Socket, tunnel: Tunnel) -> None:
@@ -145,7 +158,7 @@ def _sendfile(cls: Any) -> Callable[..., Any]:
     def sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
         tunnel = registry.find(self)
         if tunnel is not None and _real.gettimeout(self) != 0:
-            _pass(self, tunnel, False)
+            _pass(self, tunnel, "sendfile")
         return cls.sendfile(self, *args, **kwargs)
 
     return sendfile

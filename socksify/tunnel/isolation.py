@@ -52,7 +52,7 @@ def isolated(route: Via, by: str) -> Via:
 
 
 def share_of_task() -> bytes:
-    """What all connections of the running task have in common: one of asyncio or trio, else the thread.
+    """What all connections of the running task have in common: one of asyncio or trio, a green thread, else the thread.
 
     Work that an executor does counts as that of whoever handed it over, see `on_behalf`.
     """
@@ -65,9 +65,18 @@ def share_of_task() -> bytes:
 
 
 def on_behalf(share: bytes | None) -> bytes | None:
-    """This thread works on behalf of somebody else, or with None for itself again; returns for whom it did before."""
-    before: bytes | None = getattr(_thread, "behalf", None)
-    _thread.behalf = share
+    """What runs here works on behalf of somebody else, or with None for itself again; returns for whom it did before.
+
+    Workers may be green threads, of which the others work for themselves meanwhile.
+    """
+    task = tasks.current()
+    if task is None:
+        before: bytes | None = getattr(_thread, "behalf", None)
+        _thread.behalf = share
+        return before
+    before = _of_tasks.pop(task, None)
+    if share is not None:
+        _of_tasks[task] = share
     return before
 
 

@@ -140,14 +140,17 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
 
 
 def attend(fd: int, timeout: float | None) -> None:
-    """Wait until an fd is readable, or as long as `timeout`, going on with every pending handshake meanwhile."""
+    """Wait until an fd is readable, or as long as `timeout`, going on with every pending handshake meanwhile.
+
+    Those that a loop goes on with are left to it.
+    """
 
     def look(clock: Clock) -> Events:
         poller = _real.poll()
         poller.register(fd, POLLIN)
         pending = [(other, tunnel.handshake) for other, tunnel in list(registry.unsettled.items())]
         for other, handshake in pending:
-            if handshake is not None and not handshake.waits:
+            if handshake is not None and not (handshake.waits or handshake.driven):
                 poller.register(other, handshake.events)
         seconds = clock.glance() if any(handshake for _, handshake in pending) else clock.slice()
         return poller.poll(None if seconds is None else ceil(seconds * 1000))

@@ -1,4 +1,4 @@
-"""The running task: asyncio's or trio's, whichever of them this thread is in.
+"""The running task: asyncio's or trio's, whichever of them this thread is in, or a green thread.
 
 A connection may be made by a task of a library's own: trio, and anyio on either, try each address in one, and up to
 Python 3.11 `asyncio.wait_for()` runs in one whatever it waits for. Such a task counts as the one that wanted it.
@@ -25,7 +25,8 @@ def current() -> object | None:
         if task is not None:
             return _asyncio(task)
     trio = sys.modules.get("trio")
-    return _trio(trio) if trio is not None else None
+    task = _trio(trio) if trio is not None else None
+    return task if task is not None else _green_thread()
 
 
 def _asyncio(task: Any) -> object:
@@ -57,3 +58,10 @@ def _trio(trio: Any) -> object | None:
         task = task.parent_nursery.parent_task
     found: object = task
     return found
+
+
+def _green_thread() -> object | None:
+    """The greenlet, of gevent's, eventlet's or whoever's; None in the one that the thread began with."""
+    getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
+    greenlet = getcurrent() if getcurrent is not None else None
+    return greenlet if greenlet is not None and greenlet.parent is not None else None

@@ -13,6 +13,8 @@ from time import monotonic
 
 import pytest
 
+from socksify import _real
+from socksify.patches import driving
 from tests.bad_proxy import BadProxy
 from tests.pollers import POLLERS
 from tests.routing import routed
@@ -125,6 +127,31 @@ def test_a_wait_for_something_else_goes_on_with_handshakes(steps: Stepping, sock
         steps.play(lambda: wait.done() or select.select([], [sock], [], MOMENT)[1])
         theirs.send(b"x")
         assert wait.result(SECONDS) == [(ours.fileno(), EPOLLIN)]
+
+
+@pytest.mark.timeout(20)
+def test_a_server_accepts_while_a_loop_goes_on_with_handshakes(steps: Stepping, sock: socket.socket) -> None:
+    """Nobody but that loop, in this very thread, is to go on with them; accept() would wait for it for ever."""
+    with socket.socket() as listener, socket.socket() as client:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        begin(sock)
+        tunnel = driving.pending(sock.fileno())
+        assert tunnel is not None
+        waits = driving.steps(tunnel)
+        for stop in (0, 1):
+            readable, _ = next(waits)
+            steps.go()
+            poller = _real.poll()
+            poller.register(sock, POLLIN if readable else POLLOUT)
+            assert poller.poll(SECONDS * 1000), stop
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+        _real.connect(client, listener.getsockname())
+        accepted, _ = listener.accept()
+        accepted.close()
+        waits.close()
 
 
 def test_closing_in_another_thread_wakes_who_waits(sock: socket.socket) -> None:

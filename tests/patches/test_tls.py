@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,7 +18,8 @@ from tests.bad_proxy import BadProxy
 from tests.certificates import Certificates
 from tests.routing import routed
 from tests.servers import Server
-from tests.steps import HANG, READ_GREETING, good
+from tests.stepping import TARGET, stepping
+from tests.steps import HANG, READ_GREETING, good, trickled
 from tests.targets import Server4
 
 
@@ -146,6 +147,44 @@ def test_a_wrapped_socket_connects_without_blocking(certificates: Certificates, 
         stream.do_handshake()
         assert stream.getpeername() == address
         assert speaks(stream)
+
+
+@pytest.fixture
+def unconnected(certificates: Certificates) -> Iterator[ssl.SSLSocket]:
+    """Wrapped before connect(), and not blocking."""
+    context = certificates.client()
+    with context.wrap_socket(
+        socket.socket(), server_hostname="target.example", do_handshake_on_connect=False
+    ) as stream:
+        stream.setblocking(False)
+        yield stream
+
+
+def test_who_writes_while_it_connects_is_told_to_wait(unconnected: ssl.SSLSocket) -> None:
+    with stepping(), unconnected:
+        assert unconnected.connect_ex(TARGET) == errno.EINPROGRESS
+        calls = (lambda: unconnected.write(b"x"), unconnected.read, lambda: unconnected.send(b"x"))
+        for call in (*calls, lambda: unconnected.recv(1), lambda: unconnected.recv_into(bytearray(1))):
+            with pytest.raises(ssl.SSLWantWriteError) as caught:
+                call()
+            assert caught.value.errno == ssl.SSL_ERROR_WANT_WRITE
+
+
+def test_a_loop_that_tries_and_waits_for_what_ssl_wants(unconnected: ssl.SSLSocket, address: tuple[str, int]) -> None:
+    def until_done(call: Callable[[], object]) -> object:
+        for _ in range(100):
+            try:
+                return call()
+            except ssl.SSLWantWriteError:
+                assert select.select([], [unconnected], [], 10)[1]
+            except ssl.SSLWantReadError:
+                assert select.select([unconnected], [], [], 10)[0]
+        raise AssertionError("it goes round and round")
+
+    with BadProxy(trickled(good("socks5"))) as proxy, routed(proxy.url()), unconnected:
+        assert unconnected.connect_ex(address) == errno.EINPROGRESS
+        assert until_done(lambda: unconnected.send(b"ping")) == 4
+        assert until_done(lambda: unconnected.recv(4)) == b"ping"
 
 
 def test_a_handshake_on_a_socket_that_never_connects_fails(certificates: Certificates) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import socket
 import threading
@@ -15,10 +16,12 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import greenlet
 import pytest
 import trio
 
 import socksify
+from socksify.patches.carrying import carried
 from tests.bad_proxy import BadProxy
 from tests.routing import routed
 from tests.scope.conftest import SECONDS, credentials, saying
@@ -177,6 +180,45 @@ def test_by_task_of_trio_and_anyio(start: Callable[..., Any], tor: Tor) -> None:
 
     start(main)
     assert groups(tor.told()) == [0, 0, 2, 2, 4, 5]
+
+
+def test_by_green_thread(tor: Tor) -> None:
+    """gevent's begin with a copy of the context of who starts them."""
+
+    def work() -> None:
+        connect("a.example")
+        main.switch()
+        connect("b.example")
+
+    main = greenlet.getcurrent()
+    with socksify.via("proxy", isolate="task"):
+        connect()
+        threads = [greenlet.greenlet(work) for _ in range(2)]
+        for thread in threads:
+            thread.gr_context = contextvars.copy_context()
+        for thread in 2 * threads:
+            thread.switch()
+        connect()
+    assert groups(tor.told()) == [0, 1, 2, 1, 2, 0]
+
+
+def test_a_worker_that_is_a_green_thread_works_as_who_handed_it_over(tor: Tor) -> None:
+    """And the others of its thread work for themselves meanwhile."""
+
+    def work() -> None:
+        connect()
+        main.switch()
+        connect()
+
+    main = greenlet.getcurrent()
+    with socksify.via("proxy", isolate="task"):
+        connect()
+        worker, other = greenlet.greenlet(carried(work)), greenlet.greenlet(work)
+        worker.switch()
+        other.gr_context = contextvars.copy_context()
+        for thread in (other, worker, other):
+            thread.switch()
+    assert groups(tor.told()) == [0, 0, 2, 0, 2]
 
 
 def test_a_worker_works_as_who_handed_it_over(tor: Tor) -> None:

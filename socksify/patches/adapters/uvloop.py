@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
+from errno import EINVAL
 from inspect import signature
 from ipaddress import ip_address
 from socket import AF_UNIX, SOCK_STREAM
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.journal import Journal
+    from socksify.tunnel.tunnel import Tunnel
 
     Method = Callable[..., Awaitable[Any]]
     # Family, type, protocol, canonical name, address.
@@ -91,6 +93,10 @@ async def _connect(wrapped: Method, loop: Any, sock: socket.socket, address: Any
         # A direct one. Asked again, the kernel says EALREADY, and uvloop waits.
         await wrapped(sock, address)
         return
+    await _settle(loop, sock, tunnel)
+
+
+async def _settle(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
     with closing(driving.steps(tunnel)) as waits:
         for readable, seconds in waits:
             await uvloop_watchers.ready(loop, sock.fileno(), readable, seconds)
@@ -100,10 +106,13 @@ async def _connect(wrapped: Method, loop: Any, sock: socket.socket, address: Any
 async def _create_connection(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> Any:
     given = signature(wrapped).bind(*args, **kwargs)
     options = given.arguments
-    host, tls = options.get("host"), options.get("ssl")
+    host, tls, own = options.get("host"), options.get("ssl"), options.get("sock")
+    if isinstance(own, socket.socket) and (tunnel := driving.pending(own.fileno())) is not None:
+        # libuv would write to the proxy in the middle of the handshake.
+        await _settle(loop, own, tunnel)
     is_refused = not tls and any(options.get(name) is not None for name in _OF_TLS)
     lacks_name = tls and not host and options.get("server_hostname") is None
-    if options.get("sock") is not None or (host is None and options.get("port") is None) or is_refused or lacks_name:
+    if own is not None or (host is None and options.get("port") is None) or is_refused or lacks_name:
         return await wrapped(*args, **kwargs)
     sock = await _connected(loop, host, **{name: options[name] for name in _OF_HOST[1:] if name in options})
     rest = {name: value for name, value in options.items() if name not in _OF_HOST}
@@ -152,7 +161,7 @@ async def _connected_to(loop: Any, remote: AddressInfo, local: list[AddressInfo]
 
 def _bind(sock: socket.socket, addresses: list[Any]) -> None:
     """To the first that the machine has."""
-    failure = OSError(f"no local address of the family {sock.family.name}")
+    failure = OSError(EINVAL, f"no local address of the family {sock.family.name}")
     for address in addresses:
         try:
             sock.bind(address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from errno import EINPROGRESS
+from errno import EINPROGRESS, EINVAL
 from typing import Any
 
 import pytest
@@ -138,6 +138,15 @@ def test_a_local_address(run: Run, echo_server: Target) -> None:
         assert len(proxy.sessions) == 1
 
 
+def test_a_local_address_of_another_family(run: Run) -> None:
+    with (
+        routed("socks5h://127.0.0.1:9", routes=ANYWHERE),
+        pytest.raises(OSError, match="no local address of the family AF_INET") as caught,
+    ):
+        run(asyncio.open_connection(*TARGET, local_addr=("::1", 0)))
+    assert caught.value.errno == EINVAL
+
+
 def test_sock_connect(proxy: Server, run: Run, echo_server: Target) -> None:
     async def main() -> bytes:
         loop = asyncio.get_running_loop()
@@ -149,6 +158,40 @@ def test_sock_connect(proxy: Server, run: Run, echo_server: Target) -> None:
 
     with routed(proxy.url()):
         assert run(main()) == b"ping"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_socket_that_is_still_connecting(run: Run, tls: bool, tls_echo: Target, certificates: Certificates) -> None:
+    """libuv would write to the proxy, in the middle of the handshake."""
+
+    async def main(port: int) -> tuple[bytes, Any]:
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            assert sock.connect_ex(("127.0.0.1", port)) == EINPROGRESS
+            options = {"ssl": certificates.client(), "server_hostname": NAME} if tls else {}
+            return await talk(sock=sock, **options)
+
+    if tls:
+        with BadProxy(trickled(good("socks5"))) as proxy, routed(proxy.url()):
+            assert run(main(tls_echo.port)) == (b"ping", tls_echo.address)
+    else:
+        with stepping() as steps:
+            steps.run()
+            assert run(main(80)) == (b"ping", ("127.0.0.1", 80))
+
+
+def test_a_socket_that_is_refused_while_it_connects(run: Run) -> None:
+    async def main() -> None:
+        with socket.socket() as sock:
+            begin(sock)
+            await asyncio.open_connection(sock=sock)
+
+    with (
+        BadProxy(good("socks5", reply=5)) as proxy,
+        routed(proxy.url(), routes=ANYWHERE),
+        pytest.raises(ConnectionRefusedError),
+    ):
+        run(main())
 
 
 def test_what_is_direct_is_connected_natively(run: Run, echo_server: Target) -> None:
