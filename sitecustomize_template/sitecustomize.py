@@ -13,16 +13,21 @@ from _frozen_importlib_external import PathFinder
 def _start() -> None:
     try:
         import socksify_hook
-    except ModuleNotFoundError:
-        sys.addaudithook(_refuse)
-    else:
+
         socksify_hook.start()
+    except Exception as error:
+        _shut(error)
 
 
-def _refuse(event: str, _: "tuple[object, ...]") -> None:
-    """Nothing leaks where this file was copied without what belongs to it."""
-    if event.startswith("socket.") and os.environ.get("SOCKSIFY_DISABLE") != "1":
-        raise OSError(f"socksify: {__file__} needs socksify_hook/ beside it; until then, SOCKSIFY_DISABLE=1")
+def _shut(error: Exception) -> None:
+    """Nothing leaks where this file was copied without what belongs to it, or where that is damaged."""
+    text = f"socksify: {__file__} needs socksify_hook/ beside it ({error}); until then, SOCKSIFY_DISABLE=1"
+
+    def refuse(event: str, _: "tuple[object, ...]") -> None:
+        if event.startswith("socket.") and os.environ.get("SOCKSIFY_DISABLE") != "1":
+            raise OSError(100, text)  # ENETDOWN
+
+    sys.addaudithook(refuse)
 
 
 def _run_next() -> None:

@@ -18,13 +18,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # An entry may name a layer, or one module of it.
 ROUTES = {"tunnel.route", "tunnel.router"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "_hook": set(),
     "_record": set(),
     "_real": set(),
     "program": set(),
     "config": {"_record"},
     "protocol": {"_record"},
     "tunnel": {"_record", "_real", "config", "protocol"},
-    "patches": {"_record", "_real", "config", "protocol", "tunnel", "site"},
+    "patches": {"_hook", "_record", "_real", "config", "protocol", "tunnel"},
     "server": {"_record", "_real", "config", "protocol", "tunnel.handshake", "tunnel.machine"} | ROUTES,
     "": {"_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
     "launch": {
@@ -41,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tunnel.router",
     },
     "__main__": {"launch"},
-    "site": {"", "_record", "config", "program", "patches"},
+    "site": {"", "_hook", "_record", "config", "program", "patches"},
     "clients": {""},
 }
 # Layers that never touch the network or the clock: the interpreter's own modules that would.

@@ -13,7 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
@@ -54,33 +54,76 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "") -> No
         return
     state, settings = "waiting", file
     environ, directory, path = dict(variables), _working_directory(), list(sys.path)
+    # What a parent has passed on is none of the program's; C keeps it for children.
+    for name in [name for name in environ if name.startswith("SOCKSIFY_INHERITED")]:
+        getattr(os.environ, "_data", {}).pop(os.fsencode(name), None)
     sys.meta_path.insert(0, finder)
     stand_in(os)
     if "_posixsubprocess" in sys.modules:
         stand_in(sys.modules["_posixsubprocess"])
     if "_socket" in sys.modules:
+        _of_waiting("arrived", str)("socket")
+
+
+def shut(error: BaseException) -> None:
+    """What would install, or close the network with care, is broken itself: nothing but Unix sockets is made now."""
+    global state
+    state = f"closed: {type(error).__name__}: {error}"
+    text = f"socksify: the network is closed: {__file__} cannot go on: {state[8:]}. To go without: SOCKSIFY_DISABLE=1"
+
+    def refuse(event: str, args: "tuple[Any, ...]") -> None:
+        global state
+        if event == "socksify.install":
+            # Somebody has given settings that can be used.
+            state = "replaced"
+        # 1 is AF_UNIX, 100 ENETDOWN.
+        elif event.startswith("socket.") and (event, args[1:2]) != ("socket.__new__", (1,)) and state[:6] == "closed":
+            raise OSError(100, text) from error
+
+    sys.addaudithook(refuse)
+
+
+def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":
+    """A function of waiting.py, or what is called instead where that cannot be loaded; the network is shut then."""
+    try:
         from socksify_hook import waiting
 
-        waiting.arrived("socket")
+        return getattr(waiting, name)
+    except Exception as error:
+        if not state.startswith("closed"):
+            shut(error)
+        return instead
 
 
 def stand_in(module: "ModuleType") -> None:
     """Whoever starts a child needs no socket for it: the first call of what starts one counts as its import."""
     for name in _STARTERS:
         if hasattr(module, name):
-            originals.append((module, name, getattr(module, name)))
-            setattr(module, name, _first(module, name))
+            original = getattr(module, name)
+            originals.append((module, name, original))
+            setattr(module, name, _first(module, name, original))
 
 
-def _first(module: "ModuleType", name: str) -> "Any":
+def _first(module: "ModuleType", name: str, original: "Any") -> "Any":
     def first(*args: "Any", **keywords: "Any") -> "Any":
-        from socksify_hook import waiting
-
-        waiting.install()
+        _of_waiting("install", put_back)()
         return getattr(module, name)(*args, **keywords)
 
+    # For who looks at it: inspect.signature(), pickle, os.supports_fd.
     first.__name__ = first.__qualname__ = name
+    first.__module__, first.__doc__ = module.__name__, original.__doc__
+    first.__wrapped__ = original  # type: ignore[attr-defined]
+    if original in os.supports_fd:
+        os.supports_fd.add(first)
     return first
+
+
+def put_back() -> None:
+    """The functions that start children are the stdlib's again."""
+    while originals:
+        module, name, original = originals.pop()
+        os.supports_fd.discard(getattr(module, name))
+        setattr(module, name, original)
 
 
 def _why_off(variables: "Mapping[str, str]", file: str) -> str:
@@ -105,6 +148,10 @@ def _working_directory() -> str:
         return os.curdir
 
 
+def _nothing(*_: "Any") -> None:
+    pass
+
+
 class _Finder:
     """Hears of imports."""
 
@@ -113,9 +160,8 @@ class _Finder:
     ) -> "ModuleSpec | None":
         if name not in ("socket", "_socket", "_posixsubprocess", "socksify"):
             return None
-        from socksify_hook import waiting
-
-        return waiting.find_spec(name, path, target)
+        spec: ModuleSpec | None = _of_waiting("find_spec", _nothing)(name, path, target)
+        return spec
 
 
 finder = _Finder()

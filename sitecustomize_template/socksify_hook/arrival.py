@@ -19,7 +19,6 @@ _PATCHED = ("socket", "_socket", "select", "selectors", "ssl", "_ssl", "asyncio"
 
 def install() -> None:
     """Install with what the interpreter was started with; whatever goes wrong closes the network, unless told else."""
-    socksify_hook.state = "installing"
     shield = _Shield()
     sys.meta_path.insert(0, shield)
     try:

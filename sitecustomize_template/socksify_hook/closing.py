@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BY_ADDRESS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_STARTS = ("subprocess.Popen", "os.exec", "os.posix_spawn")
 _LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo")
 
 
@@ -30,8 +31,8 @@ def fail(error: BaseException) -> None:
         return
     if taste not in ("close", "exit"):
         why += f"; SOCKSIFY_ON_ERROR={taste!r}: expected close, exit or allow"
-    socksify_hook.state = f"closed: {why}"
     _close(f"socksify: the network is closed: {why}. To go without: SOCKSIFY_DISABLE=1, or {_way_out()}", error)
+    socksify_hook.state = f"closed: {why}"
     if taste == "exit":
         _tell(f"{why}; the program ends, as SOCKSIFY_ON_ERROR=exit has it")
         raise SystemExit(2)
@@ -103,6 +104,9 @@ def _listener(cls: type, local: "set[int]", refuse: "Callable[[], None]") -> "Ca
         if event == "socksify.install":
             # Somebody has given settings that can be used.
             socksify_hook.state = "replaced"
+        elif event in _STARTS:
+            if socksify_hook.state.startswith("closed"):
+                _look(os.fsdecode(args[0]), args[-1])
         elif event in _LOOK_UPS:
             refuse()
         elif event in _BY_ADDRESS:
@@ -113,3 +117,22 @@ def _listener(cls: type, local: "set[int]", refuse: "Callable[[], None]") -> "Ca
             refuse()
 
     return hear
+
+
+_named: "set[str]" = set()
+
+
+def _look(path: str, environ: "Any") -> None:
+    """A Python that will not find this hook is as open as it ever was: there is nothing to pass on. So it is named."""
+    if path in _named or not os.path.basename(path).startswith("python") or _finds_hook(path, environ):
+        return
+    _named.add(path)
+    _tell(f"the child {path} is not covered: the network is closed in this process alone")
+
+
+def _finds_hook(path: str, environ: "Any") -> bool:
+    home = os.path.dirname(socksify_hook.settings)
+    if os.path.exists(f"{home}.pth"):
+        return path == sys.executable
+    own = os.environ if environ is None else {os.fsdecode(name): os.fsdecode(environ[name]) for name in environ}
+    return os.path.dirname(home) in own.get("PYTHONPATH", "").split(os.pathsep)

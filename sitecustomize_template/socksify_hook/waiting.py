@@ -40,31 +40,55 @@ def arrived(name: str) -> None:
         return
     if name == "_posixsubprocess":
         socksify_hook.stand_in(sys.modules[name])
+    elif name == "socket":
+        _install()
     # `socket` begins with `import _socket`; what matters then is its own arrival.
-    elif name == "socket" or "socket" not in sys.modules:
+    elif "socket" not in sys.modules:
         install()
 
 
 def install() -> None:
-    """It is time to."""
-    if socksify_hook.state == "waiting":
+    """It is time to, or another thread is at it; returns when it is done.
+
+    All of it happens while `socket` is being imported, whose lock holds up other threads that import it: none of them
+    gets a socket that is not covered yet.
+    """
+    if socksify_hook.state in ("waiting", "installing"):
+        import socket  # noqa: F401
+
+        _install()
+
+
+def _install() -> None:
+    if socksify_hook.state != "waiting":
+        return
+    socksify_hook.put_back()
+    socksify_hook.state = "installing"
+    try:
         from socksify_hook import arrival
 
-        put_back()
         arrival.install()
+    except BaseException as error:
+        # It could not even close the network.
+        if isinstance(error, Exception) or socksify_hook.state == "installing":
+            socksify_hook.shut(error)
+        if not isinstance(error, Exception):
+            raise
+    finally:
+        end()
+
+
+def _let_finish() -> None:
+    """A forked child has no other thread, and would wait for ever for what one was in the middle of importing."""
+    if "socket" in sys.modules:
+        import socket  # noqa: F401
 
 
 def give_up() -> None:
     """Wait no longer, and never install."""
     socksify_hook.state = "off: given up"
-    put_back()
+    socksify_hook.put_back()
     end()
-
-
-def put_back() -> None:
-    """The functions that start children are the stdlib's again."""
-    while socksify_hook.originals:
-        setattr(*socksify_hook.originals.pop())
 
 
 def _homes() -> "list[str]":
@@ -106,3 +130,7 @@ class _Loader:
         self._spec.loader = self._loader
         self._loader.exec_module(module)
         arrived(self._spec.name)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_let_finish)

@@ -40,7 +40,7 @@ def own(environ: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, s
     """
     values = {}
     for variable in environ:
-        if variable == INHERITED or inherited.get(variable) == environ[variable]:
+        if variable.startswith(INHERITED) or inherited.get(variable) == environ[variable]:
             continue
         if variable.startswith("SOCKSIFY_") and variable not in BY_VARIABLE and variable not in _SWITCHES:
             known = ", ".join((*(setting.variable for setting in SETTINGS), *_SWITCHES))

@@ -1,13 +1,15 @@
-"""A whole Settings in one environment variable, for child processes.
+"""A whole Settings in an environment variable, for child processes.
 
 A child may start in another directory, with other files, or without any environment but what it is given; and files,
 NO_PROXY and named proxies have no SOCKSIFY_* that says exactly what they say. So a child is handed the result: the
 settings as they are, rules parsed and sources named, in `marshal`'s oldest format in use, which every Python here reads
-and which costs no import. It is as trustworthy as PYTHONPATH, beside which it stands.
+and which costs no import. Long ones are compressed, and go on in further variables. It is as trustworthy as PYTHONPATH,
+beside which it stands.
 """
 
 from __future__ import annotations
 
+from itertools import count, takewhile
 from marshal import dumps, loads
 
 from socksify._record import Record
@@ -18,8 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+# Followed by SOCKSIFY_INHERITED_1 and so on.
 VARIABLE = "SOCKSIFY_INHERITED"
 
+# Characters. execve(2): a string may be no longer than 32 pages (MAX_ARG_STRLEN), 128 KiB where they are of 4.
+_LENGTH = 100_000
+# What zlib's begin with (RFC 1950, a window of 32 KiB), and no tuple of marshal's.
+_COMPRESSED = b"\x78"
 _FORMAT = 2
 _RECORDS = (Settings, Proxy, Rule)
 # A child may find another version of this package, which must not guess.
@@ -40,22 +47,47 @@ class Inherited(Record):
 
 def variables(settings: Settings, environ: Mapping[str, str], names: tuple[str, ...] = ()) -> dict[str, str]:
     """What has to be in a child's environment for load() to give it these settings; `environ` is the parent's own."""
-    known = {name: value for name, value in environ.items() if name.startswith("SOCKSIFY_") and name != VARIABLE}
-    return {VARIABLE: dumps((_SHAPE, _plain(settings), known, names), _FORMAT).hex()}
+    known = {
+        name: value for name, value in environ.items() if name.startswith("SOCKSIFY_") and not name.startswith(VARIABLE)
+    }
+    data = dumps((_SHAPE, _plain(settings), known, names), _FORMAT)
+    if 2 * len(data) > _LENGTH:
+        from zlib import compress
+
+        data = compress(data)
+    text = data.hex()
+    parts = [text[start : start + _LENGTH] for start in range(0, len(text), _LENGTH)]
+    return {_name(number): part for number, part in enumerate(parts)}
+
+
+def _name(number: int) -> str:
+    return f"{VARIABLE}_{number}" if number else VARIABLE
 
 
 def received(environ: Mapping[str, str]) -> Inherited | None:
     """What a parent passed on by variables(); raises ConfigError if it cannot be read."""
-    text = environ.get(VARIABLE)
-    if not text:
+    if not environ.get(VARIABLE):
         return None
+    parts = takewhile(bool, (environ.get(_name(number), "") for number in count()))
     try:
-        shape, settings, known, names = loads(bytes.fromhex(text))
+        shape, settings, known, names = loads(_expanded(bytes.fromhex("".join(parts))))
     except (ValueError, EOFError, TypeError):
         raise ConfigError(f"{VARIABLE}: not what a parent process passes on; expected no such variable") from None
     if shape != _SHAPE:
         raise ConfigError(f"{VARIABLE}: passed on by another version of socksify; install the same one in both places")
     return Inherited(_made(settings), known, names)
+
+
+def _expanded(data: bytes) -> bytes:
+    if not data.startswith(_COMPRESSED):
+        return data
+    from zlib import decompressobj, error
+
+    try:
+        # What follows its end is left of a longer one, that of a grandparent.
+        return decompressobj().decompress(data)
+    except error:
+        raise ValueError from None
 
 
 def _plain(value: Any) -> Any:

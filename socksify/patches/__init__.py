@@ -10,6 +10,8 @@ from socksify.patches.journal import Journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from socksify.config.settings import Settings
 
 _lock = RLock()
@@ -21,8 +23,11 @@ _forking: set[int] = set()
 _PATIENCE = 5.0
 
 
-def install(settings: Settings) -> None:
+def install(settings: Settings, environ: Mapping[str, str] | None = None) -> None:
     """Route this process's connections by `settings`; again with the same does nothing, with others replaces them.
+
+    They come from `environ`, among others: by default from `os.environ` as it is. What is other than there, the program
+    has set for its children.
 
     Raises OSError when the log cannot be opened, and under strict ImportError when a module that it forbids is there
     already; nothing is patched then.
@@ -44,7 +49,7 @@ def install(settings: Settings) -> None:
         _keep_watch(settings)
         _settings = settings
         _environment.undo()
-        children.cover(settings, _environment)
+        children.cover(settings, os.environ if environ is None else environ, _environment)
         _clean_environment(settings)
         # A hook that has closed the network, for want of settings, opens it.
         sys.audit("socksify.install")
@@ -175,6 +180,10 @@ def _before_fork() -> None:
 
     Not for ever: that thread may wait for an import that this one is in the middle of.
     """
+    hook = sys.modules.get("socksify_hook")
+    if hook is not None and hook.state == "installing":
+        # Waits for it, before our lock is held, which it needs.
+        __import__("socket")
     if _lock.acquire(timeout=_PATIENCE):
         _forking.add(get_ident())
 

@@ -22,7 +22,7 @@ def install(environ: Mapping[str, str], directory: str, settings_file: str) -> N
     """
     if not environ.get("SOCKSIFY_CONFIG") and VARIABLE not in environ and os.path.lexists(settings_file):
         environ = {**environ, "SOCKSIFY_CONFIG": settings_file}
-    patches.install(config.load({}, environ, directory))
+    patches.install(config.load({}, environ, directory), environ)
     inherited = received(environ)
     if inherited is not None:
         children.inherit(inherited)

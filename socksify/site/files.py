@@ -10,20 +10,33 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 
-from socksify.site import NAME, template
+from socksify._hook import NAME, template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = f"{NAME}:start\n"
-# Run by site.addpackage() at each start, where `sitedir` is the directory. Short, because each start compiles it; left
-# behind alone, it does nothing.
-PTH = (
-    f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}')"
-    f" and __import__({NAME!r}).start(packages=sitedir)\n"
-)
+# Run where the hook cannot be loaded. 100 is ENETDOWN.
+_SHUT = f"""
+def refuse(event, _, text=f'socksify: the network is closed: {{sitedir}}/{NAME}: {{error}};\
+ until it is mended or deleted, SOCKSIFY_DISABLE=1'):
+ if event.startswith('socket.'):
+  raise OSError(100, text)
+import sys
+sys.addaudithook(refuse)
+"""
+_START = f"""
+try:
+ __import__({NAME!r}).start(packages=sitedir)
+except Exception as error:
+ exec({_SHUT!r})
+"""
+# Run by site.addpackage() at each start, where `sitedir` is the directory. Each start compiles it, of what is in quotes
+# no more than is run; left behind alone, it does nothing.
+PTH = f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}') and exec({_START!r})\n"
 _NEW = ".new"
 
 
@@ -48,13 +61,14 @@ def write(directory: str, settings: str, *, secret: bool) -> None:
     Everything may be read by whoever may read the directory, but a secret file of settings by its owner alone.
     Raises OSError; what was not there before is gone again then.
     """
-    was_there = is_there(directory)
-    try:
-        _write_all(directory, settings, secret)
-    except BaseException:
-        if not was_there:
-            remove(directory)
-        raise
+    with _alone(directory):
+        was_there = is_there(directory)
+        try:
+            _write_all(directory, settings, secret)
+        except BaseException:
+            if not was_there:
+                _remove(directory)
+            raise
 
 
 def _write_all(directory: str, settings: str, secret: bool) -> None:
@@ -98,11 +112,16 @@ def _replace(directory: str, path: str, content: str, mode: int) -> None:
     if os.path.lexists(new):
         os.unlink(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+    except OSError as error:
+        os.unlink(new)
+        # What is about a descriptor says no name.
+        raise OSError(error.errno, error.strerror, new) from error
     os.rename(new, path)
     _sync(os.path.dirname(path))
 
@@ -117,8 +136,29 @@ def _sync(directory: str) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """One at a time: another process's install that fails would take ours out."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            from fcntl import LOCK_EX, flock
+
+            flock(descriptor, LOCK_EX)
+        except (ImportError, OSError):  # not every system has it, nor every file system
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def remove(directory: str) -> list[str]:
     """Take the hook out; what somebody else has put into its directory stays, and is returned. Raises OSError."""
+    with _alone(directory):
+        return _remove(directory)
+
+
+def _remove(directory: str) -> list[str]:
     for path in (*_outside(directory), *_inside(directory)):
         try:
             os.unlink(path)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
+from socksify._hook import NAME
 from socksify._record import Record
-from socksify.site import NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -81,6 +81,7 @@ WAYS = {
     "another directory": Way("import subprocess; subprocess.run([PY, CHILD, NAME], cwd='/')"),
     "preexec_fn": Way("import subprocess; subprocess.run([PY, CHILD, NAME], preexec_fn=lambda: None)"),
     "-I": named("import subprocess; subprocess.run([PY, '-I', CHILD, NAME])", hooked=True),
+    "-I, by another name": named("import subprocess; subprocess.run(['x', '-I', CHILD, NAME], executable=PY)"),
     "-I, no environment": named("import subprocess; subprocess.run([PY, '-I', CHILD, NAME], env={})", hooked=True),
     "-E": named("import subprocess; subprocess.run([PY, '-uE', CHILD, NAME])", hooked=True),
     "-Ic": named("import subprocess; subprocess.run([PY, '-Ic', CODE, NAME])", hooked=True),
@@ -138,6 +139,11 @@ WAYS = {
     "env": Way("import subprocess; subprocess.run(['env', 'A=b', PY, CHILD, NAME])"),
     "env -i": named("import subprocess; subprocess.run(['env', '-i', PY, CHILD, NAME])", hooked=True),
     "env -u": named("import subprocess; subprocess.run(['env', '-u', 'PYTHONPATH', PY, CHILD, NAME])", hooked=True),
+    "env -vi": named("import subprocess; subprocess.run(['env', '-vi', PY, CHILD, NAME])", hooked=True),
+    "os.posix_spawn, a mapping without items": Way(
+        "import os\nclass Empty:\n    __len__ = lambda self: 0\n    __getitem__ = None\n"
+        "    keys = values = lambda self: []\nos.waitpid(os.posix_spawn(PY, [PY, CHILD, NAME], Empty()), 0)"
+    ),
     "nohup": Way("import subprocess; subprocess.run(['nohup', PY, CHILD, NAME])"),
     "a shell script": Way(
         "import os, subprocess\nopen('a.sh', 'w').write(f'#!/bin/sh\\n{PY} {CHILD} {NAME}\\n')\n"

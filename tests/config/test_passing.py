@@ -79,6 +79,20 @@ def test_settings_come_back_exactly(original: Settings, environ: dict[str, str])
     assert [rule.text for rule in found.rules] == [rule.text for rule in original.rules]
 
 
+def test_many_rules_are_passed_on_in_several_variables() -> None:
+    """No string that is longer than the system takes; and what is left of somebody longer does no harm."""
+    rules = [f"host{number}.{number * 7919 % 1000003}.example=direct" for number in range(9000)]
+    original = load({"proxy": "socks5h://gw", "routes": rules}, {}, "/")
+    passed = passing.variables(original, {})
+    assert sorted(passed) == [passing.VARIABLE, f"{passing.VARIABLE}_1"]
+    assert max(map(len, passed.values())) <= 100_000
+    assert load({}, passed, "/") == original
+    fewer = load({"proxy": "socks5h://gw", "routes": rules[:2000]}, {}, "/")
+    assert load({}, passed | passing.variables(fewer, passed), "/") == fewer
+    with pytest.raises(ConfigError, match="SOCKSIFY_INHERITED"):
+        load({}, {passing.VARIABLE: passed[passing.VARIABLE]}, "/")
+
+
 def test_every_field_is_tried() -> None:
     assert len(Settings._fields) == 18
     assert len(Proxy._fields) == 7
@@ -130,7 +144,7 @@ def test_no_password_is_readable_in_it() -> None:
     assert "S3cr3t" not in text
 
 
-@pytest.mark.parametrize("text", ["x", "00", "e9", (b"i\0\0\0\0").hex()])
+@pytest.mark.parametrize("text", ["x", "00", "e9", "78", "78ff", (b"i\0\0\0\0").hex()])
 def test_what_cannot_be_read_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError, match="SOCKSIFY_INHERITED"):
         load({}, {passing.VARIABLE: text}, "/")

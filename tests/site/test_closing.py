@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,11 +51,6 @@ def another_version(environment: Environment) -> None:
 def damaged(environment: Environment) -> None:
     other = shutil.copytree(environments.ROOT / "socksify", environment.packages / "socksify")
     (other / "tunnel" / "router.py").write_text("1 / 0\n")
-
-
-def half_a_hook(environment: Environment) -> None:
-    (environment.hook / "arrival.py").unlink()
-    shutil.rmtree(environment.hook / "__pycache__")
 
 
 BROKEN: dict[str, tuple[Callable[[Environment], None], str]] = {
@@ -183,11 +180,54 @@ except OSError as error:
     assert "secret" not in told
 
 
-def test_half_a_hook_lets_no_socket_be_imported(environment: Environment) -> None:
+# What is left of a file, None for nothing at all.
+DAMAGES = {"deleted": None, "emptied": "", "no Python": "def ("}
+# Imported a second time by who has caught what the first may have raised.
+PERSISTENT = """
+try:
+    import socket
+except Exception:
+    import socket
+try:
+    socket.create_connection(("127.0.0.2", 9), 5)
+except OSError as error:
+    print(error)
+import subprocess
+subprocess.run(["true"], check=True)
+"""
+
+
+def damage(file: Path, left: str | None) -> None:
+    shutil.rmtree(file.parent / "__pycache__", ignore_errors=True)
+    file.unlink()
+    if left is not None:
+        file.write_text(left)
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "waiting.py", "arrival.py", "closing.py"])
+@pytest.mark.parametrize("left", DAMAGES.values(), ids=DAMAGES)
+def test_half_a_hook(broken: Environment, name: str, left: str | None) -> None:
+    """Whatever part of the hook itself is damaged; closing.py matters only where the settings are damaged, too."""
+    damage(broken.hook / name, left)
+    assert broken.code("pass") == ""
+    assert broken.code(PERSISTENT).startswith("[Errno 100] socksify: the network is closed: ")
+    again = f"import socksify; socksify.install('{PROXY}', routes=['127.0.0.0/8=proxy'])\n{PERSISTENT}"
+    assert name == "__init__.py" or "proxy socks5h://127.0.0.1:9 for 127.0.0.2:9" in broken.code(again)
+
+
+def test_an_interrupt_before_the_install_has_begun(environment: Environment) -> None:
     environment.install("--proxy", PROXY)
-    half_a_hook(environment)
-    assert environment.run("-c", "pass").returncode == 0
-    assert "socksify_hook" in environment.run("-c", "import socket").stderr
+    damage(environment.hook / "arrival.py", "raise KeyboardInterrupt")
+    program = PERSISTENT.replace("except Exception", "except KeyboardInterrupt")
+    assert environment.code(program).startswith("[Errno 100] socksify: the network is closed: ")
+
+
+@pytest.mark.parametrize("left", DAMAGES.values(), ids=DAMAGES)
+def test_half_a_directory_on_pythonpath(environment: Environment, template: Path, left: str | None) -> None:
+    damage(template / "socksify_hook" / "__init__.py", left)
+    variables = {"PYTHONPATH": str(template), "SOCKSIFY_PROXY": PROXY}
+    assert environment.code("pass", **variables) == ""
+    assert environment.code(PERSISTENT, **variables).startswith(f"[Errno 100] socksify: {template}/sitecustomize.py")
 
 
 def test_the_traceback_has_the_cause(broken: Environment) -> None:
@@ -211,6 +251,27 @@ def test_pip_goes_on(broken: Environment) -> None:
     assert (version.returncode, version.stderr) == (0, "")
     assert version.stdout.startswith(f"pip {pip.__version__} ")
     assert broken.run("-m", "pip", "list").returncode == 0
+
+
+def test_a_python_that_it_does_not_close_is_named(broken: Environment, environment: Environment) -> None:
+    program = """
+import os, socket, subprocess, sys
+for python in (sys.executable, os.path.realpath(sys.executable), os.path.realpath(sys.executable)):
+    subprocess.run([python, "-c", ""], check=True)
+"""
+    named = f"socksify: the child {os.path.realpath(sys.executable)} is not covered: the network is closed in this"
+    assert broken.run("-c", program).stderr.startswith(named)
+    assert broken.run("-c", program).stderr.count("socksify") == 1
+    assert environment.run("-m", "socksify", "site", "uninstall").stderr == ""
+    program = """
+import socket, subprocess, sys
+subprocess.run([sys.executable, "-c", ""], check=True)
+print(file=sys.stderr, flush=True)
+subprocess.run([sys.executable, "-c", ""], check=True, env={})
+"""
+    on_path = {"PYTHONPATH": str(environments.TEMPLATE), "SOCKSIFY_PROXI": PROXY}
+    first, second = environment.run("-c", program, **on_path).stderr.split("\n", 1)
+    assert (first, second.startswith(f"socksify: the child {environment.python} is not covered")) == ("", True)
 
 
 def test_exit_ends_the_program(broken: Environment) -> None:
@@ -289,5 +350,5 @@ def test_the_file_alone_without_what_belongs_to_it(environment: Environment, tmp
     shutil.copy(environments.TEMPLATE / "sitecustomize.py", tmp_path)
     variables = {"PYTHONPATH": str(tmp_path)}
     result = environment.run("-c", "import socket; socket.gethostbyname('name.example')", **variables)
-    assert f"OSError: socksify: {tmp_path}/sitecustomize.py needs socksify_hook/ beside it" in result.stderr
+    assert f"OSError: [Errno 100] socksify: {tmp_path}/sitecustomize.py needs socksify_hook/ beside it" in result.stderr
     assert environment.code("pass", **variables) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -17,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from socksify import launch
-from socksify.site import files, interpreter, is_hooked, template
+from socksify._hook import is_hooked, template
+from socksify.site import files, interpreter
 from tests.site import environments
 from tests.site.environments import CONNECT, PROXIED, PROXY, ROOT, STATE, Environment
 
@@ -50,6 +52,34 @@ def files_of_a_hook() -> set[str]:
     cached = {f"__pycache__/{name.removesuffix('py')}{sys.implementation.cache_tag}.pyc" for name in MODULES}
     inside = {f"socksify_hook/{name}" for name in {"settings.toml", "__pycache__"} | MODULES | cached}
     return {"_socksify.pth", "socksify_hook.pth", "socksify_hook.start", "socksify_hook"} | inside
+
+
+def test_installs_at_the_same_time_wait_for_each_other(environment: Environment) -> None:
+    command = [environment.python, "-m", "socksify", "site", "install", "--proxy", PROXY]
+    installs = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [install.communicate(timeout=60)[1] for install in installs] == [b""] * 4
+    assert environment.code(STATE) == "installed"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment.files()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(OSError, match=r"No space left on device: '.*__init__\.py\.new'"),
+    ):
+        patch.setattr(os, "fsync", full)
+        files.write(str(environment.packages), OLD, secret=False)
+    assert environment.files() == before
+    files.write(str(environment.packages), OLD, secret=False)
+    installed = environment.files()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left on device"):
+        patch.setattr(os, "fsync", full)
+        files.write(str(environment.packages), NEW, secret=False)
+    assert environment.files() == installed
 
 
 def test_what_somebody_else_put_there_stays_and_is_named(environment: Environment) -> None:
@@ -152,6 +182,19 @@ def test_another_python_is_asked(environment: Environment, tmp_path: Path) -> No
         assert environment.code(STATE, "-I") == "installed"
         assert environment.site("uninstall").returncode == 0
         assert not is_hooked(str(environment.python))
+
+
+def test_versions_that_share_a_prefix(tmp_path: Path) -> None:
+    """The hook of one is not the other's."""
+    for version in ("python3.11", "python3.12"):
+        (tmp_path / "bin" / version).parent.mkdir(exist_ok=True)
+        (tmp_path / "bin" / version).touch()
+        (tmp_path / "lib" / version / "site-packages").mkdir(parents=True)
+    files.write(str(tmp_path / "lib" / "python3.11" / "site-packages"), OLD, secret=False)
+    (tmp_path / "bin" / "python3").symlink_to("python3.11")
+    (tmp_path / "bin" / "python").touch()
+    hooked = {name for name in os.listdir(tmp_path / "bin") if is_hooked(str(tmp_path / "bin" / name))}
+    assert hooked == {"python3.11", "python3"}
 
 
 def test_a_virtual_environment_in_a_virtual_environment(tmp_path: Path) -> None:
@@ -332,7 +375,7 @@ def test_a_wheel_has_it_all(tmp_path: Path) -> None:
     assert environment.code(STATE) == "installed"
     assert environment.code("import socksify; print(socksify.__file__)").startswith(str(environment.packages))
     assert environment.site("uninstall").returncode == 0
-    on_path = environment.code("from socksify.site import template; print(template())")
+    on_path = environment.code("from socksify._hook import template; print(template())")
     assert on_path.startswith(str(environment.packages))
     # And for a child of another Python, which has no socksify.
     bare = environments.create(tmp_path / "bare", with_package=False)

@@ -73,6 +73,73 @@ print(sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in tol
     assert hooked.code(program) == "20"
 
 
+def test_a_thread_that_imports_it_while_another_starts_a_child(hooked: Environment) -> None:
+    """The child makes the hook install; the thread gets no socket that is not covered yet."""
+    program = """
+import os, sys, threading
+sys.setswitchinterval(1e-5)
+hook = sys.modules["socksify_hook"]
+said = []
+
+def connect():
+    while hook.state == "waiting":
+        pass
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        said.append(str(error))
+
+threads = [threading.Thread(target=connect) for _ in range(5)] + [threading.Thread(target=os.system, args=("true",))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(said), sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in said))
+"""
+    assert hooked.code(program) == "5 5"
+
+
+@pytest.mark.parametrize("first", ["import socket", "os.system('true')"])
+def test_a_fork_waits_for_another_threads_install(hooked: Environment, first: str) -> None:
+    """Else what that thread is in the middle of importing would be waited for in the child for ever."""
+    program = f"""
+import os, signal, sys, threading
+hook = sys.modules["socksify_hook"]
+
+def install():
+    {first}
+
+thread = threading.Thread(target=install)
+thread.start()
+while hook.state == "waiting":
+    pass
+if os.fork() == 0:
+    signal.alarm(30)
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        print(error, flush=True)
+    os._exit(0)
+thread.join()
+os.wait()
+"""
+    assert PROXIED in hooked.code(program, "-W", "ignore")
+
+
+def test_what_starts_children_looks_as_it_does_after_the_install(hooked: Environment) -> None:
+    program = """
+import inspect, os, pickle
+def looks():
+    return [inspect.signature(os.execve), pickle.dumps(os.system), os.execve in os.supports_fd, os.execv.__doc__]
+before = looks()
+import socket
+print(before == looks(), before[2])
+"""
+    assert hooked.code(program) == "True True"
+
+
 def test_a_reload_of_socket_is_covered(hooked: Environment) -> None:
     assert PROXIED in hooked.code(f"import importlib, socket; importlib.reload(socket)\n{CONNECT}")
 
@@ -145,6 +212,26 @@ def test_via_in_the_program(hooked: Environment) -> None:
     """It needs what is installed, and the hook may not have been asked for it yet."""
     code = f"import socksify\nwith socksify.via('socks5h://127.0.0.1:8'):\n    exec({CONNECT!r})"
     assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
+
+
+def test_what_a_parent_passes_on_is_no_matter_of_the_programs(hooked: Environment) -> None:
+    """Of one that opens no socket, either; and what that gives its own children is theirs."""
+    code = """
+import os, subprocess, sys
+if len(sys.argv) > 1:
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        print(str(error).partition(" for ")[0])
+else:
+    print([name for name in os.environ if "INHERITED" in name])
+    os.environ["SOCKSIFY_PROXY"] = "socks5h://127.0.0.1:8"
+    sys.stdout.flush()
+    subprocess.run([sys.executable, "-c", sys.orig_argv[-1], "child"])
+"""
+    parent = f"import socket, subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+    assert hooked.code(parent).splitlines() == ["[]", "[Errno 111] proxy socks5h://127.0.0.1:8"]
 
 
 def test_uninstall_before_any_socket(hooked: Environment) -> None:

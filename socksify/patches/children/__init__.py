@@ -13,17 +13,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from socksify.config.passing import Inherited
     from socksify.config.settings import Settings
     from socksify.patches.journal import Journal
 
 
-def cover(settings: Settings, journal: Journal) -> None:
-    """Pass these settings on to every child that is made until the journal is undone."""
+def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
+    """Pass these settings, which come from `environ`, on to every child that is made until the journal is undone."""
     if settings.children:
         from socksify.patches.children import environment, passing
 
-        environment.share(settings, journal)
+        environment.share(settings, environ, journal)
         passing.watch(journal)
 
 

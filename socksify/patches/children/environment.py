@@ -11,11 +11,11 @@ import os
 import sys
 
 from socksify import _real
+from socksify._hook import template
 from socksify.config import environ as variables
 from socksify.config import passing
 from socksify.config import scope as blocks
 from socksify.patches import scope
-from socksify.site import template
 from socksify.tunnel import names
 
 TYPE_CHECKING = False
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 
 # os.environ is a view of it, whose changes are told to C; this one is not.
 _view: dict[bytes, bytes] = getattr(os.environ, "_data", {})
+_PASSED = os.fsencode(passing.VARIABLE)
 
 
 class Shared:
     """What all children of this process are given; raises ConfigError if `native` cannot be had."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         # Lists that begin with our entry.
         self.lists = {b"PYTHONPATH": os.fsencode(template())}
-        self._settings, self._environ = settings, dict(os.environ)
+        self._settings, self._environ = settings, dict(environ)
         self._names: tuple[str, ...] = ()
-        passed = passing.variables(settings, os.environ)
+        passed = passing.variables(settings, environ)
         self.configuration: Configuration | None = None
         if settings.native:
             from socksify.patches.children import native
@@ -85,10 +86,10 @@ class Shared:
 shared: Shared | None = None
 
 
-def share(settings: Settings, journal: Journal) -> None:
-    """Give children these settings, until the journal is undone. Raises ConfigError."""
+def share(settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
+    """Give children these settings, which come from `environ`, until the journal is undone. Raises ConfigError."""
     global shared
-    shared = Shared(settings)
+    shared = Shared(settings, environ)
     journal.on_undo(_unshare)
     _hide(shared)
     _tell_c(shared)
@@ -141,8 +142,9 @@ def _unshare() -> None:
 
 def _hide(shared: Shared) -> None:
     """In a child: what was put into its environment for us is none of the program's."""
-    for name in shared.variables:
-        _view.pop(name, None)
+    # A parent's may have been more.
+    for name in [name for name in _view if name in shared.variables or name.startswith(_PASSED)]:
+        del _view[name]
     for name, entry in shared.lists.items():
         left = _without(_view.get(name, b""), entry)
         if left:

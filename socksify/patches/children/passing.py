@@ -10,8 +10,8 @@ import sys
 from _thread import get_ident
 from functools import partial
 
+from socksify._hook import is_hooked, template
 from socksify.patches.children import environment, starting
-from socksify.site import is_hooked, template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import os
 import sys
 from itertools import takewhile
 
+from socksify._hook import is_hooked
 from socksify._record import Record
-from socksify.site import is_hooked
+from socksify.config.passing import VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _LINE = 256
 _WITH_VALUE = "WX"
 _LAST = "cm"
 _LONG_WITH_VALUE = "--check-hash-based-pycs"
+# Those of env(1) that matter, or take a value.
+_ENV_LONG = {"ignore-environment": "i", "unset": "u", "chdir": "C", "split-string": "S", "argv0": "a"}
+_ENV_WITH_VALUE = tuple("uCSa")
 
 
 class Program(Record):
@@ -60,7 +64,12 @@ def found(name: str, directories: Iterable[str]) -> str:
     if "/" in name:
         return name
     candidates = (os.path.join(directory, name) for directory in directories)
-    return next((path for path in candidates if os.access(path, os.X_OK) and os.path.isfile(path)), name)
+    return next(filter(is_executable, candidates), name)
+
+
+def is_executable(path: str) -> bool:
+    """Whether execve(2) would start it, which goes past directories."""
+    return os.access(path, os.X_OK) and os.path.isfile(path)
 
 
 def _is_python(path: str) -> bool:
@@ -78,15 +87,26 @@ def _has_pythons_name(path: str) -> bool:
 
 
 def _why_not(path: str, words: Sequence[str], kept: bool) -> str:
+    name = os.path.basename(os.path.realpath(path))
+    if name.startswith(("python2", "pypy2")) or name == "pypy":
+        return "a Python before 3 cannot read the hook"
     options = _options(words[1:])
     if "S" in options:
         return "-S keeps every hook out"
-    if is_hooked(path):
+    if is_hooked(path) and is_hooked(_looked_for(path, words[0] if words else "", kept)):
         return ""
     ignoring = [option for option in "IE" if option in options]
     if ignoring:
         return f"-{ignoring[0]} ignores PYTHONPATH"
-    return "" if kept else "env takes PYTHONPATH away"
+    return "" if kept else "env takes PYTHONPATH or the settings away"
+
+
+def _looked_for(path: str, word: str, kept: bool) -> str:
+    """Where a Python takes itself to be, and so its packages: it goes by argv[0], and for a bare name by PATH."""
+    if "/" in word:
+        # A relative one is seen from the child's working directory, and so is the path.
+        return path if path.endswith(word) else word
+    return found(word, os.get_exec_path() if kept else ())
 
 
 def _options(words: Sequence[str]) -> str:
@@ -122,22 +142,38 @@ def _shebang(path: str) -> list[str]:
 
 
 def _behind_env(words: Sequence[str]) -> tuple[bool, str, list[str]]:
-    """(whether PYTHONPATH is left as it is, the command that env(1) starts, its argv); the command may be empty."""
+    """(whether what leads to the hook is left as it is, the command that env(1) starts, its argv).
+
+    The command may be empty.
+    """
     kept, remaining = True, list(words[1:])
     while remaining:
         word = remaining.pop(0)
-        if word in ("-S", "--split-string") and remaining:
-            remaining = [*remaining.pop(0).split(), *remaining]
-        elif word.startswith("-S"):
-            remaining = [*word[2:].split(), *remaining]
-        elif word in ("-", "-i", "--ignore-environment"):
-            kept = False
-        elif word in ("-u", "--unset", "-C", "--chdir") and remaining:
-            kept = remaining.pop(0) != "PYTHONPATH" and kept
-        elif word in ("-uPYTHONPATH", "--unset=PYTHONPATH") or word.startswith("PYTHONPATH="):
-            kept = False
-        elif word.startswith("-") or "=" in word:
-            continue
+        if word.startswith("-"):
+            letters, value = _env_option(word)
+            if value is None and letters[-1:] in _ENV_WITH_VALUE:
+                value = remaining.pop(0) if remaining else ""
+            kept = kept and "i" not in letters and not (letters[-1:] == "u" and _leads_to_hook(value or ""))
+            if letters[-1:] == "S":
+                remaining = [*(value or "").split(), *remaining]
+        elif "=" in word:
+            kept = kept and not _leads_to_hook(word.partition("=")[0])
         else:
             return kept, found(word, os.get_exec_path()), [word, *remaining]
     return kept, "", []
+
+
+def _env_option(word: str) -> tuple[str, str | None]:
+    """The letters of a word of options, and the value of the last one where it stands in the same word."""
+    if word.startswith("--"):
+        name, equals, value = word[2:].partition("=")
+        # getopt_long(3): "Long option names may be abbreviated".
+        letter = next((letter for long, letter in _ENV_LONG.items() if name and long.startswith(name)), "")
+        return letter, value if equals else None
+    letters = word[1:] or "i"
+    end = next((position for position, letter in enumerate(letters, 1) if letter in _ENV_WITH_VALUE), len(letters))
+    return letters[:end], letters[end:] or None
+
+
+def _leads_to_hook(variable: str) -> bool:
+    return variable == "PYTHONPATH" or variable.startswith(VARIABLE)

@@ -11,7 +11,7 @@ from _thread import get_ident
 
 from socksify import _real
 from socksify.patches.children import environment
-from socksify.patches.children.programs import Program, found, program
+from socksify.patches.children.programs import Program, found, is_executable, program
 from socksify.patches.journal import Replacement
 from socksify.tunnel import log
 
@@ -131,7 +131,7 @@ def _first(executables: Sequence[bytes], cwd: Word | None) -> str:
     try:
         directory = "" if cwd is None else os.fsdecode(cwd)
         paths = [os.path.join(directory, os.fsdecode(path)) for path in executables]
-        return next((path for path in paths if os.access(path, os.X_OK)), paths[0] if paths else "")
+        return next((path for path in paths if is_executable(path)), paths[0] if paths else "")
     except (TypeError, ValueError):  # what the original will refuse
         return ""
 
@@ -151,9 +151,13 @@ def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
 
 
 def _mapped(env: Environment | None) -> Environment | None:
-    """os's, which may be none for posix_spawn() from 3.13 on; what it cannot take is left for it to refuse."""
+    """os's, which may be none for posix_spawn() from 3.13 on, and which asks a mapping for keys() and values().
+
+    What it cannot take is left for it to refuse.
+    """
     try:
-        encoded = None if env is None else {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+        pairs = None if env is None else zip(env.keys(), env.values(), strict=False)
+        encoded = None if pairs is None else {os.fsencode(name): os.fsencode(value) for name, value in pairs}
     except (TypeError, ValueError, AttributeError):
         return env
     return environment.given(encoded)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 import socksify
+from socksify._hook import template
 from socksify.config.passing import VARIABLE
-from socksify.site import template
 
 URL = "socks5h://joe:S3cr3t@127.0.0.1:9"
 
@@ -41,6 +41,17 @@ def test_only_c_knows() -> None:
     assert "S3cr3t" not in (environment_of_c(VARIABLE) or "S3cr3t")
     socksify.uninstall()
     assert environment_of_c("PYTHONPATH") is None
+
+
+def test_more_rules_than_a_variable_holds() -> None:
+    rules = [f"host{number}.{number * 7919 % 1000003}.example=direct" for number in range(9000)]
+    before = dict(os.environ)
+    socksify.install(URL, routes=rules, children=True)
+    assert dict(os.environ) == before
+    subprocess.run(["true"], check=True, env={})
+    assert environment_of_c(f"{VARIABLE}_1")
+    socksify.uninstall()
+    assert environment_of_c(f"{VARIABLE}_1") is None
 
 
 def test_a_librarys_install_gives_children_nothing() -> None:

@@ -36,12 +36,23 @@ def executable(path: Path, text: str) -> str:
         "/x/python3",
         "/x/python3.13t",
         "/usr/bin/python3-dbg",
-        "/x/python2.7",
         "/x/pypy3",
     ],
 )
 def test_a_python(path: str) -> None:
     assert program(path, [path, "x.py"]) == Program(path, True)
+
+
+@pytest.mark.parametrize("path", ["/x/python2", "/x/python2.7", "/x/pypy", "/x/pypy2.7-dbg"])
+def test_a_python_before_3(path: str) -> None:
+    assert program(path, [path, "x.py"]) == Program(path, True, "a Python before 3 cannot read the hook")
+
+
+def test_a_directory_is_no_program(tmp_path: Path) -> None:
+    (tmp_path / "a" / "python3").mkdir(parents=True)
+    python = executable(tmp_path / "b" / "python3", "")
+    assert programs.found("python3", [str(tmp_path / "a"), str(tmp_path / "b")]) == python
+    assert not programs.is_executable(str(tmp_path / "a" / "python3"))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +98,21 @@ def test_options(words: Sequence[str], why_not: str) -> None:
 
 
 def test_a_hook_outlives_all_but_S() -> None:
-    assert program("/hooked/python", ["python", "-I"]).why_not == ""
-    assert program("/hooked/python", ["python", "-IS"]).why_not.startswith("-S")
+    assert program("/hooked/python", ["/hooked/python", "-I"]).why_not == ""
+    assert program("/hooked/python", ["/hooked/python", "-IS"]).why_not.startswith("-S")
+
+
+@pytest.mark.parametrize(
+    ("name", "hooked"), [("python", True), ("./hooked/bin/python", True), ("/x/python", False), ("other", False)]
+)
+def test_a_python_finds_its_hook_by_argv_0(
+    name: str, hooked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hooked").mkdir()
+    python = executable(tmp_path / "hooked" / "bin" / "python", "")
+    monkeypatch.setenv("PATH", str(tmp_path / "hooked" / "bin"))
+    path = python if not name.startswith(".") else os.path.join(tmp_path, name)
+    assert program(path, [name, "-I"]).why_not == ("" if hooked else "-I ignores PYTHONPATH")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +123,7 @@ def test_a_hook_outlives_all_but_S() -> None:
         ("#!/x/python3 -uS\r", "-S keeps every hook out"),
         ("#!/usr/bin/env python3", ""),
         ("#!/usr/bin/env -S python3 -E -u", "-E ignores PYTHONPATH"),
-        ("#!/usr/bin/env -S -i python3", "env takes PYTHONPATH away"),
+        ("#!/usr/bin/env -S -i python3", "env takes PYTHONPATH or the settings away"),
     ],
 )
 def test_scripts(line: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +158,17 @@ def test_a_circle_of_scripts_ends(tmp_path: Path) -> None:
         ("env --unset=PYTHONPATH python3", "env"),
         ("env PYTHONPATH=/x python3", "env"),
         ("env - python3", "env"),
+        ("env -vi python3", "env"),
+        ("env -i0 python3", "env"),
+        ("env -vuPYTHONPATH python3", "env"),
+        ("env --ignore-env python3", "env"),
+        ("env --uns PYTHONPATH python3", "env"),
+        ("env -u SOCKSIFY_INHERITED python3", "env"),
+        ("env SOCKSIFY_INHERITED= python3", "env"),
+        ("env -iS python3", "env"),
+        ("env -vSpython3 -S x.py", "-S"),
+        ("env --split-string=-i python3", "env"),
+        ("env --chdir=/ -C/ -v -- python3", ""),
         ("env --ignore-environment python3 -I", "-I"),
         ("env -C / python3", ""),
         ("env env -i env python3", "env"),
