@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--third", action="store_true", help="run a third of the tests, another one on each Python")
+    parser.addoption("--fifth", action="store_true", help="run a fifth of the tests, another one on each Python")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--third"):
-        mine = [item for item in items if zlib.crc32(item.nodeid.encode()) % 3 == sys.version_info.minor % 3]
+    if config.getoption("--fifth"):
+        mine = [item for item in items if zlib.crc32(item.nodeid.encode()) % 5 == sys.version_info.minor % 5]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
         items[:] = mine
 

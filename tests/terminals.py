@@ -47,6 +47,11 @@ class Terminal:
         """Types; a return key is \\r."""
         os.write(self._fd, text.encode())
 
+    def sleeps(self) -> None:
+        """Waits until the program does. CPython's readline passes over a Ctrl-C that comes before its select(2)."""
+        status = Path(f"/proc/{self._process.pid}/stat")
+        soon(lambda: status.read_text().rpartition(")")[2].split()[0] == "S", "the program goes on and on")
+
     def resize(self, rows: int, columns: int) -> None:
         """Gives the window a size, which its program is told of."""
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

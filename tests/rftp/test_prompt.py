@@ -72,6 +72,7 @@ def test_ctrl_d_leaves(screen: Terminal) -> None:
 def test_ctrl_c_at_the_prompt_forgets_the_line(screen: Terminal) -> None:
     screen.type("delete everyth")
     screen.see("everyth")
+    screen.sleeps()
     screen.type("\x03")
     screen.see(PROMPT)
     assert "257" not in say(screen, "pwd")
