@@ -14,6 +14,8 @@ from tests import servers
 from tests.processes import free_port
 
 SOCKD = "import sys; from socksify.server.command import main; sys.exit(main())"
+# With uvloop there, it takes that for granted, and asks it for a loop that today's makes no more.
+PPROXY = "import sys; sys.modules['uvloop'] = None; from pproxy.server import main; main()"
 LISTENING = "0A"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -43,7 +45,7 @@ def ours() -> contextlib.AbstractContextManager[servers.Server]:
 
 
 def pproxy() -> contextlib.AbstractContextManager[servers.Server]:
-    return _started("pproxy", ["-m", "pproxy", "-l"], "socks5://127.0.0.1:{}")
+    return _started("pproxy", ["-c", PPROXY, "-l"], "socks5://127.0.0.1:{}")
 
 
 def bare_relay() -> contextlib.AbstractContextManager[servers.Server]:
