@@ -47,11 +47,9 @@ class Shared:
             self.configuration = native.Configuration(settings)
             self.lists[os.fsencode(native.PRELOAD)] = os.fsencode(native.library())
             passed |= self.configuration.variables()
-        self.variables = {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+        self.variables = _encoded(passed)
         # We take them out of os.environ, for clients that cannot make use of them; a copy of it lacks them.
-        self.proxies = {
-            os.fsencode(name): os.fsencode(os.environ[name]) for name in variables.conflicting(settings, os.environ)
-        }
+        self.proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
 
     def tell_names(self) -> None:
         """Before a child is made: what made-up addresses stand for, it will find there."""
@@ -74,8 +72,7 @@ class Shared:
         return {**self.proxies, **environ, **self.here(), **lists}
 
     def _passing(self, settings: Settings) -> dict[bytes, bytes]:
-        passed = passing.variables(settings, self._environ, self._names)
-        return {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+        return _encoded(passing.variables(settings, self._environ, self._names))
 
     def listed(self, name: bytes, own: bytes) -> bytes:
         """A list of a child's own behind our entry; it may come from here, and have the entry already."""
@@ -98,8 +95,7 @@ def share(settings: Settings, environ: Mapping[str, str], journal: Journal) -> N
 def after_fork() -> None:
     """In the child: its own children read what is in memory from it, whatever becomes of its parent."""
     if shared is not None and shared.configuration is not None:
-        passed = shared.configuration.variables()
-        shared.variables |= {os.fsencode(name): os.fsencode(value) for name, value in passed.items()}
+        shared.variables |= _encoded(shared.configuration.variables())
         _tell_c(shared)
 
 
@@ -153,6 +149,11 @@ def _hide(shared: Shared) -> None:
             _view.pop(name, None)
     if template() in sys.path:
         sys.path.remove(template())
+
+
+def _encoded(environ: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Variables as C has them."""
+    return {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
 
 
 def _without(entries: bytes, unwanted: bytes) -> list[bytes]:
