@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
+# How many ports a process claims at a time.
+BLOCK = 400
 
 
 def require(binary: str) -> str:
@@ -33,18 +36,36 @@ def unavailable(reason: str) -> str:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody has.
+    """A TCP port that nobody has, and that no other test is told of.
 
     It is below the ephemeral range, so that no outgoing connection takes it before the server does, and there is one
     even when a test has left every ephemeral port in TIME_WAIT.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(100):
-        port = random.randrange(20_000, 32_000)
+    for port in itertools.islice(_claim()[1], BLOCK):
         with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
             probe.bind((host, port))
             return port
     raise RuntimeError(f"no free port on {host}")
+
+
+@functools.cache
+def _claim() -> tuple[socket.socket, Iterator[int]]:
+    """The ports that this process alone hands out, round and round, and what holds them.
+
+    A port that is free when it is found belongs to nobody until the server binds it, and processes that look at the
+    same ports take them from each other then. So each claims a block of them first, by an abstract Unix socket: the
+    kernel gives that to one process of a network namespace (unix(7)), as it does ports, and takes it back at its end.
+    """
+    for first in range(20_000, 32_000, BLOCK):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0socksify tests: ports from {first}")
+        except OSError:
+            claim.close()
+        else:
+            return claim, itertools.cycle(range(first, first + BLOCK))
+    raise RuntimeError("every block of ports is claimed by a running test")
 
 
 @contextlib.contextmanager

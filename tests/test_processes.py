@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
@@ -26,3 +27,18 @@ def test_a_stubborn_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
         process.stdout.readline()
         processes.end(process)
     assert process.returncode == -9
+
+
+def test_processes_are_told_of_different_ports() -> None:
+    """Whoever is told of a port that another process was told of may talk to that one's server."""
+    program = "from tests.processes import free_port\nprint(*(free_port() for _ in range(200)), flush=True)\ninput()"
+    with contextlib.ExitStack() as stack:
+        told = []
+        for _ in range(4):
+            argv = [sys.executable, "-c", program]
+            process = stack.enter_context(subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            told.append(process.stdout.readline().split())
+    ports = [port for ports in told for port in ports]
+    assert len(set(ports)) == len(ports) == 800
