@@ -6,6 +6,8 @@ fifth byte is the name's length or the address's first. A server reads a client'
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from socksify._record import Record
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, IPV6, NAME, UNSPECIFIED, Address
 from socksify.protocol.errors import Garbled, garbled
@@ -154,7 +156,13 @@ class Reply(Record):
 
 def encode_reply(code: int, address: Address) -> bytes:
     """A reply's bytes, for a server that has no other use for it."""
-    return b"%c%c\0%b" % (VERSION, code, address.encode())
+    return _reply_up_to_port(code, address.type, address.host) + address.port.to_bytes(2, "big")
+
+
+# A server's address is one of few, and its port another for each client.
+@lru_cache(256)
+def _reply_up_to_port(code: int, kind: int, host: str) -> bytes:
+    return b"%c%c\0%b" % (VERSION, code, Address(kind, host, 0).encode()[:-2])
 
 
 def _other_version(said: bytes) -> Garbled:

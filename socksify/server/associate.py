@@ -47,7 +47,7 @@ class Associate:
         self._ways = Ways(session)
         self._rates = Rate(self._loop.now), Rate(self._loop.now)
         # Where the client's datagrams come from and go to: the port of its first, unless it has said which.
-        self._port = _declared_port(request, session.client.host)
+        self._port = _declared_port(request, session.host)
         # Bytes of data, and when something last came through.
         self.up = self.down = 0
         self.stamp = self._loop.now
@@ -107,7 +107,7 @@ class Associate:
             except OSError:
                 # What an earlier datagram met with, told by ICMP.
                 continue
-            if unmapped(host) == self._session.client.host and self._port in (0, port):
+            if unmapped(host) == self._session.host and self._port in (0, port):
                 self._port = port
                 self._out(bytes(scratch[:count]))
 
@@ -135,7 +135,7 @@ class Associate:
             return
         header = datagram.encode_header(address_of((host, port)))
         try:
-            self._inside.sendto(header + data, (self._session.client.host, self._port))
+            self._inside.sendto(header + data, (self._session.host, self._port))
         except OSError:
             return
         self.down += len(data)

@@ -115,7 +115,7 @@ class Bind:
         source = verdict.source or (own if anybody else ports.source_towards(peer)) or own
         listener = self._loop.stream(socket.AF_INET6 if ":" in source else socket.AF_INET)
         self._listener = listener
-        like = self._session.client.port if verdict.reserved else 0
+        like = self._session.port if verdict.reserved else 0
         # The port that is wanted, if the client awaits nobody in particular; as Dante has it.
         ports.bind_to_listen(listener, source, like, self._target.port if anybody else 0)
         return listener

@@ -32,7 +32,8 @@ class Connect:
     def __init__(self, session: Session, request: Request) -> None:
         self._session = session
         self._command = request.command
-        self._target = plain(request.target)
+        self._target = target = plain(request.target)
+        self._name = target.host if target.type == NAME else None
         self._attempt: Dial | Upstream | None = None
         self._verdicts: dict[Candidate, Permitted] = {}
         self._closed = False
@@ -61,26 +62,26 @@ class Connect:
         """Asks about every address that the name turned out to have: no rule is got round by a name of one's own."""
         if self._closed:
             return
+        session, name = self._session, self._name
         if not candidates:
-            self._session.refuse(HOST_UNREACHABLE, "failed", "unknown host")
+            session.refuse(HOST_UNREACHABLE, "failed", "unknown host")
             return
-        name = self._target.host if self._target.type == NAME else None
-        verdicts: dict[Candidate, Permitted] = {}
+        permitted: dict[Candidate, Permitted] = {}
+        denied: Denied | None = None
         for candidate in candidates:
             host, port = candidate[1][:2]
-            verdict = self._session.verdict(self._command, name, unmapped(host), port)
-            if isinstance(verdict, Permitted):
-                verdicts[candidate] = verdict
-            else:
+            verdict = session.verdict(self._command, name, unmapped(host), port)
+            if not isinstance(verdict, Permitted):
                 denied = verdict
-        if not verdicts:
-            self._deny(denied)
-            return
-        first = next(iter(verdicts))
-        if verdicts[first].chain:
-            self._go_through(verdicts[first], address_of(first[1]))
+            elif not verdict.chain:
+                permitted[candidate] = verdict
+            elif not permitted:
+                self._go_through(verdict, address_of(candidate[1]))
+                return
+        if permitted:
+            self._dial(permitted)
         else:
-            self._dial({candidate: verdict for candidate, verdict in verdicts.items() if not verdict.chain})
+            self._deny(denied)
 
     def _deny(self, denied: Denied | None) -> None:
         self._session.refuse(NOT_ALLOWED, "denied", denied.why if denied else "no rule decides")
@@ -90,14 +91,14 @@ class Connect:
         self._verdicts = verdicts
         server = self._session.server
         seconds = server.policy.limits.connect_seconds
-        self._attempt = attempt = Dial(server.loop, [*verdicts], self._dialled, self._prepare, seconds)
+        self._attempt = attempt = Dial(server.loop, verdicts, self._dialled, self._prepare, seconds)
         attempt.start()
 
     def _prepare(self, stream: _real.Socket, candidate: Candidate) -> None:
         verdict = self._verdicts[candidate]
         self._session.rule = verdict.rule
         if verdict.source is not None or verdict.reserved:
-            ports.bind(stream, verdict.source, self._session.client.port if verdict.reserved else 0)
+            ports.bind(stream, verdict.source, self._session.port if verdict.reserved else 0)
 
     def _dialled(self, target: _real.Socket | None, failure: int) -> None:
         self._attempt = None

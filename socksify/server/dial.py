@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from socksify import _real
 from socksify.server.loop import FAILED, WRITABLE, Loop
@@ -28,7 +27,7 @@ class Dial:
     """
 
     def __init__(
-        self, loop: Loop, candidates: list[Candidate], done: Done, prepare: Prepare, seconds: float = 30.0
+        self, loop: Loop, candidates: Iterable[Candidate], done: Done, prepare: Prepare, seconds: float = 30.0
     ) -> None:
         self._loop = loop
         self._prepare = prepare
@@ -49,23 +48,23 @@ class Dial:
             self._stream = None
 
     def _try_next(self, failure: int) -> None:
-        while candidate := next(self._candidates, None):
-            failure = self._start(*candidate)
+        for candidate in self._candidates:
+            failure = self._start(candidate)
+            if not failure:
+                self._finish()
+                return
             if failure == errno.EINPROGRESS:
                 self._wait()
-                return
-            if failure == 0:
-                self._finish()
                 return
             self.close()
         self._done(None, failure)
 
-    def _start(self, family: int, address: tuple[Any, ...]) -> int:
+    def _start(self, candidate: Candidate) -> int:
         """Begins to connect: 0 if that is done, EINPROGRESS if the outcome will come as an event."""
         try:
-            self._stream = stream = self._loop.stream(family)
-            self._prepare(stream, (family, address))
-            outcome = stream.connect_ex(address)
+            self._stream = stream = self._loop.stream(candidate[0])
+            self._prepare(stream, candidate)
+            outcome = stream.connect_ex(candidate[1])
             # On this machine the handshake is over by now, though connect(2) does not say so: that spares a turn.
             if outcome == errno.EINPROGRESS and _real.getsockopt(stream, *_STATE) == _ESTABLISHED:
                 return 0

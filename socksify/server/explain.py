@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from socksify.config.addresses import address
 from socksify.config.settings import ConfigError
 from socksify.server.limits import Limits
-from socksify.server.policy import Client, Demand, Denied, Permitted
+from socksify.server.policy import Demand, Denied, Permitted
 from socksify.server.rules import COMMANDS, NOBODY
 
 TYPE_CHECKING = False
@@ -40,14 +40,13 @@ def test(configuration: Configuration, client: str, destination: str) -> str:
     name, literal, port = _destination(destination)
     if address(host) is None or (at and not user):
         raise ConfigError(f"{client!r}: expected the client's ADDRESS, or USER@ADDRESS")
-    who = Client(host, 0)
-    admission = policy.admit(who)
+    admission = policy.admit(host)
     if isinstance(admission, Denied):
         return f"may not connect: {admission.why}\n"
     claim = user.encode("utf-8", "surrogateescape")
     lines = []
     for word, command in COMMANDS.items():
-        demand = Demand(who, claim if at else None, claim, command, name, literal, port)
+        demand = Demand(host, claim if at else None, claim, command, name, literal, port)
         lines += [f"{word}: {_verdict(policy, demand)}"]
     return "\n".join(lines) + "\n"
 

@@ -12,76 +12,83 @@ import os
 import socket
 
 from socksify import _real
+from socksify.server.loop import WRITABLE
 from socksify.server.pipes import SCRATCH, Pipe, Pipes
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.server.relay import Relay
+
+# What comes next: to read a little, or much; to write what is held, before which nothing is read; nothing any more.
+TALKING, BULK, WAITING, ENDED = range(4)
+
 # Spliced at once, at most; pieces that are smaller than the buffer for small talk are no longer bulk.
-BULK = 1 << 20
+MOST = 1 << 20
 
 _NOSIGNAL = int(socket.MSG_NOSIGNAL)
 _SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 class Flow:
-    """From `source` to `sink`, beginning with `held`.
+    """From `source` to `sink`, beginning with `held`. `carried` counts the bytes passed on.
 
-    `carried` counts the bytes passed on. `waiting` says that the sink has to be written before anything is read,
-    `ended` that the source has sent its last, and that it was passed on: nothing is read before that.
+    It handles the events of `source`, of which those for small talk are nobody else's business; `relay` is told the
+    others, and when the flow has come to wait or to end.
     """
 
-    __slots__ = ("_bulk", "_held", "_pipe", "carried", "ended", "sink", "source", "waiting")
+    __slots__ = ("_held", "_pipe", "_relay", "carried", "sink", "source", "state")
 
-    def __init__(self, source: _real.Socket, sink: _real.Socket, held: bytes = b"") -> None:
+    def __init__(self, relay: Relay, source: _real.Socket, sink: _real.Socket, held: bytes = b"") -> None:
+        self._relay = relay
         self.source = source
         self.sink = sink
         self.carried = 0
-        self.ended = False
-        self.waiting = bool(held)
+        self.state = WAITING if held else TALKING
         self._held: bytes | memoryview = held
         self._pipe: Pipe | None = None
-        self._bulk = False
 
-    def advance(self, pipes: Pipes) -> bool:
-        """Moves one piece, as far as it can be moved now; whether `waiting` has changed, or the flow has ended.
-
-        Raises OSError when one of the two connections is gone.
-        """
-        waited = self.waiting
+    def __call__(self, _fd: int, events: int) -> None:
+        relay = self._relay
+        relay.stamp = relay.loop.now
+        if self.state != TALKING or events & WRITABLE:
+            relay.turn(self, events)
+            return
         try:
-            if waited or self._bulk:
-                self._go_on(pipes)
-            else:
+            self._copy(relay.loop.pipes.scratch)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            relay.abort(error)
+            return
+        if self.state > BULK:
+            relay.turned(self)
+
+    def advance(self, pipes: Pipes) -> None:
+        """Moves one piece, as far as it can be moved now. Raises OSError when one of the two connections is gone."""
+        try:
+            if self.state == TALKING:
                 self._copy(pipes.scratch)
+            elif self._held:
+                self._write()
+            else:
+                self._splice(pipes)
         except BlockingIOError:
             pass
-        return self.ended or self.waiting is not waited
-
-    def finish(self) -> None:
-        """Tells the sink that there is no more; raises OSError when it is gone."""
-        self.sink.shutdown(socket.SHUT_WR)
 
     def close(self, pipes: Pipes) -> None:
-        """Gives back what was lent."""
+        """Gives back what was lent, and handles nothing more."""
+        # Which knows us, too.
+        del self._relay
         if self._pipe is not None:
             pipes.give(self._pipe)
             self._pipe = None
 
-    def _go_on(self, pipes: Pipes) -> None:
-        """With what is held, or with bulk."""
-        if self._held:
-            self._write()
-            return
-        self._pipe = pipe = self._pipe or pipes.take()
-        if pipe is None:
-            self._copy(pipes.scratch)
-        else:
-            self._splice(pipe, pipes)
-
     def _copy(self, scratch: memoryview) -> None:
         count = self.source.recv_into(scratch)
         if not count:
-            self.ended = True
+            self.state = ENDED
             return
-        self._bulk = count == SCRATCH
+        self.state = BULK if count == SCRATCH else TALKING
         try:
             sent = self.sink.send(scratch[:count], _NOSIGNAL)
         except BlockingIOError:
@@ -89,28 +96,40 @@ class Flow:
         self.carried += sent
         if sent < count:
             self._held = bytes(scratch[sent:count])
-            self.waiting = True
+            self.state = WAITING
 
     def _write(self) -> None:
         sent = self.sink.send(self._held, _NOSIGNAL)
         self.carried += sent
-        self.waiting = sent < len(self._held)
-        self._held = memoryview(self._held)[sent:] if self.waiting else b""
+        rest = memoryview(self._held)[sent:]
+        self._held = rest or b""
+        self.state = WAITING if rest else TALKING
 
-    def _splice(self, pipe: Pipe, pipes: Pipes) -> None:
-        """Fills the pipe and empties it; gives it back when it is empty."""
+    def _splice(self, pipes: Pipes) -> None:
+        """Fills a pipe and empties it; gives it back when it is empty."""
+        self._pipe = pipe = self._pipe or pipes.take()
+        if pipe is None:
+            self._copy(pipes.scratch)
+            return
         try:
-            if not pipe.held and not self.ended:
+            if not pipe.held:
                 # Linux splices nothing past an urgent byte, and says EAGAIN or end of file there: recv(2) knows better.
-                self._bulk = False
-                pipe.held = os.splice(self.source.fileno(), pipe.writer, BULK, flags=_SPLICE)
-                self._bulk = pipe.held >= SCRATCH
+                self.state = TALKING
+                pipe.held = os.splice(self.source.fileno(), pipe.writer, MOST, flags=_SPLICE)
+                if pipe.held >= SCRATCH:
+                    self.state = BULK
             if pipe.held:
                 moved = os.splice(pipe.reader, self.sink.fileno(), pipe.held, flags=_SPLICE)
                 pipe.held -= moved
                 self.carried += moved
         finally:
-            self.waiting = bool(pipe.held)
-            if not pipe.held:
-                self._pipe = None
-                pipes.give(pipe)
+            self._put_away(pipe, pipes)
+
+    def _put_away(self, pipe: Pipe, pipes: Pipes) -> None:
+        if pipe.held:
+            self.state = WAITING
+            return
+        if self.state == WAITING:
+            self.state = BULK
+        self._pipe = None
+        pipes.give(pipe)

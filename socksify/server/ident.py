@@ -13,7 +13,7 @@ from socksify import _real
 from socksify.server import ports
 from socksify.server.dial import Dial
 from socksify.server.loop import READABLE, Loop
-from socksify.server.policy import Client, Denied, Permitted
+from socksify.server.policy import Denied, Permitted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ LONGEST = 1000
 class Ident:
     """Calls `told` once, with the user that the client's identd names, or None if it names nobody.
 
-    `own` is where the client has connected to.
+    `client` is where its connection comes from, `own` where it goes.
     """
 
     stage = "negotiating"
     up = down = 0
 
     def __init__(
-        self, loop: Loop, client: Client, own: tuple[str, int], told: Callable[[bytes | None], object]
+        self, loop: Loop, client: tuple[str, int], own: tuple[str, int], told: Callable[[bytes | None], object]
     ) -> None:
         self._loop = loop
         self._client = client
@@ -50,7 +50,7 @@ class Ident:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        host = self._client.host
+        host = self._client[0]
         candidates: list[Candidate] = [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, PORT))]
         # Nobody knows whose a connection by a Unix socket is.
         self._dial = Dial(self._loop, candidates if host else [], self._ask, self._prepare, 0)
@@ -79,7 +79,7 @@ class Ident:
             return
         self._stream = stream
         try:
-            stream.send(f"{self._client.port}, {self._own[1]}\r\n".encode(), socket.MSG_NOSIGNAL)
+            stream.send(f"{self._client[1]}, {self._own[1]}\r\n".encode(), socket.MSG_NOSIGNAL)
         except OSError:
             self._tell(None)
         else:
@@ -95,7 +95,7 @@ class Ident:
             piece = b""
         self._answer += piece
         if b"\n" in self._answer or not piece or len(self._answer) == LONGEST:
-            self._tell(parse(self._answer, (self._client.port, self._own[1])))
+            self._tell(parse(self._answer, (self._client[1], self._own[1])))
 
     def _tell(self, user: bytes | None) -> None:
         self.close()
@@ -114,10 +114,12 @@ def parse(answer: bytes, ports: tuple[int, int]) -> bytes | None:
     return user.strip() or None
 
 
-def vouched(verdict: Permitted | Denied | None, demand: Demand, named: bytes | None) -> Permitted | Denied | None:
+def vouched(
+    verdict: Permitted | Denied | None, demand: Demand, port: int, named: bytes | None
+) -> Permitted | Denied | None:
     """The verdict, or a denial if the rule wanted to know what identd says, and that speaks against it.
 
-    Who claims to be nobody is contradicted by no name.
+    `port` is the client's. Who claims to be nobody is contradicted by no name.
     """
     if not isinstance(verdict, Permitted) or not verdict.ident:
         return verdict
@@ -125,6 +127,6 @@ def vouched(verdict: Permitted | Denied | None, demand: Demand, named: bytes | N
         return verdict if verdict.ident == "i" else Denied("the client's identd does not vouch for it")
     claimed = demand.user if demand.user is not None else demand.userid
     # rcmd(3)'s clients run as root for everybody: the original believed that of a port which only root can have.
-    if claimed in (b"", named) or (claimed == b"root" and demand.client.port in ports.RESERVED):
+    if claimed in (b"", named) or (claimed == b"root" and port in ports.RESERVED):
         return verdict
     return Denied("the client's identd names another user")

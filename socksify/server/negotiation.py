@@ -89,7 +89,7 @@ class Negotiation:
             return
         counts, limits = session.server.counts, session.server.policy.limits
         if not accepted:
-            session.server.loop.after(counts.failed(limits, session.client.host), self._reject)
+            session.server.loop.after(counts.failed(limits, session.host), self._reject)
             return
         assert self._dialogue.credentials is not None
         session.user = self._dialogue.credentials.user

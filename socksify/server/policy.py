@@ -37,28 +37,23 @@ if TYPE_CHECKING:
 # How long a decision is remembered, since an interface may get another address, and how many answers are.
 _FRESH_SECONDS = 10.0
 _MOST = 1024
+_UNDECIDED = 0.0, None
 _LIMITS = Limits()
 _ROUTES = Routes()
 
 
-# Tuples, because each connection makes one of both: a Record takes three times as long.
-class Client(NamedTuple):
-    """Where a client's connection comes from: a literal (an IPv4-mapped one as IPv4), empty on a Unix socket."""
-
-    host: str
-    port: int
-
-
+# A tuple, because each connection makes one: a Record takes three times as long.
 class Demand(NamedTuple):
     """What a client asks for.
 
-    `user` was verified, None without authentication; `userid` is SOCKS4's mere claim. `command` is one of
-    `protocol.socks5`. The destination is a name, or a literal, or both once the name was resolved: every address of a
-    name is asked about apart. For a BIND it is the peer that is awaited (the unspecified address for anyone) and later
-    the one that came; for a UDP ASSOCIATE nobody at first (no name, no address, port 0), then each datagram's.
+    `client` is its address, as for `Policy.admit`; `user` was verified, None without authentication; `userid` is
+    SOCKS4's mere claim. `command` is one of `protocol.socks5`. The destination is a name, or a literal, or both once
+    the name was resolved: every address of a name is asked about apart. For a BIND it is the peer that is awaited (the
+    unspecified address for anyone) and later the one that came; for a UDP ASSOCIATE nobody at first (no name, no
+    address, port 0), then each datagram's.
     """
 
-    client: Client
+    client: str
     user: bytes | None
     userid: bytes
     command: int
@@ -118,22 +113,25 @@ class Policy:
         # Whether any rule wants to know what a client's identd says: where none does, nobody need be asked about.
         self.identifies = any(rule.ident for rule in rules)
         self._admitted: dict[str, Admission | Denied] = {}
-        self._decided: dict[tuple[object, ...], tuple[float, Permitted | Denied | None]] = {}
+        self._decided: dict[Demand, tuple[float, Permitted | Denied | None]] = {}
 
-    def admit(self, client: Client) -> Admission | Denied:
-        """Whether a client that has just connected may negotiate. A denied one is closed without an answer."""
-        admission = self._admitted.get(client.host)
+    def admit(self, client: str) -> Admission | Denied:
+        """Whether a client that has just connected may negotiate. A denied one is closed without an answer.
+
+        It is known by its address: a literal (an IPv4-mapped one as IPv4), empty on a Unix socket.
+        """
+        admission = self._admitted.get(client)
         if admission is None:
             if len(self._admitted) >= _MOST:
                 self._admitted.clear()
-            admission = self._admitted[client.host] = self._admission(_number(client))
+            admission = self._admitted[client] = self._admission(_number(client))
         return admission
 
     def verify(self, user: bytes, password: bytes) -> bool:
         """Whether a user may come in. Slow on purpose, so it is called off the event path, by any thread."""
         return self.users is not None and self.users.verify(user, password)
 
-    def asks_ident(self, client: Client) -> bool:
+    def asks_ident(self, client: str) -> bool:
         """Whether a rule might want to know what the client's identd says."""
         return any(rule.ident and rule.is_about(_number(client)) for rule in self.rules)
 
@@ -142,15 +140,13 @@ class Policy:
 
         A name that is permitted is resolved and each address asked about all the same, unless its chain takes names.
         """
-        # The client's port, another each time, decides nothing.
-        key = (demand.client.host, *demand[1:])
         now = monotonic()
-        until, verdict = self._decided.get(key, (0.0, None))
+        until, verdict = self._decided.get(demand, _UNDECIDED)
         if until <= now:
             if len(self._decided) >= _MOST:
                 self._decided.clear()
             verdict = self._verdict(demand)
-            self._decided[key] = now + _FRESH_SECONDS, verdict
+            self._decided[demand] = now + _FRESH_SECONDS, verdict
         return verdict
 
     def explain(self, demand: Demand) -> tuple[Rule | None, Destination]:
@@ -194,9 +190,9 @@ class Policy:
         return destination(demand.name, demand.address, demand.port, is_own)
 
 
-def _number(client: Client) -> Address | None:
+def _number(client: str) -> Address | None:
     """A client's address as rules compare it; on a Unix socket it is of this machine."""
-    return address(client.host or "127.0.0.1")
+    return address(client or "127.0.0.1")
 
 
 def _why(rule: Rule, to: Destination) -> str:

@@ -13,7 +13,7 @@ import socket
 import struct
 
 from socksify import _real
-from socksify.server.flow import Flow
+from socksify.server.flow import BULK, ENDED, WAITING, Flow
 from socksify.server.loop import READABLE, WRITABLE, Loop
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ class Relay:
     `early` is what the client has already said behind its request.
     """
 
-    __slots__ = ("_loop", "_owner", "back", "outward", "stamp")
+    __slots__ = ("_owner", "back", "loop", "outward", "stamp")
     stage = "relaying"
 
     def __init__(
@@ -48,10 +48,10 @@ class Relay:
         early: bytes,
         owner: Owner,
     ) -> None:
-        self._loop = loop
+        self.loop = loop
         self._owner = owner
-        self.outward = Flow(client, target, early)
-        self.back = Flow(target, client)
+        self.outward = Flow(self, client, target, early)
+        self.back = Flow(self, target, client)
         # When something last happened.
         self.stamp = loop.now
 
@@ -66,63 +66,73 @@ class Relay:
         return self.back.carried
 
     def start(self) -> None:
-        if self.outward.waiting:
+        outward = self.outward
+        if outward.state == WAITING:
             try:
-                self.outward.advance(self._loop.pipes)
+                outward.advance(self.loop.pipes)
             except OSError as error:
-                self._abort(error)
+                self.abort(error)
                 return
-        self._watch()
+        self._watch(outward, self.back)
+        self._watch(self.back, outward)
 
-    def __call__(self, fd: int, events: int) -> None:
-        """Something is possible on one of the two sockets."""
-        loop = self._loop
-        self.stamp = loop.now
-        read, written = self.outward, self.back
-        if read.source.fileno() != fd:
-            read, written = written, read
-        changed = False
+    def turn(self, flow: Flow, events: int) -> None:
+        """Something is possible on the source of `flow`, which may be to write there what the other one holds."""
+        other = self._other(flow)
+        before = flow.state, other.state
         try:
-            waited = written.waiting
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
-            if events != WRITABLE and not read.waiting and not read.ended:
-                changed = read.advance(loop.pipes)
-                # When both have ended the sockets are closed, which says the same.
-                if read.ended and not written.ended:
-                    read.finish()
-            if waited and events != READABLE:
-                changed = written.advance(loop.pipes) or changed
+            if events != WRITABLE and flow.state <= BULK:
+                flow.advance(self.loop.pipes)
+            if events != READABLE and before[1] == WAITING:
+                other.advance(self.loop.pipes)
         except OSError as error:
-            self._abort(error)
+            self.abort(error)
             return
-        if changed:
-            self._watch()
+        if flow.state == ENDED != before[0]:
+            self.turned(flow)
+        elif (flow.state, other.state) != before:
+            self._watch(flow, other)
+            self._watch(other, flow)
 
-    def close(self) -> None:
-        """Ends the connection to the target without a last word; the client's is the caller's."""
-        self.outward.close(self._loop.pipes)
-        self.back.close(self._loop.pipes)
-        self._loop.discard(self.back.source)
-
-    def _watch(self) -> None:
-        outward, back = self.outward, self.back
-        if outward.ended and back.ended:
+    def turned(self, flow: Flow) -> None:
+        """The flow, which read, has come to its end, or to wait for its sink."""
+        other = self._other(flow)
+        if flow.state == other.state == ENDED:
             self._owner.relayed(None)
             return
-        watch = self._loop.watch
-        watch(outward.source.fileno(), _mask(outward, back), self)
-        watch(back.source.fileno(), _mask(back, outward), self)
+        self._watch(flow, other)
+        if flow.state == WAITING:
+            self._watch(other, flow)
+        else:
+            self._finish(flow)
 
-    def _abort(self, error: OSError) -> None:
-        # One side was reset, and the other is to see that it was no end of file.
+    def abort(self, error: OSError) -> None:
+        """One side was reset, and the other is to see that it was no end of file."""
         for stream in (self.outward.source, self.back.source):
             if stream.family != socket.AF_UNIX:
                 _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._owner.relayed(error)
 
+    def close(self) -> None:
+        """Ends the connection to the target without a last word; the client's is the caller's."""
+        self.outward.close(self.loop.pipes)
+        self.back.close(self.loop.pipes)
+        self.loop.discard(self.back.source)
 
-def _mask(read: Flow, written: Flow) -> int:
-    """What a socket is watched for that one flow reads and the other writes."""
-    if read.ended or read.waiting:
-        return WRITABLE if written.waiting else 0
-    return READABLE | WRITABLE if written.waiting else READABLE
+    def _finish(self, flow: Flow) -> None:
+        """Tells the sink that there is no more."""
+        try:
+            flow.sink.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self.abort(error)
+
+    def _other(self, flow: Flow) -> Flow:
+        return self.back if flow is self.outward else self.outward
+
+    def _watch(self, read: Flow, written: Flow) -> None:
+        """Has the socket watched that one flow reads and the other writes."""
+        mask = READABLE if read.state <= BULK else 0
+        if written.state == WAITING:
+            mask |= WRITABLE
+        self.loop.watch(read.source.fileno(), mask, read)

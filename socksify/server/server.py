@@ -12,7 +12,7 @@ from socksify import _real
 from socksify.config.addresses import unmapped
 from socksify.server.limits import Counts
 from socksify.server.loop import READABLE, Loop
-from socksify.server.policy import Client, Denied, Policy
+from socksify.server.policy import Denied, Policy
 from socksify.server.report import Report
 from socksify.server.resolver import Resolver
 from socksify.server.session import Session
@@ -88,7 +88,7 @@ class Server:
     def over(self, session: Session) -> None:
         """A session tells that it has ended."""
         self._sessions.pop(session.number, None)
-        self.counts.leave(session.client.host, session.user)
+        self.counts.leave(session.host, session.user)
         self._ended(session.report())
         if self._drained is not None:
             self._look_whether_drained()
@@ -125,8 +125,8 @@ class Server:
             self._notice("new connections are taken again")
         self.accepted += 1
         # Nobody has an address on a Unix socket.
-        client = Client(_host(peer[0]), peer[1]) if peer else Client("", 0)
-        session = Session(self, stream, self.accepted, client)
+        host, port = (_host(peer[0]), peer[1]) if peer else ("", 0)
+        session = Session(self, stream, self.accepted, host, port)
         try:
             self._admit(session)
         except Exception:
@@ -135,13 +135,13 @@ class Server:
             session.end("failed", "a mistake of this program")
 
     def _admit(self, session: Session) -> None:
-        denied = self.counts.enter(self.policy.limits, session.client.host)
+        denied = self.counts.enter(self.policy.limits, session.host)
         if denied is not None:
             self.loop.discard(session.stream)
             self._ended(session.report("denied", denied.why))
             return
         self._sessions[session.number] = session
-        admission = self.policy.admit(session.client)
+        admission = self.policy.admit(session.host)
         if isinstance(admission, Denied):
             session.end("denied", admission.why)
         else:

@@ -22,7 +22,7 @@ from socksify.server.connect import Connect
 from socksify.server.farewell import Farewell
 from socksify.server.ident import Ident, vouched
 from socksify.server.negotiation import Negotiation
-from socksify.server.policy import Admission, Client, Demand, Denied, Permitted
+from socksify.server.policy import Admission, Demand, Denied, Permitted
 from socksify.server.relay import Relay
 from socksify.server.report import Report, place
 
@@ -52,10 +52,11 @@ class Session:
         "_outcome",
         "_request",
         "_stage",
-        "client",
         "command",
+        "host",
         "number",
         "over",
+        "port",
         "rule",
         "server",
         "stream",
@@ -63,11 +64,13 @@ class Session:
         "user",
     )
 
-    def __init__(self, server: Server, stream: _real.Socket, number: int, client: Client) -> None:
+    def __init__(self, server: Server, stream: _real.Socket, number: int, host: str, port: int) -> None:
         self.server = server
         self.stream = stream
         self.number = number
-        self.client = client
+        # Where the client's connection comes from: a literal, empty on a Unix socket.
+        self.host = host
+        self.port = port
         self.user: bytes | None = None
         self.command = self.target = self.rule = ""
         self.over = False
@@ -93,10 +96,9 @@ class Session:
     def report(self, outcome: str = "", detail: str = "") -> Report:
         stage = self._stage
         outcome, detail = self._outcome or (outcome, detail)
-        host, port = self.client
         return Report(
             self.number,
-            place(host, port) if host else "local",
+            place(self.host, self.port) if self.host else "local",
             None if self.user is None else ascii(self.user.decode("utf-8", "replace"))[1:-1],
             self.command,
             self.target,
@@ -113,9 +115,9 @@ class Session:
         """What the rules of this moment say to a destination."""
         assert self._request is not None
         policy = self.server.policy
-        demand = Demand(self.client, self.user, self._request.userid, command, name, address, port)
+        demand = Demand(self.host, self.user, self._request.userid, command, name, address, port)
         verdict = policy.decide(demand)
-        return vouched(verdict, demand, self._named) if policy.identifies else verdict
+        return vouched(verdict, demand, self.port, self._named) if policy.identifies else verdict
 
     def serve(self, request: role.Request, early: bytes) -> None:
         """Does what the client wants, who has already said what is `early`."""
@@ -128,8 +130,9 @@ class Session:
             return
         self.command = command.name
         policy = self.server.policy
-        if policy.identifies and policy.asks_ident(self.client):
-            self._enter(Ident(self.server.loop, self.client, self.own, lambda named: self._identified(named, command)))
+        if policy.identifies and policy.asks_ident(self.host):
+            client = self.host, self.port
+            self._enter(Ident(self.server.loop, client, self.own, lambda named: self._identified(named, command)))
         else:
             self._enter(command(self, request))
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from socksify.protocol.socks5 import CONNECT
-from socksify.server.policy import Client, Demand
+from socksify.server.policy import Demand
 
 REMOTE = "198.51.100.7"
-
-
-def client(host: str = REMOTE) -> Client:
-    return Client(host, 40000)
 
 
 def demand(
@@ -22,4 +18,4 @@ def demand(
     userid: bytes = b"",
     command: int = CONNECT,
 ) -> Demand:
-    return Demand(client(host), user, userid, command, name, address, port)
+    return Demand(host, user, userid, command, name, address, port)

@@ -10,7 +10,7 @@ from socksify.protocol.socks5 import NO_AUTHENTICATION
 from socksify.server.classic import load
 from socksify.server.configuration import Configuration
 from socksify.server.policy import Admission, Denied, Permitted
-from tests.server.demands import client, demand
+from tests.server.demands import REMOTE, demand
 
 
 def loaded(tmp_path: Path, text: str, route: str | None = None, allow_unsupported: bool = False) -> Configuration:
@@ -69,9 +69,9 @@ def test_the_first_line_that_matches_counts(
 def test_it_guards_and_asks_for_no_password(tmp_path: Path) -> None:
     configuration = loaded(tmp_path, CONF)
     assert configuration.guarded
-    assert configuration.policy.admit(client()) == Admission((NO_AUTHENTICATION,))
-    assert isinstance(configuration.policy.admit(client("192.0.2.1")), Denied)
-    assert isinstance(loaded(tmp_path, "").policy.admit(client("127.0.0.1")), Denied)
+    assert configuration.policy.admit(REMOTE) == Admission((NO_AUTHENTICATION,))
+    assert isinstance(configuration.policy.admit("192.0.2.1"), Denied)
+    assert isinstance(loaded(tmp_path, "").policy.admit("127.0.0.1"), Denied)
 
 
 def test_everything_is_closed_that_nobody_means(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from socksify.protocol.socks5 import NO_AUTHENTICATION, USERNAME_PASSWORD
 from socksify.server.configuration import without_file
 from socksify.server.policy import Admission, Denied, Permitted
 from socksify.server.users import Users
-from tests.server.demands import client, demand
+from tests.server.demands import REMOTE, demand
 
 NOBODY_YET = Users({})
 
@@ -24,7 +24,7 @@ NOBODY_YET = Users({})
 def test_who_may_come_in_from_elsewhere(users: Users | None, open: bool, method: int | None) -> None:
     configuration = without_file(users, open, never)
     assert configuration.guarded is (users is not None)
-    admission = configuration.policy.admit(client())
+    admission = configuration.policy.admit(REMOTE)
     if method is None:
         assert isinstance(admission, Denied)
     else:

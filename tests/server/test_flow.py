@@ -6,13 +6,17 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from socksify import _real
-from socksify.server.flow import Flow
+from socksify.server.flow import ENDED, Flow
 from socksify.server.pipes import SCRATCH, Pipes
 from tests.streams import receive_all
+
+if TYPE_CHECKING:
+    from socksify.server.relay import Relay
 
 
 @contextlib.contextmanager
@@ -31,7 +35,7 @@ def test_bulk_does_not_stop_at_an_urgent_byte(ends: bool) -> None:
     with connection() as (writer, source), connection() as (reader, sink), closing(Pipes()) as pipes:
         source.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         source.settimeout(5)
-        flow = Flow(source, sink)
+        flow = Flow(cast("Relay", None), source, sink)
         writer.sendall(bytes(SCRATCH))
         assert len(source.recv(SCRATCH, socket.MSG_PEEK | socket.MSG_WAITALL)) == SCRATCH
         source.setblocking(False)
@@ -42,6 +46,6 @@ def test_bulk_does_not_stop_at_an_urgent_byte(ends: bool) -> None:
             writer.shutdown(socket.SHUT_WR)
         for _ in range(3):
             flow.advance(pipes)
-        assert (flow.carried, flow.ended) == (SCRATCH + 1, ends)
+        assert (flow.carried, flow.state == ENDED) == (SCRATCH + 1, ends)
         sink.shutdown(socket.SHUT_WR)
         assert receive_all(reader) == bytes(SCRATCH) + b"!"

@@ -9,7 +9,7 @@ from socksify.server.policy import Admission, Denied, Permitted, Policy
 from socksify.server.reading import match
 from socksify.server.routes import Routes, Source
 from socksify.server.rules import EVERYBODY, LOCAL, Rule
-from tests.server.demands import REMOTE, client, demand
+from tests.server.demands import REMOTE, demand
 from tests.server.test_rules import rule
 
 TOR = (Proxy("socks5h", "127.0.0.1", 9050, name="tor"),)
@@ -34,7 +34,7 @@ def routed(*routes: str, rules: tuple[Rule, ...] = (EVERYBODY,)) -> Policy:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "::1", ""])
 def test_without_configuration_this_machine_may_do_everything(host: str) -> None:
     policy = Policy()
-    assert policy.admit(client(host)) == Admission((NO_AUTHENTICATION,))
+    assert policy.admit(host) == Admission((NO_AUTHENTICATION,))
     for literal in ("127.0.0.1", "192.0.2.7", "169.254.169.254", "::1"):
         assert policy.decide(demand(literal, host=host)) == Permitted("built in")
     assert policy.decide(demand(name="a.example", host=host)) == Permitted("built in")
@@ -43,7 +43,7 @@ def test_without_configuration_this_machine_may_do_everything(host: str) -> None
 @pytest.mark.parametrize("host", [REMOTE, "2001:db8::7", "0.0.0.0", "10.0.0.1"])
 def test_without_configuration_others_may_do_nothing(host: str) -> None:
     policy = Policy()
-    assert isinstance(policy.admit(client(host)), Denied)
+    assert isinstance(policy.admit(host), Denied)
     assert isinstance(policy.decide(demand("192.0.2.7", host=host)), Denied)
     assert isinstance(policy.decide(demand(name="a.example", host=host)), Denied)
 
@@ -74,7 +74,7 @@ VERIFIED = EVERYBODY.replace(verified=True)
     ],
 )
 def test_how_a_client_may_come_in(rules: tuple[Rule, ...], methods: tuple[int, ...] | None) -> None:
-    admission = Policy(rules, Asked()).admit(client())
+    admission = Policy(rules, Asked()).admit(REMOTE)
     if methods is None:
         assert isinstance(admission, Denied)
     else:
@@ -96,9 +96,9 @@ def test_what_a_rule_grants() -> None:
 
 def test_whose_identd_is_asked() -> None:
     policy = Policy((rule("permit", ident="i", clients=(match("198.51.100.0/24", ""),)), EVERYBODY))
-    assert policy.asks_ident(client())
-    assert not policy.asks_ident(client("192.0.2.99"))
-    assert not Policy().asks_ident(client())
+    assert policy.asks_ident(REMOTE)
+    assert not policy.asks_ident("192.0.2.99")
+    assert not Policy().asks_ident(REMOTE)
 
 
 def test_rebinding_does_not_get_round_the_rules() -> None:
@@ -197,7 +197,7 @@ def test_memory_is_bounded() -> None:
     policy = Policy((EVERYBODY,))
     for number in range(3000):
         policy.decide(demand(name=f"{number}.example"))
-        policy.admit(client(f"10.0.{number >> 8}.{number & 255}"))
+        policy.admit(f"10.0.{number >> 8}.{number & 255}")
     assert len(policy._decided) <= 1024
     assert len(policy._admitted) <= 1024
 

@@ -13,7 +13,7 @@ from socksify.server.limits import Limits
 from socksify.server.policy import Admission, Denied, Permitted
 from socksify.server.reading import _RULE_KEYS
 from socksify.server.toml import _KEYS, _POLICY_KEYS, load
-from tests.server.demands import REMOTE, client, demand
+from tests.server.demands import REMOTE, demand
 from tests.server.test_users import cheap
 
 
@@ -28,8 +28,8 @@ def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
     configuration = loaded(tmp_path, "")
     assert configuration == Configuration(configuration.policy, path=str(tmp_path / "sockd.toml"))
     assert not configuration.guarded
-    assert configuration.policy.admit(client("::1")) == Admission((NO_AUTHENTICATION,))
-    assert isinstance(configuration.policy.admit(client()), Denied)
+    assert configuration.policy.admit("::1") == Admission((NO_AUTHENTICATION,))
+    assert isinstance(configuration.policy.admit(REMOTE), Denied)
 
 
 def test_how_it_is_run(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_rules(tmp_path: Path) -> None:
         assert isinstance(policy.decide(demand("192.0.2.1", host=host, command=BIND)), Denied)
     assert policy.decide(demand("192.0.2.1", name="www.example", host="203.0.113.9")) == Permitted(f"{line} 15")
     assert isinstance(policy.decide(demand("192.0.2.1", host="203.0.113.9")), Denied)
-    assert isinstance(policy.admit(client("192.0.2.99")), Denied)
+    assert isinstance(policy.admit("192.0.2.99"), Denied)
 
 
 def test_local_clients_are_permitted_what_no_rule_denies(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_users_alone_let_them_in_from_everywhere(tmp_path: Path) -> None:
     policy = configuration.policy
     assert configuration.guarded
     for host in (REMOTE, "127.0.0.1"):
-        assert policy.admit(client(host)) == Admission((USERNAME_PASSWORD,))
+        assert policy.admit(host) == Admission((USERNAME_PASSWORD,))
         assert policy.decide(demand("192.0.2.1", host=host, user=b"bob")) == Permitted("built in")
         assert isinstance(policy.decide(demand("192.0.2.1", host=host)), Denied)
     assert policy.verify(b"alice", b"one")
@@ -145,7 +145,7 @@ to = ":81"
 )
 def test_rules_about_users(tmp_path: Path, user: bytes | None, literal: str, port: int, permitted: bool) -> None:
     policy = loaded(tmp_path, USERS_AND_RULES).policy
-    assert policy.admit(client()) == Admission((USERNAME_PASSWORD, NO_AUTHENTICATION))
+    assert policy.admit(REMOTE) == Admission((USERNAME_PASSWORD, NO_AUTHENTICATION))
     assert isinstance(policy.decide(demand(literal, port, user=user)), Permitted) is permitted
 
 
@@ -153,7 +153,7 @@ def test_users_whom_identd_vouches_for(tmp_path: Path) -> None:
     rule = '[[rules]]\naction = "permit"\nusers = "eve"\nident = "required"\n'
     for users in ("", 'users = "users"\n'):
         policy = loaded(tmp_path, users + rule).policy
-        admission = policy.admit(client())
+        admission = policy.admit(REMOTE)
         assert isinstance(admission, Admission) and NO_AUTHENTICATION in admission.methods
         verdict = policy.decide(demand("192.0.2.1", userid=b"eve"))
         assert isinstance(verdict, Permitted) and verdict.ident == "I"
@@ -255,8 +255,8 @@ def test_the_file_of_the_readme_is_read(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     text = next(block for block in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "[[rules]]" in block)
     policy = loaded(tmp_path, text.replace("sockd.users", "users")).policy
-    assert policy.admit(client()) == Admission((USERNAME_PASSWORD, NO_AUTHENTICATION))
-    assert policy.admit(client("203.0.113.1")) == Admission((NO_AUTHENTICATION,))
+    assert policy.admit(REMOTE) == Admission((USERNAME_PASSWORD, NO_AUTHENTICATION))
+    assert policy.admit("203.0.113.1") == Admission((NO_AUTHENTICATION,))
     assert isinstance(policy.decide(demand("203.0.113.80", user=b"bob")), Permitted)
     assert isinstance(policy.decide(demand("10.0.0.1", user=b"bob")), Denied)
     assert isinstance(
