@@ -44,8 +44,8 @@ class Embedded:
         self._running = _thread.allocate_lock()
         self._running.acquire()
         _thread.start_new_thread(self._run, ())
-        loop = weakref.ref(self._loop)
-        os.register_at_fork(after_in_child=lambda: _abandon(loop()))
+        server = weakref.ref(self._server)
+        os.register_at_fork(after_in_child=lambda: _abandon(server()))
 
     @property
     def url(self) -> str:
@@ -84,6 +84,6 @@ def start(verify: Verify | None = None, log: Callable[[str], None] | None = None
     return Embedded(policy_of(verify), (lambda report: log(line(report))) if log else (lambda _: None))
 
 
-def _abandon(loop: Loop | None) -> None:
-    if loop is not None:
-        loop.abandon()
+def _abandon(server: Server | None) -> None:
+    if server is not None:
+        server.abandon()

@@ -1,9 +1,9 @@
 """One direction of a relay: what is read of one socket is written to the other, and at its end the end is passed on.
 
 Nothing is read while something is held, so a slow reader holds up the writer, as without a proxy, and what a flow
-holds is bounded. Most flows are small talk: recv_into() a buffer that all share, and send(). One that fills the buffer
-has proven to be bulk, and is spliced through a pipe for as long as it goes on in large pieces: that costs a third of
-the processor's time, and more system calls for what is small.
+holds is bounded. Most flows are small talk: recv_into() a buffer that all share, and send(). One with a large piece has
+proven to be bulk, and is spliced through a pipe for as long as it goes on in such pieces: that costs a third of the
+processor's time, and more system calls for what is small.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # What comes next: to read a little, or much; to write what is held, before which nothing is read; nothing any more.
 TALKING, BULK, WAITING, ENDED = range(4)
 
-# Spliced at once, at most; pieces that are smaller than the buffer for small talk are no longer bulk.
-MOST = 1 << 20
+# Pieces from there on are bulk; one segment may be no longer than 64 KiB less its headers. So much is spliced at once.
+LARGE, MOST = SCRATCH // 2, 1 << 20
 
 _NOSIGNAL = int(socket.MSG_NOSIGNAL)
 _SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
@@ -75,6 +75,11 @@ class Flow:
         except BlockingIOError:
             pass
 
+    def rest(self) -> None:
+        """Is small talk again, until it proves otherwise."""
+        if self.state == BULK:
+            self.state = TALKING
+
     def close(self, pipes: Pipes) -> None:
         """Gives back what was lent, and handles nothing more."""
         # Which knows us, too.
@@ -88,7 +93,7 @@ class Flow:
         if not count:
             self.state = ENDED
             return
-        self.state = BULK if count == SCRATCH else TALKING
+        self.state = BULK if count >= LARGE else TALKING
         try:
             sent = self.sink.send(scratch[:count], _NOSIGNAL)
         except BlockingIOError:
@@ -103,7 +108,8 @@ class Flow:
         self.carried += sent
         rest = memoryview(self._held)[sent:]
         self._held = rest or b""
-        self.state = WAITING if rest else TALKING
+        # Who has to wait until the sink's buffers are empty enough, has filled them.
+        self.state = WAITING if rest else BULK
 
     def _splice(self, pipes: Pipes) -> None:
         """Fills a pipe and empties it; gives it back when it is empty."""
@@ -116,7 +122,7 @@ class Flow:
                 # Linux splices nothing past an urgent byte, and says EAGAIN or end of file there: recv(2) knows better.
                 self.state = TALKING
                 pipe.held = os.splice(self.source.fileno(), pipe.writer, MOST, flags=_SPLICE)
-                if pipe.held >= SCRATCH:
+                if pipe.held >= LARGE:
                     self.state = BULK
             if pipe.held:
                 moved = os.splice(pipe.reader, self.sink.fileno(), pipe.held, flags=_SPLICE)

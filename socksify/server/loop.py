@@ -1,7 +1,8 @@
 """The server's event loop: one epoll set, timers, and calls handed over from other threads.
 
-One thread for all sessions: in one process it relays more than a thread per direction does, and a session that
-waits costs two file descriptors and no stack. Some facts about epoll that the loop hides from its users:
+One thread for all sessions but those that move bulk (see `bulk`): in one process it relays more than a thread per
+direction does, and a session that waits costs two file descriptors and no stack. Some facts about epoll that the loop
+hides from its users:
 
 EPOLLHUP and EPOLLERR are reported whatever the mask. A descriptor that nobody wants anything from is therefore
 taken out of the set (mask 0), or a peer that went away would wake the loop for ever.

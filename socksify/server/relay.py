@@ -4,16 +4,19 @@ The original `sockd` ended both directions at the first end of file, which cut o
 ended by a half-close. Here an end of file is passed on when what came before it is, and the pair is closed when both
 directions have seen theirs. What a socket is watched for is computed from the two flows' state, never adjusted.
 
-There may be thousands of these, most of them idle: an idle one is its two flows and no more.
+There may be thousands of these, most of them idle: an idle one is its two flows and no more. One that has proven to be
+bulk moves to a thread beside the loop's.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+from functools import partial
 
 from socksify import _real
-from socksify.server.flow import BULK, ENDED, WAITING, Flow
+from socksify.server.bulk import Bulk
+from socksify.server.flow import BULK, ENDED, TALKING, WAITING, Flow
 from socksify.server.loop import READABLE, WRITABLE, Loop
 
 TYPE_CHECKING = False
@@ -23,21 +26,28 @@ if TYPE_CHECKING:
     class Owner(Protocol):
         """Whose relay it is."""
 
+        # It has closed the relay.
+        over: bool
+
+        def bulk(self) -> Bulk | None:
+            """Where bulk is moved; None where there is no such place."""
+
         def relayed(self, error: OSError | None) -> None:
             """Both directions have come to their ends, or there was an error."""
 
 
 # SO_LINGER of 0 makes close() a reset.
 _RESET = struct.pack("ii", 1, 0)
+_SMALL = TALKING, ENDED
 
 
 class Relay:
     """Both directions between `client` and `target`; `start` begins, and `owner.relayed` is called once, at the end.
 
-    `early` is what the client has already said behind its request.
+    `early` is what the client has already said behind its request. `loop` is by what the two are watched for now.
     """
 
-    __slots__ = ("_owner", "back", "loop", "outward", "stamp")
+    __slots__ = ("_home", "_owner", "back", "loop", "outward", "stamp")
     stage = "relaying"
 
     def __init__(
@@ -48,7 +58,7 @@ class Relay:
         early: bytes,
         owner: Owner,
     ) -> None:
-        self.loop = loop
+        self.loop = self._home = loop
         self._owner = owner
         self.outward = Flow(self, client, target, early)
         self.back = Flow(self, target, client)
@@ -65,20 +75,42 @@ class Relay:
         """Bytes from the target to the client."""
         return self.back.carried
 
+    @property
+    def over(self) -> bool:
+        """Whether it was closed."""
+        return self._owner.over
+
+    def is_small(self, since: float) -> bool:
+        """Whether there is nothing but small talk: of what has rested since then, nobody knows better."""
+        flows = self.outward, self.back
+        if self.stamp < since:
+            for flow in flows:
+                flow.rest()
+        return all(flow.state in _SMALL for flow in flows)
+
     def start(self) -> None:
-        outward = self.outward
-        if outward.state == WAITING:
+        if self.outward.state == WAITING:
             try:
-                outward.advance(self.loop.pipes)
+                self.outward.advance(self.loop.pipes)
             except OSError as error:
                 self.abort(error)
                 return
-        self._watch(outward, self.back)
-        self._watch(self.back, outward)
+            self.outward.rest()
+        self.watch()
+
+    def watch(self) -> None:
+        """Has both sockets watched by `loop`, in whose thread this is called."""
+        if not self.over:
+            outward, back = self.outward, self.back
+            watch = self.loop.watch
+            watch(outward.source.fileno(), _mask(outward, back), outward)
+            watch(back.source.fileno(), _mask(back, outward), back)
 
     def turn(self, flow: Flow, events: int) -> None:
         """Something is possible on the source of `flow`, which may be to write there what the other one holds."""
         other = self._other(flow)
+        if self.loop is self._home and BULK in (flow.state, other.state) and self._move():
+            return
         before = flow.state, other.state
         try:
             # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
@@ -89,22 +121,19 @@ class Relay:
         except OSError as error:
             self.abort(error)
             return
-        if flow.state == ENDED != before[0]:
+        if other.state != before[1]:
+            self.watch()
+        if flow.state > BULK and flow.state != before[0]:
             self.turned(flow)
-        elif (flow.state, other.state) != before:
-            self._watch(flow, other)
-            self._watch(other, flow)
 
     def turned(self, flow: Flow) -> None:
         """The flow, which read, has come to its end, or to wait for its sink."""
         other = self._other(flow)
         if flow.state == other.state == ENDED:
-            self._owner.relayed(None)
+            self._end(None)
             return
-        self._watch(flow, other)
-        if flow.state == WAITING:
-            self._watch(other, flow)
-        else:
+        self.watch()
+        if flow.state == ENDED:
             self._finish(flow)
 
     def abort(self, error: OSError) -> None:
@@ -112,13 +141,40 @@ class Relay:
         for stream in (self.outward.source, self.back.source):
             if stream.family != socket.AF_UNIX:
                 _real.setsockopt(stream, socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._owner.relayed(error)
+        self._end(error)
 
     def close(self) -> None:
-        """Ends the connection to the target without a last word; the client's is the caller's."""
-        self.outward.close(self.loop.pipes)
-        self.back.close(self.loop.pipes)
-        self.loop.discard(self.back.source)
+        """Ends the connection to the target without a last word; the client's is the caller's, as is the thread."""
+        loop = self.loop
+        if isinstance(loop, Bulk):
+            with loop.lock:
+                loop.drop(self)
+                self._close_flows(loop)
+        else:
+            self._close_flows(loop)
+        self._home.discard(self.back.source)
+
+    def _close_flows(self, loop: Loop) -> None:
+        self.outward.close(loop.pipes)
+        self.back.close(loop.pipes)
+
+    def _move(self) -> bool:
+        """Leaves the loop to who is small; where there is somewhere to go."""
+        bulk = self._owner.bulk()
+        if bulk is None:
+            return False
+        for flow in (self.outward, self.back):
+            self.loop.watch(flow.source.fileno(), 0, flow)
+        self.loop = bulk
+        bulk.take(self)
+        return True
+
+    def _end(self, error: OSError | None) -> None:
+        if isinstance(self.loop, Bulk):
+            self.loop.drop(self)
+            self._home.call(partial(self._owner.relayed, error))
+        else:
+            self._owner.relayed(error)
 
     def _finish(self, flow: Flow) -> None:
         """Tells the sink that there is no more."""
@@ -130,9 +186,8 @@ class Relay:
     def _other(self, flow: Flow) -> Flow:
         return self.back if flow is self.outward else self.outward
 
-    def _watch(self, read: Flow, written: Flow) -> None:
-        """Has the socket watched that one flow reads and the other writes."""
-        mask = READABLE if read.state <= BULK else 0
-        if written.state == WAITING:
-            mask |= WRITABLE
-        self.loop.watch(read.source.fileno(), mask, read)
+
+def _mask(read: Flow, written: Flow) -> int:
+    """What a socket is watched for that one flow reads and the other writes."""
+    mask = READABLE if read.state <= BULK else 0
+    return mask | WRITABLE if written.state == WAITING else mask

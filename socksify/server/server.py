@@ -10,6 +10,7 @@ from sys import intern
 
 from socksify import _real
 from socksify.config.addresses import unmapped
+from socksify.server.bulk import Bulk
 from socksify.server.limits import Counts
 from socksify.server.loop import READABLE, Loop
 from socksify.server.policy import Denied, Policy
@@ -56,6 +57,7 @@ class Server:
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._drained: Callable[[], object] | None = None
         self._starved = False
+        self._bulk: Bulk | None = None
         self._open()
         self._sweep()
 
@@ -82,8 +84,25 @@ class Server:
         for session in [*self._sessions.values()]:
             session.end("ended", "the server ends")
         self._sweeper.cancel()
+        if self._bulk is not None:
+            self._bulk.end()
         self.verifiers.close()
         self._lookers.close()
+
+    def abandon(self) -> None:
+        """In a forked child: closes every descriptor, and leaves the parent's connections as they are."""
+        self.loop.abandon()
+        if self._bulk is not None:
+            self._bulk.abandon()
+
+    def bulk(self) -> Bulk | None:
+        """Where bulk is moved; None while there is no descriptor or no thread left for that."""
+        if self._bulk is None:
+            try:
+                self._bulk = Bulk(self.loop)
+            except (OSError, RuntimeError):
+                return None
+        return self._bulk
 
     def over(self, session: Session) -> None:
         """A session tells that it has ended."""

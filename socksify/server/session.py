@@ -28,6 +28,7 @@ from socksify.server.report import Report, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from socksify.server.bulk import Bulk
     from socksify.server.limits import Limits
     from socksify.server.server import Server
 
@@ -160,6 +161,10 @@ class Session:
             self._early = b""
             self._request = None
             relay.start()
+
+    def bulk(self) -> Bulk | None:
+        """Where the relay goes when it has proven to be bulk."""
+        return self.server.bulk()
 
     def relayed(self, error: OSError | None) -> None:
         """The relay is over."""

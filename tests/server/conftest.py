@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from socksify.server.bulk import Bulk
 from socksify.server.embedded import Embedded, policy_of
 from socksify.server.limits import Limits
 from socksify.server.policy import Policy
@@ -33,6 +34,13 @@ class Running:
 
     def report(self) -> Report:
         return self.reports.get(timeout=10)
+
+    @property
+    def bulk(self) -> Bulk:
+        """Where the server moves bulk, started when it is asked for."""
+        bulk = self.server._server.bulk()
+        assert bulk is not None
+        return bulk
 
     def limit(self, **limits: float) -> None:
         """Changes limits of the policy in force."""

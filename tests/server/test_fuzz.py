@@ -69,6 +69,7 @@ def test_a_running_server_survives(
         handshake_seconds=1, connect_seconds=1, bind_seconds=0.2, idle_seconds=1, associate_seconds=1, failed_seconds=0
     )
     running.server._loop.call(running.server._server._sweep)
+    bulk = running.bulk
     before = descriptors()
     chance = random.Random(seed)
     conversations = stages(echo_server)
@@ -78,7 +79,7 @@ def test_a_running_server_survives(
     assert serves(running, which == "guarded", echo_server)
     reports = [running.report() for _ in range(CASES + 1)]
     assert {report.outcome for report in reports} >= {"garbled", "left"}
-    assert settles(lambda: descriptors() - 2 * len(running.server._loop.pipes._idle), before)
+    assert settles(lambda: descriptors() - 2 * len(bulk.pipes._idle), before)
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -149,7 +149,7 @@ def test_late_data_behind_a_half_close_in_bulk_is_kept(peer: Peer, running: Runn
 
 
 def test_without_pipes_bytes_are_copied(running: Running, peer: Peer) -> None:
-    pipes = running.server._loop.pipes
+    pipes = running.bulk.pipes
     pipes.take = lambda: None  # type: ignore[method-assign]
     data = os.urandom(3 << 20)
     sender = threading.Thread(target=send, args=(peer.client, data))
@@ -167,11 +167,12 @@ def test_an_idle_relay_holds_no_pipe(running: Running, peer: Peer) -> None:
     peer.client.sendall(b"x")
     assert receive(peer.target, 1) == b"x"
     # Given back a moment after its last byte has arrived.
-    gone(lambda: running.server._loop.pipes._lent)
+    gone(lambda: running.bulk.pipes._lent)
 
 
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_relay_that_ends_with_a_full_pipe_leaves_no_descriptor(reset: bool, running: Running, peer: Peer) -> None:
+    bulk = running.bulk
     before = len(os.listdir("/proc/self/fd"))
     peer.client.setblocking(False)
     stalled = 0
@@ -187,7 +188,7 @@ def test_a_relay_that_ends_with_a_full_pipe_leaves_no_descriptor(reset: bool, ru
     peer.target.close()
     assert running.report().outcome == "reset"
     peer.client.close()
-    idle = 2 * len(running.server._loop.pipes._idle)
+    idle = 2 * len(bulk.pipes._idle)
     assert wait_for(lambda: len(os.listdir("/proc/self/fd")) - idle <= before - 2)
 
 
