@@ -132,7 +132,9 @@ class Loop:
         if fd < 0:
             return
         if self._masks[fd]:
-            self._forget(fd)
+            self._masks[fd] = 0
+            self._handlers[fd] = None
+            _real.epoll_unregister(self._epoll, fd)
         self._streams[fd] = None
         self._doomed.append(stream)
 
@@ -209,11 +211,6 @@ class Loop:
         self._masks += [0] * missing
         self._handlers += [None] * missing
         self._streams += [None] * missing
-
-    def _forget(self, fd: int) -> None:
-        _real.epoll_unregister(self._epoll, fd)
-        self._handlers[fd] = None
-        self._masks[fd] = 0
 
     def _woken(self, _fd: int, _events: int) -> None:
         os.eventfd_read(self._wake_fd)

@@ -129,11 +129,12 @@ class Relay:
     def turned(self, flow: Flow) -> None:
         """The flow, which read, has come to its end, or to wait for its sink."""
         other = self._other(flow)
-        if flow.state == other.state == ENDED:
+        if flow.state == WAITING:
+            self.watch()
+        elif other.state == ENDED:
             self._end(None)
-            return
-        self.watch()
-        if flow.state == ENDED:
+        else:
+            self.loop.watch(flow.source.fileno(), _mask(flow, other), flow)
             self._finish(flow)
 
     def abort(self, error: OSError) -> None:
