@@ -89,7 +89,10 @@ def read(path: str) -> dict[str, object]:
         return tomllib.loads(content.decode())
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not in UTF-8; expected a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply; expected a TOML file") from None
+    except ValueError as error:
+        # Python's own limit for the length of a number is one that tomllib passes on as it is.
         raise ConfigError(f"{path}: {' '.join(str(error).split())}; expected a TOML file") from None
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from socksify.server.users import Users
 
 _RULE_KEYS = ("action", "from", "users", "anonymous", "commands", "to", "reserved", "ident")
+_FLAGS = ("anonymous", "reserved")
 # What they are in the classic file's `?=`.
 _IDENT = {"off": "", "if-answered": "i", "required": "I"}
 
@@ -89,16 +90,18 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> Rule:
         raise ConfigError(f"{source}: users and anonymous exclude each other")
     # Whom the client's identd vouches for need not authenticate as well, which SOCKS4 could not.
     claimed = ident == "I" and names is not None
+    clients = tuple(_client(text, f"{source}: from") for text in _texts(table, "from", source))
+    destinations = tuple(match(text, f"{source}: to") for text in _texts(table, "to", source))
     return Rule(
-        _text(table),
+        _text(table, source),
         source,
         permit,
-        clients=tuple(_client(text, f"{source}: from") for text in _texts(table, "from", source)),
+        clients=clients,
         users=names,
         verified=permit and users is not None and not anonymous and not claimed,
         claimed=claimed,
         commands=commands or EVERY_COMMAND,
-        destinations=tuple(match(text, f"{source}: to") for text in _texts(table, "to", source)),
+        destinations=destinations,
         reserved=reserved,
         ident=ident,
     )
@@ -137,14 +140,13 @@ def _client(text: str, source: str) -> Match:
     return found
 
 
-def _text(table: dict[str, Any]) -> str:
-    """The rule on one line."""
-    words = [str(table["action"])]
+def _text(table: dict[str, Any], source: str) -> str:
+    """The rule on one line; its values have been read."""
+    words = [table["action"]]
     for key in _RULE_KEYS[1:]:
-        value = table.get(key, False)
-        if value is True:
-            words.append(key)
-        elif value and value != "off":
+        if key in _FLAGS:
+            words += [key] if _flag(table, key, source) else []
+        elif (value := table.get(key, "off")) != "off":
             words.append(f"{key} {value if isinstance(value, str) else ', '.join(value)}")
     return " ".join(words)
 

@@ -47,6 +47,8 @@ def test_values_and_named_proxies(tmp_path: Path) -> None:
         ("[proxies]\n'' = 'a'", "proxies.'': expected a name"),
         ("[proxies]\n'a b' = 'a'", "proxies.'a b': expected a name"),
         ("[proxies]\n'x://y' = 'a'", "expected a name"),
+        pytest.param("x = " + "[" * 10_000, "nested too deeply; expected a TOML file", id="deep"),
+        pytest.param("x = 1" + "0" * 10_000, "4300 digits.*expected a TOML file", id="long"),
         ("proxy = 'a'\nroutes = [", "at end of document.*expected a TOML file"),
         ("proxy = 'a'\nproxy = 'b'\ndns = 1", "at line 2.*expected a TOML file"),
         ("proxy = socks5h://u:S3cr3t@gw", "at line 1.*expected a TOML file"),

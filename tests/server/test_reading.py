@@ -54,6 +54,14 @@ def test_a_rule_is_told_on_one_line(tmp_path: Path) -> None:
     assert [match.text for match in rule.destinations] == [".example", ":80"]
 
 
+@pytest.mark.parametrize("value", [True, 1, "yes"])
+def test_a_flag_may_be_written_in_several_ways(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "sockd.toml"
+    path.write_text("[[rules]]\n")
+    (rule,) = reading.rules([{"action": "permit", "anonymous": value, "reserved": False}], str(path), None)
+    assert rule.text == "permit anonymous"
+
+
 def test_rules_written_in_another_way_are_numbered(tmp_path: Path) -> None:
     path = tmp_path / "sockd.toml"
     path.write_text('rules = [{action = "deny"}, {action = "permit"}]')
