@@ -6,7 +6,7 @@ from socksify._record import Record
 from socksify.config.addresses import address
 from socksify.config.settings import ConfigError
 from socksify.server import classic, configuration, toml
-from socksify.server.options import DEFAULT_LISTEN, Options, place
+from socksify.server.options import DEFAULT_LISTEN, Options, is_classic, place
 from socksify.server.policy import Policy
 from socksify.server.status import usual_directory
 from socksify.server.users import Users
@@ -44,7 +44,7 @@ def configured(options: Options) -> Configuration:
     if not options.config:
         users = Users.load(options.users) if options.users else None
         return configuration.without_file(users, options.open, is_own)
-    if options.config.endswith(".conf"):
+    if is_classic(options.config):
         return classic.load(options.config, options.route or None, is_own, options.allow_unsupported)
     return toml.load(options.config, is_own)
 

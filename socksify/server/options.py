@@ -50,27 +50,34 @@ def parse(words: Sequence[str] | None) -> Options:
         options = options.replace(config=asked[0])
     if options.config and (options.users or options.open):
         parser.error("--users and --open are for a server without --config, which says both in the file")
+    if (options.route or options.allow_unsupported) and not is_classic(options.config):
+        parser.error("--route and --allow-unsupported are for a classic --config, a file named *.conf")
     return options
+
+
+def is_classic(path: str) -> bool:
+    """Whether a configuration file is to be read as the original server's."""
+    return path.endswith(".conf")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sockd", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add = parser.add_argument
     add("--listen", metavar="ADDRESS:PORT", type=_listen, action="append", help=_LISTEN_HELP)
-    add("--config", metavar="FILE", help="rules, users and limits: TOML, or a classic file if named *.conf")
-    add("--route", metavar="FILE", help="the classic sockd.route that goes with a classic --config")
+    add("--config", metavar="FILE", type=_file, help="rules, users and limits: TOML, or a classic file if named *.conf")
+    add("--route", metavar="FILE", type=_file, help="the classic sockd.route that goes with a classic --config")
     add("--allow-unsupported", action="store_true", help="read classic files with lines that are not obeyed")
     # Credentials never come by argv, which every user of the machine can read.
-    add("--users", metavar="FILE", help="without --config: who may connect, as written by `sockd passwd`")
+    add("--users", metavar="FILE", type=_file, help="without --config: who may connect, as written by `sockd passwd`")
     add("--open", action="store_true", help="without --config: serve everybody who can reach the address")
     add("--workers", metavar="N", type=_count, help="processes that share the port (default: 1)")
     add("--log", metavar="WHERE", type=_where, help="stderr (the default), syslog or syslog:PATH")
     add("--log-format", choices=FORMATS, help="text (the default), or json: an object a line")
     add("--metrics", metavar="ADDRESS:PORT", type=_metrics, help="tell Prometheus, on a loopback address")
-    add("--status-directory", metavar="DIR", help="where the live sessions are told on a Unix socket")
+    add("--status-directory", metavar="DIR", type=_file, help="where the live sessions are told on a Unix socket")
     questions = parser.add_mutually_exclusive_group()
     ask = questions.add_argument
-    ask("--check", metavar="FILE", nargs=1, help="read a configuration and print it")
+    ask("--check", metavar="FILE", nargs=1, type=_file, help="read a configuration and print it")
     ask("--test", metavar=("CLIENT", "DEST:PORT"), nargs=2, help="tell which rule decides")
     ask("--status", metavar="json", nargs="?", type=_form, const=("text",), help="show the live sessions")
     ask("--version", action="store_const", const=(), help="show the version")
@@ -85,7 +92,7 @@ def place(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ValueError(f"{text!r}: expected ADDRESS:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host, int(port)
 
 
 def _listen(text: str) -> tuple[str, int]:
@@ -98,6 +105,13 @@ def _listen(text: str) -> tuple[str, int]:
             f"{host!r} is no address; a name may stand for several, and for others tomorrow"
         )
     return host, port
+
+
+def _file(text: str) -> str:
+    """Not what a shell makes of a variable that is not set: --users "$USERS" must not come to mean nobody is asked."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a file's name")
+    return text
 
 
 def _metrics(text: str) -> str:
