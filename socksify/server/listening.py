@@ -7,7 +7,10 @@ import socket
 from collections.abc import Iterable
 
 from socksify import _real
+from socksify.config.settings import ConfigError
 from socksify.server.loop import Loop
+
+_LISTENS = socket.SOL_SOCKET, socket.SO_ACCEPTCONN
 
 
 def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _real.Socket:
@@ -56,5 +59,15 @@ def addresses(listeners: Iterable[_real.Socket]) -> list[tuple[str, int]]:
 
 
 def adopt(loop: Loop, fd: int) -> _real.Socket:
-    """A socket that listens already, of IP or Unix; raises OSError for what is none."""
-    return loop.adopt(fd)
+    """A stream socket that listens already, of IP or Unix; raises ConfigError for what is none.
+
+    One that does not would be ready for ever, and never have a connection.
+    """
+    try:
+        listener = loop.adopt(fd)
+        if listener.type == socket.SOCK_STREAM and _real.getsockopt(listener, *_LISTENS):
+            return listener
+    except OSError:
+        # No socket at all, or one of datagrams, which has no options of TCP's.
+        pass
+    raise ConfigError(f"descriptor {fd}, which was passed: expected a stream socket that listens")

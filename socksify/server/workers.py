@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from socksify import _real
-from socksify.server.listening import addresses, adopt, bound
+from socksify.server.listening import addresses, bound
 from socksify.server.log import Log
 from socksify.server.loop import READABLE, Loop
 from socksify.server.signals import Signals
@@ -109,7 +109,7 @@ class Workers:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, OBEYED)
         its.close()
         self._alive[pid] = index, monotonic()
-        self._await(adopt(self._loop, ours.detach()))
+        self._await(self._loop.adopt(ours.detach()))
 
     def _await(self, channel: _real.Socket) -> None:
         def heard(_fd: int, _events: int) -> None:

@@ -41,3 +41,9 @@ def test_those_of_another_process_are_not_ours(variables: dict[str, str]) -> Non
 def test_a_number_that_is_none_is_told(count: str) -> None:
     with pytest.raises(ConfigError, match="LISTEN_FDS"):
         activation.inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count})
+
+
+@pytest.mark.parametrize("count", ["3", "1" + "0" * 30])
+def test_a_number_of_more_than_there_are_is_told(count: str, passed: list[int]) -> None:
+    with pytest.raises(ConfigError, match=f"descriptor {passed[-1] + 1} is not open"):
+        activation.inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count})

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -279,6 +280,37 @@ def test_a_passed_socket_is_guarded_too() -> None:
         )
     assert child.returncode == 2
     assert b"0.0.0.0 is not a loopback address" in child.stderr
+
+
+@pytest.mark.parametrize("kind", ["bound", "connected", "datagrams", "seqpacket", "file"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_is_passed_has_to_be_a_socket_that_listens(kind: str, workers: str, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        passed: socket.socket | IO[bytes]
+        if kind == "connected":
+            passed, other = map(stack.enter_context, socket.socketpair())
+        elif kind == "file":
+            passed = stack.enter_context((tmp_path / "file").open("wb"))
+        elif kind == "seqpacket":
+            passed = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            passed.bind(str(tmp_path / "s"))
+            passed.listen()
+        else:
+            type_of = {"bound": socket.SOCK_STREAM, "datagrams": socket.SOCK_DGRAM}
+            passed = stack.enter_context(socket.socket(socket.AF_INET, type_of[kind]))
+            passed.bind(("127.0.0.1", 0))
+        words = [*ACTIVATED, str(passed.fileno()), *PROGRAM, "--workers", workers]
+        child = subprocess.run(
+            words,
+            cwd=ROOT,
+            pass_fds=(passed.fileno(),),
+            env=environment({"LISTEN_FDS": "1"}),
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    assert child.returncode == 2
+    assert child.stderr == "sockd: descriptor 3, which was passed: expected a stream socket that listens\n"
 
 
 def test_a_service_manager_is_told(tmp_path: Path) -> None:
