@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
 from collections.abc import Callable
+from itertools import pairwise
+from time import monotonic
 
 import pytest
 
+from socksify import _real
 from socksify.server import answering
 from socksify.server.answering import Answers
 from socksify.server.listening import listen
@@ -86,6 +90,53 @@ def test_who_goes_away_takes_nothing_along() -> None:
             socket.create_connection(address, 10).close()
         with socket.create_connection(address, 10) as stream:
             assert len(read(stream)) == 4_000_000
+
+
+def test_without_descriptors_it_waits_until_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not accepted stays in the queue, which would wake the loop at once and for ever."""
+    tried: list[float] = []
+
+    def make(loop: Loop) -> tuple[str, int]:
+        accept = loop.accept
+
+        def short(listener: _real.Socket) -> tuple[_real.Socket, object]:
+            tried.append(monotonic())
+            if len(tried) <= 3:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return accept(listener)
+
+        monkeypatch.setattr(loop, "accept", short)
+        return answers(lambda _: b"hello")(loop)
+
+    monkeypatch.setattr(answering, "PAUSE_SECONDS", 0.05)
+    with turning(make) as address, socket.create_connection(address, 10) as stream:
+        assert read(stream) == b"hello"
+    assert all(later - earlier >= 0.04 for earlier, later in pairwise(tried))
+
+
+def test_a_closed_one_does_not_come_back_from_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Answers] = []
+    tried, over = threading.Event(), threading.Event()
+
+    def make(loop: Loop) -> tuple[Loop, tuple[str, int]]:
+        def short(_: _real.Socket) -> tuple[_real.Socket, object]:
+            tried.set()
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(loop, "accept", short)
+        listener = listen(loop, "127.0.0.1", 0)
+        made.append(Answers(loop, listener, lambda _: b""))
+        return loop, listener.getsockname()
+
+    monkeypatch.setattr(answering, "PAUSE_SECONDS", 0.05)
+    mistakes: list[str] = []
+    monkeypatch.setattr("traceback.print_exc", lambda: mistakes.append("one"))
+    with turning(make) as (loop, address), socket.create_connection(address, 10):
+        assert tried.wait(10)
+        loop.call(made[0].close)
+        loop.call(lambda: loop.after(0.1, over.set))
+        assert over.wait(10)
+    assert mistakes == []
 
 
 def test_closing_ends_what_is_under_way() -> None:
