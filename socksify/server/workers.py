@@ -10,6 +10,7 @@ parent has died, with whom the worker then ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -76,7 +77,7 @@ class Workers:
         self._ready = ready
         self._awaited = self._plan.workers
         for index in range(self._plan.workers):
-            self._start(index)
+            self._fork(index)
 
     def obey(self, plan: Plan) -> None:
         """Has each read the configuration again, and those to come inherit it."""
@@ -94,22 +95,30 @@ class Workers:
             # Ended or not, it is ours until it is waited for.
             os.kill(pid, number)
 
-    def _start(self, index: int) -> None:
+    def _replace(self, index: int) -> None:
+        """Starts one in the place of one that has died; later, if the machine is short of something now."""
         if self._done is not None:
             return
-        ours, its = (_real.Socket(fileno=end.detach()) for end in socket.socketpair())
-        # What is sent to the child before it has handlers of its own waits for them.
-        signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
         try:
+            self._fork(index)
+        except OSError as error:
+            self._log.notice(f"no new worker for now: {error.strerror}")
+            self._loop.after(BRIEF_SECONDS, lambda: self._replace(index))
+
+    def _fork(self, index: int) -> None:
+        with contextlib.ExitStack() as stack:
+            ours, its = (_real.Socket(fileno=end.detach()) for end in socket.socketpair())
+            stack.callback(its.close)
+            stack.callback(ours.close)
+            # What is sent to the child before it has handlers of its own waits for them.
+            signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
+            stack.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, OBEYED)
             pid = os.fork()
             if pid == 0:
                 ours.close()
                 self._become_worker(index, its)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, OBEYED)
-        its.close()
-        self._alive[pid] = index, monotonic()
-        self._await(self._loop.adopt(ours.detach()))
+            self._alive[pid] = index, monotonic()
+            self._await(self._loop.adopt(ours.detach()))
 
     def _await(self, channel: _real.Socket) -> None:
         def heard(_fd: int, _events: int) -> None:
@@ -138,7 +147,7 @@ class Workers:
         if self._done is None:
             self._table.rows[-1].add("restarts")
             self._log.notice(f"worker {pid} ended by itself ({_cause(status)}); another takes its place")
-            self._loop.after(0.0 if lived >= BRIEF_SECONDS else BRIEF_SECONDS, lambda: self._start(index))
+            self._loop.after(0.0 if lived >= BRIEF_SECONDS else BRIEF_SECONDS, lambda: self._replace(index))
 
     def _look_whether_done(self) -> None:
         if self._done is not None and not self._alive:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -85,6 +86,21 @@ def test_one_that_crashes_is_replaced_and_the_others_go_on(echo_server: Target) 
         assert server.process.poll() is None
         until(lambda: len(children(server)) == 2)
         assert metrics(port)["sockd_worker_restarts_total"] == 1
+
+
+def test_one_that_cannot_be_replaced_at_once_is_replaced_later(echo_server: Target) -> None:
+    """A machine that is short of something for a moment is not to be left with fewer of them for ever."""
+    with sockd("--workers", "2") as server:
+        parent = server.process.pid
+        _, most = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+        before = children(server)
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, most))
+        os.kill(before[0], signal.SIGKILL)
+        server.line("no new worker for now: Too many open files")
+        assert serve_one(server, echo_server) == before[1]
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, (most, most))
+        until(lambda: len(children(server)) == 2)
+        until(lambda: serve_one(server, echo_server) != before[1])
 
 
 def serving(workers: set[int]) -> int:
