@@ -61,8 +61,8 @@ class Bind:
         if isinstance(verdict, Denied):
             self._session.refuse(NOT_ALLOWED, "denied", verdict.why)
         else:
-            server = self._session.server
-            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds)
+            server, whose = self._session.server, self._session.host
+            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds, whose)
 
     def close(self) -> None:
         self._closed = True

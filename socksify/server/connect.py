@@ -50,8 +50,8 @@ class Connect:
         elif isinstance(verdict, Permitted) and takes_names(verdict.chain):
             self._go_through(verdict, target)
         else:
-            server = self._session.server
-            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds)
+            server, whose = self._session.server, self._session.host
+            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds, whose)
 
     def close(self) -> None:
         self._closed = True
@@ -110,8 +110,9 @@ class Connect:
     def _go_through(self, verdict: Permitted, target: Address) -> None:
         self.stage = "connecting"
         self._session.rule = verdict.rule
-        seconds = self._session.server.policy.limits.connect_seconds
-        self._attempt = upstream = Upstream(self._session.server, verdict.chain, target, seconds, self._through)
+        server, whose = self._session.server, self._session.host
+        seconds = server.policy.limits.connect_seconds
+        self._attempt = upstream = Upstream(server, verdict.chain, target, seconds, whose, self._through)
         upstream.start()
 
     def _through(self, target: _real.Socket | None, bound: Address, error: Exception | None) -> None:

@@ -69,7 +69,7 @@ class Counts:
 
     def enter(self, limits: Limits, host: str) -> Denied | None:
         """Counts a client that has just connected; unless denied, `leave` must follow."""
-        key = _key(host)
+        key = one_client(host)
         if 0 < limits.connections <= self._connections:
             return Denied(f"limit: connections = {limits.connections}")
         # Behind a Unix socket everybody has the same address, none.
@@ -89,13 +89,13 @@ class Counts:
     def leave(self, host: str, user: bytes | None) -> None:
         """Forgets a client that has gone."""
         self._connections -= 1
-        _decrease(self._clients, _key(host))
+        _decrease(self._clients, one_client(host))
         if user is not None:
             _decrease(self._users, user)
 
     def failed(self, limits: Limits, host: str) -> float:
         """Counts a failed authentication; how many seconds its answer is to wait."""
-        key, now = _key(host), self._clock()
+        key, now = one_client(host), self._clock()
         last, count = self._failures.pop(key, (now, 0))
         count = count + 1 if now - last < _FORGET_SECONDS else 1
         self._failures[key] = now, count
@@ -107,7 +107,7 @@ class Counts:
 
 
 @lru_cache(1024)
-def _key(host: str) -> str | int:
+def one_client(host: str) -> str | int:
     """What is one client: an IPv4 address, an IPv6 network of 64 bits."""
     if ":" not in host:
         return host

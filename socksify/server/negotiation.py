@@ -7,6 +7,7 @@ import os
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
 from socksify.protocol.server import Dialogue
+from socksify.server.limits import one_client
 from socksify.server.loop import READABLE
 
 TYPE_CHECKING = False
@@ -81,7 +82,10 @@ class Negotiation:
         elif dialogue.credentials is not None:
             user, password = dialogue.credentials.user, dialogue.credentials.password
             verify = session.server.policy.verify
-            session.server.verifiers.run(lambda: verify(user, password), self._verified)
+            # Nobody is waited for who has gone while others were before him.
+            session.server.verifiers.run(
+                one_client(session.host), lambda: not session.over and verify(user, password), self._verified
+            )
 
     def _verified(self, accepted: bool) -> None:
         session = self._session

@@ -8,6 +8,7 @@ from typing import Any
 
 from socksify import _real
 from socksify.protocol.address import IPV4, NAME, Address, encode_name
+from socksify.server.limits import one_client
 from socksify.server.loop import Loop
 from socksify.server.threads import Threads
 
@@ -21,16 +22,17 @@ Answer = Callable[[list[Candidate]], object]
 
 
 class Resolver:
-    """Looks names up in threads, of which silent name servers may hold up all: so nobody waits for ever."""
+    """Looks names up in threads, of which silent name servers may hold up many: so nobody waits for ever."""
 
     def __init__(self, loop: Loop, threads: Threads) -> None:
         self._loop = loop
         self._threads = threads
 
-    def resolve(self, target: Address, answer: Answer, seconds: float) -> None:
+    def resolve(self, target: Address, answer: Answer, seconds: float, whose: str) -> None:
         """Has `answer` called with where to connect to, in order of preference.
 
-        That is nowhere if the name is unknown, or not known after `seconds`; 0 is no limit.
+        That is nowhere if the name is unknown, or not known after `seconds`; 0 is no limit. `whose` is the host of the
+        client that it is for.
         """
         target = target.literal()
         if target.type != NAME:
@@ -40,7 +42,9 @@ class Resolver:
         if seconds:
             question.timer = self._loop.after(seconds, lambda: question.settle([]))
         # Nothing is asked for who has given up while others were before it.
-        self._threads.run(lambda: look_up(target) if question.answer is not None else [], question.settle)
+        self._threads.run(
+            one_client(whose), lambda: look_up(target) if question.answer is not None else [], question.settle
+        )
 
 
 class _Question:

@@ -24,6 +24,8 @@ PAUSE_SECONDS = 0.2
 # How often the silent ones are looked for, as a part of the silence that is allowed, and at the most.
 SWEEPS = 8
 SWEEP_SECONDS = 60.0
+# Threads that verify passwords, each of which takes 16 MiB for it and a processor.
+VERIFIERS = 8
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -46,7 +48,7 @@ class Server:
         self.policy = policy
         self.counts = Counts()
         self.accepted = 0
-        self.verifiers = Threads(loop)
+        self.verifiers = Threads(loop, VERIFIERS)
         # Of their own: a silent name server is not to hold up who only wants to be let in.
         self._lookers = Threads(loop)
         self.resolver = Resolver(loop, self._lookers)

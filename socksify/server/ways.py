@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Way = tuple[str, int, str | None]
 
 FRESH_SECONDS = 10.0
-# Destinations remembered; datagrams kept in all, for names that are looked up.
+# Destinations remembered; datagrams kept in all, for names that are looked up. So many names are, at most.
 MOST = 1024
 KEPT = 64
 
@@ -46,27 +46,33 @@ class Ways:
         if until > self._session.server.loop.now:
             if way is not None:
                 found(*way)
-        elif target in self._asked:
-            self._keep(target, found)
         elif target.type != NAME:
             self._learn(target, self._choose(None, [literal(target)]), [found])
-        elif not isinstance(self._session.verdict(UDP_ASSOCIATE, target.host, None, target.port), Denied):
-            self._asked[target] = []
+        elif self._kept < KEPT:
             self._keep(target, found)
-            server = self._session.server
-            server.resolver.resolve(
-                target,
-                lambda candidates: self._resolved(target, candidates),
-                server.policy.limits.connect_seconds,
-            )
 
     def close(self) -> None:
         self._closed = True
 
     def _keep(self, target: Address, found: Found) -> None:
-        if self._kept < KEPT:
-            self._kept += 1
+        """Until the name is looked up, which its first datagram brings about; not if nothing may be sent to it."""
+        if target in self._asked:
             self._asked[target].append(found)
+        elif not isinstance(self._session.verdict(UDP_ASSOCIATE, target.host, None, target.port), Denied):
+            self._asked[target] = [found]
+            self._look_up(target)
+        else:
+            return
+        self._kept += 1
+
+    def _look_up(self, target: Address) -> None:
+        server = self._session.server
+        server.resolver.resolve(
+            target,
+            lambda candidates: self._resolved(target, candidates),
+            server.policy.limits.connect_seconds,
+            self._session.host,
+        )
 
     def _resolved(self, target: Address, candidates: list[Candidate]) -> None:
         waiting = self._asked.pop(target)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 
-from socksify.server import associate
+from socksify.protocol.address import Address
+from socksify.server import associate, resolver, ways
 from socksify.server.policy import Demand, Denied, Permitted, Policy
+from socksify.server.resolver import Candidate
 from tests.server import client
 from tests.server.conftest import Running, run
 from tests.streams import receive, receive_all
@@ -106,6 +109,28 @@ def test_several_for_a_name_that_is_still_looked_up(association: Association) ->
     for number in range(5):
         association.send(b"%d" % number, to=client.address5("localhost", port))
     assert [association.arrives() for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_names_that_are_looked_up_at_the_same_time_are_few(
+    running: Running, association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may be another one, and a look-up takes memory and, with a silent name server, half a minute."""
+    over = threading.Event()
+    asked: list[str] = []
+
+    def look_up(name: Address) -> list[Candidate]:
+        asked.append(name.host)
+        over.wait(30)
+        return []
+
+    monkeypatch.setattr(resolver, "look_up", look_up)
+    for number in range(3 * ways.KEPT):
+        association.send(b"x", to=client.address5(f"x{number}.example", 53))
+    assert association.nothing_arrives()
+    over.set()
+    # Its turn comes behind all that are asked for by then.
+    assert client.ask(running.connect(), 5, "last.example", 80) == 4
+    assert len(asked) <= ways.KEPT + 1
 
 
 def test_a_literal_that_came_as_a_name(association: Association) -> None:

@@ -288,7 +288,7 @@ def test_what_is_passed_has_to_be_a_socket_that_listens(kind: str, workers: str,
     with contextlib.ExitStack() as stack:
         passed: socket.socket | IO[bytes]
         if kind == "connected":
-            passed, other = map(stack.enter_context, socket.socketpair())
+            passed, _ = map(stack.enter_context, socket.socketpair())
         elif kind == "file":
             passed = stack.enter_context((tmp_path / "file").open("wb"))
         elif kind == "seqpacket":

@@ -12,9 +12,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from socksify.protocol.address import Address
 from socksify.server import resolver
+from socksify.server.embedded import policy_of
+from socksify.server.resolver import Candidate
 from tests.server import client
-from tests.server.conftest import Running
+from tests.server.conftest import Running, run
 from tests.streams import receive, receive_all
 from tests.targets import Target
 
@@ -103,8 +106,9 @@ def test_a_target_that_is_silent(version: int, running: Running) -> None:
 def silent_name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     over = threading.Event()
 
-    def look_up(_: object) -> list[object]:
-        over.wait(30)
+    def look_up(name: Address) -> list[Candidate]:
+        if name.host.startswith("silent"):
+            over.wait(30)
         return []
 
     monkeypatch.setattr(resolver, "look_up", look_up)
@@ -130,6 +134,40 @@ def test_passwords_are_verified_while_a_name_server_is_silent(guarded: Running) 
         stream = guarded.connect()
         stream.sendall(login + client.request5(f"silent{number}.example", 80))
         assert receive(stream, 4) == b"\x05\x02\x01\x00"
+
+
+@pytest.mark.usefixtures("silent_name_server")
+def test_the_silent_name_server_of_one_client_holds_up_no_other(running: Running) -> None:
+    running.limit(connect_seconds=0)
+    for number in range(40):
+        stream = running.connect()
+        stream.sendall(client.GREETING + client.request5(f"silent{number}.example", 80))
+        assert receive(stream, 2) == b"\x05\x00"
+    with somebody_else(running) as stream:
+        assert client.ask(stream, 5, "unknown.example", 80) == 4
+
+
+def test_wrong_passwords_of_one_client_hold_up_no_other() -> None:
+    over = threading.Event()
+
+    def verify(user: bytes, _: bytes) -> bool:
+        return user == b"alice" or not over.wait(30)
+
+    with contextmanager(run)(policy_of(verify)) as running:
+        for _ in range(40):
+            stream = running.connect()
+            stream.sendall(b"\x05\x01\x02" + client.credentials(b"mallory", b"a guess"))
+            assert receive(stream, 2) == b"\x05\x02"
+        with somebody_else(running) as stream:
+            stream.sendall(b"\x05\x01\x02" + client.credentials(b"alice", b"open sesame"))
+            assert receive(stream, 4) == b"\x05\x02\x01\x00"
+        over.set()
+
+
+def somebody_else(running: Running) -> socket.socket:
+    """A connection of another client."""
+    address = (running.server.host, running.server.port)
+    return socket.create_connection(address, 10, source_address=("127.0.0.2", 0))
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from socksify.server.loop import Loop
 from socksify.server.resolver import Candidate, Resolver, look_up
 from socksify.server.threads import MOST, Threads
 
+CLIENT = "192.0.2.1"
+
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
@@ -29,7 +31,7 @@ def loop() -> Iterator[Loop]:
 def test_a_literal_is_answered_at_once(host: str, family: int, as_name: bool, loop: Loop) -> None:
     answers: list[list[Candidate]] = []
     target = Address(NAME, host, 80) if as_name else Address.of(host, 80)
-    Resolver(loop, Threads(loop)).resolve(target, answers.append, 10)
+    Resolver(loop, Threads(loop)).resolve(target, answers.append, 10, CLIENT)
     assert answers == [[(family, (Address.of(host, 80).host, 80))]]
 
 
@@ -42,7 +44,7 @@ def test_a_name_is_answered_by_the_loop(loop: Loop) -> None:
 
     threads = Threads(loop)
     resolver = Resolver(loop, threads)
-    resolver.resolve(Address.of("localhost", 80), answer, 10)
+    resolver.resolve(Address.of("localhost", 80), answer, 10, CLIENT)
     assert answers == []
     loop.run()
     threads.close()
@@ -76,8 +78,8 @@ def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "look_up", slow)
     threads = Threads(loop)
     resolver = Resolver(loop, threads)
-    for _ in range(5 * MOST):
-        resolver.resolve(Address.of("example.com", 80), answer, 10)
+    for number in range(5 * MOST):
+        resolver.resolve(Address.of("example.com", 80), answer, 10, f"192.0.2.{number}")
     seen = threading.enumerate()
     go.set()
     loop.run()
@@ -102,7 +104,7 @@ def test_a_silent_name_server_is_not_waited_for_and_who_gave_up_is_not_asked_abo
         answers.append(found)
         if len(answers) == MOST + 1:
             go.set()
-            resolver.resolve(Address.of("next.example", 80), answer, 10)
+            resolver.resolve(Address.of("next.example", 80), answer, 10, CLIENT)
         elif len(answers) > MOST + 1:
             loop.stop()
 
@@ -110,7 +112,7 @@ def test_a_silent_name_server_is_not_waited_for_and_who_gave_up_is_not_asked_abo
     threads = Threads(loop)
     resolver = Resolver(loop, threads)
     for number in range(MOST + 1):
-        resolver.resolve(Address.of(f"silent{number}.example", 80), answer, 0.05)
+        resolver.resolve(Address.of(f"silent{number}.example", 80), answer, 0.05, f"192.0.2.{number}")
     loop.run()
     threads.close()
     assert answers == [[]] * (MOST + 1) + [[(socket.AF_INET, ("192.0.2.1", 80))]]
