@@ -62,11 +62,13 @@ GUARDED = tuple(
         # With 169.254.169.254, where nearly all clouds tell a machine its secrets.
         ("169.254.0.0/16", "link-local"),
         ("fe80::/10", "link-local"),
-        # The other addresses of that kind: of Amazon, Google, Alibaba and Azure.
+        # The other addresses of that kind: of Amazon, Google, Alibaba, Azure, Oracle and Scaleway.
         ("fd00:ec2::254", "a metadata address"),
         ("fd20:ce::254", "a metadata address"),
         ("100.100.100.200", "a metadata address"),
         ("168.63.129.16", "a metadata address"),
+        ("192.0.0.192", "a metadata address"),
+        ("fd00:42::42", "a metadata address"),
         ("224.0.0.0/4", "multicast"),
         ("ff00::/8", "multicast"),
         ("255.255.255.255", "broadcast"),

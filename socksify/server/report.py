@@ -43,8 +43,8 @@ class Report(NamedTuple):
 
 
 def place(host: str, port: int) -> str:
-    """`host:port`; nothing in a name that a client sent may forge a line of the log or drive a terminal."""
-    host = ascii(host)[1:-1]
+    """`host:port`; nothing in a name that a client sent may forge a word or a line of the log, or drive a terminal."""
+    host = ascii(host)[1:-1].replace(" ", r"\x20")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

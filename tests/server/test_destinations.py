@@ -44,6 +44,8 @@ CLOSED = {
     "fd20:ce::254": "a metadata address",
     "100.100.100.200": "a metadata address",
     "168.63.129.16": "a metadata address",
+    "192.0.0.192": "a metadata address",
+    "fd00:42::42": "a metadata address",
     "64:ff9b::100.100.100.200": "a metadata address in other words",
     "224.0.0.1": "multicast",
     "239.255.255.250": "multicast",

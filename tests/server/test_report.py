@@ -16,6 +16,7 @@ DONE = Report(1, "192.0.2.1:5", "alice", "connect", "example.com:80", "relaying"
         ("2001:db8::1", "[2001:db8::1]:80"),
         ("example.com", "example.com:80"),
         ("x\ny\x1b[0m", "x\\ny\\x1b[0m:80"),
+        ("a: done, 1 bytes", "[a:\\x20done,\\x201\\x20bytes]:80"),
         ("\udcff", "\\udcff:80"),
         ("bücher.example", "b\\xfccher.example:80"),
     ],
