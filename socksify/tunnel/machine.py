@@ -73,8 +73,7 @@ def own_name(address: str) -> str | None:
 def is_own(address: str) -> bool:
     """Whether a literal is one of this machine's own addresses."""
     if ":" in address:
-        # RFC 6724 section 5, rule 1: what is sent to an own address leaves from that very address.
-        return any(_source(AF_INET6, sockaddr) == address for sockaddr in _scoped(address))
+        return any(_is_own_ipv6(address, interface) for interface in _interfaces(address))
     # With net.ipv4.ip_nonlocal_bind a socket may be bound to anybody's address, but it reaches nobody from there. To
     # groups (RFC 1112 section 4) one may be bound as well.
     is_group = 224 <= int(address.partition(".")[0]) < 240
@@ -115,8 +114,19 @@ def _source(family: int, target: SockAddress, source: SockAddress | None = None)
         _real.close(probe)
 
 
-def _scoped(address: str) -> list[SockAddress]:
-    """The socket addresses that an IPv6 literal may mean: a link-local one is of some link (RFC 4007 section 6)."""
+def _is_own_ipv6(address: str, interface: int) -> bool:
+    # Imported here because most programs meet no IPv6 address.
+    from socksify.tunnel.rtnetlink import stays_here
+
+    try:
+        return stays_here(address, interface)
+    except OSError:
+        # RFC 6724 section 5, rule 1: what is sent to an own address leaves from that very address.
+        return _source(AF_INET6, (address, _DISCARD, 0, interface)) == address
+
+
+def _interfaces(address: str) -> list[int]:
+    """Those that an IPv6 literal may be of: a link-local one is of some link (RFC 4007 section 6), another of any."""
     if not address.startswith(("fe8", "fe9", "fea", "feb")):
-        return [(address, _DISCARD)]
-    return [(address, _DISCARD, 0, index) for index, _ in if_nameindex()]
+        return [0]
+    return [index for index, _ in if_nameindex()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import socketserver
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import require
 from tests.server.client import GREETING, ask, credentials, reply4, reply5, request5
 from tests.server.running_sockd import Sockd, sockd
 from tests.server.test_users import cheap
@@ -69,8 +71,12 @@ class Net:
         self.gateway.ip(
             f"link add inner type veth peer name outer netns {self.outside.pid}",
             f"address add {GATEWAY}/24 dev inner",
+            "address add fd09:1::1/64 dev inner",
+            "route add local fd09:2::/48 dev lo",
             "link set inner up",
         )
+        routing = self.gateway.command(require("sh"), "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+        subprocess.run(routing, check=True, timeout=30)
         others = [f"address add {address}/24 dev outer" for address in (CLIENT, STRANGER, TARGET)]
         self.outside.ip(*others, "link set outer up")
         with self.outside.inside():
@@ -131,6 +137,10 @@ def test_the_target_is_reached(version: int, host: str, net: Net) -> None:
         GATEWAY,
         "::ffff:10.9.0.1",
         "2002:a09:1::1",
+        "fd09:1::1",
+        # The address of every router in a subnet, and one of a network that is routed to the gateway itself.
+        "fd09:1::",
+        "fd09:2::1234",
         "localhost",
         "rebound.example",
         "rebound6.example",
