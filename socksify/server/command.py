@@ -46,8 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _say(text: str) -> None:
+    """On stdout, what its encoding has no words for escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def _check(given: options.Options) -> int:
-    sys.stdout.write(explain.check(configuring.configured(given)))
+    _say(explain.check(configuring.configured(given)))
     # What would not be served is no good answer either.
     plan = configuring.plan(given, os.environ)
     configuring.require_guard(plan, plan.listen)
@@ -55,7 +61,7 @@ def _check(given: options.Options) -> int:
 
 
 def _test(given: options.Options) -> int:
-    sys.stdout.write(explain.test(configuring.configured(given), *given.asked))
+    _say(explain.test(configuring.configured(given), *given.asked))
     return 0
 
 
@@ -63,9 +69,9 @@ def _status(given: options.Options) -> int:
     directory = given.status_directory or status.usual_directory(os.environ)
     told, silent = status.ask(directory) if directory else ([], [])
     if "json" in given.asked:
-        sys.stdout.write(json.dumps([{**process, "sessions": sessions} for process, sessions in told], indent=2) + "\n")
+        _say(json.dumps([{**process, "sessions": sessions} for process, sessions in told], indent=2) + "\n")
     else:
-        sys.stdout.write("".join(status.in_words(*each) for each in told))
+        _say("".join(status.in_words(*each) for each in told))
     if silent:
         sys.stderr.write(f"sockd: no answer from {', '.join(silent)}\n")
     elif not told:
@@ -78,7 +84,7 @@ def _status(given: options.Options) -> int:
 def _version(_: options.Options) -> int:
     from importlib.metadata import version
 
-    sys.stdout.write(f"sockd {version('socksify')}\n")
+    _say(f"sockd {version('socksify')}\n")
     return 0
 
 

@@ -402,6 +402,18 @@ def test_questions_are_answered(tmp_path: Path) -> None:
     assert "permit" in tested.stdout
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_answers_are_printed_whatever_stdout_can_print(encoding: str, tmp_path: Path) -> None:
+    """Lists of users are older than UTF-8, and terminals may be."""
+    classic, toml = tmp_path / "sockd.conf", tmp_path / "sockd.toml"
+    classic.write_bytes(b"permit *=\xe9ve 10.0.0.0 255.0.0.0\n")
+    toml.write_text('[[rules]]\naction = "permit"\nto = "\u540d.example"\n')
+    for path, told in ((classic, "permit *=\\udce9ve 10.0.0.0"), (toml, ".example")):
+        answer = ask("--check", str(path), PYTHONIOENCODING=f"{encoding}:strict")
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert told in answer.stdout
+
+
 @pytest.mark.parametrize("line", ['listen = "0.0.0.0:1080"', 'metrics = "0.0.0.0:9108"'])
 def test_a_check_fails_for_what_would_not_be_served(line: str, tmp_path: Path) -> None:
     path = tmp_path / "sockd.toml"
