@@ -33,6 +33,9 @@ def main(words: Sequence[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"sockd passwd: {error}\n")
         return 1
+    except (EOFError, KeyboardInterrupt) as thought_better:
+        sys.stderr.write("\nsockd passwd: nothing was changed\n")
+        return 130 if isinstance(thought_better, KeyboardInterrupt) else 1
     return 0
 
 

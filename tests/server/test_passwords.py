@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import stat
@@ -13,6 +14,7 @@ import pytest
 from socksify.config.settings import ConfigError
 from socksify.server import passwords
 from socksify.server.users import Users
+from tests.processes import require
 from tests.server.running_sockd import PROGRAM, ROOT, ask
 
 
@@ -66,6 +68,28 @@ def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     path = str(tmp_path / "none" / "users")
     told = ask("passwd", path, "alice", stdin="x\n")
     assert (told.returncode, told.stderr) == (1, f"sockd passwd: {path}: No such file or directory\n")
+
+
+@pytest.mark.parametrize(("key", "status"), [(b"\x04", 1), (b"\x03", 130)])
+def test_at_a_terminal_one_may_think_better_of_it(key: bytes, status: int, tmp_path: Path) -> None:
+    """Ctrl-D and Ctrl-C."""
+    ours, theirs = pty.openpty()
+    words = [require("setsid"), "--ctty", *PROGRAM, "passwd", str(tmp_path / "users"), "alice"]
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT) as child:
+        os.close(theirs)
+        shown = b""
+        while b"Password: " not in shown:
+            shown += os.read(ours, 1024)
+        os.write(ours, key)
+        with contextlib.suppress(OSError):
+            # EIO, when nobody has the terminal any more.
+            while piece := os.read(ours, 1024):
+                shown += piece
+        assert child.wait(20) == status
+    os.close(ours)
+    assert shown.endswith(b"sockd passwd: nothing was changed\r\n")
+    assert b"Traceback" not in shown
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(("again", "status"), [("open sesame", 0), ("open sesam", 1)])
