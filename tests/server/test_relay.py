@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -126,6 +127,42 @@ def test_a_waiting_side_that_has_ended_does_not_wake_the_loop_for_ever(peer: Pee
     before = sum(os.times()[:2])
     threading.Event().wait(0.3)
     assert sum(os.times()[:2]) - before < 0.15
+
+
+@pytest.mark.parametrize("ended", ["client", "target"])
+def test_an_end_that_comes_with_room_for_more_stops_nothing(ended: str, peer: Peer, running: Running) -> None:
+    """A slow reader has nothing more to say, and reads on, in one turn of the loop."""
+    reader, writer = (peer.client, peer.target) if ended == "client" else (peer.target, peer.client)
+    sent = taken(lambda: writer.send(bytes(1 << 20)), writer)
+    with held(running):
+        reader.shutdown(socket.SHUT_WR)
+        read = taken(lambda: len(reader.recv(1 << 20)), reader)
+    writer.shutdown(socket.SHUT_WR)
+    assert read + len(receive_all(reader)) == sent
+
+
+def taken(piece: Callable[[], int], stream: socket.socket) -> int:
+    """How many bytes, a piece at a time, until none are taken any more."""
+    count = 0
+    stream.settimeout(0.2)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            count += piece()
+    stream.settimeout(10)
+    return count
+
+
+@contextlib.contextmanager
+def held(running: Running) -> Iterator[None]:
+    """The server looks at nothing meanwhile, neither at what is small nor at what is bulk."""
+    holds, go = threading.Event(), threading.Event()
+    running.server._loop.call(lambda: (holds.set(), go.wait(10)))
+    assert holds.wait(10)
+    bulk = running.server._server._bulk
+    assert bulk is not None
+    with bulk.lock:
+        yield
+    go.set()
 
 
 def test_late_data_behind_a_half_close_in_bulk_is_kept(peer: Peer, running: Running) -> None:
