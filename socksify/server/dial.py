@@ -14,14 +14,16 @@ from socksify.server.timers import Timer
 # tcp(7): tcpi_state is TCP_INFO's first byte.
 _STATE = socket.IPPROTO_TCP, socket.TCP_INFO, 1
 _ESTABLISHED = b"\x01"
+_NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 Done = Callable[["_real.Socket | None", int], None]
 Prepare = Callable[[_real.Socket, Candidate], None]
 
 
 class Dial:
-    """Calls `done` once: with the connected socket and 0, or with None and the errno of the last address tried.
+    """Calls `done` once: with the connected socket and 0, or with None and the errno of the last address that failed.
 
+    That there is no way from here to an address, of a family we have none of, says less than another one's answer.
     `prepare` gets each socket before it connects, and may raise OSError; one address may take `seconds`, 0 for as long
     as the kernel goes on, which is two minutes.
     """
@@ -36,9 +38,10 @@ class Dial:
         self._done = done
         self._stream: _real.Socket | None = None
         self._timer: Timer | None = None
+        self._failure = 0
 
     def start(self) -> None:
-        self._try_next(errno.EHOSTUNREACH)
+        self._try_next()
 
     def close(self) -> None:
         """Gives up, without a call of `done`."""
@@ -47,17 +50,23 @@ class Dial:
             self._loop.discard(self._stream)
             self._stream = None
 
-    def _try_next(self, failure: int) -> None:
+    def _try_next(self) -> None:
         for candidate in self._candidates:
-            failure = self._start(candidate)
-            if not failure:
+            outcome = self._start(candidate)
+            if not outcome:
                 self._finish()
                 return
-            if failure == errno.EINPROGRESS:
+            if outcome == errno.EINPROGRESS:
                 self._wait()
                 return
-            self.close()
-        self._done(None, failure)
+            self._give_up(outcome)
+        self._done(None, self._failure or errno.EHOSTUNREACH)
+
+    def _give_up(self, failure: int) -> None:
+        """The address at hand."""
+        self.close()
+        if not self._failure or failure not in _NO_WAY:
+            self._failure = failure
 
     def _start(self, candidate: Candidate) -> int:
         """Begins to connect: 0 if that is done, EINPROGRESS if the outcome will come as an event."""
@@ -83,8 +92,8 @@ class Dial:
         if events & FAILED:
             failure = _real.getsockopt(self._stream, socket.SOL_SOCKET, socket.SO_ERROR)
             if failure:
-                self.close()
-                self._try_next(failure)
+                self._give_up(failure)
+                self._try_next()
                 return
         self._stop_waiting()
         self._finish()
@@ -100,5 +109,5 @@ class Dial:
             self._timer = None
 
     def _too_late(self) -> None:
-        self.close()
-        self._try_next(errno.ETIMEDOUT)
+        self._give_up(errno.ETIMEDOUT)
+        self._try_next()

@@ -1,4 +1,4 @@
-"""Addresses are tried in turn, and the last one's errno is told."""
+"""Addresses are tried in turn, and the errno is told of the last one that there was a way to."""
 
 from __future__ import annotations
 
@@ -55,11 +55,26 @@ def test_the_first_that_answers_is_taken(loop: Loop, refusing: Candidate, echo_s
 
 
 def test_the_last_failure_is_told(loop: Loop, refusing: Candidate) -> None:
-    impossible = socket.AF_INET, ("255.255.255.255", 9)
-    assert dialled(loop, impossible, refusing) == (None, errno.ECONNREFUSED)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        silent = socket.AF_INET, full.getsockname()
+        assert dialled(loop, silent, refusing, seconds=0.05) == (None, errno.ECONNREFUSED)
+        loop = Loop()
+        assert dialled(loop, refusing, silent, seconds=0.05) == (None, errno.ETIMEDOUT)
+        loop.close()
+
+
+def test_that_there_is_no_way_to_one_does_not_hide_what_another_has_answered(loop: Loop, refusing: Candidate) -> None:
+    """Most names have addresses of both families, and getaddrinfo(3) puts those last that are out of reach."""
+    no_way = socket.AF_INET, ("255.255.255.255", 9)
+    no_family = socket.AF_APPLETALK, ("127.0.0.1", 9)
+    assert dialled(loop, no_way, refusing, no_way, no_family) == (None, errno.ECONNREFUSED)
     loop = Loop()
-    assert dialled(loop, refusing, impossible)[1] in (errno.ENETUNREACH, errno.EACCES)
+    assert dialled(loop, no_way) == (None, errno.ENETUNREACH)
     loop.close()
+
+
+def test_nowhere_to_go(loop: Loop) -> None:
+    assert dialled(loop) == (None, errno.EHOSTUNREACH)
 
 
 def test_a_family_that_there_is_not(loop: Loop) -> None:
