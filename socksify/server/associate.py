@@ -24,6 +24,7 @@ from socksify.server.loop import READABLE
 from socksify.server.outside import BATCH, Outside
 from socksify.server.policy import Denied, Permitted
 from socksify.server.rate import Rate
+from socksify.server.sockaddr import sockaddr, spelled
 from socksify.server.ways import Ways
 
 TYPE_CHECKING = False
@@ -76,7 +77,7 @@ class Associate:
         """Takes datagrams at the address by which the client has reached us."""
         try:
             self._inside = inside = self._loop.datagrams(socket.AF_INET6 if ":" in own else socket.AF_INET)
-            _real.bind(inside, (own, 0))
+            _real.bind(inside, sockaddr(own, 0))
         except OSError as error:
             self._session.refuse(socks5_reply_of(error.errno or 0), "failed", os.strerror(error.errno or 0))
             return
@@ -101,14 +102,14 @@ class Associate:
         scratch = self._loop.pipes.scratch
         for _ in range(BATCH):
             try:
-                count, (host, port, *_rest) = self._inside.recvfrom_into(scratch)
+                count, sender = self._inside.recvfrom_into(scratch)
             except BlockingIOError:
                 return
             except OSError:
                 # What an earlier datagram met with, told by ICMP.
                 continue
-            if unmapped(host) == self._session.host and self._port in (0, port):
-                self._port = port
+            if unmapped(spelled(sender)) == self._session.host and self._port in (0, sender[1]):
+                self._port = sender[1]
                 self._out(bytes(scratch[:count]))
 
     def _out(self, message: bytes) -> None:
@@ -135,7 +136,7 @@ class Associate:
             return
         header = datagram.encode_header(address_of((host, port)))
         try:
-            self._inside.sendto(header + data, (self._session.host, self._port))
+            self._inside.sendto(header + data, sockaddr(self._session.host, self._port))
         except OSError:
             return
         self.down += len(data)

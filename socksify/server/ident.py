@@ -14,6 +14,7 @@ from socksify.server import ports
 from socksify.server.dial import Dial
 from socksify.server.loop import READABLE, Loop
 from socksify.server.policy import Denied, Permitted
+from socksify.server.sockaddr import sockaddr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Ident:
 
     def start(self) -> None:
         host = self._client[0]
-        candidates: list[Candidate] = [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, PORT))]
+        candidates: list[Candidate] = [(socket.AF_INET6 if ":" in host else socket.AF_INET, sockaddr(host, PORT))]
         # Nobody knows whose a connection by a Unix socket is.
         self._dial = Dial(self._loop, candidates if host else [], self._ask, self._prepare, 0)
         self._timer = self._loop.after(SECONDS, lambda: self._tell(None))

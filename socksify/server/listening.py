@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from socksify import _real
 from socksify.config.settings import ConfigError
 from socksify.server.loop import Loop
+from socksify.server.report import place
+from socksify.server.sockaddr import sockaddr, spelled
 
 _LISTENS = socket.SOL_SOCKET, socket.SO_ACCEPTCONN
 
@@ -41,9 +43,9 @@ def bound(loop: Loop, host: str, port: int, shared: bool) -> _real.Socket:
         if family == socket.AF_INET6:
             # Who wants both says so by listening on both: 0.0.0.0 and :: can then be given side by side.
             _real.setsockopt(listener, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _real.bind(listener, (host, port))
+        _real.bind(listener, sockaddr(host, port))
     except OSError as error:
-        error.filename = f"{host}:{port}"
+        error.filename = place(host, port)
         loop.discard(listener)
         raise
     except BaseException:
@@ -55,7 +57,7 @@ def bound(loop: Loop, host: str, port: int, shared: bool) -> _real.Socket:
 def addresses(listeners: Iterable[_real.Socket]) -> list[tuple[str, int]]:
     """Their own addresses: host and port, of a Unix socket its path and 0."""
     names = [_real.getsockname(listener) for listener in listeners]
-    return [name[:2] if isinstance(name, tuple) else (os.fsdecode(name), 0) for name in names]
+    return [(spelled(name), name[1]) if isinstance(name, tuple) else (os.fsdecode(name), 0) for name in names]
 
 
 def adopt(loop: Loop, fd: int) -> _real.Socket:

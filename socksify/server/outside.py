@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from socksify import _real
 from socksify.server.loop import READABLE, Loop
+from socksify.server.sockaddr import sockaddr
 
 # Hosts that a client has sent to, and that may therefore send to it; the one that was sent to longest ago is forgotten.
 HOSTS = 1024
@@ -31,7 +32,7 @@ class Outside:
         """Sends a datagram, unless there is no room for it or no way; whether it was sent."""
         try:
             sender = self._sender(source or ("::" if ":" in host else "0.0.0.0"))
-            sender.sendto(data, (host, port))
+            sender.sendto(data, sockaddr(host, port))
         except OSError:
             # As on any network, where datagrams are lost.
             return False
@@ -54,7 +55,7 @@ class Outside:
             try:
                 if ":" in source:
                     _real.setsockopt(sender, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                _real.bind(sender, (source, 0))
+                _real.bind(sender, sockaddr(source, 0))
             except OSError:
                 self._loop.discard(sender)
                 raise

@@ -7,6 +7,7 @@ import errno
 import socket
 
 from socksify import _real
+from socksify.server.sockaddr import sockaddr
 
 # Only root can have a port below 1024, which is what rshd and rlogind believe in; rcmd(3) takes one from 512 on. The
 # original kept to that: what came from such a port went out from such a port.
@@ -26,7 +27,7 @@ def bind(stream: _real.Socket, source: str | None, like: int) -> None:
     if _reserve(stream, source, like) or source is None:
         return
     _real.setsockopt(stream, socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-    _real.bind(stream, (source, 0))
+    _real.bind(stream, sockaddr(source, 0))
 
 
 def bind_to_listen(stream: _real.Socket, source: str, like: int, wanted: int) -> None:
@@ -38,7 +39,7 @@ def bind_to_listen(stream: _real.Socket, source: str, like: int, wanted: int) ->
         return
     for port in (wanted, 0) if wanted >= RESERVED.stop else (0,):
         try:
-            _real.bind(stream, (source, port))
+            _real.bind(stream, sockaddr(source, port))
             return
         except OSError as error:
             if not port or error.errno != errno.EADDRINUSE:
@@ -51,7 +52,7 @@ def source_towards(host: str) -> str | None:
         _real.Socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     ) as probe:
         try:
-            _real.connect(probe, (host, _DISCARD))
+            _real.connect(probe, sockaddr(host, _DISCARD))
             source: str = _real.getsockname(probe)[0]
         except OSError:
             return None
@@ -65,7 +66,7 @@ def _reserve(stream: _real.Socket, source: str | None, like: int) -> bool:
     host = source or ("0.0.0.0" if stream.family == socket.AF_INET else "::")
     for port in reversed(RESERVED):
         try:
-            _real.bind(stream, (host, port))
+            _real.bind(stream, sockaddr(host, port))
             return True
         except OSError as error:
             # EACCES, as a rule: only root may.

@@ -17,6 +17,7 @@ from socksify.server.policy import Denied, Policy
 from socksify.server.report import Report
 from socksify.server.resolver import Resolver
 from socksify.server.session import Session
+from socksify.server.sockaddr import spelled
 from socksify.server.threads import Threads
 
 # How long to leave the queue alone when there are no descriptors left; until then it would wake the loop for ever.
@@ -67,7 +68,7 @@ class Server:
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens; a Unix socket is its path and 0."""
         names = [_real.getsockname(listener) for listener in self._listeners.values()]
-        return [(name, 0) if isinstance(name, str) else name[:2] for name in names]
+        return [(name, 0) if isinstance(name, str) else (spelled(name), name[1]) for name in names]
 
     def sessions(self) -> list[Report]:
         """The live ones, in the order in which they came."""
@@ -146,7 +147,7 @@ class Server:
             self._notice("new connections are taken again")
         self.accepted += 1
         # Nobody has an address on a Unix socket.
-        host, port = (_host(peer[0]), peer[1]) if peer else ("", 0)
+        host, port = (_host(spelled(peer)), peer[1]) if peer else ("", 0)
         session = Session(self, stream, self.accepted, host, port)
         try:
             self._admit(session)

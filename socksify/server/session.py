@@ -25,6 +25,7 @@ from socksify.server.negotiation import Negotiation
 from socksify.server.policy import Admission, Demand, Denied, Permitted
 from socksify.server.relay import Relay
 from socksify.server.report import Report, place
+from socksify.server.sockaddr import spelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Session:
     def own(self) -> tuple[str, int]:
         """The address that the client has connected to; none on a Unix socket."""
         own = _real.getsockname(self.stream)
-        return ("", 0) if isinstance(own, str | bytes) else (unmapped(own[0]), own[1])
+        return ("", 0) if isinstance(own, str | bytes) else (unmapped(spelled(own)), own[1])
 
     def start(self, admission: Admission) -> None:
         """Hears what the client wants."""

@@ -13,6 +13,7 @@ from socksify.protocol.address import NAME, Address
 from socksify.protocol.socks5 import UDP_ASSOCIATE
 from socksify.server.policy import Denied, Permitted
 from socksify.server.resolver import literal
+from socksify.server.sockaddr import spelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ class Ways:
 
     def _choose(self, name: str | None, candidates: list[Candidate]) -> Way | None:
         """The first address that may be sent to; none of those that other proxies are for, who take no datagrams."""
-        for _, (host, port, *_rest) in candidates:
+        for _, address in candidates:
+            host, port = address[:2]
             verdict = self._session.verdict(UDP_ASSOCIATE, name, unmapped(host), port)
             if isinstance(verdict, Permitted) and not verdict.chain:
-                return host, port, verdict.source
+                return spelled(address), port, verdict.source
         return None

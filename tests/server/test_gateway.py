@@ -15,15 +15,25 @@ from pathlib import Path
 import pytest
 
 from tests.processes import require
-from tests.server.client import GREETING, ask, credentials, reply4, reply5, request5
+from tests.server.client import (
+    BIND,
+    GREETING,
+    UDP_ASSOCIATE,
+    address5,
+    ask,
+    credentials,
+    reply4,
+    reply5,
+    request5,
+)
 from tests.server.running_sockd import Sockd, sockd
 from tests.server.test_users import cheap
 from tests.streams import receive
 from tests.wire.namespaces import Namespace, etc, needs_root
 
 GATEWAY, CLIENT, STRANGER, TARGET = "10.9.0.1", "10.9.0.2", "10.9.0.4", "10.9.0.3"
-# Where the servers listen that have rules, users, and rules about claims; where the target does.
-SOCKS, LOGIN, CLAIM, PORT = 1080, 1081, 1082, 7007
+# Where the servers listen that have rules, users, rules about claims, and clients on a link; where the target does.
+SOCKS, LOGIN, CLAIM, LINK, PORT = 1080, 1081, 1082, 1083, 7007
 HOSTS = f"""
 127.0.0.1 localhost rebound.example denied.example
 ::1 rebound6.example
@@ -72,13 +82,14 @@ class Net:
             f"link add inner type veth peer name outer netns {self.outside.pid}",
             f"address add {GATEWAY}/24 dev inner",
             "address add fd09:1::1/64 dev inner",
+            "address add fe80::1/64 dev inner",
             "route add local fd09:2::/48 dev lo",
             "link set inner up",
         )
         routing = self.gateway.command(require("sh"), "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
         subprocess.run(routing, check=True, timeout=30)
         others = [f"address add {address}/24 dev outer" for address in (CLIENT, STRANGER, TARGET)]
-        self.outside.ip(*others, "link set outer up")
+        self.outside.ip(*others, "address add fe80::2/64 dev outer", "link set outer up")
         with self.outside.inside():
             stack.enter_context(socket.create_server((TARGET, PORT)))
 
@@ -106,9 +117,9 @@ def guarded(net: Net, tmp_path: Path) -> Iterator[Sockd]:
     yield from serving(net, tmp_path, USERS, LOGIN)
 
 
-def serving(net: Net, directory: Path, text: str, port: int) -> Iterator[Sockd]:
+def serving(net: Net, directory: Path, text: str, port: int, address: str = "0.0.0.0") -> Iterator[Sockd]:
     (directory / "sockd.toml").write_text(text)
-    options = ("--config", str(directory / "sockd.toml"), "--listen", f"0.0.0.0:{port}")
+    options = ("--config", str(directory / "sockd.toml"), "--listen", f"{address}:{port}")
     with sockd(*options, prefix=tuple(net.gateway.command())) as server:
         yield server
 
@@ -251,6 +262,63 @@ def test_identd_vouches_for_a_claim(net: Net, claimed: Sockd) -> None:
             client.sendall(b"\x04\x01" + PORT.to_bytes(2) + socket.inet_aton(TARGET) + userid + b"\0")
             assert reply4(client) == code
     assert "the client's identd names another user" in claimed.line("denied")
+
+
+@pytest.fixture
+def linked(net: Net, tmp_path: Path) -> Iterator[Sockd]:
+    """Listens on the link alone."""
+    rule = '[[rules]]\naction = "permit"\nfrom = "fe80::/10"\nto = ["*", "fe80::/10"]\n'
+    yield from serving(net, tmp_path, rule, LINK, "[fe80::1%inner]")
+
+
+def on_link(net: Net) -> socket.socket:
+    """A connection by the link-local address, which is of an interface."""
+    with net.outside.inside():
+        client = socket.socket(socket.AF_INET6)
+        client.settimeout(10)
+        client.connect(("fe80::1", LINK, 0, socket.if_nametoindex("outer")))
+    return client
+
+
+@pytest.mark.usefixtures("linked")
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_client_on_the_link_reaches_the_target(version: int, net: Net) -> None:
+    with on_link(net) as client:
+        assert ask(client, version, TARGET, PORT) == SUCCEEDED
+
+
+@pytest.mark.usefixtures("linked")
+def test_a_client_on_the_link_waits_for_a_peer_there(net: Net) -> None:
+    with on_link(net) as client:
+        client.sendall(GREETING + request5("::", 0, BIND))
+        assert receive(client, 2) == b"\x05\x00"
+        code, bound = reply5(client)
+        assert (code, bound[:17]) == (SUCCEEDED, b"\x04" + socket.inet_pton(socket.AF_INET6, "fe80::1"))
+        with net.outside.inside(), socket.socket(socket.AF_INET6) as peer:
+            peer.connect(("fe80::1", int.from_bytes(bound[17:]), 0, socket.if_nametoindex("outer")))
+            assert reply5(client)[0] == SUCCEEDED
+
+
+@pytest.mark.usefixtures("linked")
+def test_datagrams_of_a_client_on_the_link(net: Net) -> None:
+    with on_link(net) as client, net.outside.inside(), ExitStack() as stack:
+        client.sendall(GREETING + request5("::", 0, UDP_ASSOCIATE))
+        assert receive(client, 2) == b"\x05\x00"
+        code, bound = reply5(client)
+        assert code == SUCCEEDED
+        target = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sender = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        target.bind((TARGET, 0))
+        index = socket.if_nametoindex("outer")
+        sender.bind(("fe80::2", 0, 0, index))
+        for end in (target, sender):
+            end.settimeout(10)
+        header = b"\0\0\0" + address5(*target.getsockname())
+        sender.sendto(header + b"question", ("fe80::1", int.from_bytes(bound[17:]), 0, index))
+        data, outside = target.recvfrom(100)
+        assert data == b"question"
+        target.sendto(b"an answer", outside)
+        assert sender.recv(100) == header + b"an answer"
 
 
 def drained(client: socket.socket) -> bytes:
