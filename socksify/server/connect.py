@@ -133,6 +133,8 @@ def _reply_of(error: Exception | None) -> int:
 
 def plain(target: Address) -> Address:
     """A target as rules know it: a name that reads like an address is one, and a mapped address is IPv4."""
+    if target.type == IPV4:
+        return target
     target = target.literal()
     if target.type != IPV6:
         return target
