@@ -210,6 +210,8 @@ def reset_in_mid_stream(before: int, running: Running) -> None:
 
 
 def test_a_client_that_never_reads_is_let_go_when_it_goes(running: Running) -> None:
+    # Which stays.
+    assert running.bulk
     with nothing_left(), socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
         with running.connect() as stream:
