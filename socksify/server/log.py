@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
+from time import time
 
 from socksify.server.loop import Loop
 from socksify.server.outlets import INFORMATIONAL, WARNING, timestamp
@@ -37,6 +38,8 @@ class Log:
         self._loop = loop
         self._outlet = outlet
         self._as_json = form == "json"
+        # When they ended, and what is to be said of them.
+        self._ended: list[tuple[float, Report]] = []
         self._waiting: deque[bytes] = deque()
         self._untold = 0
         # There will be a flush, in a while; when the outlet has failed there is none before.
@@ -49,37 +52,46 @@ class Log:
         return Log(loop, self._outlet, "json" if self._as_json else "text")
 
     def session(self, report: Report) -> None:
-        """A session is over."""
-        if self._as_json:
-            text = _object("session", {name: getattr(report, name) for name in report._fields})
-        else:
-            text = line(report)
-        self._put(INFORMATIONAL, text)
+        """A session is over. Its line is not put into words before it is written: whoever comes next waits for less."""
+        self._ended.append((time(), report))
         if not self._gathering:
             self._gathering = True
             self._loop.after(GATHER_SECONDS, self._gathered)
 
     def notice(self, message: str) -> None:
         """What whoever runs the server should know."""
-        self._put(WARNING, _object("notice", {"message": message}) if self._as_json else message)
+        self._put_sessions()
+        now = time()
+        self._put(now, WARNING, _object(now, "notice", {"message": message}) if self._as_json else message)
         if not self._retrying:
             self._flush()
 
     def close(self) -> None:
         """Whatever cannot be written now will never be."""
         self._retrying = False
+        self._put_sessions()
         self._flush()
         self._outlet.close()
 
-    def _put(self, severity: int, text: str) -> None:
+    def _put_sessions(self) -> None:
+        ended, self._ended = self._ended, []
+        for when, report in ended:
+            if self._as_json:
+                text = _object(when, "session", {name: getattr(report, name) for name in report._fields})
+            else:
+                text = line(report)
+            self._put(when, INFORMATIONAL, text)
+
+    def _put(self, when: float, severity: int, text: str) -> None:
         if len(self._waiting) < MOST_WAITING:
-            self._waiting.append(self._outlet.frame(severity, text, self._as_json))
+            self._waiting.append(self._outlet.frame(when, severity, text, self._as_json))
         else:
             self.lost += 1
             self._untold += 1
 
     def _gathered(self) -> None:
         self._gathering = False
+        self._put_sessions()
         if not self._retrying:
             self._flush()
 
@@ -115,5 +127,5 @@ class Log:
         self._flush()
 
 
-def _object(event: str, fields: dict[str, object]) -> str:
-    return json.dumps({"time": timestamp(), "pid": os.getpid(), "event": event, **fields})
+def _object(when: float, event: str, fields: dict[str, object]) -> str:
+    return json.dumps({"time": timestamp(when), "pid": os.getpid(), "event": event, **fields})

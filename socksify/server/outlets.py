@@ -11,7 +11,7 @@ import os
 import socket
 import stat
 from functools import lru_cache
-from time import gmtime, localtime, strftime, time
+from time import gmtime, localtime, strftime
 
 from socksify import _real
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
         together: int
 
-        def frame(self, severity: int, text: str, stamped: bool) -> bytes:
+        def frame(self, when: float, severity: int, text: str, stamped: bool) -> bytes:
             """A line, with the time and who says it in front, unless it is `stamped` with them."""
 
         def write(self, line: bytes) -> int:
@@ -50,16 +50,15 @@ def outlet(where: str) -> Outlet:
     return Syslog(where.partition(":")[2] or "/dev/log")
 
 
-def timestamp() -> str:
-    """Now: RFC 3339, in UTC, with milliseconds."""
-    now = time()
-    return f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
+def timestamp(when: float) -> str:
+    """RFC 3339, in UTC, with milliseconds."""
+    return f"{_second(int(when))}.{int(when * 1000) % 1000:03d}Z"
 
 
 @lru_cache(1)
-def _second(now: int) -> str:
+def _second(when: int) -> str:
     # Made once for the thousands of lines that a second may have.
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(now))
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(when))
 
 
 class Descriptor:
@@ -74,8 +73,8 @@ class Descriptor:
         self._own = _opened_anew(fd) if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) else None
         self._fd = fd if self._own is None else self._own
 
-    def frame(self, severity: int, text: str, stamped: bool) -> bytes:  # noqa: ARG002  # only syslog sorts by it
-        head = "" if stamped else f"{timestamp()} sockd[{os.getpid()}]: "
+    def frame(self, when: float, severity: int, text: str, stamped: bool) -> bytes:  # noqa: ARG002  # only syslog sorts by it
+        head = "" if stamped else f"{timestamp(when)} sockd[{os.getpid()}]: "
         return f"{head}{text}\n".encode("utf-8", "backslashreplace")
 
     def write(self, line: bytes) -> int:
@@ -101,9 +100,9 @@ class Syslog:
         self._socket = _real.Socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
-    def frame(self, severity: int, text: str, stamped: bool) -> bytes:  # noqa: ARG002  # every line needs the head
+    def frame(self, when: float, severity: int, text: str, stamped: bool) -> bytes:  # noqa: ARG002  # every line needs the head
         # As syslog(3) writes it to the socket: without the host's name, in local time.
-        head = f"<{DAEMON * 8 + severity}>{strftime('%b %e %H:%M:%S', localtime())} sockd[{os.getpid()}]: "
+        head = f"<{DAEMON * 8 + severity}>{strftime('%b %e %H:%M:%S', localtime(when))} sockd[{os.getpid()}]: "
         return f"{head}{text}".encode("utf-8", "backslashreplace")
 
     def write(self, line: bytes) -> int:

@@ -25,10 +25,12 @@ class Outlet:
         self.written = b""
         self.room = 1 << 20
         self.severities: list[int] = []
+        self.times: list[float] = []
         self.closed = False
 
-    def frame(self, severity: int, text: str, stamped: bool) -> bytes:
+    def frame(self, when: float, severity: int, text: str, stamped: bool) -> bytes:
         self.severities.append(severity)
+        self.times.append(when)
         return f"{'' if stamped else '> '}{text}\n".encode()
 
     def write(self, line: bytes) -> int:
@@ -68,6 +70,16 @@ def test_a_session_is_a_line(loop: Loop) -> None:
     turn(loop, 0.05)
     [line] = outlet.lines
     assert line == "> alice@127.0.0.1:4000 connect example.com:80: done, 3 bytes up, 5 down, 0.250 s"
+
+
+def test_a_session_is_told_with_the_time_of_its_end(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", iter([1e9, 2e9]).__next__)
+    outlet = Outlet()
+    log = Log(loop, outlet, "text")
+    log.session(REPORT)
+    log.session(REPORT)
+    turn(loop, 0.05)
+    assert outlet.times == [1e9, 2e9]
 
 
 def test_a_session_is_an_object(loop: Loop) -> None:
