@@ -23,7 +23,7 @@ PIECE = 4096
 class Negotiation:
     """Calls `session.serve` with the request, and what the client has said behind it; or ends the session."""
 
-    __slots__ = ("_dialogue", "_session", "_timer")
+    __slots__ = ("_dialogue", "_goes_on", "_session", "_timer")
     stage = "negotiating"
     up = down = 0
 
@@ -31,18 +31,21 @@ class Negotiation:
         self._session = session
         self._dialogue = Dialogue(admission.methods)
         self._timer: Timer | None = None
+        self._goes_on = True
 
     def start(self) -> None:
-        session, loop = self._session, self._session.server.loop
-        seconds = session.server.policy.limits.handshake_seconds
-        if seconds:
-            self._timer = loop.after(seconds, self._too_late)
-        fd = session.stream.fileno()
-        loop.watch(fd, READABLE, self._hear)
+        fd = self._session.stream.fileno()
         # Most clients have spoken by now, right behind the handshake: that spares a turn of the loop.
         self._hear(fd, READABLE)
+        if self._goes_on:
+            loop = self._session.server.loop
+            loop.watch(fd, READABLE, self._hear)
+            seconds = self._session.server.policy.limits.handshake_seconds
+            if seconds:
+                self._timer = loop.after(seconds, self._too_late)
 
     def close(self) -> None:
+        self._goes_on = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -155,13 +155,15 @@ class Session:
     def relay(self, target: _real.Socket, bound: Address) -> None:
         """The last stage: grants the request, telling `bound`, and passes bytes on until both sides have ended."""
         assert self._request is not None
+        if not self.tell(role.reply(self._request, socks5.SUCCEEDED, bound)):
+            self.server.loop.discard(target)
+            return
         self._leave_stage()
         self._stage = relay = Relay(self.server.loop, self.stream, target, self._early, self)
-        if self.tell(role.reply(self._request, socks5.SUCCEEDED, bound)):
-            # What only a session that has not come to its relay needs: of the others there may be thousands.
-            self._early = b""
-            self._request = None
-            relay.start()
+        # What only a session that has not come to its relay needs: of the others there may be thousands.
+        self._early = b""
+        self._request = None
+        relay.start()
 
     def bulk(self) -> Bulk | None:
         """Where the relay goes when it has proven to be bulk."""
