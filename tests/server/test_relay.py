@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from socksify.server import bulk
 from tests.routing import gone
 from tests.server import client
 from tests.server.conftest import Running
@@ -130,8 +131,12 @@ def test_a_waiting_side_that_has_ended_does_not_wake_the_loop_for_ever(peer: Pee
 
 
 @pytest.mark.parametrize("ended", ["client", "target"])
-def test_an_end_that_comes_with_room_for_more_stops_nothing(ended: str, peer: Peer, running: Running) -> None:
+def test_an_end_that_comes_with_room_for_more_stops_nothing(
+    ended: str, peer: Peer, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A slow reader has nothing more to say, and reads on, in one turn of the loop."""
+    # Else what was stopped would go on when it is looked whether it is still bulk.
+    monkeypatch.setattr(bulk, "STAY_SECONDS", 60.0)
     reader, writer = (peer.client, peer.target) if ended == "client" else (peer.target, peer.client)
     sent = taken(lambda: writer.send(bytes(1 << 20)), writer)
     with held(running):
@@ -155,13 +160,11 @@ def taken(piece: Callable[[], int], stream: socket.socket) -> int:
 @contextlib.contextmanager
 def held(running: Running) -> Iterator[None]:
     """The server looks at nothing meanwhile, neither at what is small nor at what is bulk."""
-    holds, go = threading.Event(), threading.Event()
-    running.server._loop.call(lambda: (holds.set(), go.wait(10)))
-    assert holds.wait(10)
-    bulk = running.server._server._bulk
-    assert bulk is not None
-    with bulk.lock:
-        yield
+    both, go = threading.Barrier(3), threading.Event()
+    for loop in (running.server._loop, running.bulk):
+        loop.call(lambda: (both.wait(10), go.wait(10)))
+    both.wait(10)
+    yield
     go.set()
 
 
