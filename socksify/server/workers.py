@@ -122,8 +122,8 @@ class Workers:
 
     def _await(self, channel: _real.Socket) -> None:
         def heard(_fd: int, _events: int) -> None:
-            self._loop.watch(channel.fileno(), 0, heard)
             if not channel.recv(1):
+                # It has died.
                 self._loop.discard(channel)
                 return
             self._awaited -= 1

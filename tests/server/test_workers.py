@@ -88,6 +88,18 @@ def test_one_that_crashes_is_replaced_and_the_others_go_on(echo_server: Target) 
         assert metrics(port)["sockd_worker_restarts_total"] == 1
 
 
+def test_those_that_have_died_leave_nothing_with_the_parent() -> None:
+    with sockd("--workers", "2") as server:
+        descriptors = Path(f"/proc/{server.process.pid}/fd")
+        before = len(os.listdir(descriptors))
+        for _ in range(3):
+            [pid, _other] = children(server)
+            os.kill(pid, signal.SIGKILL)
+            server.line("another takes its place")
+            until(lambda pid=pid: len({*children(server)} - {pid}) == 2)  # type: ignore[misc]
+        until(lambda: len(os.listdir(descriptors)) == before)
+
+
 def test_one_that_cannot_be_replaced_at_once_is_replaced_later(echo_server: Target) -> None:
     """A machine that is short of something for a moment is not to be left with fewer of them for ever."""
     with sockd("--workers", "2") as server:
