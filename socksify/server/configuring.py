@@ -73,7 +73,7 @@ def require_guard(plan: Plan, addresses: Iterable[tuple[str, int]]) -> None:
     A port of 0 is a Unix socket's, where one is listened on, and any port where one is still to be.
     """
     for host, _ in addresses:
-        if not plan.guarded and not host.startswith(("/", "\0")) and not is_loopback(host):
+        if not plan.guarded and not host.startswith(("/", "@")) and not is_loopback(host):
             raise ConfigError(
                 f"{host} is not a loopback address, and an open proxy is nobody's friend: "
                 "give it rules (--config) or users (--users), or say --open"

@@ -55,9 +55,12 @@ def bound(loop: Loop, host: str, port: int, shared: bool) -> _real.Socket:
 
 
 def addresses(listeners: Iterable[_real.Socket]) -> list[tuple[str, int]]:
-    """Their own addresses: host and port, of a Unix socket its path and 0."""
+    """Their own addresses: host and port, of a Unix socket its path (unix(7)'s abstract ones with @ in front) and 0."""
     names = [_real.getsockname(listener) for listener in listeners]
-    return [(spelled(name), name[1]) if isinstance(name, tuple) else (os.fsdecode(name), 0) for name in names]
+    return [
+        (spelled(name), name[1]) if isinstance(name, tuple) else (os.fsdecode(name).replace("\0", "@", 1), 0)
+        for name in names
+    ]
 
 
 def adopt(loop: Loop, fd: int) -> _real.Socket:

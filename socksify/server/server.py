@@ -12,6 +12,7 @@ from socksify import _real
 from socksify.config.addresses import unmapped
 from socksify.server.bulk import Bulk
 from socksify.server.limits import Counts
+from socksify.server.listening import addresses
 from socksify.server.loop import READABLE, Loop
 from socksify.server.policy import Denied, Policy
 from socksify.server.report import Report
@@ -66,9 +67,8 @@ class Server:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where it listens; a Unix socket is its path and 0."""
-        names = [_real.getsockname(listener) for listener in self._listeners.values()]
-        return [(name, 0) if isinstance(name, str) else (spelled(name), name[1]) for name in names]
+        """Where it listens, as `listening.addresses` has it."""
+        return addresses(self._listeners.values())
 
     def sessions(self) -> list[Report]:
         """The live ones, in the order in which they came."""

@@ -250,8 +250,9 @@ def test_a_socket_that_was_passed_is_served(workers: str, echo_server: Target) -
             serve_one(server, echo_server)
 
 
-def test_a_unix_socket_that_was_passed_is_served(tmp_path: Path, echo_server: Target) -> None:
-    path = str(tmp_path / "socks")
+@pytest.mark.parametrize("abstract", [False, True])
+def test_a_unix_socket_that_was_passed_is_served(abstract: bool, tmp_path: Path, echo_server: Target) -> None:
+    path = f"\0socksify-test-{os.getpid()}" if abstract else str(tmp_path / "socks")
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as stream:
         listener.bind(path)
         listener.listen()
@@ -265,10 +266,12 @@ def test_a_unix_socket_that_was_passed_is_served(tmp_path: Path, echo_server: Ta
             stream.connect(path)
             assert client.ask(stream, 5, *echo_server.address) == 0
             stream.close()
+            child.send_signal(signal.SIGHUP)
             child.terminate()
             _, said = child.communicate(timeout=20)
-    assert f"listening on {path}\n" in said
+    assert "listening on {}\n".format(path.replace("\0", "@")) in said
     assert "local connect" in said
+    assert "the configuration was read again" in said
 
 
 def test_a_passed_socket_is_guarded_too() -> None:

@@ -80,7 +80,7 @@ def test_what_others_can_reach_is_guarded(host: str, tmp_path: Path, file: str) 
         require_guard(plan(options, {}), places)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "/run/sockd", "\0sockd"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "/run/sockd", "@sockd"])
 def test_what_only_this_machine_can_reach_need_not_be(host: str) -> None:
     require_guard(plan(Options(), {}), [(host, 0)])
 
