@@ -63,16 +63,15 @@ def ask(directory: str) -> tuple[list[Told], list[str]]:
     silent: list[str] = []
     for path in _sockets(directory):
         try:
-            lines = _read(path).splitlines()
-        except (ConnectionRefusedError, FileNotFoundError):
-            # It has ended, or is about to begin.
+            process, *sessions = map(json.loads, _read(path).splitlines())
+        except (ConnectionError, FileNotFoundError, ValueError):
+            # It has ended, maybe in the middle of its answer, or is about to begin.
             continue
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
+            # EAGAIN, where others wait already.
             silent.append(f"sockd[{os.path.basename(path).removesuffix(SUFFIX)}]")
             continue
-        if lines:
-            process, *sessions = map(json.loads, lines)
-            told.append((process, sessions))
+        told.append((process, sessions))
     return told, silent
 
 

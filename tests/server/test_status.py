@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,26 @@ def test_one_that_does_not_answer_hides_no_other(
     told = capsys.readouterr()
     assert f"sockd[{server.process.pid}] on " in told.out
     assert told.err == "sockd: no answer from sockd[1]\n"
+
+
+@pytest.mark.parametrize("answer", [b"", b'{"pid": 1, "listening": ["127', b'{"pid": 1}\n{"number": 1, "cli'])
+def test_one_that_ends_in_the_middle_of_its_answer_hides_no_other(
+    answer: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_UNIX) as ending, sockd("--status-directory", str(tmp_path)) as server:
+        ending.bind(str(tmp_path / "1.sock"))
+        ending.listen()
+        server.process.send_signal(1)
+        server.line("read again")
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(main, ["--status", "--status-directory", str(tmp_path)])
+            asker, _ = ending.accept()
+            asker.sendall(answer)
+            asker.close()
+            assert asked.result(10) == 0
+    told = capsys.readouterr()
+    assert [line.partition(" on ")[0] for line in told.out.splitlines()] == [f"sockd[{server.process.pid}]"]
+    assert told.err == ""
 
 
 def test_a_directory_that_cannot_be_had_does_not_keep_it_from_serving(echo_server: Target) -> None:
