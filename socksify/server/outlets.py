@@ -2,7 +2,7 @@
 
 A reader that has stopped reading must not stop the sessions. O_NONBLOCK, though, belongs to the open file description
 (open(2)), which we share with whoever started us: setting it would make the shell's own output fail. So a pipe or a
-terminal is opened anew, and a socket is told at each call.
+terminal is opened anew, and a socket is told at each call, as is a pipe of another user's, which cannot be opened.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Descriptor:
         self._socket = _real.Socket(fileno=os.dup(fd)) if stat.S_ISSOCK(mode) else None
         # A file never blocks for long; opened anew it would have another offset than its other writers.
         self._own = _opened_anew(fd) if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) else None
+        self._is_others = stat.S_ISFIFO(mode) and self._own is None
         self._fd = fd if self._own is None else self._own
 
     def frame(self, when: float, severity: int, text: str, stamped: bool) -> bytes:  # noqa: ARG002  # only syslog sorts by it
@@ -80,7 +81,7 @@ class Descriptor:
     def write(self, line: bytes) -> int:
         if self._socket is not None:
             return self._socket.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        return os.write(self._fd, line)
+        return _spliced(self._fd, line) if self._is_others else os.write(self._fd, line)
 
     def close(self) -> None:
         if self._socket is not None:
@@ -110,6 +111,16 @@ class Syslog:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _spliced(fd: int, line: bytes) -> int:
+    """Writes to a pipe by way of another: write(2) would wait, and splice(2) can be told not to."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.splice(reader, fd, os.write(writer, line), flags=os.SPLICE_F_NONBLOCK)
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def _opened_anew(fd: int) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from socksify.server import outlets
 from socksify.server.outlets import Descriptor, Syslog, outlet, timestamp
 
 
@@ -35,20 +36,31 @@ def test_what_has_its_own_time_gets_none() -> None:
     sink.close()
 
 
+@pytest.fixture(params=["ours", "another user's"])
+def openable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe of another user's, as a container's is whose program is not root's, is not opened anew."""
+    if request.param != "ours":
+        monkeypatch.setattr(outlets, "_opened_anew", lambda _: None)
+
+
+@pytest.mark.usefixtures("openable")
 def test_a_pipe_that_nobody_reads_does_not_hold_us_up_and_stays_as_it_was() -> None:
     reader, writer = os.pipe()
     sink = Descriptor(writer)
+    written = 0
     with pytest.raises(BlockingIOError):
         for _ in range(1_000):
-            sink.write(b"x" * 4000)
+            written += sink.write(b"x" * 4000)
     assert os.get_blocking(writer)
-    os.read(reader, 65536)
+    assert os.read(reader, 1 << 20) == b"x" * written
     assert sink.write(b"again\n") == 6
+    assert os.read(reader, 1 << 20) == b"again\n"
     sink.close()
     os.close(reader)
     os.close(writer)
 
 
+@pytest.mark.usefixtures("openable")
 def test_a_pipe_without_a_reader_is_an_error() -> None:
     reader, writer = os.pipe()
     sink = Descriptor(writer)
