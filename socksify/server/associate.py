@@ -144,9 +144,9 @@ class Associate:
 
     def _within(self, size: int, direction: int) -> bool:
         limits = self._session.server.policy.limits
-        return size <= limits.datagram_bytes and self._rates[direction].allows(
-            limits.datagrams_per_second, self._loop.now
-        )
+        if 0 < limits.datagram_bytes < size:
+            return False
+        return self._rates[direction].allows(limits.datagrams_per_second, self._loop.now)
 
 
 def _declared_port(request: Request, host: str) -> int:

@@ -262,6 +262,12 @@ def test_the_limit_of_size(running: Running, association: Association) -> None:
     assert len(association.inner.recv(1000)) == 110
 
 
+def test_no_limit_of_size(running: Running, association: Association) -> None:
+    running.limit(datagram_bytes=0)
+    association.send(b"x" * 1000)
+    assert len(association.arrives()) == 1000
+
+
 def test_the_limit_of_rate(running: Running, association: Association) -> None:
     running.limit(datagrams_per_second=5)
     for number in range(50):
