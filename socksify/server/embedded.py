@@ -73,6 +73,9 @@ class _Verifier:
     def __init__(self, verify: Verify) -> None:
         self.verify = verify
 
+    def remembers(self, _user: bytes, _password: bytes) -> bool:
+        return False
+
 
 def policy_of(verify: Verify | None) -> Policy:
     """Everything for clients of this machine, if `verify` lets them in."""

@@ -83,12 +83,18 @@ class Negotiation:
         elif dialogue.failure is not None:
             session.dismiss(b"", _outcome(dialogue.failure), str(dialogue.failure))
         elif dialogue.credentials is not None:
-            user, password = dialogue.credentials.user, dialogue.credentials.password
-            verify = session.server.policy.verify
-            # Nobody is waited for who has gone while others were before him.
-            session.server.verifiers.run(
-                one_client(session.host), lambda: not session.over and verify(user, password), self._verified
-            )
+            self._verify(dialogue.credentials.user, dialogue.credentials.password)
+
+    def _verify(self, user: bytes, password: bytes) -> None:
+        session = self._session
+        policy = session.server.policy
+        if policy.remembers(user, password):
+            self._verified(True)
+            return
+        # Nobody is waited for who has gone while others were before him.
+        session.server.verifiers.run(
+            one_client(session.host), lambda: not session.over and policy.verify(user, password), self._verified
+        )
 
     def _verified(self, accepted: bool) -> None:
         session = self._session

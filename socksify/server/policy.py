@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     class Verifier(Protocol):
         """Who knows the users; called by any thread."""
 
-        def verify(self, user: bytes, password: bytes) -> bool: ...
+        def verify(self, user: bytes, password: bytes) -> bool:
+            """Whether this is the user's password, however long that takes to find out."""
+
+        def remembers(self, user: bytes, password: bytes) -> bool:
+            """Whether it is known to be, which takes no time."""
 
 
 # How long a decision is remembered, since an interface may get another address, and how many answers are.
@@ -130,6 +134,10 @@ class Policy:
     def verify(self, user: bytes, password: bytes) -> bool:
         """Whether a user may come in. Slow on purpose, so it is called off the event path, by any thread."""
         return self.users is not None and self.users.verify(user, password)
+
+    def remembers(self, user: bytes, password: bytes) -> bool:
+        """Whether a user has come in before, who need not wait for others to be verified."""
+        return self.users is not None and self.users.remembers(user, password)
 
     def asks_ident(self, client: str) -> bool:
         """Whether a rule might want to know what the client's identd says."""

@@ -103,16 +103,22 @@ class Users:
 
     def verify(self, user: bytes, password: bytes) -> bool:
         """Whether this is the user's password. Who does not exist takes as long as who has the wrong one."""
-        login = self._digest(len(user).to_bytes(2, "big") + user + password)
-        if login in self._known:
+        if self.remembers(user, password):
             return True
         fits = (self._hashes.get(user) or self._stand_in(user)).fits(password)
         if not fits or user not in self._hashes:
             return False
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[login] = None
+        self._known[self._login(user, password)] = None
         return True
+
+    def remembers(self, user: bytes, password: bytes) -> bool:
+        """Whether it is known, and at once, that this is the user's password."""
+        return self._login(user, password) in self._known
+
+    def _login(self, user: bytes, password: bytes) -> bytes:
+        return self._digest(len(user).to_bytes(2, "big") + user + password)
 
     def _stand_in(self, user: bytes) -> Hash:
         """Somebody's hash, for a user there is none of the same one each time: hashes may differ in what they cost."""

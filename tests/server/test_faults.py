@@ -15,9 +15,14 @@ import pytest
 from socksify.protocol.address import Address
 from socksify.server import resolver
 from socksify.server.embedded import policy_of
+from socksify.server.policy import Policy
 from socksify.server.resolver import Candidate
+from socksify.server.rules import LOCAL
+from socksify.server.server import VERIFIERS
+from socksify.server.users import Hash, Users
 from tests.server import client
 from tests.server.conftest import Running, run
+from tests.server.test_users import cheap
 from tests.streams import receive, receive_all
 from tests.targets import Target
 
@@ -162,6 +167,25 @@ def test_wrong_passwords_of_one_client_hold_up_no_other() -> None:
             stream.sendall(b"\x05\x01\x02" + client.credentials(b"alice", b"open sesame"))
             assert receive(stream, 4) == b"\x05\x02\x01\x00"
         over.set()
+
+
+def test_who_has_come_in_before_does_not_wait_for_those_who_guess() -> None:
+    over = threading.Event()
+    users = Users({b"alice": Hash.parse(cheap(b"open sesame"))})
+    with contextmanager(run)(Policy((LOCAL.replace(verified=True),), users)) as running:
+        login = b"\x05\x01\x02" + client.credentials(b"alice", b"open sesame")
+        for _ in range(2):
+            stream = running.connect()
+            stream.sendall(login)
+            assert receive(stream, 4) == b"\x05\x02\x01\x00"
+            # From then on all threads are at work, for a whole network of guessers.
+            for number in range(2 * VERIFIERS):
+                running.server._loop.call(lambda number=number: occupy(running, number, over))  # type: ignore[misc]
+        over.set()
+
+
+def occupy(running: Running, number: int, over: threading.Event) -> None:
+    running.server._server.verifiers.run(f"192.0.2.{number}", lambda: over.wait(30), lambda _: None)
 
 
 def somebody_else(running: Running) -> socket.socket:

@@ -22,6 +22,8 @@ class Asked:
     def verify(self, user: bytes, password: bytes) -> bool:
         return (user, password) == (b"alice", b"open sesame")
 
+    remembers = verify
+
 
 def routed(*routes: str, rules: tuple[Rule, ...] = (EVERYBODY,)) -> Policy:
     from socksify.config import rules as clients

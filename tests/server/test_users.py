@@ -142,6 +142,7 @@ def test_an_unknown_user_costs_what_a_known_one_does(tmp_path: Path, monkeypatch
 
 def test_what_was_right_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users.load(written(tmp_path, f"alice:{cheap(b'one')}"))
+    assert not users.remembers(b"alice", b"one")
     assert users.verify(b"alice", b"one")
 
     def unexpected(*_: object) -> bytes:
@@ -149,6 +150,9 @@ def test_what_was_right_is_not_computed_again(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(module, "_scrypt", unexpected)
     assert users.verify(b"alice", b"one")
+    assert users.remembers(b"alice", b"one")
+    assert not users.remembers(b"alice", b"two")
+    assert not users.remembers(b"alic", b"eone")
     assert b"one" not in b"".join(users._known)
 
 
