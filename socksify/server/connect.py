@@ -132,14 +132,24 @@ def _reply_of(error: Exception | None) -> int:
 
 
 def plain(target: Address) -> Address:
-    """A target as rules know it: a name that reads like an address is one, and a mapped address is IPv4."""
+    """A target as rules know it: its name in ASCII; one that reads like an address is one, and a mapped one is IPv4."""
     if target.type == IPV4:
         return target
+    if not target.host.isascii():
+        target = target.replace(host=_in_ascii(target.host))
     target = target.literal()
     if target.type != IPV6:
         return target
     host = unmapped(target.host)
     return target if host == target.host else Address(IPV4, host, target.port)
+
+
+def _in_ascii(name: str) -> str:
+    """What some resolvers make of a name in UTF-8; the name as it is, which is not looked up, if there is no such."""
+    try:
+        return name.encode("ascii", "surrogateescape").decode().encode("idna").decode()
+    except UnicodeError:
+        return name
 
 
 def address_of(sockaddr: tuple[str, int]) -> Address:

@@ -146,8 +146,11 @@ def reads_as_address(name: str) -> bool:
     """Whether getaddrinfo(3) would turn a name into an address of a kind that may be guarded, whoever resolves it.
 
     inet_aton(3) reads 127.1, 2130706433, 0177.1 and 0x7f000001; RFC 6761 section 6.3 makes all of localhost loopback.
-    glibc takes an asterisk for no name at all, which is loopback, and fe80::1%eth0 for link-local.
+    glibc takes an asterisk for no name at all, which is loopback, and fe80::1%eth0 for link-local. What is not ASCII
+    may be turned into anything.
     """
+    if not name.isascii():
+        return True
     last = fold(name).rpartition(".")[2]
     return last in ("localhost", "*") or last.isdecimal() or last.startswith("0x") or ":" in name
 

@@ -71,7 +71,9 @@ def literal(target: Address) -> Candidate:
 
 
 def look_up(name: Address) -> list[Candidate]:
-    """What getaddrinfo(3) says; nothing when it fails, for whatever reason."""
+    """What getaddrinfo(3) says; nothing when it fails, for whatever reason, or would be asked for what is not ASCII."""
+    if not name.host.isascii():
+        return []
     try:
         found = _real.getaddrinfo(
             _real.Host(encode_name(name.host)), name.port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from socksify.protocol.address import NAME, Address
 from socksify.server import resolver
+from socksify.server.connect import plain
 from socksify.server.policy import Demand, Denied, Permitted, Policy
 from tests.server import client
 from tests.server.conftest import Running, run
@@ -61,6 +63,51 @@ def test_a_forbidden_name_is_not_even_looked_up(picky: Running, monkeypatch: pyt
     stream.close()
     report = picky.report()
     assert (report.outcome, report.detail) == ("denied", "rule 1")
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize(
+    "spelling",
+    ["\uff46orbidden.example", "forbidden\u3002example", "for\u00adbidden.example", "\ufb00orbidden"],
+)
+def test_no_spelling_gets_round_a_rule_on_names(
+    spelling: str, version: int, picky: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some resolvers make ASCII of UTF-8, of full-width letters and of what means nothing, too."""
+    looked_up: list[str] = []
+    monkeypatch.setattr(resolver, "look_up", lambda name: looked_up.append(name.host) or [])
+    stream = picky.connect()
+    told = ask_in_utf8(stream, version, spelling)
+    if spelling == "\ufb00orbidden":
+        assert (told, looked_up) == (4 if version == 5 else 91, ["fforbidden"])
+    else:
+        assert (told, looked_up) == (2 if version == 5 else 91, [])
+
+
+def ask_in_utf8(stream: socket.socket, version: int, name: str) -> int:
+    wire = name.encode()
+    if version == 4:
+        stream.sendall(b"\x04\x01\0\x50\0\0\0\1\0" + wire + b"\0")
+        return client.reply4(stream)
+    stream.sendall(client.GREETING + b"\x05\x01\0\x03" + bytes([len(wire)]) + wire + b"\0\x50")
+    assert receive(stream, 2) == b"\x05\x00"
+    return client.reply5(stream)[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("www.EXAMPLE.", "www.EXAMPLE."),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("\uff11\uff12\uff17\u30020\u30020\u30021", "127.0.0.1"),
+        # Latin-1, and an empty label: nobody makes anything of that.
+        ("b\udcfccher.example", "b\udcfccher.example"),
+        ("ü..example", "\udcc3\udcbc..example"),
+    ],
+)
+def test_a_target_as_rules_know_it(host: str, known: str) -> None:
+    wire = host if "\udcfc" in host else host.encode().decode("ascii", "surrogateescape")
+    assert plain(Address(NAME, wire, 80)).host == known
 
 
 def test_a_name_does_not_get_round_a_rule_on_addresses(picky: Running, monkeypatch: pytest.MonkeyPatch) -> None:

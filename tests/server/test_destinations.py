@@ -152,6 +152,7 @@ def test_an_own_address_is_named_by_itself_alone() -> None:
         ("*", True),
         ("fe80::1%eth0", True),
         ("１２７.1", True),  # noqa: RUF001
+        ("\udcff.example", True),
         ("example.com", False),
         ("localhost.example", False),
         ("127.0.0.1.example", False),

@@ -58,6 +58,12 @@ def test_a_failed_look_up_is_nowhere(host: str) -> None:
     assert look_up(Address(NAME, host, 80)) == []
 
 
+def test_what_is_not_ascii_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some resolvers make ASCII of it, and the rules have spoken of another name."""
+    monkeypatch.setattr("socksify._real.getaddrinfo", lambda *_: pytest.fail("looked up"))
+    assert look_up(Address(NAME, "\udcc3\udcbc..example", 80)) == []
+
+
 def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silent name servers hold up at most a handful of threads, which the program never gets to see."""
     go, lock = threading.Event(), threading.Lock()
