@@ -1,4 +1,4 @@
-"""The hook: a Python that starts it goes through the proxy, from its first `import socket` or its first child on.
+"""The hook: a Python that starts it goes through the proxy, as soon as it imports `socket` or starts a child.
 
 sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-packages, where `socksify site install`
 puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, or with a settings.toml beside it;
@@ -33,6 +33,16 @@ chained: "set[str]" = set()
 _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
 # What those were that are stood in for.
 originals: "list[tuple[ModuleType, str, Any]]" = []
+
+# `socket` arrives in the middle of these, or never. The package patches, names or refuses them as they come, so it has
+# to be there before; a test holds them against its tables.
+_AHEAD = frozenset((
+    "MySQLdb", "_mysql_connector", "adns", "aerospike", "anyio", "awscrt", "concurrent.futures.process",
+    "confluent_kafka", "curl_cffi", "cx_Oracle", "dns", "eventlet", "getdns", "gevent", "grpc", "hf_transfer",
+    "hf_xet", "ibm_db", "ldap", "mariadb", "primp", "psycopg", "psycopg2", "pulsar", "pycares", "pycurl", "pygit2",
+    "pylibmc", "pylibsshext", "pymssql", "pynng", "pyodbc", "pyuv", "tls_client", "trio", "twisted", "unbound",
+    "uvloop", "zmq",
+))  # fmt: skip
 
 # They are no settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
@@ -158,9 +168,13 @@ class _Finder:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name not in ("socket", "_socket", "_posixsubprocess", "socksify"):
+        if name in _AHEAD:
+            search = "find_ahead"
+        elif name in ("socket", "_socket", "_posixsubprocess", "socksify"):
+            search = "find_spec"
+        else:
             return None
-        spec: ModuleSpec | None = _of_waiting("find_spec", _nothing)(name, path, target)
+        spec: ModuleSpec | None = _of_waiting(search, _nothing)(name, path, target)
         return spec
 
 

@@ -20,10 +20,22 @@ def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | Non
     if name == "socksify":
         # The program's directory, which is on sys.path by now, may have something else of this name.
         return PathFinder.find_spec(name, [*filter(_holds_ours, _homes()), *socksify_hook.path])
+    spec = _of_others(name, path, target)
+    if spec is not None:
+        spec.loader = _Loader(spec)  # type: ignore[assignment]
+    return spec
+
+
+def find_ahead(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
+    """What the others find, and the package among them, which has been installed then."""
+    install()
+    return _of_others(name, path, target)
+
+
+def _of_others(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
     for finder in list(sys.meta_path):
         spec = None if finder is socksify_hook.finder else finder.find_spec(name, path, target)
         if spec is not None:
-            spec.loader = _Loader(spec)  # type: ignore[assignment]
             return spec
     return None
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
 
 # A class, and where its methods are handed functions that workers call: behind `self`, and by which keyword.
-_EXECUTORS = {
+EXECUTORS = {
     "concurrent.futures.thread": ("ThreadPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
     "concurrent.futures.process": ("ProcessPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
     # ThreadPool inherits them; its other methods come down to these.
@@ -45,7 +45,7 @@ _EXECUTORS = {
 
 def carry(journal: Journal) -> None:
     """See to the executors that are imported, and to the others when they are, until the journal is undone."""
-    for module, (name, methods) in _EXECUTORS.items():
+    for module, (name, methods) in EXECUTORS.items():
         journal.on_undo(when_imported(module, partial(_adapt, journal, name, methods)))
 
 

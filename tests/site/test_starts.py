@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sysconfig
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from socksify.patches import carrying, uncovered
+from socksify.patches.adapters import ADAPTERS
+from socksify.patches.children import passing
 from tests.servers import Server
 from tests.site import environments
 from tests.site.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Environment
@@ -51,6 +56,55 @@ WAYS = {
 @pytest.mark.parametrize("code", WAYS.values(), ids=WAYS)
 def test_ways_of_importing_it(hooked: Environment, code: str) -> None:
     assert PROXIED in hooked.code(f"{code}\n{CONNECT}")
+
+
+LIBRARIES = sysconfig.get_path("platlib")
+
+
+@pytest.mark.parametrize("name", [*ADAPTERS, *carrying.EXECUTORS, *passing.ADAPTED])
+def test_what_is_adapted_imports_it_in_its_own_middle(hooked: Environment, name: str) -> None:
+    """Or not at all: it is adapted nevertheless, and has the network."""
+    program = f"import {name}\n{CONNECT}"
+    assert PROXIED in hooked.code(program, "-W", "ignore", PYTHONPATH=LIBRARIES)
+
+
+def test_the_package_is_there_before_all_that_it_looks_after(hooked: Environment) -> None:
+    looked_after = {name.partition(".")[0] for name in ADAPTERS} | {*uncovered.MODULES, "concurrent.futures.process"}
+    assert set(hooked.code("import socksify_hook; print(*socksify_hook._AHEAD)").split()) == looked_after
+
+
+def test_what_connects_without_it_is_refused(hooked: Environment) -> None:
+    """libzmq has sockets of its own, and pyzmq needs none of Python's."""
+    program = """
+import sys, zmq
+assert "socket" in sys.modules
+with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+    try:
+        push.connect("tcp://192.0.2.1:80")
+    except PermissionError as error:
+        print(error)
+"""
+    assert "libzmq would go past the proxy" in hooked.code(program, PYTHONPATH=LIBRARIES)
+
+
+def test_modules_with_network_code_of_their_own_are_named_and_under_strict_refused(
+    hooked: Environment, tmp_path: Path
+) -> None:
+    """Though they are all that the program imports."""
+    for name in uncovered.MODULES:
+        (tmp_path / f"{name}.py").touch()
+        named = hooked.run("-c", f"import {name}", PYTHONPATH=str(tmp_path))
+        assert (named.returncode, named.stderr.count(f"{name} has network code of its own")) == (0, 1), named.stderr
+    program = f"""
+for name in {[*uncovered.MODULES]}:
+    try:
+        __import__(name)
+    except ImportError as error:
+        assert "refused by strict" in str(error), error
+    else:
+        raise AssertionError(name)
+{CONNECT}"""
+    assert PROXIED in hooked.code(program, PYTHONPATH=str(tmp_path), SOCKSIFY_STRICT="yes")
 
 
 def test_threads_that_import_it_at_once(hooked: Environment) -> None:

@@ -50,7 +50,7 @@ def watch(journal: Journal) -> None:
     """Let multiprocessing, and uvloop, pass the settings on, once they are imported and until the journal is undone."""
     from socksify.patches.arriving import when_imported
 
-    for name, adapt in _ADAPTED.items():
+    for name, adapt in ADAPTED.items():
         journal.on_undo(when_imported(name, partial(adapt, journal)))
 
 
@@ -105,7 +105,7 @@ def _adapt_uvloop(journal: Journal, module: Any) -> None:
     uvloop.adapt(journal, module)
 
 
-_ADAPTED = {
+ADAPTED = {
     "multiprocessing.util": _adapt_util,
     "multiprocessing.spawn": _adapt_spawn,
     "multiprocessing.forkserver": _adapt_forkserver,
