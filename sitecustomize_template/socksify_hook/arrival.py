@@ -39,6 +39,9 @@ def install() -> None:
 def _install() -> None:
     import socksify
 
+    if socksify.__file__ is None:
+        # A directory that pip has left, for what is in it and none of the package's.
+        raise ImportError("socksify is a directory without the package", name="socksify")
     if socksify.__version__ != socksify_hook.VERSION:
         raise ImportError(
             f"the hook is of socksify {socksify_hook.VERSION}, and {socksify.__version__} is installed;"

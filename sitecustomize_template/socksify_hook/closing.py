@@ -31,7 +31,7 @@ def fail(error: BaseException) -> None:
         return
     if taste not in ("close", "exit"):
         why += f"; SOCKSIFY_ON_ERROR={taste!r}: expected close, exit or allow"
-    _close(f"socksify: the network is closed: {why}. To go without: SOCKSIFY_DISABLE=1, or {_way_out()}", error)
+    _close(f"socksify: the network is closed: {why}. To go without: SOCKSIFY_DISABLE=1, or {_way_out(error)}", error)
     socksify_hook.state = f"closed: {why}"
     if taste == "exit":
         _tell(f"{why}; the program ends, as SOCKSIFY_ON_ERROR=exit has it")
@@ -39,18 +39,23 @@ def fail(error: BaseException) -> None:
 
 
 def _described(error: BaseException) -> str:
-    if isinstance(error, ImportError) and error.name == "socksify":
-        return f"the package socksify {socksify_hook.VERSION} is not there"
+    if _is_gone(error):
+        return f"the package socksify {socksify_hook.VERSION} is not there; install it again"
     if isinstance(error, (OSError, ValueError, ImportError)):
         return str(error)
     return f"{type(error).__name__}: {error}"
 
 
-def _way_out() -> str:
+def _is_gone(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and error.name == "socksify"
+
+
+def _way_out(error: BaseException) -> str:
     home = os.path.dirname(socksify_hook.settings)
-    if os.path.exists(f"{home}.pth"):
-        return f"{sys.executable} -m socksify site uninstall, or delete {home} and {home}.*"
-    return f"take {os.path.dirname(home)} off PYTHONPATH"
+    if not os.path.exists(f"{home}.pth"):
+        return f"take {os.path.dirname(home)} off PYTHONPATH"
+    command = "" if _is_gone(error) else f"{sys.executable} -m socksify site uninstall, or "
+    return f"{command}delete {home} and {home}.*"
 
 
 def _tell(line: str) -> None:

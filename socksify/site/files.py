@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 START = f"{NAME}:start\n"
 # Run where the hook cannot be loaded. 100 is ENETDOWN.
 _SHUT = f"""
-def refuse(event, _, text=f'socksify: the network is closed: {{sitedir}}/{NAME}: {{error}};\
- until it is mended or deleted, SOCKSIFY_DISABLE=1'):
+def refuse(event, _, text=f'socksify: the network is closed: {{sitedir}}/{NAME}.pth: {{error}}.\
+ To go without: SOCKSIFY_DISABLE=1, or delete {{sitedir}}/{NAME}*'):
  if event.startswith('socket.'):
   raise OSError(100, text)
 import sys
@@ -35,8 +35,8 @@ except Exception as error:
  exec({_SHUT!r})
 """
 # Run by site.addpackage() at each start, where `sitedir` is the directory. Each start compiles it, of what is in quotes
-# no more than is run; left behind alone, it does nothing.
-PTH = f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and os.path.isdir(sitedir + '/{NAME}') and exec({_START!r})\n"
+# no more than is run. Left alone it closes the network: whoever takes the hook out deletes it first.
+PTH = f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and exec({_START!r})\n"
 _NEW = ".new"
 
 

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 _SECONDS = 60
 _MARK = "socksify-status "
-# Names what importing `socket` has brought about. Other hooks may print as well.
+# Names what importing `socket` has brought about. Other hooks may print as well. One that could not even be loaded has
+# closed everything.
 _PROBE = f"""
 import sys, socket
 hook = sys.modules.get({NAME!r})
-sys.stdout.write("\\n{_MARK}" + (hook.state if hook else "none") + "\\n")
+try:
+    state = hook.state if hook else socket.gethostname() and "none"
+except OSError as error:
+    state = f"closed: {{error}}"
+sys.stdout.write("\\n{_MARK}" + state + "\\n")
 """
 
 

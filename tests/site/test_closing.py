@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -176,7 +177,8 @@ except OSError as error:
     told = environment.code(program)
     assert told.startswith("[Errno 100] socksify: the network is closed: ")
     assert reason in told
-    assert f"{environment.python} -m socksify site uninstall, or delete {environment.hook} and" in told
+    assert told.endswith(f"or delete {environment.hook} and {environment.hook}.*")
+    assert (f"{environment.python} -m socksify site uninstall, or" in told) == (break_it is not removed)
     assert "secret" not in told
 
 
@@ -213,6 +215,40 @@ def test_half_a_hook(broken: Environment, name: str, left: str | None) -> None:
     assert broken.code(PERSISTENT).startswith("[Errno 100] socksify: the network is closed: ")
     again = f"import socksify; socksify.install('{PROXY}', routes=['127.0.0.0/8=proxy'])\n{PERSISTENT}"
     assert name == "__init__.py" or "proxy socks5h://127.0.0.1:9 for 127.0.0.2:9" in broken.code(again)
+
+
+def test_a_hook_whose_directory_is_gone(broken: Environment) -> None:
+    """What calls it is all that is left, and cannot tell why."""
+    shutil.rmtree(broken.hook)
+    assert broken.code("print('fine')") == "fine"
+    told = broken.code(PERSISTENT)
+    assert told.startswith("[Errno 100] socksify: the network is closed: ")
+    assert told.endswith(f"To go without: SOCKSIFY_DISABLE=1, or delete {broken.hook}*")
+    assert "refused" in broken.code(PERSISTENT, SOCKSIFY_DISABLE="1")
+    status = json.loads(broken.site("status", "--json").stdout)
+    assert status["starts"][0]["why"].startswith("closed: [Errno 100] socksify: the network is closed: ")
+    assert broken.site("uninstall").returncode == 0
+    assert "refused" in broken.code(PERSISTENT)
+
+
+@pytest.mark.parametrize("left", ["socksify/__pycache__", "socksify/notes.txt"])
+def test_a_package_of_which_a_directory_is_left(broken: Environment, left: str) -> None:
+    """pip leaves what it has not put there, and Python takes an empty directory for a package."""
+    removed(broken)
+    path = broken.packages / left
+    path.parent.mkdir()
+    path.touch()
+    told = broken.code(PERSISTENT)
+    assert told.startswith("[Errno 100] socksify: the network is closed: the package socksify 0.1.0 is not there")
+
+
+def test_a_way_out_that_needs_no_package(environment: Environment) -> None:
+    environment.install("--proxy", PROXY)
+    removed(environment)
+    assert environment.code(PERSISTENT).endswith(
+        "the package socksify 0.1.0 is not there; install it again. To go without: SOCKSIFY_DISABLE=1, "
+        f"or delete {environment.hook} and {environment.hook}.*"
+    )
 
 
 def test_an_interrupt_before_the_install_has_begun(environment: Environment) -> None:
