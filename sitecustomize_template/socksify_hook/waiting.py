@@ -104,10 +104,16 @@ def give_up() -> None:
 
 
 def _homes() -> "list[str]":
-    """Above the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package."""
-    homes = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
-    for _ in range(2):
-        homes.append(os.path.dirname(homes[-1]))
+    """Above the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package.
+
+    A link may lead to it from elsewhere.
+    """
+    homes = []
+    for file in dict.fromkeys((os.path.abspath(__file__), os.path.realpath(__file__))):
+        home = os.path.dirname(file)
+        for _ in range(3):
+            home = os.path.dirname(home)
+            homes.append(home)
     return homes
 
 

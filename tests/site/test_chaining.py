@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import unavailable
+from tests.site import environments
 from tests.site.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Environment, Result
 
 TOLD = 'import sys; sys.stderr.write("{name} ran\\n")\n'
@@ -137,6 +138,13 @@ def test_a_users_file_may_end_the_interpreter(environment: Environment, places: 
 def test_without_anybody_behind(environment: Environment) -> None:
     result = environment.run("-c", CODE, PYTHONPATH=str(TEMPLATE), SOCKSIFY_PROXY=PROXY)
     assert (result.stdout, result.stderr) == (f"{TEMPLATE}/sitecustomize.py installed\n", "")
+
+
+@pytest.mark.parametrize("name", ["ours", "link"])
+def test_a_python_without_the_package(places: dict[str, Path], name: str, tmp_path: Path) -> None:
+    """The hook finds it where it is itself, by whichever path."""
+    bare = environments.create(tmp_path / "bare", with_package=False)
+    assert PROXIED in bare.code(CONNECT, PYTHONPATH=str(places[name]), SOCKSIFY_PROXY=PROXY)
 
 
 def test_debians_own() -> None:
