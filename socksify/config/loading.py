@@ -6,7 +6,7 @@ from os.path import join
 
 from socksify._record import Record
 from socksify.config import environ as variables
-from socksify.config import passing, rules, toml, urls
+from socksify.config import passing, rules, scope, toml, urls
 from socksify.config.settings import ConfigError, Settings
 from socksify.config.table import BY_NAME
 
@@ -38,15 +38,19 @@ def load(arguments: Mapping[str, object], environ: Mapping[str, str], directory:
     config = next((layer.values["config"] for layer in given if "config" in layer.values), "")
     file = toml.find(config, environ, directory) if config or inherited is None else toml.File()
     layers = [*given, _layer(file.values, lambda name: f"{file.path}: {name}")]
-    base = inherited.settings if inherited is not None else _base(layers, environ, caller)
+    names_proxy = any("proxy" in layer.values for layer in layers)
+    if inherited is None:
+        base = _base(names_proxy, environ, caller)
+    else:
+        base = scope.left(inherited.settings) if names_proxy else inherited.settings
     return _settings(layers, base, file, directory)
 
 
-def _base(layers: list[Layer], environ: Mapping[str, str], caller: str) -> Settings:
+def _base(names_proxy: bool, environ: Mapping[str, str], caller: str) -> Settings:
     """What stands behind all layers: the defaults and, if none of them names a proxy, the conventional variables."""
     # Whoever starts a program through socksify means all of it; a library that installs it speaks of its own process.
     children = caller != "install"
-    conventional = None if any("proxy" in layer.values for layer in layers) else variables.conventional(environ)
+    conventional = None if names_proxy else variables.conventional(environ)
     if conventional is None:
         return Settings(proxy=(), children=children)
     sources = {"proxy": conventional.source}

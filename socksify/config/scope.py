@@ -8,7 +8,7 @@ direct at the built-in end, unless a rule leaves them to a proxy.
 from __future__ import annotations
 
 from socksify.config import rules, urls
-from socksify.config.settings import UNDECIDED, ConfigError, Rule
+from socksify.config.settings import DEFAULT, UNDECIDED, ConfigError, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,19 @@ def passed_on(settings: Settings) -> Settings:
         proxy=settings.chain(via), rules=tuple(map(renamed, settings.rules)), default=renamed(settings.default)
     )
     return passed
+
+
+def left(settings: Settings) -> Settings:
+    """What was passed on, for a process that is told proxies of its own: they, too, outrank the block's way."""
+
+    def told(rule: Rule) -> Rule:
+        if rule.source != _SCOPE or rule.via == UNDECIDED:
+            return rule
+        as_default: Rule = rule.replace(text=DEFAULT.text, source=DEFAULT.source, via=DEFAULT.via)
+        return as_default
+
+    outside: Settings = settings.replace(rules=tuple(map(told, settings.rules)), default=told(settings.default))
+    return outside
 
 
 def refused(settings: Settings, why: ConfigError) -> Settings:

@@ -50,10 +50,19 @@ def test_no_proxy_at_all(way: str) -> None:
     assert settings.rules[0].via == "block"
 
 
-@pytest.mark.parametrize("way", ["proxy", "socks5h://b.example"])
+@pytest.mark.parametrize("way", ["proxy", "socks5h://b.example", "direct", "block"])
 def test_what_it_is_given_of_its_own_outranks(way: str) -> None:
+    """A proxy as well where the block lets nothing through one: it is named nearer to the process than the block is."""
     settings = started(way, SOCKSIFY_PROXY="socks5h://c.example")
     assert hosts(settings, settings.default.via) == ["c.example"]
+    assert [rule.via for rule in settings.rules] == ["block", "undecided", "proxy"]
+    assert settings.default.text == settings.rules[2].text == "*=proxy"
+
+
+def test_other_settings_of_its_own_leave_the_block() -> None:
+    settings = started("direct", SOCKSIFY_UDP="direct", SOCKSIFY_ROUTES="*.example=block")
+    assert settings.default.via == "direct"
+    assert settings.rules[0].via == "block"
 
 
 def test_outside_nothing_is_changed() -> None:
