@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import partial, wraps
 from types import CoroutineType
 
 from socksify.config import readers, urls
@@ -53,22 +53,22 @@ class Detour:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, or the coroutine function, with all that it does inside the block."""
-        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-        if flags & _GENERATORS:
+        if _flags(_innermost(function)) & _GENERATORS:
             raise TypeError("a generator runs in the context of whoever goes through it; use `with` inside of it")
 
         @wraps(function)
         def inside(*args: P.args, **kwargs: P.kwargs) -> Any:
             with self:
                 result = function(*args, **kwargs)
-            # What it returns may be a coroutine all the same, as of a partial.
+            # What it returns may be a coroutine all the same.
             return self._awaited(result) if isinstance(result, CoroutineType) else result
 
         @wraps(function)
         async def inside_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
             return await self._awaited(function(*args, **kwargs))
 
-        return inside_coroutine if flags & _COROUTINE else inside  # type: ignore[return-value]
+        is_coroutine = _flags(_without_partials(function)) & _COROUTINE
+        return inside_coroutine if is_coroutine else inside  # type: ignore[return-value]
 
     async def _awaited(self, coroutine: Any) -> Any:
         with self:
@@ -78,3 +78,24 @@ class Detour:
         vias, isolate = self._way
         shown = ", ".join(repr(masked(via)) for via in vias)
         return f"socksify.via({shown if len(vias) == 1 else f'[{shown}]'}{f', isolate={isolate!r}' if isolate else ''})"
+
+
+def _flags(function: Any) -> int:
+    """Of the code of a function, or of an object that is called."""
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return getattr(code, "co_flags", 0)
+
+
+def _without_partials(function: Any) -> Any:
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def _innermost(function: Any) -> Any:
+    """What is called in the end, behind partials and decorators."""
+    while True:
+        inner = getattr(_without_partials(function), "__wrapped__", None)
+        if inner is None:
+            return _without_partials(function)
+        function = inner

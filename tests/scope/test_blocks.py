@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import functools
 import gc
 import socket
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from errno import EACCES
+from typing import Any
 
 import pytest
 
@@ -155,11 +158,30 @@ def test_a_decorator(proxies: World) -> None:
     assert fetch(FAR, again=True) == "bb"
     assert proxies.way() == "a"
 
-    def generate() -> Iterator[str]:
-        yield proxies.way()
 
+def generate() -> Iterator[str]:
+    yield "outside"
+
+
+class Generating:
+    def __call__(self) -> Iterator[str]:
+        yield "outside"
+
+
+GENERATORS: dict[str, Callable[..., Any]] = {
+    "a function": generate,
+    "a partial": functools.partial(functools.partial(generate)),
+    "a decorated one": functools.lru_cache(generate),
+    "a context manager": contextlib.contextmanager(generate),
+    "an object": Generating(),
+}
+
+
+@pytest.mark.parametrize("function", GENERATORS.values(), ids=GENERATORS)
+def test_a_generator_is_not_decorated(function: Callable[..., Any]) -> None:
+    """It would run where somebody goes through it, outside."""
     with pytest.raises(TypeError, match="use `with` inside of it"):
-        via(generate)
+        socksify.via("direct")(function)
 
 
 def test_many_proxies_one_after_another(proxies: World) -> None:

@@ -154,7 +154,7 @@ def test_a_coroutine_is_decorated(proxies: World) -> None:
     async def main() -> None:
         found, outside, partially = await asyncio.gather(inside(), way(proxies), via(partial(way, proxies, FAR))())
         assert (found, outside, partially) == (["b", "b"], "a", "b")
-        assert asyncio.iscoroutinefunction(inside)
+        assert asyncio.iscoroutinefunction(inside) and asyncio.iscoroutinefunction(via(partial(way, proxies)))
 
     run(main())
 
