@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERSION = "0.1.0"
+_this = sys.modules[__name__]
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
 state = "off"
 # As they were at the start: the program may change them before it opens a socket.
@@ -95,6 +96,8 @@ def shut(error: BaseException) -> None:
 
 def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":
     """A function of waiting.py, or what is called instead where that cannot be loaded; the network is shut then."""
+    # A program may have unloaded what it has not imported; with a second one of us, none would have started.
+    sys.modules[__name__] = _this
     try:
         from socksify_hook import waiting
 

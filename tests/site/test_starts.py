@@ -49,6 +49,7 @@ WAYS = {
     "our own client": "import socksify.clients.rftp.command",
     "a child that was forked before": "import os; pid = os.fork(); pid and os._exit(os.waitpid(pid, 0)[1])",
     "another directory, without variables": "import os; os.environ.clear(); os.chdir('/')",
+    "modules that were unloaded": "import sys; [sys.modules.pop(n) for n in [*sys.modules] if 'socksify' in n]",
     "a path of its own": "import sys; sys.path[:] = [p for p in sys.path if 'packages' not in p and '/work' not in p]",
 }
 
