@@ -53,7 +53,7 @@ class Parents:
         child = self.directory / "child.py"
         child.write_text(CHILD)
         marked = self.directory / "marked"
-        marked.mkdir()
+        marked.mkdir(exist_ok=True)
         (marked / "marked.py").touch()
         statement = f"{CHILD.partition('if __name__')[0]}connect({name!r})"
         names = self._names | {"CHILD": str(child), "NAME": name, "CODE": CHILD, "STATEMENT": statement}
@@ -115,6 +115,17 @@ def test_no_children(parents: Parents, gateway: Gateway) -> None:
     assert "ConnectionRefusedError" in said
     assert not gateway.asked_for(name)
     assert not any(words in said for words in NOT_COVERED)
+
+
+def test_a_hook_that_is_off_for_the_parent(parents: Parents, gateway: Gateway) -> None:
+    """Who calls the launcher all the same means the children, too, but for one that the program itself says it of."""
+    name, log = name_of("subprocess.run", "disabled"), parents.directory / "log"
+    launcher = ["env", "SOCKSIFY_DISABLE=1", sys.executable, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK]
+    assert "Traceback" not in parents.run([*launcher], WAYS["subprocess.run"], name, log)
+    assert gateway.asked_for(name) == 1
+    program = f"import os; os.environ['SOCKSIFY_DISABLE'] = '1'; {WAYS['subprocess.run'].program}"
+    assert "ConnectionRefusedError" in parents.run([*launcher], Way(program), name, log)
+    assert gateway.asked_for(name) == 1
 
 
 INSTALL = "import socksify; socksify.install({url!r}, routes=['127.0.0.0/8=proxy'], children=True, log='log')\n"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # os.environ is a view of it, whose changes are told to C; this one is not.
 _view: dict[bytes, bytes] = getattr(os.environ, "_data", {})
 _PASSED = os.fsencode(passing.VARIABLE)
+# It would turn the hook off.
+_SWITCH = "SOCKSIFY_DISABLE"
 
 
 class Shared:
@@ -89,6 +91,9 @@ def share(settings: Settings, environ: Mapping[str, str], journal: Journal) -> N
     shared = Shared(settings, environ)
     journal.on_undo(_unshare)
     _hide(shared)
+    if _SWITCH in os.environ:
+        # Whoever has given this process settings in spite of it means its children, too.
+        journal.remove_item(os.environ, _SWITCH)
     _tell_c(shared)
 
 
