@@ -14,11 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DELEGATED = """
+# Added to the exit status of what has been obeyed: whatever else ends, with 0 or 1 say, has not understood.
+_OBEYED = 64
+_DELEGATED = f"""
 import sys
 def refuse(reason):
     sys.stderr.write("socksify site: %s: %s\\n" % (sys.executable, reason))
-    raise SystemExit(2)
+    raise SystemExit({_OBEYED} + 2)
 if sys.version_info < (3, 11):
     refuse("this is Python %d.%d; socksify needs 3.11 or later" % sys.version_info[:2])
 try:
@@ -26,14 +28,15 @@ try:
 except ImportError:
     refuse("it has no socksify that its hook could load; first run %s -m pip install socksify" % sys.executable)
 import json
-raise SystemExit(obey(json.load(sys.stdin)))
+raise SystemExit({_OBEYED} + obey(json.load(sys.stdin)))
 """
 
 
 def delegate(path: str, words: Sequence[str]) -> int:
     """Have another Python, an executable or a virtual environment, obey the words; its exit status.
 
-    They go to its standard input: there may be a password among them. Raises ConfigError when it cannot be run.
+    They go to its standard input: there may be a password among them. Raises ConfigError when it cannot be run, or is
+    no Python.
     """
     import json
     import subprocess
@@ -45,7 +48,10 @@ def delegate(path: str, words: Sequence[str]) -> int:
         child = subprocess.run([executable, "-I", "-c", _DELEGATED], input=json.dumps(list(words)), text=True)
     except OSError as error:
         raise ConfigError(f"--python: {path}: {error.strerror}; expected a Python or a virtual environment") from None
-    return child.returncode
+    status = child.returncode - _OBEYED
+    if status not in (0, 1, 2):
+        raise ConfigError(f"--python: {path}: expected a Python; it ended with status {child.returncode}")
+    return status
 
 
 def _executable(path: str) -> str:

@@ -237,6 +237,7 @@ WRONG = {
     "an unknown word": ["instal"],
     "no path": ["status", "--python"],
     "a path that is no Python": ["status", "--python", "/dev/null"],
+    "a program that is no Python": ["install", "--python", "true", "--proxy", PROXY],
     "a directory that is no environment": ["install", "--python", "/proc", "--proxy", PROXY],
     "a program": ["install", "--proxy", PROXY, "client.py"],
     "another action": ["install", "--proxy", PROXY, "--show"],
