@@ -10,9 +10,13 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 def template() -> str:
-    """The directory with sitecustomize.py; a wheel has it in the package, a checkout beside it."""
+    """The directory with sitecustomize.py; a wheel has it in the package, a checkout beside it.
+
+    In an archive that Python imports from it is no directory for anybody else.
+    """
     inside = os.path.join(_PACKAGE, "sitecustomize_template")
-    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(_PACKAGE), "sitecustomize_template")
+    beside = os.path.join(os.path.dirname(_PACKAGE), "sitecustomize_template")
+    return beside if os.path.isdir(beside) and not os.path.isdir(inside) else inside
 
 
 def is_hooked(executable: str) -> bool:

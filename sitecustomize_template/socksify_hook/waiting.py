@@ -120,10 +120,17 @@ def _homes() -> "list[str]":
 def _holds_ours(home: str) -> bool:
     # A copy of the hook may lie where anybody may write.
     try:
-        owner = os.stat(os.path.join(home, "socksify", "__init__.py")).st_uid
-        return owner == os.stat(__file__).st_uid
+        return _owner(os.path.join(home, "socksify", "__init__.py")) == _owner(__file__)
     except OSError:
         return False
+
+
+def _owner(path: str) -> int:
+    """Of a file, or of the archive that it is in."""
+    try:
+        return os.stat(path).st_uid
+    except NotADirectoryError:
+        return _owner(os.path.dirname(path))
 
 
 class _Loader:

@@ -128,6 +128,23 @@ def test_a_hook_that_is_off_for_the_parent(parents: Parents, gateway: Gateway) -
     assert gateway.asked_for(name) == 1
 
 
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    return next(place.glob("*.whl"))
+
+
+@pytest.mark.parametrize("way", ["subprocess.run", "no environment", "multiprocessing's spawn", "os.execv"])
+def test_from_an_archive(way: str, wheel: Path, plain: Path, parents: Parents, gateway: Gateway) -> None:
+    """Python imports from a wheel, or an archive of its own with socksify in it, as it is."""
+    name, log = name_of(way, "archive"), parents.directory / "log"
+    launcher = ["env", f"PYTHONPATH={wheel}", plain, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", log]
+    said = parents.run(launcher, WAYS[way], name, log)
+    assert verdict(gateway, name, said) == "covered", said
+
+
 INSTALL = "import socksify; socksify.install({url!r}, routes=['127.0.0.0/8=proxy'], children=True, log='log')\n"
 
 
