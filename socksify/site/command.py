@@ -126,6 +126,7 @@ def _install(words: list[str], *, force: bool) -> int:
             " use a virtual environment, or --force"
         )
     directory = interpreter.site_packages()
+    interpreter.check_package()
     files.write(directory, settings, secret=secret)
     sys.stdout.write(_installed(files.home(directory), files.settings_file(directory), settings, secret))
     return 0

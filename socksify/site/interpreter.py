@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Added to the exit status of what has been obeyed: whatever else ends, with 0 or 1 say, has not understood.
 _OBEYED = 64
+_NO_PACKAGE = "it has no socksify that its hook could load; first run %s -m pip install socksify"
 _DELEGATED = f"""
 import sys
 def refuse(reason):
@@ -26,7 +27,7 @@ if sys.version_info < (3, 11):
 try:
     from socksify.site.command import obey
 except ImportError:
-    refuse("it has no socksify that its hook could load; first run %s -m pip install socksify" % sys.executable)
+    refuse({_NO_PACKAGE!r} % sys.executable)
 import json
 raise SystemExit({_OBEYED} + obey(json.load(sys.stdin)))
 """
@@ -64,6 +65,16 @@ def _executable(path: str) -> str:
     if found is None or os.path.isdir(path):
         raise ConfigError(f"--python: {path}: expected a Python that can be run, or a virtual environment")
     return found
+
+
+def check_package() -> None:
+    """Raises ConfigError if this Python has us from a directory that its hook may find or not, as it is started."""
+    import subprocess
+
+    # -P: `python -m` looks into the working directory.
+    child = subprocess.run([sys.executable, "-E", "-P", "-c", "import socksify.site"], stderr=subprocess.DEVNULL)
+    if child.returncode != 0:
+        raise ConfigError(f"{sys.executable}: {_NO_PACKAGE % sys.executable}")
 
 
 def site_packages() -> str:

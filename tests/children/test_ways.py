@@ -140,8 +140,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_an_archive(way: str, wheel: Path, plain: Path, parents: Parents, gateway: Gateway) -> None:
     """Python imports from a wheel, or an archive of its own with socksify in it, as it is."""
     name, log = name_of(way, "archive"), parents.directory / "log"
-    launcher = ["env", f"PYTHONPATH={wheel}", plain, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", log]
-    said = parents.run(launcher, WAYS[way], name, log)
+    launcher = [plain, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", log]
+    said = parents.run(["env", f"PYTHONPATH={wheel}", *launcher], WAYS[way], name, log)
     assert verdict(gateway, name, said) == "covered", said
 
 

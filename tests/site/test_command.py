@@ -217,6 +217,16 @@ def test_a_python_without_socksify_is_told_what_to_do(tmp_path: Path) -> None:
     assert bare.files() == {}
 
 
+def test_a_package_that_starts_will_not_have_is_not_hooked(tmp_path: Path) -> None:
+    """`python -m` finds it in the working directory, and PYTHONPATH is not always the same."""
+    bare = environments.create(tmp_path / "bare", with_package=False)
+    words = ("-m", "socksify", "site", "install", "--proxy", PROXY)
+    for done in (bare.run(*words, cwd=ROOT), bare.run(*words, PYTHONPATH=str(ROOT))):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1 and "pip install socksify" in done.stderr
+    assert bare.files() == {}
+
+
 def test_a_password_stands_in_no_childs_command_line(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = []
     run = subprocess.run
