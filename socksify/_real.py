@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _posixsubprocess
 import _socket
+import builtins
 import os as _os
 import select as _select
 import socket as _python
@@ -70,7 +71,8 @@ fileno = Socket.fileno
 def _stdlib_socket() -> Any:
     """The class that `socket` defines, whatever goes by that name now; copies that were made of it are younger."""
     named = [cls for cls in _socket.socket.__subclasses__() if (cls.__module__, cls.__name__) == ("socket", "socket")]
-    return named[0]
+    # Up to Python 3.11 subinterpreters, which have builtins of their own, share the class that it is derived from.
+    return next(cls for cls in named if vars(cls)["makefile"].__builtins__ is vars(builtins))
 
 
 # The stdlib's socket.socket.

@@ -133,6 +133,7 @@ def _apply() -> None:
         carrying,
         connecting,
         datagrams,
+        interpreters,
         lifetime,
         listening,
         muting,
@@ -158,6 +159,7 @@ def _apply() -> None:
             journal.apply(replacement)
         reloading.outlive(replacements, journal)
         carrying.carry(journal)
+        interpreters.cover(journal)
         adapters.adapt(journal)
     except BaseException:
         journal.undo()

@@ -117,6 +117,13 @@ def test_no_children(parents: Parents, gateway: Gateway) -> None:
     assert not any(words in said for words in NOT_COVERED)
 
 
+def test_a_subinterpreter_is_no_child(parents: Parents, gateway: Gateway) -> None:
+    name, log = name_of("a subinterpreter", "no children"), parents.directory / "log"
+    launcher = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--no-children"]
+    parents.run(launcher, WAYS["a subinterpreter"], name, log)
+    assert gateway.asked_for(name) == 1
+
+
 def test_a_hook_that_is_off_for_the_parent(parents: Parents, gateway: Gateway) -> None:
     """Who calls the launcher all the same means the children, too, but for one that the program itself says it of."""
     name, log = name_of("subprocess.run", "disabled"), parents.directory / "log"

@@ -152,6 +152,10 @@ WAYS = {
     "a Python without socksify": Way("import subprocess; subprocess.run([PLAIN, CHILD, NAME], env={})"),
     "a Python without socksify, -I": named("import subprocess; subprocess.run([PLAIN, '-I', CHILD, NAME])"),
     "another Python": Way("import subprocess; subprocess.run([OTHER, CHILD, NAME])"),
+    "a subinterpreter": Way(
+        "try:\n    import _interpreters as made\nexcept ImportError:\n    import _xxsubinterpreters as made\n"
+        "assert made.run_string(made.create(), STATEMENT) is None"
+    ),
     "PYTHONPATH set": Way(
         "import os, subprocess; os.environ['PYTHONPATH'] = '/nowhere'; subprocess.run([PY, CHILD, NAME])"
     ),

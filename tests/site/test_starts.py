@@ -199,15 +199,23 @@ def test_a_reload_of_socket_is_covered(hooked: Environment) -> None:
     assert PROXIED in hooked.code(f"import importlib, socket; importlib.reload(socket)\n{CONNECT}")
 
 
-def test_a_subinterpreter_has_a_hook_of_its_own(hooked: Environment) -> None:
-    program = f"""
+SUBINTERPRETER = f"""
 try:
     import _interpreters as interpreters
 except ImportError:
     import _xxsubinterpreters as interpreters
 interpreters.run_string(interpreters.create(), {CONNECT!r})
 """
-    assert PROXIED in hooked.code(program)
+
+
+def test_a_subinterpreter_has_a_hook_of_its_own(hooked: Environment) -> None:
+    assert PROXIED in hooked.code(SUBINTERPRETER)
+
+
+def test_subinterpreters_before_and_after(environment: Environment) -> None:
+    """Without a settings file: reading it imports datetime, which more than one of 3.12 and 3.13 do not survive."""
+    environment.install()
+    assert environment.code(f"{SUBINTERPRETER}{CONNECT}{SUBINTERPRETER}", SOCKSIFY_PROXY=PROXY).count(PROXIED) == 3
 
 
 def test_socket_is_what_it_would_be(hooked: Environment) -> None:
