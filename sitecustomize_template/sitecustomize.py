@@ -9,6 +9,10 @@ import sys
 from _frozen_importlib import module_from_spec
 from _frozen_importlib_external import PathFinder
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def _start() -> None:
     try:
@@ -23,9 +27,14 @@ def _shut(error: Exception) -> None:
     """Nothing leaks where this file was copied without what belongs to it, or where that is damaged."""
     text = f"socksify: {__file__} needs socksify_hook/ beside it ({error}); until then, SOCKSIFY_DISABLE=1"
 
-    def refuse(event: str, _: "tuple[object, ...]") -> None:
-        if event.startswith("socket.") and os.environ.get("SOCKSIFY_DISABLE") != "1":
+    def refuse(event: str, args: "tuple[Any, ...]") -> None:
+        if os.environ.get("SOCKSIFY_DISABLE") == "1":
+            return
+        if event.startswith("socket."):
             raise OSError(100, text)  # ENETDOWN
+        # They have sockets in C.
+        if event == "import" and args[0].startswith(("gevent.resolver.cares", "pycares", "uvloop", "zmq")):
+            raise ImportError(text, name=args[0])
 
     sys.addaudithook(refuse)
 

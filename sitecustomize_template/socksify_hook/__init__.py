@@ -35,15 +35,16 @@ _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_e
 # What those were that are stood in for.
 originals: "list[tuple[ModuleType, str, Any]]" = []
 
+# What connects in C, past all that closes the network.
+_PAST = frozenset((
+    "MySQLdb", "_mysql_connector", "adns", "aerospike", "awscrt", "confluent_kafka", "curl_cffi", "cx_Oracle",
+    "getdns", "grpc", "hf_transfer", "hf_xet", "ibm_db", "ldap", "mariadb", "primp", "psycopg", "psycopg2",
+    "pulsar", "pycares", "pycurl", "pygit2", "pylibmc", "pylibsshext", "pymssql", "pynng", "pyodbc", "pyuv",
+    "tls_client", "unbound", "uvloop", "zmq",
+))  # fmt: skip
 # `socket` arrives in the middle of these, or never. The package patches, names or refuses them as they come, so it has
 # to be there before; a test holds them against its tables.
-_AHEAD = frozenset((
-    "MySQLdb", "_mysql_connector", "adns", "aerospike", "anyio", "awscrt", "concurrent.futures.process",
-    "confluent_kafka", "curl_cffi", "cx_Oracle", "dns", "eventlet", "getdns", "gevent", "grpc", "hf_transfer",
-    "hf_xet", "ibm_db", "ldap", "mariadb", "primp", "psycopg", "psycopg2", "pulsar", "pycares", "pycurl", "pygit2",
-    "pylibmc", "pylibsshext", "pymssql", "pynng", "pyodbc", "pyuv", "tls_client", "trio", "twisted", "unbound",
-    "uvloop", "zmq",
-))  # fmt: skip
+_AHEAD = _PAST | {"anyio", "concurrent.futures.process", "dns", "eventlet", "gevent", "trio", "twisted"}
 
 # They are no settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
@@ -88,10 +89,19 @@ def shut(error: BaseException) -> None:
             # Somebody has given settings that can be used.
             state = "replaced"
         # 1 is AF_UNIX, 100 ENETDOWN.
-        elif event.startswith("socket.") and (event, args[1:2]) != ("socket.__new__", (1,)) and state[:6] == "closed":
+        elif state[:6] != "closed":
+            pass
+        elif goes_past(event, args):
+            raise ImportError(text, name=args[0]) from error
+        elif event.startswith("socket.") and (event, args[1:2]) != ("socket.__new__", (1,)):
             raise OSError(100, text) from error
 
     sys.addaudithook(refuse)
+
+
+def goes_past(event: str, args: "tuple[Any, ...]") -> bool:
+    """Whether an audit event (PEP 578) is the import of what would connect all the same where the network is closed."""
+    return event == "import" and (args[0].partition(".")[0] in _PAST or args[0] == "gevent.resolver.cares")
 
 
 def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":

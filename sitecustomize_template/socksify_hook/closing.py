@@ -120,6 +120,11 @@ def _listener(cls: type, local: "set[int]", refuse: "Callable[[], None]") -> "Ca
         elif event == "socket.__new__" and not issubclass(type(args[0]), cls) and args[1] not in local:
             # Its connect() would look names up before it is heard of.
             refuse()
+        elif socksify_hook.goes_past(event, args):
+            try:
+                refuse()
+            except OSError as error:
+                raise ImportError(str(error), name=args[0]) from error
 
     return hear
 

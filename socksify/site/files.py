@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = f"{NAME}:start\n"
-# Run where the hook cannot be loaded. 100 is ENETDOWN.
+# Run where the hook cannot be loaded. 100 is ENETDOWN; what is not imported has sockets in C.
 _SHUT = f"""
-def refuse(event, _, text=f'socksify: the network is closed: {{sitedir}}/{NAME}.pth: {{error}}.\
+def refuse(event, args, text=f'socksify: the network is closed: {{sitedir}}/{NAME}.pth: {{error}}.\
  To go without: SOCKSIFY_DISABLE=1, or delete {{sitedir}}/{NAME}*'):
  if event.startswith('socket.'):
   raise OSError(100, text)
+ if event == 'import' and args[0].startswith(('gevent.resolver.cares', 'pycares', 'uvloop', 'zmq')):
+  raise ImportError(text, name=args[0])
 import sys
 sys.addaudithook(refuse)
 """

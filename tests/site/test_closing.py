@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from tests.site import environments
 from tests.site.environments import PROXY, STATE, Environment
 from tests.targets import Target
+
+LIBRARIES = sysconfig.get_path("platlib")
 
 
 def corrupt(environment: Environment) -> None:
@@ -140,6 +143,43 @@ def test_whatever_connects_or_looks_up(broken: Environment, http_server: Target)
     result = broken.run("-W", "ignore", "-c", USES, PORT=str(http_server.port))
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines() == ["True True True"] * USES.count("\n    lambda") + ["True True True"] * 2
+
+
+# In C, past every socket of Python's; all but the last are covered by a hook that works.
+PAST = ["zmq", "uvloop", "pycares", "gevent.resolver.cares", "psycopg2"]
+IMPORT = """
+import importlib, sys
+try:
+    importlib.import_module({name!r})
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("name", PAST)
+@pytest.mark.parametrize("first", ["", "import socket"])
+def test_what_would_connect_past_it_is_not_imported(broken: Environment, name: str, first: str) -> None:
+    program = f"{first}\n{IMPORT.format(name=name)}"
+    told = broken.code(program, PYTHONPATH=LIBRARIES)
+    assert "socksify: the network is closed: " in told and "settings.toml: Invalid value" in told
+    assert broken.code(program, PYTHONPATH=LIBRARIES, SOCKSIFY_DISABLE="1") == ""
+    opened = f"import socksify; socksify.install('{PROXY}')\n{IMPORT.format(name=name)}"
+    assert broken.run("-W", "ignore", "-c", opened, PYTHONPATH=LIBRARIES).stdout == ""
+
+
+@pytest.mark.parametrize("name", PAST[:-1])
+@pytest.mark.parametrize("damaged", ["waiting.py", "arrival.py", "__init__.py"])
+def test_nor_where_the_hook_itself_is_damaged(environment: Environment, name: str, damaged: str) -> None:
+    environment.install("--proxy", PROXY)
+    damage(environment.hook / damaged, None)
+    assert "the network is closed: " in environment.code(IMPORT.format(name=name), PYTHONPATH=LIBRARIES)
+
+
+@pytest.mark.parametrize("name", PAST[:-1])
+def test_nor_behind_half_a_directory_on_pythonpath(environment: Environment, template: Path, name: str) -> None:
+    damage(template / "socksify_hook" / "__init__.py", None)
+    path = f"{template}{os.pathsep}{LIBRARIES}"
+    assert "needs socksify_hook/ beside it" in environment.code(IMPORT.format(name=name), PYTHONPATH=path)
 
 
 def test_what_stays_on_the_machine(broken: Environment, tmp_path: Path) -> None:
