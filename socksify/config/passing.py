@@ -29,28 +29,33 @@ _LENGTH = 100_000
 _COMPRESSED = b"\x78"
 _FORMAT = 2
 _RECORDS = (Settings, Proxy, Rule)
-# A child may find another version of this package, which must not guess.
-_SHAPE = tuple(cls._fields for cls in _RECORDS)
 
 
 class Inherited(Record):
     """What a parent passed on.
 
     `known` are the SOCKSIFY_* that it had itself, which are in its settings already, `names` the files in which its
-    made-up addresses are to be looked up.
+    made-up addresses are to be looked up, `library` the directory that has what we depend on.
     """
 
     settings: Settings
     known: Mapping[str, str]
     names: tuple[str, ...]
+    library: str
 
 
-def variables(settings: Settings, environ: Mapping[str, str], names: tuple[str, ...] = ()) -> dict[str, str]:
+# A child may find another version of this package, which must not guess.
+_SHAPE = tuple(cls._fields for cls in (*_RECORDS, Inherited))
+
+
+def variables(
+    settings: Settings, environ: Mapping[str, str], names: tuple[str, ...] = (), library: str = ""
+) -> dict[str, str]:
     """What has to be in a child's environment for load() to give it these settings; `environ` is the parent's own."""
     known = {
         name: value for name, value in environ.items() if name.startswith("SOCKSIFY_") and not name.startswith(VARIABLE)
     }
-    data = dumps((_SHAPE, _plain(settings), known, names), _FORMAT)
+    data = dumps((_SHAPE, _plain(settings), known, names, library), _FORMAT)
     if 2 * len(data) > _LENGTH:
         from zlib import compress
 
@@ -70,12 +75,13 @@ def received(environ: Mapping[str, str]) -> Inherited | None:
         return None
     parts = takewhile(bool, (environ.get(_name(number), "") for number in count()))
     try:
-        shape, settings, known, names = loads(_expanded(bytes.fromhex("".join(parts))))
+        shape, *values = loads(_expanded(bytes.fromhex("".join(parts))))
     except (ValueError, EOFError, TypeError):
         raise ConfigError(f"{VARIABLE}: not what a parent process passes on; expected no such variable") from None
     if shape != _SHAPE:
         raise ConfigError(f"{VARIABLE}: passed on by another version of socksify; install the same one in both places")
-    return Inherited(_made(settings), known, names)
+    settings, *others = values
+    return Inherited(_made(settings), *others)
 
 
 def _expanded(data: bytes) -> bytes:

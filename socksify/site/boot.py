@@ -22,7 +22,8 @@ def install(environ: Mapping[str, str], directory: str, settings_file: str) -> N
     """
     if not environ.get("SOCKSIFY_CONFIG") and VARIABLE not in environ and os.path.lexists(settings_file):
         environ = {**environ, "SOCKSIFY_CONFIG": settings_file}
-    patches.install(config.load({}, environ, directory), environ)
+    settings = config.load({}, environ, directory)
     inherited = received(environ)
     if inherited is not None:
         children.inherit(inherited)
+    patches.install(settings, environ)

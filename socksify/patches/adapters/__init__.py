@@ -5,7 +5,10 @@ Each has a function `patch(module, journal)`, which wraps what must be wrapped a
 
 from __future__ import annotations
 
+import os
 import sys
+from _frozen_importlib import module_from_spec
+from _frozen_importlib_external import PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.journal import Journal
+
+# Where wrapt is looked for last. A Python that another one has lent us to need not have it: it stands beside us, or
+# where that one has it.
+_places = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))]
 
 # The module that is waited for, and whose business it is here.
 ADAPTERS = {
@@ -51,28 +58,49 @@ def adapt(journal: Journal) -> None:
 
 def wrap(journal: Journal, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
     """Put wrapt's `wrapper(wrapped, instance, args, kwargs)` round owner.name, until the journal is undone."""
-    from wrapt import FunctionWrapper
-
-    journal.set_attribute(owner, name, FunctionWrapper(_defined(owner, name), wrapper))
+    journal.set_attribute(owner, name, _wrapt().FunctionWrapper(_defined(owner, name), wrapper))
 
 
 def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str, Callable[..., Any]]) -> None:
     """As wrap(), of functions of a module that others have imported by name; `wrappers` is by their names."""
-    from wrapt import FunctionWrapper
-
     from socksify.patches import stale
     from socksify.patches.journal import Rebinding
     from socksify.tunnel import log
 
     names = vars(module)
+    wrapt = _wrapt()
     rebindings = [
-        Rebinding(module, name, FunctionWrapper(names[name], wrapper))
+        Rebinding(module, name, wrapt.FunctionWrapper(names[name], wrapper))
         for name, wrapper in wrappers.items()
         if name in names
     ]
     stale.rebind(rebindings, journal, log.notice)
     for rebinding in rebindings:
         journal.apply(rebinding)
+
+
+def library() -> str:
+    """The directory in which this Python finds wrapt; empty where there is none."""
+    spec = PathFinder.find_spec("wrapt", [*sys.path, *_places])
+    return os.path.dirname(os.path.dirname(spec.origin)) if spec is not None and spec.origin else ""
+
+
+def borrow(library: str) -> None:
+    """Another Python's library(), for want of one of our own."""
+    if library and library not in _places:
+        _places.append(library)
+
+
+def _wrapt() -> Any:
+    try:
+        import wrapt
+    except ImportError:
+        spec = PathFinder.find_spec("wrapt", _places)
+        if spec is None or spec.loader is None:
+            raise
+        wrapt = sys.modules["wrapt"] = module_from_spec(spec)
+        spec.loader.exec_module(wrapt)
+    return wrapt
 
 
 def _defined(owner: Any, name: str) -> Any:

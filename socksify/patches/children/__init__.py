@@ -31,6 +31,8 @@ def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> N
 
 def inherit(inherited: Inherited) -> None:
     """In a child: what beside the settings a parent has passed on."""
+    from socksify.patches import adapters
     from socksify.tunnel import names
 
+    adapters.borrow(inherited.library)
     names.TABLE.inherit(inherited.names)

@@ -15,7 +15,7 @@ from socksify._hook import template
 from socksify.config import environ as variables
 from socksify.config import passing
 from socksify.config import scope as blocks
-from socksify.patches import scope
+from socksify.patches import adapters, scope
 from socksify.tunnel import names
 
 TYPE_CHECKING = False
@@ -41,7 +41,8 @@ class Shared:
         self.lists = {b"PYTHONPATH": os.fsencode(template())}
         self._settings, self._environ = settings, dict(environ)
         self._names: tuple[str, ...] = ()
-        passed = passing.variables(settings, environ)
+        self._library = adapters.library()
+        passed = passing.variables(settings, environ, library=self._library)
         self.configuration: Configuration | None = None
         if settings.native:
             from socksify.patches.children import native
@@ -74,7 +75,7 @@ class Shared:
         return {**self.proxies, **environ, **self.here(), **lists}
 
     def _passing(self, settings: Settings) -> dict[bytes, bytes]:
-        return _encoded(passing.variables(settings, self._environ, self._names))
+        return _encoded(passing.variables(settings, self._environ, self._names, self._library))
 
     def listed(self, name: bytes, own: bytes) -> bytes:
         """A list of a child's own behind our entry; it may come from here, and have the entry already."""
