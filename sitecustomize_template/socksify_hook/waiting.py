@@ -27,9 +27,11 @@ def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | Non
 
 
 def find_ahead(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
-    """What the others find, and the package among them, which has been installed then."""
-    install()
-    return _of_others(name, path, target)
+    """What the others find, with a loader that lets the package be first."""
+    spec = _of_others(name, path, target)
+    if spec is not None:
+        spec.loader = _AheadLoader(spec.loader)  # type: ignore[assignment]
+    return spec
 
 
 def _of_others(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
@@ -66,9 +68,13 @@ def install() -> None:
     gets a socket that is not covered yet.
     """
     if socksify_hook.state in ("waiting", "installing"):
-        import socket  # noqa: F401
-
-        _install()
+        try:
+            import socket
+        except RuntimeError:
+            # The import system's own: the thread that has begun with it waits for what this one imports. It installs.
+            return
+        if not getattr(socket.__spec__, "_initializing", False):
+            _install()
 
 
 def _install() -> None:
@@ -155,6 +161,33 @@ class _Loader:
         self._spec.loader = self._loader
         self._loader.exec_module(module)
         arrived(self._spec.name)
+
+
+class _AheadLoader:
+    """Installs, and then has the module imported as if nobody had looked for it yet.
+
+    Not when it is found: all other imports wait meanwhile, also the one that an install in another thread waits for.
+    """
+
+    def __init__(self, loader: "Any") -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: "Any") -> "ModuleType":
+        spec.loader = self._loader
+        try:
+            install()
+            __import__(spec.name)
+            return sys.modules[spec.name]
+        finally:
+            spec.loader = self
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """It has run; what is left in it is the true loader."""
+        spec: Any = module.__spec__
+        spec.loader = module.__loader__
 
 
 if hasattr(os, "register_at_fork"):

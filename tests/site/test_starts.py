@@ -128,6 +128,28 @@ print(sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in tol
     assert hooked.code(program) == "20"
 
 
+@pytest.mark.parametrize("_", range(4))
+def test_threads_that_import_it_and_what_it_is_the_middle_of_at_once(hooked: Environment, _: int) -> None:
+    program = f"""
+import collections.abc, threading  # of 3.13.0, the first is not to be imported by several threads at once
+names = ["uvloop", "socket", "concurrent.futures.process", "gevent.socket", "asyncio", "dns.query", "zmq", "ssl"] * 3
+start, told = threading.Barrier(len(names)), []
+def use(name):
+    start.wait()
+    __import__(name)
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        told.append(str(error))
+threads = [threading.Thread(target=use, args=(name,)) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(threads), sum({PROXIED!r} in text for text in told))
+"""
+    assert hooked.code(program, "-W", "ignore", PYTHONPATH=LIBRARIES) == "24 24"
+
+
 def test_a_thread_that_imports_it_while_another_starts_a_child(hooked: Environment) -> None:
     """The child makes the hook install; the thread gets no socket that is not covered yet."""
     program = """
