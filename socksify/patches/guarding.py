@@ -64,6 +64,14 @@ def guard_object(sock: Socket) -> None:
     _guards.put_on(sock)
 
 
+def admit(fd: int) -> None:
+    """What stands before guarded methods, for those who do I/O on an fd in C: raises OSError if they may not yet."""
+    tunnel = registry.unsettled_at(fd) if registry.unsettled else None
+    sock = tunnel.holder() if tunnel is not None else None
+    if tunnel is not None and sock is not None:
+        _pass(sock, tunnel, "send")
+
+
 def told(tunnel: Tunnel) -> OSError:
     """The failure that has still to be reported, which it thereby is: as with SO_ERROR, once."""
     error = errors.to_raise(tunnel.report or not_connected())

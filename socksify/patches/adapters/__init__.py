@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # The module that is waited for, and whose business it is here.
 ADAPTERS = {
+    "OpenSSL.SSL": "socksify.patches.adapters.pyopenssl",
     "anyio._backends._asyncio": "socksify.patches.adapters.anyio",
     "dns.asyncquery": "socksify.patches.adapters.dnspython",
     "dns.query": "socksify.patches.adapters.dnspython",
