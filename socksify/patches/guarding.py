@@ -47,6 +47,10 @@ _TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
 _OF_THE_CONNECTED = ("do_handshake", "unwrap")
 
 
+# Classes whose objects wait by a loop, on fds that do not block; each tells whether it has waited.
+waits: dict[type, Callable[[Any], bool]] = {}
+
+
 def guard(tunnel: Tunnel) -> None:
     """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
     if tunnel.handshake is not None and tunnel.handshake.waits and not thread_count():
@@ -131,6 +135,11 @@ def _still_connecting(sock: Any, name: str) -> OSError:
     if sock._sslobj is None or name in _OF_THE_CONNECTED:
         # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
         return not_connected()
+    return wants_write()
+
+
+def wants_write() -> OSError:
+    """What ssl makes of EAGAIN."""
     from ssl import SSL_ERROR_WANT_WRITE, SSLWantWriteError
 
     return SSLWantWriteError(SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
@@ -147,6 +156,9 @@ def _push(sock: Socket, tunnel: Tunnel) -> None:
 
 def wait(sock: Socket, tunnel: Tunnel) -> bool:
     """Wait for a connect to be over as long as a call on the socket may; False where none may wait."""
+    by_loop = waits.get(_guards.plain(sock))
+    if by_loop is not None:
+        return by_loop(sock)
     timeout = _real.gettimeout(sock)
     if timeout == 0 or (timeout is None and not _is_blocking(sock, tunnel)):
         return False
