@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from socket import AF_UNIX, SOCK_STREAM
 
 from socksify.patches import driving, naming
-from socksify.patches.adapters import uvloop_datagrams, uvloop_watchers, wrap
+from socksify.patches.adapters import uvloop_datagrams, uvloop_servers, uvloop_watchers, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def patch(uvloop: ModuleType, journal: Journal) -> None:
     methods = {
         "create_connection": _create_connection,
         "create_server": _create_server,
+        "sock_accept": uvloop_servers.sock_accept,
         "sock_connect": _sock_connect,
         "getaddrinfo": _getaddrinfo,
         "getnameinfo": _getnameinfo,
@@ -179,7 +180,8 @@ async def _create_server(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> 
     if any(each and not _is_number(each) for each in hosts):
         found = [await loop.getaddrinfo(each, 0, type=SOCK_STREAM) for each in hosts]
         given.arguments["host"] = list(dict.fromkeys(info[4][0] for infos in found for info in infos))
-    return await wrapped(*given.args, **given.kwargs)
+    server = await uvloop_servers.create_outside(loop, given.arguments)
+    return server if server is not None else await wrapped(*given.args, **given.kwargs)
 
 
 def _is_number(host: Any) -> bool:
