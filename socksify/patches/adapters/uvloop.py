@@ -104,13 +104,22 @@ async def _settle(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
     driving.outcome(tunnel)
 
 
+async def _settle_given(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
+    """As _settle(), of a socket that is the loop's from now on, which closes it if it comes to nothing."""
+    try:
+        await _settle(loop, sock, tunnel)
+    except BaseException:
+        sock.close()
+        raise
+
+
 async def _create_connection(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> Any:
     given = signature(wrapped).bind(*args, **kwargs)
     options = given.arguments
     host, tls, own = options.get("host"), options.get("ssl"), options.get("sock")
     if isinstance(own, socket.socket) and (tunnel := driving.pending(own.fileno())) is not None:
         # libuv would write to the proxy in the middle of the handshake.
-        await _settle(loop, own, tunnel)
+        await _settle_given(loop, own, tunnel)
     is_refused = not tls and any(options.get(name) is not None for name in _OF_TLS)
     lacks_name = tls and not host and options.get("server_hostname") is None
     if own is not None or (host is None and options.get("port") is None) or is_refused or lacks_name:

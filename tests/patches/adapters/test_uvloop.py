@@ -196,6 +196,23 @@ def test_a_socket_that_is_refused_while_it_connects(run: Run) -> None:
         run(main())
 
 
+def test_a_socket_that_is_given_up_while_it_connects(run: Run) -> None:
+    """It is the loop's by then, which closes it."""
+
+    async def main() -> int:
+        with socket.socket() as sock:
+            begin(sock)
+            connecting = asyncio.create_task(asyncio.open_connection(sock=sock))
+            await asyncio.sleep(MOMENT)
+            connecting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+            return sock.fileno()
+
+    with stepping():
+        assert run(main()) == -1
+
+
 def test_what_is_direct_is_connected_natively(run: Run, echo_server: Target) -> None:
     async def main() -> None:
         assert (await talk("127.0.0.1", echo_server.port))[0] == b"ping"
@@ -368,6 +385,41 @@ def test_datagrams_on_this_machine(run: Run) -> None:
 
     with routed("socks5h://127.0.0.1:9", routes=()):
         assert run(main()) == b"ping"
+
+
+def test_datagrams_of_unix_sockets(run: Run) -> None:
+    """Nobody's but uvloop's: asyncio's transport does not send without an address."""
+
+    async def main() -> bytes:
+        loop = asyncio.get_running_loop()
+        one, other = socket.socketpair(type=socket.SOCK_DGRAM)
+        other.settimeout(SECONDS)
+        with one, other:
+            transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=one)
+            transport.sendto(b"ping")
+            answer = await loop.run_in_executor(None, other.recv, 9)
+            transport.close()
+            await asyncio.sleep(MOMENT)
+            return answer
+
+    with routed("socks5h://127.0.0.1:9", routes=()):
+        assert run(main()) == b"ping"
+
+
+def test_reuse_address_is_deprecated_and_refused(run: Run) -> None:
+    """As uvloop has it, which asyncio has not any more."""
+
+    async def main(*, reuse: bool) -> None:
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"local_addr": ("127.0.0.1", 0), "reuse_address": reuse}
+        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, **options)
+        transport.close()
+
+    with routed("socks5h://127.0.0.1:9", routes=()):
+        with pytest.raises(ValueError, match="no longer supported"):
+            run(main(reuse=True))
+        with pytest.warns(DeprecationWarning, match="reuse_address"):
+            run(main(reuse=False))
 
 
 def test_servers(run: Run) -> None:
