@@ -35,6 +35,10 @@ class Disguise:
         if plain is not None:
             thing.__class__ = plain
 
+    def plain(self, thing: object) -> type:
+        """An object's own class."""
+        return self._plain.get(type(thing), type(thing))
+
     def _make(self, cls: type) -> type:
         members = self._members(cls)
         for name, method in members.items():

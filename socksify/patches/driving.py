@@ -11,13 +11,24 @@ from select import POLLIN
 from time import monotonic
 
 from socksify.patches import guarding
-from socksify.tunnel import dial, registry, watch
+from socksify.tunnel import dial, errors, registry, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import Any, Protocol
 
     from socksify.tunnel.tunnel import Tunnel
+
+    class Turn(Protocol):
+        """What green threads wait for while another one of them goes on with a tunnel."""
+
+        def set(self) -> object:
+            """Wake them."""
+
+
+# Whose turn it is, of the tunnels that a green thread goes on with.
+_turns: dict[Tunnel, Turn] = {}
 
 
 def pending(fd: int) -> Tunnel | None:
@@ -51,14 +62,29 @@ def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
         handshake.driven = False
 
 
-def settle(tunnel: Tunnel, wait: Callable[[bool, float], object]) -> None:
-    """Go on until it is settled; `wait` waits as the loop does, and may raise what the loop raises."""
-    with closing(steps(tunnel)) as waits:
-        for readable, seconds in waits:
-            wait(readable, seconds)
+def settle(
+    tunnel: Tunnel, wait: Callable[[bool, float], object], turn: Callable[[], Turn], rest: Callable[[Any], object]
+) -> None:
+    """Go on until it is settled; `wait` waits as the loop does, and may raise what the loop raises.
+
+    The loops let one green thread at a time wait for an fd. So one goes on with a tunnel, and others rest until its
+    turn is over, by `rest`, which may raise as well.
+    """
+    while (other := _turns.get(tunnel)) is not None:
+        rest(other)
+    own = _turns[tunnel] = turn()
+    try:
+        with closing(steps(tunnel)) as waits:
+            for readable, seconds in waits:
+                wait(readable, seconds)
+    finally:
+        del _turns[tunnel]
+        own.set()
 
 
 def outcome(tunnel: Tunnel) -> None:
-    """Raise what a settled tunnel has failed with, which it has thereby told."""
-    if tunnel.error is not None:
+    """Raise what a settled tunnel has failed with, to each of those that waited for it."""
+    if tunnel.report is not None:
         raise guarding.told(tunnel)
+    if tunnel.error is not None:
+        raise errors.to_raise(tunnel.error)

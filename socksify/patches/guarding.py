@@ -47,6 +47,10 @@ _TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
 _OF_THE_CONNECTED = ("do_handshake", "unwrap")
 
 
+# Classes whose objects wait by a loop, on fds that do not block; each tells whether it has waited.
+waits: dict[type, Callable[[Any], bool]] = {}
+
+
 def guard(tunnel: Tunnel) -> None:
     """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
     if tunnel.handshake is not None and tunnel.handshake.waits and not thread_count():
@@ -62,6 +66,14 @@ def guard(tunnel: Tunnel) -> None:
 def guard_object(sock: Socket) -> None:
     """Guard one more object."""
     _guards.put_on(sock)
+
+
+def admit(fd: int) -> None:
+    """What stands before guarded methods, for those who do I/O on an fd in C: raises OSError if they may not yet."""
+    tunnel = registry.unsettled_at(fd) if registry.unsettled else None
+    sock = tunnel.holder() if tunnel is not None else None
+    if tunnel is not None and sock is not None:
+        _pass(sock, tunnel, "send")
 
 
 def told(tunnel: Tunnel) -> OSError:
@@ -123,6 +135,11 @@ def _still_connecting(sock: Any, name: str) -> OSError:
     if sock._sslobj is None or name in _OF_THE_CONNECTED:
         # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
         return not_connected()
+    return wants_write()
+
+
+def wants_write() -> OSError:
+    """What ssl makes of EAGAIN."""
     from ssl import SSL_ERROR_WANT_WRITE, SSLWantWriteError
 
     return SSLWantWriteError(SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
@@ -139,6 +156,9 @@ def _push(sock: Socket, tunnel: Tunnel) -> None:
 
 def wait(sock: Socket, tunnel: Tunnel) -> bool:
     """Wait for a connect to be over as long as a call on the socket may; False where none may wait."""
+    by_loop = waits.get(_guards.plain(sock))
+    if by_loop is not None:
+        return by_loop(sock)
     timeout = _real.gettimeout(sock)
     if timeout == 0 or (timeout is None and not _is_blocking(sock, tunnel)):
         return False

@@ -14,6 +14,7 @@ from tests.compatibility.place import Port
 from tests.compatibility.servers import SERVERS, Server
 from tests.wire.matrix import AUTHORITY
 from tests.wire.places import NAME_SERVER, TARGET
+from tests.wire.places import Port as Wire
 
 # Where `make clients` puts what cannot be installed beside its successor.
 OLDER = Path(sys.prefix, "older")
@@ -58,12 +59,20 @@ COVERED = [
     plain("urllib3", "a pool manager", "urllib3_get", "http", older=True),
     plain("httpx", "blocking", "httpx_get", "http"),
     plain("httpx", "asyncio: three requests at once", "httpx_async", "http", usual=True),
+    secure("httpx", "asyncio: HTTP/2, twenty requests at once, TLS", "httpx_http2", "hypercorn", Port.HTTP2),
     plain("aiohttp", "its own look-ups, in threads", "aiohttp_get threads", "http", usual=True),
+    plain("aiohttp", "WebSockets, happy eyeballs", "aiohttp_websocket", "websockets", usual=True),
+    plain("tornado", "five requests at once", "tornado_get", "http", usual=True),
+    secure("twisted", "`Agent`: two requests on one connection, TLS", "twisted_agent", "https", Wire.HTTPS, usual=True),
+    secure("pyOpenSSL", "without blocking: a request", "pyopenssl_get", "https", Wire.HTTPS, usual=True),
     plain("botocore", "S3: a bucket, ten objects by threads", "botocore_s3", "moto"),
+    plain("minio", "S3: a bucket, an object", "minio_objects", "moto"),
     plain("elasticsearch", "finds the nodes; index, search", "elasticsearch_index", "elasticsearch"),
     plain("python-telegram-bot", "polls, answers", "telegram_poll", "telegram"),
     plain("requests", "long polls", "long_poll", "telegram", usual=True),
     plain("xmlrpc.client", "a call", "xmlrpc_call", "xmlrpc"),
+    plain("grpclib", "ten calls at once", "grpclib_call", "grpc"),
+    plain("rpyc", "calls, a callback", "rpyc_call", "rpyc"),
     plain("websockets", "asyncio", "websockets_echo", "websockets", usual=True),
     plain("websockets", "threads", "websockets_sync", "websockets"),
     plain("websocket-client", "a message, a ping", "websocket_client_echo", "websockets"),
@@ -76,6 +85,7 @@ COVERED = [
     secure("pg8000", "a table, TLS", "pg8000_query", "postgresql", Port.POSTGRESQL, usual=True),
     secure("PyMySQL", "a table, TLS, reconnect", "pymysql_query", "mariadb", Port.MARIADB),
     plain("mysql-connector-python", "`use_pure=True`: a query", "mysql_connector_query", "mariadb"),
+    secure("aiomysql", "a pool of three, TLS", "aiomysql_pool", "mariadb", Port.MARIADB),
     plain("pymongo", "insert, find", "pymongo_insert", "mongodb"),
     plain("pymongo", "asyncio: ten at once", "pymongo_async", "mongodb"),
     secure("pymongo", "a replica set, TLS", "pymongo_replicas", "mongodb set", Port.MONGODB_SECONDARY),
@@ -87,6 +97,7 @@ COVERED = [
     secure("nats-py", "requests, TLS", "nats_request", "nats", Port.NATS),
     plain("kafka-python", "two brokers by name: produce, consume", "kafka_produce", "kafka"),
     secure("smtplib", "STARTTLS, login, message", "smtplib_secure", "smtpd", Port.SUBMISSION),
+    secure("aiosmtplib", "STARTTLS, login, message", "aiosmtplib_send", "smtpd", Port.SUBMISSION),
     secure("imaplib", "STARTTLS, append, search, fetch", "imaplib_append", "dovecot", Port.IMAP),
     secure("poplib", "TLS, listing", "poplib_list", "dovecot", Port.POP3S),
     plain("ftplib", "passive", "ftplib_passive", "ftp", usual=True),

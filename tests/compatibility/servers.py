@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.compatibility import brokers, databases, services
+from tests.compatibility import brokers, calls, databases, services
 from tests.compatibility.place import Place, Port
 from tests.wire.places import Port as Wire
 
@@ -64,6 +64,8 @@ def standing_in(module: str, handlers: dict[int, str], tls: bool = False) -> Ser
 
 SERVERS = {
     "http": Server("http.server", already, (Wire.HTTP,)),
+    "https": Server("http.server", already, (Wire.HTTPS,)),
+    "hypercorn": Server("hypercorn", calls.hypercorn, (Port.HTTP2,), "hypercorn", pypi=True),
     "xmlrpc": Server("xmlrpc.server", already, (Wire.XMLRPC,)),
     "ftp": Server("a stand-in", already, (Wire.FTP,)),
     "names": Server("a stand-in", already, (53,)),
@@ -81,7 +83,8 @@ SERVERS = {
     "smtpd": Server("aiosmtpd", services.smtpd, (Port.SUBMISSION,), "aiosmtpd", pypi=True),
     "sshd": Server("OpenSSH", services.sshd, (Port.SSH,), "openssh-server"),
     "moto": Server("moto", services.moto, (Port.S3,), "moto", pypi=True),
-    "grpc": Server("grpcio", services.grpc, (Port.GRPC,), "grpcio", pypi=True),
+    "rpyc": Server("rpyc", calls.rpyc, (Port.RPYC,), "rpyc", pypi=True),
+    "grpc": Server("grpcio", calls.grpc, (Port.GRPC,), "grpcio", pypi=True),
     "nntp": standing_in("dialects", {Port.NNTP: "Nntp"}),
     "telegram": standing_in("dialects", {Port.TELEGRAM: "Telegram"}),
     "elasticsearch": standing_in(

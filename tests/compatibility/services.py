@@ -1,4 +1,4 @@
-"""Mail, directories, shells, object stores: Dovecot, aiosmtpd, slapd, sshd, moto; gRPC."""
+"""Mail, directories, shells, object stores: Dovecot, aiosmtpd, slapd, sshd, moto."""
 
 from __future__ import annotations
 
@@ -136,22 +136,3 @@ def moto(place: Place) -> Iterator[None]:
     words = ["env", "S3_IGNORE_SUBDOMAIN_BUCKETNAME=true", sys.executable, "-m", "moto.server"]
     with place.running([*words, "--host", "::", "--port", str(Port.S3)], Port.S3):
         yield
-
-
-@contextlib.contextmanager
-def grpc(place: Place) -> Iterator[None]:
-    """The library's own server, which sends back what it is asked."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from grpc import method_handlers_generic_handler, server, unary_unary_rpc_method_handler
-
-    with place.net.namespace.inside():
-        echoing = server(ThreadPoolExecutor(2))
-        handler = unary_unary_rpc_method_handler(lambda request, _: request)
-        echoing.add_generic_rpc_handlers((method_handlers_generic_handler("echo", {"Echo": handler}),))
-        echoing.add_insecure_port(f"[::]:{Port.GRPC}")
-        echoing.start()
-    try:
-        yield
-    finally:
-        echoing.stop(None).wait()

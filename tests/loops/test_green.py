@@ -68,6 +68,36 @@ def test_waiting_for_a_socket_that_does_not_block(name: str, way: str, place: Pl
     assert int(ticks) >= TICKS
 
 
+SHARING = (
+    "several_connect",
+    "another_reads",
+    "another_writes",
+    "the_first_is_killed",
+    "the_second_gives_up",
+    "the_second_times_out",
+    "tls_at_once",
+    "tls_without_blocking",
+)
+
+
+@pytest.mark.parametrize("way", SHARING)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_socket_that_connects_is_used(name: str, way: str, place: Place) -> None:
+    host, port = place.tls if way.startswith("tls") else place.echo
+    with slow_proxy(place) as proxy:
+        options = ["-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", "*=proxy"]
+        words = [name, way, host, str(port), str(place.authority)]
+        child = subprocess.run(
+            [sys.executable, *options, str(HERE / "green_sharing.py"), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (child.returncode, child.stderr, child.stdout) == (0, "", "ping")
+        assert [session.target for session in proxy.sessions] == [(host, port)]
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_via(name: str, place: Place) -> None:
     with slow_proxy(place) as proxy:

@@ -24,10 +24,12 @@ _places = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.pa
 
 # The module that is waited for, and whose business it is here.
 ADAPTERS = {
+    "OpenSSL.SSL": "socksify.patches.adapters.pyopenssl",
     "anyio._backends._asyncio": "socksify.patches.adapters.anyio",
     "dns.asyncquery": "socksify.patches.adapters.dnspython",
     "dns.query": "socksify.patches.adapters.dnspython",
     "eventlet.green.select": "socksify.patches.adapters.eventlet",
+    "eventlet.green.ssl": "socksify.patches.adapters.eventlet",
     "eventlet.greenio.base": "socksify.patches.adapters.eventlet",
     "eventlet.hubs": "socksify.patches.adapters.eventlet",
     "eventlet.support.greendns": "socksify.patches.adapters.eventlet",
@@ -37,6 +39,7 @@ ADAPTERS = {
     "gevent.select": "socksify.patches.adapters.gevent_select",
     "gevent.selectors": "socksify.patches.adapters.gevent_select",
     "gevent.socket": "socksify.patches.adapters.gevent",
+    "gevent.ssl": "socksify.patches.adapters.gevent_ssl",
     "gevent.threadpool": "socksify.patches.adapters.gevent_threads",
     "pycares": "socksify.patches.adapters.pycares",
     "trio._socket": "socksify.patches.adapters.trio",

@@ -6,10 +6,11 @@ handshake instead, and goes on with it, while the hub lets the others run.
 
 from __future__ import annotations
 
+import sys
 from time import monotonic
 
 from socksify import _real
-from socksify.patches import covering, driving
+from socksify.patches import covering, driving, guarding
 from socksify.patches.adapters import green_select, wrap_everywhere
 from socksify.patches.adapters.resolving import NAMES, answering
 from socksify.patches.carrying import carried
@@ -46,12 +47,18 @@ def _patch_names(greendns: ModuleType, journal: Journal) -> None:
     wrap_everywhere(journal, greendns, {name: answering(name) for name in NAMES})
 
 
+def _patch_tls(ssl: ModuleType, journal: Journal) -> None:
+    guarding.waits[ssl.GreenSSLSocket] = _wait_for_connect
+    journal.on_undo(lambda: guarding.waits.pop(ssl.GreenSSLSocket))
+
+
 def _patch_threads(tpool: ModuleType, journal: Journal) -> None:
     wrap_everywhere(journal, tpool, {"execute": _execute})
 
 
 _PATCHES: dict[str, Callable[[ModuleType, Journal], None]] = {
     "eventlet.green.select": _patch_select,
+    "eventlet.green.ssl": _patch_tls,
     "eventlet.greenio.base": _patch_sockets,
     "eventlet.hubs": _patch_hubs,
     "eventlet.support.greendns": _patch_names,
@@ -59,8 +66,32 @@ _PATCHES: dict[str, Callable[[ModuleType, Journal], None]] = {
 }
 
 
+def _wait_for_connect(sock: Any) -> bool:
+    if sock.act_non_blocking:
+        return False
+    sys.modules["eventlet.hubs"].trampoline(
+        sock, write=True, timeout=sock.gettimeout(), timeout_exc=TimeoutError("timed out")
+    )
+    return True
+
+
 def _execute(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
     return wrapped(*map(carried, args[:1]), *args[1:], **kwargs)
+
+
+class _Turn:
+    def __init__(self) -> None:
+        # eventlet imports it later than the modules that are patched.
+        from eventlet.event import Event
+
+        self._over = Event()
+
+    def set(self) -> None:
+        self._over.send(True)
+
+    def lasts(self, seconds: float | None) -> bool:
+        """Wait until it is over; whether it lasts longer."""
+        return self._over.wait(seconds) is None
 
 
 class _Over(Exception):
@@ -95,7 +126,14 @@ def _settle_first(
             if until is not None and monotonic() >= until:
                 raise timeout_exc from None
 
-    driving.settle(tunnel, wait)
+    def rest(turn: _Turn) -> None:
+        if turn.lasts(None if until is None else max(0.0, until - monotonic())):
+            raise timeout_exc
+
+    driving.settle(tunnel, wait, _Turn, rest)
     driving.outcome(tunnel)
+    if not read:
+        # Now it can be written to; and several may have waited, of whom the hub would take one.
+        return None
     left = None if until is None else max(0.0, until - monotonic())
     return trampoline(fd, read, write, left, timeout_exc, mark_as_closed)

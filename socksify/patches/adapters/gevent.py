@@ -7,6 +7,7 @@ instead, and goes on with it, while the hub lets the others run.
 from __future__ import annotations
 
 from gevent import _hub_primitives, _socket3, get_hub
+from gevent.event import Event
 from gevent.timeout import Timeout
 
 from socksify.patches import covering, driving
@@ -43,7 +44,11 @@ def _wait(wrapped: Callable[..., None], sock: Any, args: Any, kwargs: Any) -> No
         with Timeout(seconds, False):
             wrapped(sock._read_event if readable else sock._write_event, *args[1:], **kwargs)
 
-    driving.settle(tunnel, wait)
+    def rest(turn: Event) -> None:
+        if not turn.wait(sock.timeout):
+            raise args[1] if args[1:] else kwargs.get("timeout_exc") or TimeoutError("timed out")
+
+    driving.settle(tunnel, wait, Event, rest)
     driving.outcome(tunnel)
 
 
@@ -65,7 +70,7 @@ def _settle_first(
 ) -> None:
     error = TimeoutError("timed out") if timeout_exc is None else timeout_exc
     with Timeout(timeout, error):
-        driving.settle(tunnel, lambda readable, seconds: _wait_raw(fileno, readable, seconds))
+        driving.settle(tunnel, lambda readable, seconds: _wait_raw(fileno, readable, seconds), Event, Event.wait)
         wait(fileno, **others)
 
 

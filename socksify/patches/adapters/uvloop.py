@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from socket import AF_UNIX, SOCK_STREAM
 
 from socksify.patches import driving, naming
-from socksify.patches.adapters import uvloop_datagrams, uvloop_watchers, wrap
+from socksify.patches.adapters import uvloop_datagrams, uvloop_servers, uvloop_watchers, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def patch(uvloop: ModuleType, journal: Journal) -> None:
     methods = {
         "create_connection": _create_connection,
         "create_server": _create_server,
+        "sock_accept": uvloop_servers.sock_accept,
         "sock_connect": _sock_connect,
         "getaddrinfo": _getaddrinfo,
         "getnameinfo": _getnameinfo,
@@ -103,13 +104,22 @@ async def _settle(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
     driving.outcome(tunnel)
 
 
+async def _settle_given(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
+    """As _settle(), of a socket that is the loop's from now on, which closes it if it comes to nothing."""
+    try:
+        await _settle(loop, sock, tunnel)
+    except BaseException:
+        sock.close()
+        raise
+
+
 async def _create_connection(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> Any:
     given = signature(wrapped).bind(*args, **kwargs)
     options = given.arguments
     host, tls, own = options.get("host"), options.get("ssl"), options.get("sock")
     if isinstance(own, socket.socket) and (tunnel := driving.pending(own.fileno())) is not None:
         # libuv would write to the proxy in the middle of the handshake.
-        await _settle(loop, own, tunnel)
+        await _settle_given(loop, own, tunnel)
     is_refused = not tls and any(options.get(name) is not None for name in _OF_TLS)
     lacks_name = tls and not host and options.get("server_hostname") is None
     if own is not None or (host is None and options.get("port") is None) or is_refused or lacks_name:
@@ -179,7 +189,8 @@ async def _create_server(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> 
     if any(each and not _is_number(each) for each in hosts):
         found = [await loop.getaddrinfo(each, 0, type=SOCK_STREAM) for each in hosts]
         given.arguments["host"] = list(dict.fromkeys(info[4][0] for infos in found for info in infos))
-    return await wrapped(*given.args, **given.kwargs)
+    server = await uvloop_servers.create_outside(loop, given.arguments)
+    return server if server is not None else await wrapped(*given.args, **given.kwargs)
 
 
 def _is_number(host: Any) -> bool:

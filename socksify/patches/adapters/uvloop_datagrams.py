@@ -5,8 +5,12 @@ That one calls the methods of a socket.socket, so that what goes for datagrams e
 
 from __future__ import annotations
 
+import warnings
 from asyncio import BaseEventLoop
 from asyncio.selector_events import BaseSelectorEventLoop
+from socket import AF_UNIX
+
+from socksify.patches.adapters.uvloop_selector import SelectorLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,25 +18,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class _SelectorLoop:
-    """What asyncio's transport asks of a loop of its own, and has from uvloop's."""
-
+class _DatagramLoop(SelectorLoop):
     create_datagram_endpoint: Any = BaseEventLoop.create_datagram_endpoint
-    _ensure_resolved = vars(BaseEventLoop)["_ensure_resolved"]
-    _ensure_fd_no_transport = vars(BaseSelectorEventLoop)["_ensure_fd_no_transport"]
     _make_datagram_transport = vars(BaseSelectorEventLoop)["_make_datagram_transport"]
 
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self._debug = loop.get_debug()
-        self._transports: dict[int, Any] = {}
-        self._add_reader, self._remove_reader = loop.add_reader, loop.remove_reader
-        self._add_writer, self._remove_writer = loop.add_writer, loop.remove_writer
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-
-async def create_endpoint(_: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
-    """Takes the place of create_datagram_endpoint()."""
-    return await _SelectorLoop(loop).create_datagram_endpoint(*args, **kwargs)
+async def create_endpoint(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
+    """Takes the place of create_datagram_endpoint(), but for Unix sockets."""
+    if getattr(kwargs.get("sock"), "family", None) == AF_UNIX:
+        return await wrapped(*args, **kwargs)
+    # asyncio has no such option any more.
+    if "reuse_address" in kwargs:
+        if kwargs.pop("reuse_address"):
+            raise ValueError("reuse_address=True is no longer supported: others could take datagrams of this port")
+        warnings.warn("reuse_address has been deprecated", DeprecationWarning, stacklevel=2)
+    return await _DatagramLoop(loop).create_datagram_endpoint(*args, **kwargs)

@@ -1,0 +1,50 @@
+"""pyOpenSSL: it reads and writes in C, on the fd of a socket, past the methods that are guarded while this connects.
+
+So the methods of a connection over a socket are guarded likewise, until it is there: functions in their place stand in
+front of them on the one object.
+"""
+
+from __future__ import annotations
+
+import os
+from errno import errorcode
+from functools import partial
+
+from OpenSSL import SSL
+
+from socksify.patches import guarding
+from socksify.patches.adapters import wrap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from socksify.patches.journal import Journal
+
+_NAMES = ("do_handshake", "send", "write", "sendall", "recv", "read", "recv_into")
+
+
+def patch(module: ModuleType, journal: Journal) -> None:
+    """Wrap what makes a connection: the socket may connect before, by the connection, or by itself afterwards."""
+    wrap(journal, module.Connection, "__init__", _init)
+
+
+def _init(wrapped: Callable[..., None], connection: Any, args: Any, kwargs: Any) -> None:
+    wrapped(*args, **kwargs)
+    if connection._socket is not None:
+        vars(connection).update((name, partial(_guarded, connection, name)) for name in _NAMES)
+
+
+def _guarded(connection: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    try:
+        guarding.admit(connection.fileno())
+    except BlockingIOError:
+        raise SSL.WantWriteError from None
+    except OSError as error:
+        number = error.errno or 0
+        raise SSL.SysCallError(number, errorcode.get(number, os.strerror(number))) from error
+    for each in _NAMES:
+        vars(connection).pop(each, None)
+    return getattr(connection, name)(*args, **kwargs)

@@ -1,0 +1,88 @@
+"""Servers of uvloop's loops that listen through the proxy: libuv binds, listens and accepts in C, asyncio by methods.
+
+So asyncio makes these, and hands what it accepts to uvloop. All others are uvloop's, as ever.
+"""
+
+from __future__ import annotations
+
+from asyncio import BaseEventLoop
+from asyncio.selector_events import BaseSelectorEventLoop
+from inspect import signature
+
+from socksify.patches.adapters.uvloop_selector import SelectorLoop
+from socksify.tunnel import callers, registry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Server
+    from collections.abc import Awaitable, Callable
+    from socket import socket as Socket
+    from typing import Any
+
+
+class _ServingLoop(SelectorLoop):
+    create_server: Any = BaseEventLoop.create_server
+    _create_server_getaddrinfo = vars(BaseEventLoop)["_create_server_getaddrinfo"]
+    _start_serving = vars(BaseSelectorEventLoop)["_start_serving"]
+    _stop_serving = vars(BaseSelectorEventLoop)["_stop_serving"]
+    _accept_connection = vars(BaseSelectorEventLoop)["_accept_connection"]
+
+    async def _accept_connection2(
+        self, protocol_factory: Any, conn: Socket, _: object, sslcontext: Any = None, __: object = None, *timeouts: Any
+    ) -> None:
+        options = dict(zip(("ssl_handshake_timeout", "ssl_shutdown_timeout"), timeouts, strict=False))
+        tls = {"ssl": sslcontext, **options} if sslcontext is not None else {}
+        try:
+            await self._loop.connect_accepted_socket(protocol_factory, conn, **tls)
+        except Exception as error:
+            conn.close()
+            context = {"message": "Error on transport creation for incoming connection", "exception": error}
+            self._loop.call_exception_handler(context)
+
+
+async def create_outside(loop: Any, given: dict[str, Any]) -> Server | None:
+    """What create_server() is to return, if any of the server's sockets is to listen through the proxy."""
+    sock = given.get("sock")
+    if not callers.are_there() or (sock is not None and not listens_outside(sock)):
+        return None
+    server: Server = await _ServingLoop(loop).create_server(**{**given, "start_serving": False})
+    if not any(listens_outside(each._sock) for each in server.sockets):  # type: ignore[attr-defined]
+        server.close()
+        return None
+    try:
+        if given.get("start_serving", True):
+            await server.start_serving()
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+async def sock_accept(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
+    """Wraps sock_accept()."""
+    (sock,) = signature(wrapped).bind(*args, **kwargs).args
+    if not listens_outside(sock):
+        return await wrapped(sock)
+    while True:
+        try:
+            connection, address = sock.accept()
+        except BlockingIOError:
+            await _readable(loop, sock)
+        else:
+            connection.setblocking(False)
+            return connection, address
+
+
+def listens_outside(sock: Any) -> bool:
+    """Whether it is the proxy that listens for a socket, or is to."""
+    tunnel = registry.find(sock) if registry.by_fd else None
+    return tunnel is not None and tunnel.rendezvous is not None
+
+
+async def _readable(loop: Any, sock: Socket) -> None:
+    waiter = loop.create_future()
+    loop.add_reader(sock, lambda: waiter.done() or waiter.set_result(None))
+    try:
+        await waiter
+    finally:
+        loop.remove_reader(sock)
