@@ -44,7 +44,7 @@ _PAST = frozenset((
 ))  # fmt: skip
 # `socket` arrives in the middle of these, or never. The package patches, names or refuses them as they come, so it has
 # to be there before; a test holds them against its tables.
-_AHEAD = _PAST | {"anyio", "concurrent.futures.process", "dns", "eventlet", "gevent", "trio", "twisted"}
+_AHEAD = _PAST | {"OpenSSL", "anyio", "concurrent.futures.process", "dns", "eventlet", "gevent", "trio", "twisted"}
 
 # They are no settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")

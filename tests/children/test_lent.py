@@ -39,11 +39,11 @@ def libraries(tmp_path: Path) -> Path:
 
 
 def test_it_is_given_that_too(plain: Path, libraries: Path, gateway: Gateway) -> None:
-    check(plain, libraries, gateway, "child.example", [])
+    check(plain, libraries, gateway, "lent.example", [])
 
 
 def test_and_passes_it_on(plain: Path, libraries: Path, gateway: Gateway) -> None:
-    check(plain, libraries, gateway, "grandchild.example", ["-c", GRANDCHILD])
+    check(plain, libraries, gateway, "lent-twice.example", ["-c", GRANDCHILD])
 
 
 def check(python: Path, libraries: Path, gateway: Gateway, name: str, between: list[str]) -> None:
