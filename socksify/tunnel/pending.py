@@ -32,7 +32,7 @@ def discard(tunnel: Tunnel) -> None:
 
 def oldest() -> Tunnel | None:
     """The one that began first."""
-    return next(iter(_pending), None)
+    return _first(_pending)
 
 
 def everyone() -> list[Tunnel]:
@@ -49,8 +49,16 @@ def time(tunnel: Tunnel, handshake: Handshake) -> None:
 
 def next_over() -> Tunnel | None:
     """The one whose time is over first, of those that pollers have to end."""
-    oldest = [next(iter(equals), None) for equals in list(_timed.values())]
-    firsts = [tunnel for tunnel in oldest if tunnel is not None]
+    firsts = [tunnel for tunnel in map(_first, list(_timed.values())) if tunnel is not None]
     if len(firsts) < 2:
         return firsts[0] if firsts else None
     return min(firsts, key=lambda tunnel: tunnel.handshake.deadline if tunnel.handshake is not None else 0.0)
+
+
+def _first(tunnels: dict[Tunnel, None]) -> Tunnel | None:
+    while True:
+        try:
+            return next(iter(tunnels), None)
+        except RuntimeError:
+            # Another thread, or the garbage collector in this one, has come between these two calls.
+            continue
