@@ -81,7 +81,7 @@ class Tunnel:
 
     def holder(self) -> Socket | None:
         """A living socket object that holds it."""
-        for reference in self.holders.values():
+        for reference in list(self.holders.values()):
             sock: Socket | None = reference() if reference is not None else None
             if sock is not None:
                 return sock
