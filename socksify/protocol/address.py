@@ -111,7 +111,7 @@ def _length(kind: int, first: int) -> int:
     raise garbled("address type 1, 3 or 4", bytes((kind,)), ADDRESS_TYPE_NOT_SUPPORTED)
 
 
-# Who is asked for one address is asked for it again; a server spends a tenth of a connection on it otherwise.
+# Who is asked for one address is asked for it again, by each datagram for it.
 @lru_cache(1024)
 def _decoded(wire: bytes) -> Address:
     kind = wire[0]

@@ -11,16 +11,10 @@ from collections.abc import Callable
 from socksify import _real
 from socksify.server.loop import READABLE, WRITABLE, Loop
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from socksify.server.timers import Timer
-
 MOST = 16
 SECONDS = 10.0
 MOST_ASKED = 8192
 PIECE = 262_144
-# How long the queue is left alone when nobody could be accepted; until then it would wake the loop for ever.
-PAUSE_SECONDS = 0.2
 
 
 class Answers:
@@ -34,12 +28,9 @@ class Answers:
         self.answer = answer
         self._listener = listener
         self._askers: set[_Asker] = set()
-        self._pause: Timer | None = None
-        self._open()
+        loop.watch(listener.fileno(), READABLE, self._accept)
 
     def close(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
         self.loop.discard(self._listener)
         for asker in [*self._askers]:
             asker.leave()
@@ -48,17 +39,12 @@ class Answers:
         """One has its answer, or none."""
         self._askers.discard(asker)
 
-    def _open(self) -> None:
-        self._pause = None
-        self.loop.watch(self._listener.fileno(), READABLE, self._accept)
-
-    def _accept(self, fd: int, _events: int) -> None:
+    def _accept(self, _fd: int, _events: int) -> None:
         try:
             stream, _ = self.loop.accept(self._listener)
         except OSError:
             # It went away already, or there are no descriptors left, which the server tells.
-            self.loop.watch(fd, 0, self._accept)
-            self._pause = self.loop.after(PAUSE_SECONDS, self._open)
+            self.loop.pause(self._listener, self._accept)
             return
         if len(self._askers) < MOST:
             self._askers.add(_Asker(self, stream))

@@ -12,6 +12,7 @@ import _thread
 from functools import partial
 
 from socksify.server.loop import Handler, Loop
+from socksify.server.threads import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 # How often it is looked who is bulk no more, in seconds, and goes back.
 STAY_SECONDS = 1.0
-# How long `close` waits for the thread.
-CLOSE_SECONDS = 5.0
 
 
 class Bulk(Loop):
     """The loop of a thread of its own, for relays of `home`'s; to be closed by `end`.
+
+    Raises OSError or RuntimeError where there is no descriptor or no thread left for it.
 
     Whatever it calls it calls with `lock` held: who has that, in another thread, finds no relay at work.
     """
@@ -35,9 +36,11 @@ class Bulk(Loop):
         self._relays: set[Relay] = set()
         self._looks = False
         super().__init__()
-        self._ended = _thread.allocate_lock()
-        self._ended.acquire()
-        _thread.start_new_thread(self._run, ())
+        try:
+            self._thread = Thread(self._run)
+        except RuntimeError:
+            self.close()
+            raise
 
     def take(self, relay: Relay) -> None:
         """Watches over a relay from now on. By the thread of `home`, where nobody watches it any more."""
@@ -46,14 +49,12 @@ class Bulk(Loop):
     def drop(self, relay: Relay) -> None:
         """Watches over it no more; with `lock` held."""
         self._relays.discard(relay)
-        for stream in (relay.outward.source, relay.back.source):
-            self.watch(stream.fileno(), 0, relay.outward)
+        relay.unwatch()
 
     def end(self) -> None:
         """Ends the thread, from any other; its relays are the caller's to end before."""
         self.stop()
-        if self._ended.acquire(timeout=CLOSE_SECONDS):
-            self._ended.release()
+        self._thread.wait()
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         super().watch(fd, mask, partial(self._handle, handler))
@@ -88,8 +89,5 @@ class Bulk(Loop):
             self.after(STAY_SECONDS, self._look)
 
     def _run(self) -> None:
-        try:
-            self.run()
-            self.close()
-        finally:
-            self._ended.release()
+        self.run()
+        self.close()

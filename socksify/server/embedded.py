@@ -11,7 +11,6 @@ closed. The child's own connections reach the parent's server as long as the par
 
 from __future__ import annotations
 
-import _thread
 import os
 import weakref
 from collections.abc import Callable
@@ -23,11 +22,9 @@ from socksify.server.policy import Policy
 from socksify.server.report import Report, line
 from socksify.server.rules import LOCAL
 from socksify.server.server import Server
+from socksify.server.threads import Thread
 
 Verify = Callable[[bytes, bytes], bool]
-
-# How long `close` waits for the thread.
-CLOSE_SECONDS = 5.0
 
 
 class Embedded:
@@ -41,9 +38,7 @@ class Embedded:
             self._loop.close()
             raise
         [(self.host, self.port)] = self._server.addresses
-        self._running = _thread.allocate_lock()
-        self._running.acquire()
-        _thread.start_new_thread(self._run, ())
+        self._thread = Thread(self._run)
         server = weakref.ref(self._server)
         os.register_at_fork(after_in_child=lambda: _abandon(server()))
 
@@ -55,18 +50,14 @@ class Embedded:
     def close(self) -> None:
         """Returns when the port is free again. Calling it twice is harmless."""
         self._loop.stop()
-        if self._running.acquire(timeout=CLOSE_SECONDS):
-            self._running.release()
+        self._thread.wait()
 
     def _run(self) -> None:
         # splice(2) cannot be told MSG_NOSIGNAL, and the program may have given SIGPIPE back its meaning.
         pthread_sigmask(SIG_BLOCK, [SIGPIPE])
-        try:
-            self._loop.run()
-            self._server.close()
-            self._loop.close()
-        finally:
-            self._running.release()
+        self._loop.run()
+        self._server.close()
+        self._loop.close()
 
 
 class _Verifier:

@@ -37,6 +37,8 @@ HUNG_UP = select.EPOLLRDHUP
 # Reported whatever is watched: there may be an error (SO_ERROR), or both directions are at their end.
 FAILED = select.EPOLLERR | select.EPOLLHUP
 
+# How long `pause` is.
+PAUSE_SECONDS = 0.2
 # Spares the call that makes it so afterwards.
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
@@ -126,6 +128,12 @@ class Loop:
         else:
             _real.epoll_unregister(self._epoll, fd)
 
+    def pause(self, listener: _real.Socket, handler: Handler) -> None:
+        """Leaves a listener's queue alone for a while: where nobody can be accepted it would wake the loop for ever."""
+        fd = listener.fileno()
+        self.watch(fd, 0, handler)
+        self.after(PAUSE_SECONDS, lambda: self._resume(fd, listener, handler))
+
     def discard(self, stream: _real.Socket) -> None:
         """Closes a socket, once the events at hand are dealt with."""
         fd = stream.fileno()
@@ -194,6 +202,11 @@ class Loop:
         os.close(self._wake_fd)
         self.pipes.close()
         self._closed = True
+
+    def _resume(self, fd: int, listener: _real.Socket, handler: Handler) -> None:
+        # It may have been given back meanwhile, and its number be another one's.
+        if self._streams[fd] is listener:
+            self.watch(fd, READABLE, handler)
 
     def _stop(self) -> None:
         self._running = False

@@ -106,6 +106,11 @@ class Relay:
             watch(outward.source.fileno(), _mask(outward, back), outward)
             watch(back.source.fileno(), _mask(back, outward), back)
 
+    def unwatch(self) -> None:
+        """Has them watched no more."""
+        for flow in (self.outward, self.back):
+            self.loop.watch(flow.source.fileno(), 0, flow)
+
     def turn(self, flow: Flow, events: int) -> None:
         """Something is possible on the source of `flow`, which may be to write there what the other one holds."""
         other = self._other(flow)
@@ -164,8 +169,7 @@ class Relay:
         bulk = self._owner.bulk()
         if bulk is None:
             return False
-        for flow in (self.outward, self.back):
-            self.loop.watch(flow.source.fileno(), 0, flow)
+        self.unwatch()
         self.loop = bulk
         bulk.take(self)
         return True

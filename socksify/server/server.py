@@ -21,8 +21,6 @@ from socksify.server.session import Session
 from socksify.server.sockaddr import spelled
 from socksify.server.threads import Threads
 
-# How long to leave the queue alone when there are no descriptors left; until then it would wake the loop for ever.
-PAUSE_SECONDS = 0.2
 # How often the silent ones are looked for, as a part of the silence that is allowed, and at the most.
 SWEEPS = 8
 SWEEP_SECONDS = 60.0
@@ -62,7 +60,8 @@ class Server:
         self._drained: Callable[[], object] | None = None
         self._starved = False
         self._bulk: Bulk | None = None
-        self._open()
+        for fd in self._listeners:
+            loop.watch(fd, READABLE, self._accept)
         self._sweep()
 
     @property
@@ -114,10 +113,6 @@ class Server:
         self._ended(session.report())
         if self._drained is not None:
             self._look_whether_drained()
-
-    def _open(self) -> None:
-        for fd in self._listeners:
-            self.loop.watch(fd, READABLE, self._accept)
 
     def _stop_listening(self) -> None:
         for listener in self._listeners.values():
@@ -174,9 +169,8 @@ class Server:
         if not self._starved:
             self._notice(f"no new connections for now: {error.strerror}")
         self._starved = True
-        for fd in self._listeners:
-            self.loop.watch(fd, 0, self._accept)
-        self.loop.after(PAUSE_SECONDS, self._open)
+        for listener in self._listeners.values():
+            self.loop.pause(listener, self._accept)
 
     def _sweep(self) -> None:
         """Ends who has been silent for too long: a timer for each of thousands, moved at each byte, would cost more."""

@@ -28,6 +28,29 @@ if TYPE_CHECKING:
     Task = tuple[Hashable, Callable[[], Any], Callable[[Any], object]]
 
 MOST = 16
+# How long the end of a thread is waited for.
+END_SECONDS = 5.0
+
+
+class Thread:
+    """Runs `run` at once, and can be waited for."""
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        self._run = run
+        self._running = _thread.allocate_lock()
+        self._running.acquire()
+        _thread.start_new_thread(self._run_and_tell, ())
+
+    def wait(self) -> None:
+        """Returns when it has ended, or is late with that. Calling it twice is harmless."""
+        if self._running.acquire(timeout=END_SECONDS):
+            self._running.release()
+
+    def _run_and_tell(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._running.release()
 
 
 class Threads:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.bad_proxy import BadProxy
 from tests.loops.matrix import BEHAVIOURS, TICKS
 from tests.loops.places import Place
 from tests.loops.runs import HERE, NAME, run, slow_proxy
@@ -44,6 +45,20 @@ def test_settings(name: str, variable: str, value: str, place: Place, monkeypatc
     assert report.ticks[0] >= TICKS
 
 
+def ended(program: str, *words: object, proxy: BadProxy | None = None) -> subprocess.CompletedProcess[str]:
+    """A program that has run, with everything through `proxy` if there is one."""
+    launcher = []
+    if proxy is not None:
+        launcher = ["-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", "*=proxy"]
+    return subprocess.run(
+        [sys.executable, *launcher, str(HERE / program), *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "way"),
     [
@@ -53,15 +68,7 @@ def test_settings(name: str, variable: str, value: str, place: Place, monkeypatc
 )
 def test_waiting_for_a_socket_that_does_not_block(name: str, way: str, place: Place) -> None:
     with slow_proxy(place) as proxy:
-        options = ["-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", "*=proxy"]
-        words = [name, way, *map(str, place.echo)]
-        child = subprocess.run(
-            [sys.executable, *options, str(HERE / "green_polling.py"), *words],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        child = ended("green_polling.py", name, way, *place.echo, proxy=proxy)
     assert (child.returncode, child.stderr) == (0, "")
     answer, ticks = child.stdout.split()
     assert answer == "ping"
@@ -85,15 +92,7 @@ SHARING = (
 def test_a_socket_that_connects_is_used(name: str, way: str, place: Place) -> None:
     host, port = place.tls if way.startswith("tls") else place.echo
     with slow_proxy(place) as proxy:
-        options = ["-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", "*=proxy"]
-        words = [name, way, host, str(port), str(place.authority)]
-        child = subprocess.run(
-            [sys.executable, *options, str(HERE / "green_sharing.py"), *words],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        child = ended("green_sharing.py", name, way, host, port, place.authority, proxy=proxy)
         assert (child.returncode, child.stderr, child.stdout) == (0, "", "ping")
         assert [session.target for session in proxy.sessions] == [(host, port)]
 
@@ -101,13 +100,6 @@ def test_a_socket_that_connects_is_used(name: str, way: str, place: Place) -> No
 @pytest.mark.parametrize("name", SETTINGS)
 def test_via(name: str, place: Place) -> None:
     with slow_proxy(place) as proxy:
-        words = [name, proxy.url(), NAME, str(place.echo[1])]
-        child = subprocess.run(
-            [sys.executable, str(HERE / "green_via.py"), *words],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        child = ended("green_via.py", name, proxy.url(), NAME, place.echo[1])
         assert (child.returncode, child.stderr, child.stdout) == (0, "", "ping ping ping")
         assert [session.target for session in proxy.sessions] == [(NAME, place.echo[1])] * 2

@@ -13,6 +13,7 @@ import pytest
 from socksify.server.bulk import Bulk
 from socksify.server.embedded import Embedded, policy_of
 from socksify.server.limits import Limits
+from socksify.server.loop import Loop
 from socksify.server.policy import Policy
 from socksify.server.report import Report
 
@@ -45,6 +46,13 @@ class Running:
     def limit(self, **limits: float) -> None:
         """Changes limits of the policy in force."""
         self.policy.limits = Limits().replace(**limits)
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from socksify import _real
 from socksify.server import answering
+from socksify.server import loop as looping
 from socksify.server.answering import Answers
 from socksify.server.listening import listen
 from socksify.server.loop import Loop
@@ -108,7 +109,7 @@ def test_without_descriptors_it_waits_until_there_are_some(monkeypatch: pytest.M
         monkeypatch.setattr(loop, "accept", short)
         return answers(lambda _: b"hello")(loop)
 
-    monkeypatch.setattr(answering, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(looping, "PAUSE_SECONDS", 0.05)
     with turning(make) as address, socket.create_connection(address, 10) as stream:
         assert read(stream) == b"hello"
     assert all(later - earlier >= 0.04 for earlier, later in pairwise(tried))
@@ -128,7 +129,7 @@ def test_a_closed_one_does_not_come_back_from_its_pause(monkeypatch: pytest.Monk
         made.append(Answers(loop, listener, lambda _: b""))
         return loop, listener.getsockname()
 
-    monkeypatch.setattr(answering, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(looping, "PAUSE_SECONDS", 0.05)
     mistakes: list[str] = []
     monkeypatch.setattr("traceback.print_exc", lambda: mistakes.append("one"))
     with turning(make) as (loop, address), socket.create_connection(address, 10):

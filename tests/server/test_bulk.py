@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from socksify.server import bulk as under_test
+from socksify.server import threads
 from socksify.server.flow import WAITING
 from socksify.server.relay import Relay
 from tests.routing import gone
 from tests.server.conftest import Running
-from tests.server.test_relay import Peer, send
+from tests.server.test_relay import Peer, arrives
 from tests.streams import receive, receive_all
 
 # More than a socket's buffers hold when nobody reads.
@@ -82,11 +83,7 @@ def test_who_only_talks_again_goes_home(running: Running, monkeypatch: pytest.Mo
         peer.target.sendall(b"answer")
         assert receive(peer.client, 6) == b"answer"
         # And away again, as often as it is bulk.
-        data = os.urandom(3 << 20)
-        sender = threading.Thread(target=send, args=(peer.target, data))
-        sender.start()
-        assert receive_all(peer.client) == data
-        sender.join()
+        assert arrives(peer.target, peer.client)
 
 
 def test_a_session_is_ended_in_the_midst_of_bulk(running: Running) -> None:
@@ -146,11 +143,17 @@ def test_without_a_descriptor_for_it_bulk_is_moved_at_home(running: Running, mon
     monkeypatch.setattr(running.server._server, "bulk", lambda: None)
     peer = Peer(running)
     with peer.target:
-        data = os.urandom(3 << 20)
-        sender = threading.Thread(target=send, args=(peer.client, data))
-        sender.start()
-        assert receive_all(peer.target) == data
-        sender.join()
+        assert arrives(peer.client, peer.target)
+
+
+def test_without_a_thread_for_it_no_descriptor_is_kept(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads._thread, "start_new_thread", none)
+    before = len(os.listdir("/proc/self/fd"))
+    assert running.server._server.bulk() is None
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_forked_child_keeps_nothing_of_it(running: Running) -> None:

@@ -16,13 +16,6 @@ from tests.targets import Target
 
 
 @pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
 def refusing() -> Iterator[Candidate]:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -51,11 +50,9 @@ class Outlet:
 
 
 @pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
+def loop(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Loop:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
-    loop = Loop()
-    yield loop
-    loop.close()
+    return loop
 
 
 def turn(loop: Loop, seconds: float) -> None:

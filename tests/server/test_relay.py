@@ -38,6 +38,16 @@ def send(stream: socket.socket, data: bytes) -> None:
     stream.shutdown(socket.SHUT_WR)
 
 
+def arrives(source: socket.socket, sink: socket.socket) -> bool:
+    """Whether what is much is at the other end what it was, up to the end of file."""
+    data = os.urandom(3 << 20)
+    sender = threading.Thread(target=send, args=(source, data))
+    sender.start()
+    received = receive_all(sink)
+    sender.join()
+    return received == data
+
+
 @pytest.fixture
 def peer(running: Running) -> Iterator[Peer]:
     peer = Peer(running)
@@ -69,11 +79,7 @@ def test_a_banner_reaches_a_client_that_has_said_nothing(peer: Peer) -> None:
 
 
 def test_what_was_sent_before_a_close_arrives(peer: Peer) -> None:
-    data = os.urandom(3 << 20)
-    sender = threading.Thread(target=send, args=(peer.target, data))
-    sender.start()
-    assert receive_all(peer.client) == data
-    sender.join()
+    assert arrives(peer.target, peer.client)
 
 
 @pytest.mark.parametrize("before", [0, 3 << 20], ids=["small talk", "bulk"])
@@ -191,11 +197,7 @@ def test_late_data_behind_a_half_close_in_bulk_is_kept(peer: Peer, running: Runn
 def test_without_pipes_bytes_are_copied(running: Running, peer: Peer) -> None:
     pipes = running.bulk.pipes
     pipes.take = lambda: None  # type: ignore[method-assign]
-    data = os.urandom(3 << 20)
-    sender = threading.Thread(target=send, args=(peer.client, data))
-    sender.start()
-    assert receive_all(peer.target) == data
-    sender.join()
+    assert arrives(peer.client, peer.target)
 
 
 def test_an_idle_relay_holds_no_pipe(running: Running, peer: Peer) -> None:

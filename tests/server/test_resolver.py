@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,13 +14,6 @@ from socksify.server.resolver import Candidate, Resolver, look_up
 from socksify.server.threads import MOST, Threads
 
 CLIENT = "192.0.2.1"
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from socksify.server.loop import Loop
 from socksify.server.signals import Signals
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 def test_a_signal_makes_its_call(loop: Loop) -> None:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from socksify.server.loop import Loop
 from socksify.server.threads import MOST, Threads
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    loop = Loop()
-    yield loop
-    loop.close()
 
 
 def test_one_client_does_not_hold_up_another(loop: Loop) -> None:
