@@ -1,15 +1,15 @@
 # From a fresh clone, with only Python (3.11 or later), git and make:
 #
 #   make demo    an unmodified HTTP client goes through a SOCKS server, and shows which way
-#   make test    lint, the whole suite on the default Python, and a fifth of it on each other supported one found
+#   make test    lint, the whole suite on the default Python, and a part of it on each other one from 3.11 to 3.15
 #   make full    the whole suite on each of them
 #   make lint    types, rules of style, formatting
 #   make bench   the measurements, beside our peers
 #   make loops   every event loop on one matrix; writes the README's table
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
 #   make clients every client library, natively and through the proxy, as root; writes the README's tables
-#   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table,
-#                as does make conformance-3.12 and so on for another Python
+#   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table
+#   make loops-3.15, wire-3.15, clients-3.15, conformance-3.15 and so on: the same on another Python
 #   make tracers our hook before and behind ddtrace's, newrelic's and opentelemetry's
 #   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
@@ -17,12 +17,15 @@
 .PHONY: demo test full suite others lint bench loops wire clients conformance tracers soak clean
 .DELETE_ON_ERROR:
 # Reached only through pattern rules, these would be deleted as intermediate files.
-.PRECIOUS: .venv-%/.equipped
+.PRECIOUS: .venv-%/.equipped .venv-clients-%/.equipped
 
 DEFAULT = $(shell .ci/pythons | sed -n '1s/.* //p')
 OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
-# 3.12 runs one fifth, 3.13 another: so all of it ends well within ten minutes.
-PART = --fifth
+# Each other Python runs one part of the suite, not the same one, so that all of it ends within 15 minutes on two cores.
+# The number of commits moves the parts on: after as many commits as there are parts every test has run on every
+# version, and the same commit always runs the same tests. An archive without history takes the day of the year.
+PARTS = 6
+PART = --part $(shell git rev-list --count HEAD 2>/dev/null || date +%j)/$(PARTS)
 # Two workers a core: most tests wait for somebody, most of the time.
 PYTEST = -m pytest -n $(shell echo $$((2 * $$(nproc))))
 
@@ -38,11 +41,12 @@ suite: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python $(PYTEST)
 
-others: .venv/.equipped
+others: .venv/.equipped .pythons/.unpacked
+	@.ci/pythons --complete
 	@set -e; for version in $(OTHERS); do $(MAKE) --no-print-directory suite-$$version; done
 
 suite-%: .venv-%/.equipped
-	.venv-$*/bin/python $(PYTEST) $(PART) --ignore=tests/children/packages
+	.venv-$*/bin/python $(PYTEST) $(PART)
 
 lint: .venv/.equipped
 	.venv/bin/mypy
@@ -56,13 +60,24 @@ bench: .venv/.equipped
 loops: .venv/.equipped
 	.venv/bin/python -m tests.loops
 
+loops-%: .venv-%/.equipped
+	.venv-$*/bin/python -m tests.loops
+
 wire: .venv/.equipped
 	@.ci/packages
 	.venv/bin/python -m tests.wire
 
+wire-%: .venv-%/.equipped
+	@.ci/packages
+	.venv-$*/bin/python -m tests.wire
+
 clients: .venv-clients/.equipped
 	@.ci/packages clients
 	.venv-clients/bin/python -m tests.compatibility
+
+clients-%: .venv-clients-%/.equipped
+	@.ci/packages clients
+	.venv-clients-$*/bin/python -m tests.compatibility
 
 tracers: .venv/.equipped .venv-tracers/.equipped
 	TRACERS=.venv-tracers/bin/python .venv/bin/python -m pytest tests/site/tracers
@@ -80,7 +95,7 @@ soak: .venv/.equipped
 	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:
-	rm -rf .venv .venv-3.* .venv-clients .venv-tracers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pythons .venv .venv-3.* .venv-clients* .venv-tracers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find socksify tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml
@@ -102,14 +117,28 @@ clean:
 	.venv-clients/bin/python -m pip install --quiet --target .venv-clients/older 'urllib3<2'
 	touch $@
 
+# Before the rule for .venv-%, which would match it too.
+.venv-clients-%/.equipped: pyproject.toml .pythons/.unpacked
+	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-clients-$*
+	.venv-clients-$*/bin/python -m pip install --quiet 'pip>=25.1'
+	.venv-clients-$*/bin/python -m pip install --quiet --editable . --group test --group clients --group every-client
+	.venv-clients-$*/bin/python -m pip install --quiet --target .venv-clients-$*/older 'urllib3<2'
+	touch $@
+
 .venv-tracers/.equipped: pyproject.toml
 	"$(DEFAULT)" -m venv .venv-tracers
 	.venv-tracers/bin/python -m pip install --quiet 'pip>=25.1'
 	.venv-tracers/bin/python -m pip install --quiet --editable . --group tracers
 	touch $@
 
-.venv-%/.equipped: pyproject.toml
+# The Pythons that Debian has beside its stable ones.
+.pythons/.unpacked: .ci/unpack-pythons
+	.ci/unpack-pythons 3.14 3.15
+	@mkdir -p .pythons
+	touch $@
+
+.venv-%/.equipped: pyproject.toml .pythons/.unpacked
 	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv-$*/bin/python -m pip install --quiet --editable . --group test --group clients --group loops
+	.venv-$*/bin/python -m pip install --quiet --editable . --group test --group clients --group loops --group children
 	touch $@

@@ -10,6 +10,7 @@ import gc
 import sys
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -23,14 +24,38 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fifth", action="store_true", help="run a fifth of the tests, another one on each Python")
+    parser.addoption(
+        "--part",
+        type=Part.parse,
+        metavar="N/PARTS",
+        help="run one of so many parts, another one on each Python",
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of `parts` parts of the suite. Each Python shifts the number, so no two of them run the same part."""
+
+    number: int
+    parts: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        number, parts = map(int, text.split("/"))
+        return cls(number + sys.version_info.minor, parts)
+
+    def has(self, item: pytest.Item) -> bool:
+        """Whether a test is in this part; a test that is marked `every_version` is in each."""
+        if item.get_closest_marker("every_version") is not None:
+            return True
+        return zlib.crc32(item.nodeid.encode()) % self.parts == self.number % self.parts
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--fifth"):
-        mine = [item for item in items if zlib.crc32(item.nodeid.encode()) % 5 == sys.version_info.minor % 5]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
-        items[:] = mine
+    part: Part | None = config.getoption("--part")
+    if part is not None:
+        config.hook.pytest_deselected(items=[item for item in items if not part.has(item)])
+        items[:] = filter(part.has, items)
 
 
 def pytest_collection_finish() -> None:

@@ -36,10 +36,18 @@ class Program:
 
     @property
     def version(self) -> str:
+        return self._installed or f"Python {'.'.join(map(str, sys.version_info[:2]))}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this Python has the library, or the module of the standard library."""
+        return self._installed is not None or self.library.partition(".")[0] in sys.stdlib_module_names
+
+    @property
+    def _installed(self) -> str | None:
         path = [str(OLDER)] if self.older else sys.path
-        for found in importlib.metadata.distributions(name=self.library, path=path):
-            return found.version
-        return f"Python {'.'.join(map(str, sys.version_info[:2]))}"
+        found = next(iter(importlib.metadata.distributions(name=self.library, path=path)), None)
+        return None if found is None else found.version
 
 
 def plain(library: str, done: str, program: str, server: str, *, usual: bool = False, older: bool = False) -> Program:

@@ -3,7 +3,8 @@
     python -m tests.wire [PART OF A COMMAND]...
 
 With arguments only the clients that have one of them in their command are run; what each did is told at length, and
-the README is left alone.
+the README is left alone. On another Python than the table's our own columns alone are made, and compared with it; the
+exit status is 1 if any cell differs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests import tables
+from tests import reruns, tables
 from tests.wire import table
 from tests.wire.matrix import ROWS, Case, cases
 from tests.wire.outside import Outside, outside
@@ -33,14 +34,20 @@ def told(net: Outside, ways: list[Way], parts: list[str]) -> None:
                 print(f"-- {way.name}: {ended.verdict(native)}, {ended.story}")
 
 
-def tabled(net: Outside, ways: list[Way]) -> str:
-    """Runs all clients, row by row."""
+def tabled(net: Outside, ways: list[Way]) -> dict[str, list[str]]:
+    """Runs all clients; the cells of each row."""
     rows = {}
     for row in ROWS:
         print(row.what, file=sys.stderr)
         verdicts = [_verdicts(net, ways, case) for case in row.cases]
         rows[row.what] = [table.cell(column) for column in zip(*verdicts, strict=True)]
-    return table.markdown([way.name for way in ways], rows)
+    return rows
+
+
+def compared(net: Outside, ways: list[Way]) -> list[str]:
+    """Runs all clients in our own ways, and writes into the README what differs from its table."""
+    written = {line[0]: line[1 : 1 + len(ways)] for line in tables.rows(tables.read(table.NAME))}
+    return reruns.record(table.NAME, written, tabled(net, ways))
 
 
 def _verdicts(net: Outside, ways: list[Way], case: Case) -> list[str]:
@@ -54,16 +61,22 @@ def _versions() -> str:
     return f"Run with {debian}PySocks {version('PySocks')} on Python {sys.version.split()[0]}.\n"
 
 
-def main() -> None:
+def main() -> int:
     with tempfile.TemporaryDirectory() as directory, outside() as net:
-        ways = [ours(strict=False), ours(strict=True), *peers(Path(directory))]
+        own = [ours(strict=False), ours(strict=True)]
+        ways = [*own, *peers(Path(directory))]
         if sys.argv[1:]:
             told(net, ways, sys.argv[1:])
-        else:
-            text = tabled(net, ways)
+        elif reruns.is_first(table.NAME):
+            text = table.markdown([way.name for way in ways], tabled(net, ways))
             tables.write(table.NAME, f"{text}\n{_versions()}")
             print(text)
+        else:
+            differing = compared(net, own)
+            print(*differing, sep="\n")
+            return int(bool(differing))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

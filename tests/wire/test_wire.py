@@ -17,10 +17,16 @@ from tests.wire.places import AWAY
 from tests.wire.runs import run
 from tests.wire.ways import natively, ours
 
-CASES = [case for row in ROWS for case in row.cases]
+# Those of the standard library that a new Python may well break are run on each in every run.
+EVERY_VERSION = {"asyncio_streams", "child", "executor", "fetch", "lookups", "select_stream"}
+CASES = [
+    pytest.param(case, marks=[pytest.mark.every_version] if case.program in EVERY_VERSION else [], id=case.command)
+    for row in ROWS
+    for case in row.cases
+]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
+@pytest.mark.parametrize("case", CASES)
 def test_on_the_wire(net: Outside, case: Case) -> None:
     native = run(net, natively(), case)
     assert native.status == 0, native.story
