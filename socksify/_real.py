@@ -15,6 +15,8 @@ import os as _os
 import select as _select
 import socket as _python
 import sys
+import time as _time
+from functools import partial as _partial
 from types import BuiltinFunctionType
 
 TYPE_CHECKING = False
@@ -41,6 +43,13 @@ class SockAddress(tuple):  # type: ignore[type-arg]
 
     __slots__ = ()
 
+
+# The clock by which every time-out is measured, in seconds. freezegun puts another function in the place of
+# time.monotonic() in each module that has it, and time-machine changes the function itself. Neither touches
+# clock_gettime(2) of CLOCK_MONOTONIC, which is the same clock.
+monotonic: Callable[[], float] = (
+    _partial(_time.clock_gettime, _time.CLOCK_MONOTONIC) if hasattr(_time, "clock_gettime") else _time.monotonic
+)
 
 # As plain numbers: the attributes of socket.socket make an enumeration's member at each look.
 family: Callable[[_python.socket], int] = _socket.socket.family.__get__

@@ -10,9 +10,9 @@ import os
 import socket as _module
 from errno import EAGAIN, EALREADY, EINPROGRESS, EISCONN, ENOTCONN
 from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.patches import datagrams, guarding, scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, log, readiness, registry, transplant, watch

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from select import POLLIN
-from time import monotonic
 
+from socksify._real import monotonic
 from socksify.patches import guarding
 from socksify.tunnel import dial, errors, registry, watch
 

@@ -13,9 +13,9 @@ import os
 from _thread import _count as thread_count
 from errno import EAGAIN
 from socket import SO_ERROR, SOL_SOCKET
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.patches.disguise import Disguise
 from socksify.tunnel import dial, errors, registry
 from socksify.tunnel.tunnel import not_connected

@@ -10,9 +10,9 @@ from __future__ import annotations
 import select as _module
 from math import ceil
 from select import POLLIN, POLLOUT, POLLPRI
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.patches.journal import Replacement
 from socksify.tunnel import readiness, watch
 from socksify.tunnel.readiness import Clock

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from time import monotonic
 
+from socksify._real import monotonic
 from socksify._record import Record
 from socksify.config.addresses import address
 

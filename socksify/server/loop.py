@@ -24,9 +24,9 @@ from _thread import RLock
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.server.pipes import Pipes
 from socksify.server.timers import Call, Timers, make
 

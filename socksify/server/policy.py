@@ -8,9 +8,9 @@ at the time, and what was permitted stays so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import NamedTuple
 
+from socksify._real import monotonic
 from socksify._record import Record
 from socksify.config.addresses import address
 from socksify.config.rules import never

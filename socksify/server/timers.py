@@ -9,7 +9,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from math import inf
-from time import monotonic
+
+from socksify._real import monotonic
 
 Call = Callable[[], object]
 

@@ -6,9 +6,9 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.config.settings import DEFAULT
 from socksify.protocol.address import UNSPECIFIED, Address
 from socksify.protocol.errors import ProtocolError

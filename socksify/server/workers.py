@@ -16,9 +16,9 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable, Sequence
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.server.listening import addresses, bound
 from socksify.server.log import Log
 from socksify.server.loop import READABLE, Loop

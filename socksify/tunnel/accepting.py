@@ -9,9 +9,9 @@ import os
 from _thread import _count as thread_count
 from errno import EAGAIN, EBADF
 from socket import SO_ACCEPTCONN, SOL_SOCKET
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.protocol.address import NAME, Address
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import CONNECT

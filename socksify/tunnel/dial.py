@@ -15,9 +15,9 @@ from _thread import _count as thread_count
 from errno import EBADF, ECANCELED
 from select import POLLOUT
 from socket import SHUT_RDWR
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
 from socksify.tunnel import errors, gateway, log, pending, reach, registry, watch

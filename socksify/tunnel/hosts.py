@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from _socket import AF_INET, AF_INET6, gethostname, inet_ntop, inet_pton
-from time import monotonic
+
+from socksify._real import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

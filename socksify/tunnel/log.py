@@ -7,9 +7,9 @@ every client its import.
 from __future__ import annotations
 
 import os
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.protocol.socks5 import BIND
 
 TYPE_CHECKING = False

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import _socket
 from _socket import AF_INET, AF_INET6
-from time import monotonic
 
+from socksify._real import monotonic
 from socksify.tunnel import machine, names
 from socksify.tunnel.sockaddr import host_and_port, may_be_name, no_such_name, numeric, port_number
 

@@ -11,9 +11,9 @@ import socket
 from errno import ECONNREFUSED, EOPNOTSUPP
 from select import POLLIN
 from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOMAIN, SOL_SOCKET
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.tunnel import gateway, registry, transplant, watch
 
 # Only Linux has it.

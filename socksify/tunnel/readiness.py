@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from math import ceil
 from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.tunnel import dial, pending, registry, watch
 from socksify.tunnel.registry import unsettled_at
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from socksify._record import Record
 from socksify.protocol.socks5 import CONNECT
 from socksify.tunnel.legs import legs
@@ -40,10 +38,14 @@ class Via(Record, hidden=("isolation",)):
     command: int = CONNECT
     isolation: bytes | None = None
 
-    @cached_property
+    @property
     def legs(self) -> tuple[Leg, ...]:
-        """What is to be said to each proxy; raises as `legs.legs` does."""
-        return legs(self.chain, self.target, self.command, self.isolation)
+        """What is to be said to each proxy; raises as `legs.legs` does. Two threads may both make them."""
+        # Python 3.11's cached_property holds a lock meanwhile, which a fork by another thread would copy.
+        known: tuple[Leg, ...] | None = self.__dict__.get("_legs")
+        if known is None:
+            known = self.__dict__["_legs"] = legs(self.chain, self.target, self.command, self.isolation)
+        return known
 
 
 class Denied(Record):

@@ -7,9 +7,9 @@ and, where names are resolved here, what a name's address is.
 from __future__ import annotations
 
 from socket import AF_INET, AF_INET6, EAI_FAIL, SOCK_STREAM, gaierror
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.config import rules
 from socksify.config.addresses import address as ip_address
 from socksify.config.addresses import fold

@@ -7,9 +7,9 @@ handshake instead, and goes on with it, while the hub lets the others run.
 from __future__ import annotations
 
 import sys
-from time import monotonic
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.patches import covering, driving, guarding
 from socksify.patches.adapters import green_select, wrap_everywhere
 from socksify.patches.adapters.resolving import NAMES, answering

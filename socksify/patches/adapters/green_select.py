@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inspect import signature
-from time import monotonic
 
+from socksify._real import monotonic
 from socksify.patches import waiting
 from socksify.tunnel.readiness import Clock
 from socksify.tunnel.registry import unsettled

@@ -6,11 +6,11 @@ Until then the loop watches for the handshake, and nobody else hears of the fd.
 from __future__ import annotations
 
 from select import POLLIN, POLLOUT
-from time import monotonic
 from weakref import WeakKeyDictionary
 
 from uvloop.loop import Loop as _Native
 
+from socksify._real import monotonic
 from socksify.patches import driving
 from socksify.tunnel import dial, readiness, registry
 
