@@ -85,6 +85,11 @@ class Rule(Record):
     network: tuple[int, int, int] | None = None
     ports: tuple[int, int] = EVERY_PORT
 
+    @property
+    def is_of_names(self) -> bool:
+        """Whether a target's name decides."""
+        return bool(self.glob or self.domain)
+
     def matches(self, name: str | None, ip: str | IPv4Address | IPv6Address | None, port: int) -> bool:
         """Whether the rule is about this target: its name or its address or both, and its port."""
         return self.covers(None if name is None else fold(name), None if ip is None else address(str(ip)), port)

@@ -61,8 +61,9 @@ class Bind:
         if isinstance(verdict, Denied):
             self._session.refuse(NOT_ALLOWED, "denied", verdict.why)
         else:
-            server, whose = self._session.server, self._session.host
-            server.resolver.resolve(target, self._choose, server.policy.limits.connect_seconds, whose)
+            policy, whose = self._session.server.policy, self._session.host
+            seconds, complete = policy.limits.connect_seconds, policy.judges_names
+            self._session.server.resolver.resolve(target, self._choose, seconds, whose, complete)
 
     def close(self) -> None:
         self._closed = True

@@ -116,6 +116,11 @@ class Policy:
         self._is_own = is_own
         # Whether any rule wants to know what a client's identd says: where none does, nobody need be asked about.
         self.identifies = any(rule.ident for rule in rules)
+        # Whether names decide anything. Then a name is looked up as it was asked for: the search list of this machine
+        # would turn one name, which was judged, into another, which was not.
+        self.judges_names = (
+            any(match.is_of_names for rule in rules for match in rule.destinations) or routes.judge_names
+        )
         self._admitted: dict[str, Admission | Denied] = {}
         self._decided: dict[Demand, tuple[float, Permitted | Denied | None]] = {}
 

@@ -11,6 +11,7 @@ from socksify.protocol.address import IPV4, NAME, Address, encode_name
 from socksify.server.limits import one_client
 from socksify.server.loop import Loop
 from socksify.server.threads import Threads
+from socksify.tunnel.machine import hosts_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ class Resolver:
         self._loop = loop
         self._threads = threads
 
-    def resolve(self, target: Address, answer: Answer, seconds: float, whose: str) -> None:
+    def resolve(self, target: Address, answer: Answer, seconds: float, whose: str, complete: bool = False) -> None:
         """Has `answer` called with where to connect to, in order of preference.
 
         That is nowhere if the name is unknown, or not known after `seconds`; 0 is no limit. `whose` is the host of the
-        client that it is for.
+        client that it is for. A `complete` name is looked up as it is written; any other one may also be completed by
+        the search list of resolv.conf(5).
         """
         target = target.literal()
         if target.type != NAME:
@@ -41,10 +43,14 @@ class Resolver:
         question = _Question(answer)
         if seconds:
             question.timer = self._loop.after(seconds, lambda: question.settle([]))
-        # Nothing is asked for who has given up while others were before it.
-        self._threads.run(
-            one_client(whose), lambda: look_up(target) if question.answer is not None else [], question.settle
-        )
+
+        def ask() -> list[Candidate]:
+            # Nothing is asked for who has given up while others were before it.
+            if question.answer is None:
+                return []
+            return look_up_complete(target) if complete else look_up(target)
+
+        self._threads.run(one_client(whose), ask, question.settle)
 
 
 class _Question:
@@ -72,13 +78,39 @@ def literal(target: Address) -> Candidate:
 
 def look_up(name: Address) -> list[Candidate]:
     """What getaddrinfo(3) says; nothing when it fails, for whatever reason, or would be asked for what is not ASCII."""
+    return _found(_ask, name)
+
+
+def look_up_complete(name: Address) -> list[Candidate]:
+    """As `look_up`, for an absolute name (RFC 1034 section 3.1): no search list is applied to it."""
+    return _found(_ask_for_complete, name)
+
+
+def _found(ask: Callable[[bytes, int], list[Candidate]], name: Address) -> list[Candidate]:
     if not name.host.isascii():
         return []
     try:
-        found = _real.getaddrinfo(
-            _real.Host(encode_name(name.host)), name.port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP
-        )
+        return ask(encode_name(name.host), name.port)
     except (OSError, ValueError):
         return []
+
+
+def _ask_for_complete(host: bytes, port: int) -> list[Candidate]:
+    # The forms of inet_aton(3) ("127.1", "0x7f.1") and scoped IPv6 addresses are no names. A final dot would make some.
+    try:
+        return _ask(host, port, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass
+    # glibc looks for the name in the hosts file as it is given, with its dot. So the name is asked for without a dot
+    # where the file has it, and what does not come from the file is left out.
+    literals = hosts_addresses(host.decode("ascii"))
+    if literals:
+        bare = _ask(host.removesuffix(b"."), port)
+        return [candidate for candidate in bare if candidate[1][0] in literals]
+    return _ask(host.removesuffix(b".") + b".", port)
+
+
+def _ask(host: bytes, port: int, flags: int = 0) -> list[Candidate]:
+    found = _real.getaddrinfo(_real.Host(host), port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
     # IPv6 addresses come with flow and scope, which are kept: a link-local name needs its scope.
     return [(family, address) for family, _, _, _, address in found]

@@ -28,6 +28,12 @@ class Routes(Record):
     upstream: Settings | None = None
     sources: tuple[Source, ...] = ()
 
+    @property
+    def judge_names(self) -> bool:
+        """Whether the way depends on the destination's name."""
+        upstream = () if self.upstream is None else self.upstream.rules
+        return any(match.is_of_names for match in (*upstream, *(source.match for source in self.sources)))
+
     def chain(self, to: Destination, literal: str | None) -> tuple[Proxy, ...] | None:
         """The proxies to go through, first hop first, none for the direct way; None where the way is blocked."""
         if self.upstream is None:

@@ -73,6 +73,7 @@ class Ways:
             lambda candidates: self._resolved(target, candidates),
             server.policy.limits.connect_seconds,
             self._session.host,
+            server.policy.judges_names,
         )
 
     def _resolved(self, target: Address, candidates: list[Candidate]) -> None:

@@ -90,6 +90,19 @@ def contents(path: str) -> bytes:
         return b""
 
 
+def literals_of(name: str, content: bytes) -> tuple[str, ...]:
+    """The literals on the lines of a hosts file that have this name, in the file's order."""
+    wanted = folded(name)
+    # A file of a hundred thousand lines is taken apart only where the name may be in it.
+    if os.fsencode(wanted) not in content.lower():
+        return ()
+    found: tuple[str, ...] = ()
+    for literal, names in _lines(content):
+        if wanted in map(folded, names):
+            found = _with(found, literal)
+    return found
+
+
 def _state(path: str) -> object:
     try:
         found = os.stat(path)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from _socket import AF_INET, AF_INET6, SOCK_DGRAM, gethostname, if_nameindex
 
 from socksify import _real
-from socksify.tunnel.hosts import HostsFile, contents, folded, is_localhost
+from socksify.tunnel.hosts import HostsFile, contents, folded, is_localhost, literals_of
 from socksify.tunnel.sockaddr import numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.tunnel.sockaddr import SockAddress
 
-HOSTS = HostsFile("/etc/hosts")
+HOSTS_FILE = "/etc/hosts"
+HOSTS = HostsFile(HOSTS_FILE)
 RESOLV_CONF = "/etc/resolv.conf"
 
 _DISCARD = 9
@@ -58,6 +59,11 @@ def hosts_entry(address: str) -> tuple[str, list[str]] | None:
     """The canonical name and the aliases that the hosts file has for a literal, as gethostbyaddr() gives them."""
     entry = HOSTS.read().by_address.get(address)
     return entry and (entry[0], entry[1].copy())
+
+
+def hosts_addresses(name: str) -> tuple[str, ...]:
+    """The literals that the hosts file has for a name, whoever's it is; none where it has no such name."""
+    return literals_of(name, contents(HOSTS_FILE))
 
 
 def own_name(address: str) -> str | None:
