@@ -79,6 +79,8 @@ fileno = Socket.fileno
 
 def _stdlib_socket() -> Any:
     """The class that `socket` defines, whatever goes by that name now; copies that were made of it are younger."""
+    # A lazy import (PEP 810) is made when the module is used, and only then the class is there.
+    _ = _python.socket
     named = [cls for cls in _socket.socket.__subclasses__() if (cls.__module__, cls.__name__) == ("socket", "socket")]
     # Up to Python 3.11 subinterpreters, which have builtins of their own, share the class that it is derived from.
     return next(cls for cls in named if vars(cls)["makefile"].__builtins__ is vars(builtins))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+from types import GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 _ABSENT = object()
+# Py_TPFLAGS_IMMUTABLETYPE of Include/object.h. The types of `select` and `_socket` have it from Python 3.15 on.
+_IMMUTABLE_TYPE = 1 << 8
 
 
 class Rebinding:
@@ -22,13 +27,52 @@ class Rebinding:
 
 
 class Replacement(Rebinding):
-    """A function with the original's signature, under its own name."""
+    """A function with the original's signature, under its own name.
+
+    In the place of a type's method stands the function itself. A module's function is one in C: it does not become a
+    method when it is stored in a class. A Python function would, and a bound method does not; it is called as fast as
+    a function. So `new` has the module as its first parameter, as functions in C have, and is bound to it.
+    """
 
     __slots__ = ()
 
     def __init__(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
-        super().__init__(owner, name, new)
         _disguise(new, owner, name)
+        if not isinstance(owner, type):
+            # Functions of os are of posix.
+            new = MethodType(new, _module(getattr(getattr(owner, name), "__self__", owner)))
+        super().__init__(owner, name, new)
+
+
+class _Module(ModuleType):
+    """`__self__` of a function: it has what the module has, and pickles as an import of it."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(module.__name__, module.__doc__)
+        self.__spec__ = module.__spec__
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._module)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return __import__, (self.__name__,)
+
+    def __copy__(self) -> _Module:
+        return self
+
+    def __deepcopy__(self, _: object) -> _Module:
+        return self
+
+
+_modules: dict[str, _Module] = {}
+
+
+def _module(module: ModuleType) -> _Module:
+    return _modules.setdefault(module.__name__, _Module(module))
 
 
 class Journal:
@@ -46,11 +90,10 @@ class Journal:
 
         Not undone if somebody else has put something in its place meanwhile, as gevent.monkey does.
         """
-        # A class's attributes as they stand in its dict; those of a cell or a slot are in none.
-        known = vars(owner) if hasattr(owner, "__dict__") else {name: getattr(owner, name)}
-        old = known.get(name, _ABSENT)
-        setattr(owner, name, new)
+        old = _held(owner, name)
+        # Beforehand, so that what fails half-way is undone as well.
         self._undo.append(lambda: _restore(owner, name, new, old))
+        _set(owner, name, new)
 
     def set_item(self, items: Any, key: Any, new: Any) -> None:
         """items[key] = new, in a mapping or a list; undone unless somebody else has changed it meanwhile."""
@@ -79,13 +122,54 @@ class Journal:
             self._undo.pop()()
 
 
+def _held(owner: Any, name: str) -> Any:
+    """The object's own attribute as it stands in its dict, or else in its slot or cell."""
+    own = getattr(owner, "__dict__", {})
+    if name not in own and isinstance(getattr(type(owner), name, None), (MemberDescriptorType, GetSetDescriptorType)):
+        try:
+            return getattr(owner, name)
+        except (AttributeError, ValueError):  # an empty slot, an empty cell
+            return _ABSENT
+    return own.get(name, _ABSENT)
+
+
 def _restore(owner: Any, name: str, new: Any, old: Any) -> None:
-    if hasattr(owner, "__dict__") and vars(owner).get(name, _ABSENT) is not new:
-        return
-    if old is _ABSENT:
+    if _held(owner, name) is new:
+        _set(owner, name, old)
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    """owner.name = value, or delete it where the value is _ABSENT."""
+    if isinstance(owner, type) and owner.__flags__ & _IMMUTABLE_TYPE:
+        _set_in_immutable(owner, name, value)
+    elif value is _ABSENT:
         delattr(owner, name)
     else:
-        setattr(owner, name, old)
+        setattr(owner, name, value)
+
+
+def _set_in_immutable(cls: type, name: str, value: Any) -> None:
+    """The same for a type whose attributes Python code cannot set.
+
+    The type's own dict is what its `__dict__`, a read-only view, refers to. The interpreter remembers what it has
+    found in types: PyType_Modified() makes it look again. Of what Python code can call, only setting and deleting
+    `__abstractmethods__` by the descriptor of `type` calls that and leaves nothing behind. (ctypes could call it
+    directly, and keeps a descriptor open once imported.) Special methods also stand in the C structure of a type,
+    which this does not change, so they are refused.
+    """
+    found = gc.get_referents(cls.__dict__)
+    if name.startswith("__") or len(found) != 1 or type(found[0]) is not dict:
+        raise TypeError(f"cannot set {name!r} of {cls!r}: this Python hides its dict")
+    attributes: dict[str, Any] = found[0]
+    if value is _ABSENT:
+        del attributes[name]
+    else:
+        attributes[name] = value
+    abstract = vars(type)["__abstractmethods__"]
+    abstract.__set__(cls, ())
+    abstract.__delete__(cls)
+    if value is not _ABSENT and getattr(cls, name) is not value:
+        raise TypeError(f"cannot set {name!r} of {cls!r}: this Python has not noticed it")
 
 
 def _put_back(items: Any, key: Any, new: Any, old: Any) -> None:
@@ -100,9 +184,14 @@ def _disguise(new: Callable[..., Any], owner: Any, name: str) -> None:
     """Give a function the stdlib's names: it pickles, copies and introspects like what it replaces."""
     is_module = not isinstance(owner, type)
     original = getattr(owner, name)
-    new.__module__ = owner.__name__ if is_module else owner.__module__
+    new.__module__ = original.__module__ if is_module else owner.__module__
     new.__name__ = name
     new.__qualname__ = name if is_module else f"{owner.__qualname__}.{name}"
     new.__doc__ = original.__doc__
+    text = getattr(original, "__text_signature__", None)
+    # inspect reads it of a function, too. The names in a method's it looks for in all modules, but in a function's own
+    # module alone: those of epoll.register() stand there for something else.
+    if is_module or (text is not None and "." not in text):
+        vars(new)["__text_signature__"] = text
     # The stdlib has none.
     new.__annotations__ = {}

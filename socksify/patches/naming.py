@@ -56,7 +56,9 @@ def answers_whose(host: Any) -> bool:
     return lookups.reverse(number) is not None or not lookups.may_ask(number)
 
 
-def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
+def _getaddrinfo(
+    _: object, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+) -> Any:
     flags = index(flags)
     if not isinstance(host, _HOSTS) or not isinstance(port, _PORTS) or flags & _NUMERIC_HOST:
         # No host, none that can be looked up, or none that is to be.
@@ -102,7 +104,7 @@ def _unspecified(family: int) -> str:
     return "::" if family == AF_INET6 else "0.0.0.0"
 
 
-def _gethostbyname(hostname: Any, /) -> Any:
+def _gethostbyname(_: object, hostname: Any, /) -> Any:
     found = _found(hostname, AF_INET) if hostname else None
     if found is not None:
         return _real.gethostbyname(found[2][0])
@@ -111,7 +113,7 @@ def _gethostbyname(hostname: Any, /) -> Any:
     return address
 
 
-def _gethostbyname_ex(hostname: Any, /) -> Any:
+def _gethostbyname_ex(_: object, hostname: Any, /) -> Any:
     if _text(hostname) in ("", _BROADCAST):
         # Numbers to the others, names to this one.
         raise _unknown_host()
@@ -128,7 +130,7 @@ def _gethostbyname_ex(hostname: Any, /) -> Any:
     return canonical, list(aliases), [address, *literals[1:]]
 
 
-def _gethostbyaddr(ip_address: Any, /) -> Any:
+def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
     if _text(ip_address) == "":
         # The stdlib itself refuses the wildcard.
         ip_address = _real.Host()
@@ -150,7 +152,7 @@ def _gethostbyaddr(ip_address: Any, /) -> Any:
     return _real.gethostbyaddr(literal)
 
 
-def _getnameinfo(sockaddr: Any, flags: int, /) -> Any:
+def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
     if not isinstance(sockaddr, tuple):
         # The stdlib says what is wrong with it. C has no frame to hold it in the traceback, so ours lets go of it.
         held = [sockaddr]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 from functools import partial
-from types import BuiltinFunctionType, CellType, FunctionType, MemberDescriptorType
+from types import CellType, FunctionType, MemberDescriptorType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _selector_classes() -> list[type]:
 
 def _rebind_class(cls: type, original: Any, item: Rebinding, journal: Journal) -> None:
     for key in [key for key, value in vars(cls).items() if value is original]:
-        journal.set_attribute(cls, key, _as_class_attribute(original, item.new))
+        journal.set_attribute(cls, key, item.new)
 
 
 def rehouse_poll_selectors(journal: Journal, new_poll: Callable[[], Any], old_poll: Callable[[], Any]) -> None:
@@ -163,15 +163,9 @@ def _rebind_key(mapping: dict[Any, Any], key: Any, original: Any, new: Any, jour
     """A dict may be a class's, which must not be changed but through the class."""
     for owner in gc.get_referrers(mapping):
         if isinstance(owner, type) and vars(owner).get(key) is original:
-            journal.set_attribute(owner, key, _as_class_attribute(original, new))
+            journal.set_attribute(owner, key, new)
             return
     journal.set_item(mapping, key, new)
-
-
-def _as_class_attribute(original: Any, new: Any) -> Any:
-    """A builtin function in a class is no method, a Python function would be."""
-    is_plain = isinstance(original, BuiltinFunctionType) and isinstance(new, FunctionType)
-    return staticmethod(new) if is_plain else new
 
 
 def _name(referrer: Any, item: Rebinding, say: Callable[[str], None]) -> None:

@@ -159,7 +159,11 @@ class _Poll:
 
 
 def make_poll() -> _Poll:
-    """Takes the place of select.poll()."""
+    """A polling object as select.poll() returns it."""
+    return poll_around(_real.poll())
+
+
+def _make_poll(_: object, /) -> _Poll:
     return poll_around(_real.poll())
 
 
@@ -175,6 +179,7 @@ def _number(file: FileDescriptorLike) -> int:
 
 
 def _select(
+    _: object,
     rlist: Iterable[FileDescriptorLike],
     wlist: Iterable[FileDescriptorLike],
     xlist: Iterable[FileDescriptorLike],
@@ -265,6 +270,10 @@ EPOLL = (
 
 def replacements() -> list[Replacement]:
     """Without those of functions in whose place gevent or eventlet has put its own, which are an adapter's business."""
-    functions: list[tuple[str, Callable[..., Any]]] = [("select", _select), ("poll", make_poll)]
+    # It stores both functions in its classes, so that undoing has to know them. socket imports it up to Python 3.13. An
+    # import inside of a function is never a lazy one (PEP 810).
+    import selectors  # noqa: F401
+
+    functions: list[tuple[str, Callable[..., Any]]] = [("select", _select), ("poll", _make_poll)]
     own = [(name, new) for name, new in functions if getattr(_module, name, None) is getattr(_real, name)]
     return [*EPOLL, *(Replacement(_module, name, new) for name, new in own)]

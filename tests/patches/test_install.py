@@ -23,6 +23,7 @@ import pytest
 import socksify
 from socksify import patches
 from socksify.patches import connecting, datagrams, lifetime, listening, naming, scope, stale, waiting
+from socksify.patches.children import starting
 from tests.bad_proxy import BadProxy
 from tests.steps import good
 from tests.targets import Target
@@ -51,6 +52,7 @@ REPLACEMENTS = [
     *connecting.REPLACEMENTS,
     *listening.REPLACEMENTS,
     *datagrams.REPLACEMENTS,
+    *starting.REPLACEMENTS,
 ]
 
 

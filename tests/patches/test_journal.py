@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -101,3 +103,57 @@ def test_a_replacement_goes_by_the_originals_name() -> None:
     assert (new.__name__, new.__qualname__, new.__module__) == ("own", "Derived.own", __name__)
     assert new.__doc__ == "The original's words."
     assert new.__annotations__ == {}
+
+
+def test_a_type_that_python_code_cannot_change_is_changed(journal: Journal) -> None:
+    """The types of `select` and `_socket` are such from Python 3.15 on, re.Pattern on every version."""
+    pattern: Any = re.compile("x")
+    with pytest.raises(TypeError):
+        re.Pattern.search = None  # type: ignore[assignment,method-assign]
+    before, flags = list(vars(re.Pattern).items()), re.Pattern.__flags__
+
+    def called() -> list[object]:
+        # One place in the code, which the interpreter specializes for what it has found there.
+        return [pattern.search("x") for _ in range(1000)]
+
+    assert "new" not in called()
+    journal.apply(Replacement(re.Pattern, "search", lambda *_: "new"))
+    assert called() == ["new"] * 1000
+    journal.set_attribute(re.Pattern, "another", lambda _: "another")
+    assert pattern.another() == "another"
+    journal.undo()
+    assert "new" not in called()
+    assert not hasattr(pattern, "another")
+    assert list(vars(re.Pattern).items()) == before
+    assert re.Pattern.__flags__ == flags
+    assert "__abstractmethods__" not in vars(re.Pattern)
+
+
+def test_a_special_method_of_such_a_type_is_refused(journal: Journal) -> None:
+    before = list(vars(re.Pattern).items())
+    with pytest.raises(TypeError, match="__eq__"):
+        journal.set_attribute(re.Pattern, "__eq__", lambda *_: True)
+    journal.undo()
+    assert list(vars(re.Pattern).items()) == before
+
+
+class WithDict(Slotted):
+    """Its instances have a slot and a dict."""
+
+
+def test_a_slot_beside_a_dict_is_put_back(journal: Journal) -> None:
+    both = WithDict()
+    both.place = 0
+    journal.set_attribute(both, "place", 1)
+    assert both.place == 1
+    journal.undo()
+    assert both.place == 0
+
+
+def test_what_others_put_into_a_slot_is_theirs(journal: Journal) -> None:
+    slotted = Slotted()
+    slotted.place = 0
+    journal.set_attribute(slotted, "place", 1)
+    slotted.place = 2
+    journal.undo()
+    assert slotted.place == 2

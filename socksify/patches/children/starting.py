@@ -32,6 +32,7 @@ _named: set[tuple[str, str]] = set()
 
 
 def _fork_exec(
+    _: object,
     args: Sequence[Word],
     executables: Sequence[bytes],
     close_fds: bool,
@@ -47,7 +48,7 @@ def _fork_exec(
     return pid
 
 
-def _execv(path: Word, argv: Sequence[Word]) -> None:
+def _execv(_: object, path: Word, argv: Sequence[Word]) -> None:
     if environment.shared is None:
         _real.execv(path, argv)
     _look(path, argv)
@@ -62,7 +63,7 @@ def _execv(path: Word, argv: Sequence[Word]) -> None:
         environment.leave_behind(False)
 
 
-def _execve(path: Word | int, argv: Sequence[Word], env: Environment) -> None:
+def _execve(_: object, path: Word | int, argv: Sequence[Word], env: Environment) -> None:
     if environment.shared is None:
         _real.execve(path, argv, env)
     _look(path, argv)
@@ -73,7 +74,7 @@ def _execve(path: Word | int, argv: Sequence[Word], env: Environment) -> None:
         environment.leave_behind(False)
 
 
-def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
+def _posix_spawn(_: object, path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
     if environment.shared is not None:
         _look(path, argv)
         env = _mapped(env)
@@ -81,7 +82,7 @@ def _posix_spawn(path: Word, argv: Sequence[Word], env: Environment | None, /, *
     return pid
 
 
-def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
+def _posix_spawnp(_: object, path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
     if environment.shared is not None:
         _look(_searched(path), argv)
         env = _mapped(env)
@@ -89,7 +90,7 @@ def _posix_spawnp(path: Word, argv: Sequence[Word], env: Environment | None, /, 
     return pid
 
 
-def _system(command: Word) -> int:
+def _system(_: object, command: Word) -> int:
     if environment.shared is not None:
         _look(_SHELL, [_SHELL])
     own = environment.given(None)
@@ -110,7 +111,7 @@ def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
     return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in env.items()}}
 
 
-def _putenv(name: Any, value: Any, /) -> None:
+def _putenv(_: object, name: Any, value: Any, /) -> None:
     """os.environ tells C what the program has set; what is ours stays in front of it."""
     shared = environment.shared
     if shared is not None and os.fsencode(name) in shared.lists:
@@ -118,7 +119,7 @@ def _putenv(name: Any, value: Any, /) -> None:
     _real.putenv(name, value)
 
 
-def _unsetenv(name: Any, /) -> None:
+def _unsetenv(_: object, name: Any, /) -> None:
     shared = environment.shared
     if shared is not None and os.fsencode(name) in shared.lists:
         _real.putenv(name, shared.listed(os.fsencode(name), b""))
@@ -193,13 +194,14 @@ def _name(started: Program) -> None:
 def tell_abilities(journal: Journal) -> None:
     """os.supports_fd holds functions, and is asked for the one that is in os."""
     if _real.execve in os.supports_fd:
-        journal.replace_member(os.supports_fd, _real.execve, _execve)
+        journal.replace_member(os.supports_fd, _real.execve, _EXECVE.new)
 
 
+_EXECVE = Replacement(os, "execve", _execve)
 REPLACEMENTS = (
     Replacement(_posixsubprocess, "fork_exec", _fork_exec),
     Replacement(os, "execv", _execv),
-    Replacement(os, "execve", _execve),
+    _EXECVE,
     Replacement(os, "posix_spawn", _posix_spawn),
     Replacement(os, "posix_spawnp", _posix_spawnp),
     Replacement(os, "system", _system),
