@@ -15,7 +15,7 @@ from socksify import _real
 from socksify._real import monotonic
 from socksify.patches import datagrams, guarding, scope
 from socksify.patches.journal import Replacement
-from socksify.tunnel import callers, dial, errors, log, readiness, registry, transplant, watch
+from socksify.tunnel import callers, dial, errors, log, readiness, registry, transplant
 from socksify.tunnel.datagram_route import TCP
 from socksify.tunnel.route import Denied, Via
 from socksify.tunnel.tunnel import not_connected
@@ -106,10 +106,8 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
         raise guarding.told(tunnel)
     if tunnel.error is None and _is_connected(sock):
         raise OSError(EISCONN, os.strerror(EISCONN))
-    fd = sock.fileno()
-    registry.drop(fd, tunnel)
+    registry.drop(sock.fileno(), tunnel)
     transplant.restore_family(sock, tunnel)
-    watch.moved(fd)
 
 
 def _is_connected(sock: Socket) -> bool:

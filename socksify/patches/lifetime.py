@@ -59,7 +59,7 @@ def _real_close(self: Socket, _ss: type = _socket.socket) -> None:
 
 def _closing(sock: Socket) -> None:
     fd = _real.fileno(sock)
-    tunnel = registry.find(sock) if registry.by_fd else None
+    tunnel = registry.closing(sock) if registry.by_fd else None
     if tunnel is not None:
         if len(tunnel.holders) == 1:
             _wake(tunnel)

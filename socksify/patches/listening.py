@@ -136,7 +136,7 @@ def _unbound(sock: Socket) -> Tunnel | None:
 
 def _listen_outside(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> bool:
     """Have the proxy listen; False if nobody is connected any more who could call."""
-    if not asked.listens and not any(caller.is_open and caller.holders for caller in asked.callers):
+    if not asked.listens and not any(caller.is_open and caller.is_somewhere() for caller in asked.callers):
         registry.drop(_real.fileno(sock), tunnel)
         return False
     _ask(sock, tunnel, asked)

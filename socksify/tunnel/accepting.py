@@ -118,7 +118,6 @@ def _become_connection(tunnel: Tunnel, rendezvous: Rendezvous, peer: Address, fa
         expected = rendezvous.route.target.literal()
         peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
     tunnel.rendezvous = None
-    tunnel.released = False
     tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)
     sockaddr = outside.sockaddr(family, peer.host, peer.port)
     tunnel.route = rendezvous.route.replace(target=peer, peer=sockaddr, command=CONNECT)

@@ -48,9 +48,13 @@ def are_there() -> bool:
 def in_this_thread() -> list[Tunnel]:
     """The open ones that this thread began, the latest last."""
     own = get_ident()
-    return [tunnel for tunnel, thread in list(_callers.items()) if thread == own and tunnel.is_open]
+    return [tunnel for tunnel, thread in list(_callers.items()) if thread == own and _lives(tunnel)]
 
 
 def anywhere() -> list[Tunnel]:
     """All open ones, the latest last."""
-    return [tunnel for tunnel in list(_callers) if tunnel.is_open]
+    return [tunnel for tunnel in list(_callers) if _lives(tunnel)]
+
+
+def _lives(tunnel: Tunnel) -> bool:
+    return tunnel.is_open and tunnel.is_somewhere()

@@ -135,7 +135,7 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
         return
     registry.failed(tunnel, error)
     tunnel.report = None if handshake.waits else error
-    for sock in tunnel.objects():
+    for sock in tunnel.verified():
         try:
             _real.shutdown(sock, SHUT_RDWR)
             # What the proxy has said beyond its answer is not for the client. What arrives after the shutdown the
@@ -163,7 +163,7 @@ def cancel(tunnel: Tunnel) -> None:
         tunnel.error = OSError(EBADF, "the socket was closed while its connect() was pending")
         tunnel.watchers.clear()
         registry.end(tunnel)
-    for sock in tunnel.objects():
+    for sock in tunnel.verified():
         try:
             _real.shutdown(sock, SHUT_RDWR)
         except OSError:
@@ -178,6 +178,11 @@ def abandon() -> None:
 
 def _drive_detached(tunnel: Tunnel, handshake: Handshake) -> int:
     sock = tunnel.borrow()
+    if sock is None:
+        # Closed behind our back.
+        for fd in list(tunnel.holders):
+            registry.drop(fd, tunnel)
+        return 0
     try:
         return _drive(tunnel, handshake, sock)
     finally:
@@ -226,7 +231,7 @@ def _open(tunnel: Tunnel, handshake: Handshake) -> None:
 def _settle(tunnel: Tunnel, handshake: Handshake) -> None:
     registry.end(tunnel)
     if handshake.unblocked:
-        for sock in tunnel.objects():
+        for sock in tunnel.verified():
             os.set_blocking(_real.fileno(sock), True)
     for call in tunnel.settled:
         call()

@@ -11,7 +11,7 @@ import socket
 from socket import SOL_SOCKET
 
 from socksify import _real
-from socksify.tunnel import transplant, watch
+from socksify.tunnel import transplant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ def _renew(sock: Socket) -> None:
         # Disconnected behind our back; or a raw socket, made before privileges were dropped. It stays fenced in.
         return
     transplant.move(fresh, sock)
-    watch.moved(_real.fileno(sock))
     try:
         _real.bind(sock, name)
     except OSError:  # another dup holds the port

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+from socksify.descriptors import Kept
+
 _SLOT = 256
 _FILE = "socksify-names"
 
@@ -17,37 +19,49 @@ class HandedDown:
     """The parent's side. Raises OSError where there is no such file to be had."""
 
     def __init__(self, places: int) -> None:
-        from mmap import mmap
-
-        self._fd = os.memfd_create(_FILE)
-        os.truncate(self._fd, places * _SLOT)
-        # Memory and not the descriptor is written to: a daemon closes all descriptors, and ours may be another file's.
-        self._memory = mmap(self._fd, places * _SLOT)
+        # Not an mmap object, either: that has a duplicate of the descriptor, which it closes by its number.
+        self._kept = Kept(os.memfd_create(_FILE))
+        os.truncate(self._kept.number, places * _SLOT)
 
     @property
     def name(self) -> str:
         """By what name children open it."""
-        return f"/proc/{os.getpid()}/fd/{self._fd}"
+        return f"/proc/{os.getpid()}/fd/{self._kept.number}"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can still be read: a daemon closes all descriptors."""
+        return self._kept.fd is not None
 
     def put(self, place: int, name: str) -> None:
         """A place stands for a name."""
         text = name.encode("utf-8", "surrogatepass")
         if len(text) < _SLOT:
-            self._memory[place * _SLOT : place * _SLOT + 1 + len(text)] = bytes((len(text),)) + text
+            self._write(place, bytes((len(text),)) + text)
 
     def remove(self, place: int) -> None:
         """A place stands for nothing."""
-        self._memory[place * _SLOT] = 0
+        self._write(place, b"\0")
 
     def stay(self, stays: bool) -> None:
         """Whether it is there after execve(2)."""
-        if _is_table(self.name):
-            os.set_inheritable(self._fd, stays)
+        fd = self._kept.fd
+        if fd is not None:
+            os.set_inheritable(fd, stays)
 
     def close(self) -> None:
         """Hand nothing down any more."""
-        if _is_table(self.name):
-            os.close(self._fd)
+        self._kept.close()
+
+    def _write(self, place: int, data: bytes) -> None:
+        fd = self._kept.fd
+        if fd is None:
+            return
+        try:
+            os.pwrite(fd, data, place * _SLOT)
+        except OSError:
+            # No memory is left. A child then refuses the address, as one that it does not know.
+            pass
 
 
 def read(file: str, place: int) -> str | None:

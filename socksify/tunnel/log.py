@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from socksify import _real
 from socksify._real import monotonic
+from socksify.descriptors import Kept, Stderr, write
 from socksify.protocol.socks5 import BIND
 
 TYPE_CHECKING = False
@@ -21,42 +21,57 @@ if TYPE_CHECKING:
 # The client's name, as SOCKSinit() gave it.
 DEFAULT_NAME = "SOCKSclient"
 
-_STDERR = 2
-
 name = DEFAULT_NAME
-_fd: int | None = None
+_STDERR = Stderr()
+_log: _File | Stderr | None = None
+
+
+class _File:
+    """A log of our own. Where the program has closed it, it is opened again: a daemon closes all descriptors."""
+
+    __slots__ = ("_kept", "_path")
+
+    def __init__(self, path: str) -> None:
+        # The program may change its working directory.
+        self._path = os.path.abspath(path)
+        self._kept = _opened(path)
+
+    def write(self, data: bytes) -> None:
+        """Raises OSError."""
+        if not write(self._kept, data):
+            self._kept = _opened(self._path)
+            write(self._kept, data)
+
+    def close(self) -> None:
+        self._kept.close()
 
 
 def open_log(where: str) -> None:
     """Write to "stderr", to a file (appended to), or with "" nowhere. Raises OSError."""
-    global _fd
-    fd = None
-    if where == "stderr":
-        fd = _STDERR
-    elif where:
-        fd = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    global _log
+    log = _STDERR if where == "stderr" else _File(where) if where else None
     close_log()
-    _fd = fd
+    _log = log
 
 
 def close_log() -> None:
     """Write nothing any more."""
-    global _fd
+    global _log
     # Nobody is to write to what is closed.
-    closed, _fd = _fd, None
-    if closed is not None and closed != _STDERR:
-        os.close(closed)
+    closed, _log = _log, None
+    if isinstance(closed, _File):
+        closed.close()
 
 
 def is_open() -> bool:
     """Whether anybody reads."""
-    return _fd is not None
+    return _log is not None
 
 
 def line(message: str) -> None:
     """Write one line; a log that cannot be written is no reason to fail a connection."""
-    if _fd is not None:
-        _write(_fd, message)
+    if _log is not None:
+        _write(_log, message)
 
 
 def notice(message: str) -> None:
@@ -67,14 +82,22 @@ def notice(message: str) -> None:
 def warn(message: str) -> None:
     """Say it on stderr, and in the log where that is another place."""
     notice(message)
-    if _fd is not None and _fd != _STDERR:
-        _write(_fd, message)
+    if _log is not _STDERR:
+        line(message)
 
 
-def _write(fd: int, message: str) -> None:
+def _opened(path: str) -> Kept:
+    return Kept(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _write(log: _File | Stderr, message: str) -> None:
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
+    data = f"socksify: {text}\n".encode("utf-8", "backslashreplace")
     try:
-        _real.write(fd, f"socksify: {text}\n".encode("utf-8", "backslashreplace"))
+        if isinstance(log, _File):
+            log.write(data)
+        else:
+            write(log, data)
     except OSError:
         pass
 
@@ -91,7 +114,7 @@ def host_port(host: str, port: int) -> str:
 
 def settled(tunnel: Tunnel, started: float) -> None:
     """A connection through proxies is open or has failed."""
-    if _fd is None:
+    if _log is None:
         return
     route = tunnel.route
     proxies = " + ".join(proxy.url for proxy in route.chain)

@@ -130,7 +130,7 @@ class NameTable:
     def hand_down(self) -> tuple[str, ...]:
         """The files in which child processes find what addresses stand for here, now and later on."""
         with self._lock:
-            if self._handed_down is None:
+            if self._handed_down is None or not self._handed_down.is_there:
                 try:
                     self._handed_down = HandedDown(self._networks.places)
                 except (OSError, AttributeError):  # a system without

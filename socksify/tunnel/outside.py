@@ -42,7 +42,7 @@ def listens(chain: tuple[Proxy, ...], host: str, callers: Iterable[Tunnel]) -> N
 def known_by(host_: str) -> list[Tunnel]:
     """The open connections that were told an address as their own, the latest last."""
     found = dict.fromkeys(registry.by_fd.values())
-    return [tunnel for tunnel in found if tunnel.is_open and host(tunnel) == host_]
+    return [tunnel for tunnel in found if tunnel.is_open and host(tunnel) == host_ and tunnel.is_somewhere()]
 
 
 def sockaddr(family: int, host: str, port: int) -> SockAddress:

@@ -14,7 +14,7 @@ from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOM
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.tunnel import gateway, registry, transplant, watch
+from socksify.tunnel import gateway, registry, transplant
 
 # Only Linux has it.
 _FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
@@ -132,6 +132,5 @@ def _connect_fresh(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
     except BaseException:
         fresh.close()
         raise
+    registry.moving(tunnel, fresh.fileno())
     transplant.move(fresh, sock)
-    registry.moved(tunnel, _real.fileno(sock))
-    watch.moved(_real.fileno(sock))

@@ -2,11 +2,10 @@
 
 An essay on identity. The same connection may be held by several Python objects: `ssl.wrap_socket()` makes a
 new object on the fd and detaches the old one, `dup()` and `socket(fileno=)` make more, on the same or on other
-fds; and an fd may be closed behind our back (`os.close(s.detach())`) and soon mean another socket. So a Tunnel
-is found by fd and the find is verified. As long as the object that registered the fd lives and still has that
-fd, the kernel itself guarantees that the fd means the same socket: that costs no system call, and covers all
-but a few cases. Where there is no such object (detached, or a dup made behind our back), the kernel's own name
-for the socket, (st_dev, st_ino) of fstat(2), is compared; it is asked for when it is first needed.
+fds; and an fd may be closed behind our back (`os.close(s.detach())`, `os.closerange()`) and soon mean another
+socket, while the object that had it lives on. So a Tunnel is found by fd, and the find is verified: the kernel's own
+name for the socket, (st_dev, st_ino) of fstat(2), is learned when it is registered, and compared. An fd that turns
+out to mean something else is forgotten at once. Copies are found by that name, whatever their fds.
 
 Objects dropped by the garbage collector run no Python code, but their weak references do. What even that
 cannot see, an fd that was detached and then closed, is swept away from time to time, at amortised O(1).
@@ -14,10 +13,10 @@ cannot see, an fd that was detached and then closed, is swept away from time to 
 
 from __future__ import annotations
 
-import os
 from _weakref import ref as weak_reference
 
 from socksify import _real
+from socksify.descriptors import identity
 from socksify.tunnel import callers, pending
 from socksify.tunnel.tunnel import Holder, Tunnel, not_connected
 
@@ -25,10 +24,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
 
+    from socksify.descriptors import Identity
     from socksify.tunnel.handshake import Handshake
 
 
 by_fd: dict[int, Tunnel] = {}
+
+# The same tunnels by the kernel's names for their sockets.
+_by_identity: dict[Identity, Tunnel] = {}
 
 # The tunnels that pollers must not simply believe the kernel about: pending ones, failed ones whose error has not
 # been reported yet, and listening ones. By fd.
@@ -63,13 +66,9 @@ def chosen_port(sock: Socket) -> int:
 def add(sock: Socket, tunnel: Tunnel) -> None:
     """Register a socket object as a holder of a tunnel."""
     fd = _real.fileno(sock)
-    previous = by_fd.get(fd)
-    if previous is not None and previous is not tunnel:
-        drop(fd, previous)
     holder = Holder(sock, _on_collected)
     holder.fd = fd
-    tunnel.holders[fd] = holder
-    by_fd[fd] = tunnel
+    _add(fd, tunnel, holder)
     if tunnel.handshake is not None or tunnel.report is not None or tunnel.listens:
         unsettled[fd] = tunnel
     if len(by_fd) > _sweep_at:
@@ -82,17 +81,17 @@ def find(sock: Socket) -> Tunnel | None:
     tunnel = by_fd.get(fd)
     if tunnel is None:
         return None
-    holder = tunnel.holders.get(fd)
-    if holder is not None and holder() is sock:
+    if _waits_in(tunnel, sock, fd) or tunnel.is_on(fd):
         return tunnel
-    return tunnel if _still_means(fd, tunnel) else None
+    _forget_stale(fd, tunnel)
+    return None
 
 
 def unsettled_at(fd: int) -> Tunnel | None:
     """The tunnel that pollers must not believe the kernel about, if the fd belongs to one."""
     tunnel = unsettled.get(fd)
-    if tunnel is not None and tunnel.holders.get(fd) is None and not _still_means(fd, tunnel):
-        drop(fd, tunnel)
+    if tunnel is not None and not tunnel.is_on(fd):
+        _forget_stale(fd, tunnel)
         return None
     return tunnel
 
@@ -102,9 +101,8 @@ def adopt(sock: Socket) -> Tunnel | None:
     if not by_fd:
         return None
     fd = _real.fileno(sock)
-    tunnel = by_fd.get(fd)
-    if tunnel is None or not _still_means(fd, tunnel):
-        tunnel = _by_identity(fd)
+    name = identity(fd)
+    tunnel = _by_identity.get(name) if name is not None else None
     if tunnel is not None:
         add(sock, tunnel)
     return tunnel
@@ -112,27 +110,27 @@ def adopt(sock: Socket) -> Tunnel | None:
 
 def detach(sock: Socket) -> None:
     """The object is about to give up its fd, which goes on without an object."""
-    fd = _real.fileno(sock)
-    tunnel = by_fd.get(fd)
-    if tunnel is None:
-        return
-    holder = tunnel.holders.get(fd)
-    if holder is not None and holder() is sock:
-        tunnel.identity = _identity(fd)
-        tunnel.holders[fd] = None
+    tunnel = _held_by(sock)
+    if tunnel is not None:
+        tunnel.holders[_real.fileno(sock)] = None
+
+
+def closing(sock: Socket) -> Tunnel | None:
+    """The tunnel of an object that is about to close its fd, if any.
+
+    What an object has registered itself is not verified: nothing is done to the fd.
+    """
+    return _held_by(sock) or find(sock)
 
 
 def add_fd(fd: int, tunnel: Tunnel) -> None:
     """Register an fd of a settled tunnel of which no object has been made yet."""
-    tunnel.identity = _identity(fd)
-    tunnel.holders[fd] = None
-    by_fd[fd] = tunnel
+    _add(fd, tunnel, None)
 
 
-def moved(tunnel: Tunnel, fd: int) -> None:
-    """Another kernel socket was put on the fd: if its name was known, it is no longer that."""
-    if tunnel.identity is not None:
-        tunnel.identity = _identity(fd)
+def moving(tunnel: Tunnel, fresh: int) -> None:
+    """The kernel socket of the fd `fresh` is about to be put on the tunnel's."""
+    _learn(tunnel, fresh)
 
 
 def drop(fd: int, tunnel: Tunnel) -> None:
@@ -146,6 +144,9 @@ def drop(fd: int, tunnel: Tunnel) -> None:
         tunnel.released = True
         pending.discard(tunnel)
         callers.forget(tunnel)
+        for name in tunnel.identities:
+            if _by_identity.get(name) is tunnel:
+                del _by_identity[name]
 
 
 def end(tunnel: Tunnel) -> None:
@@ -196,7 +197,7 @@ def sweep() -> None:
     """Forget every fd that no longer means the socket it was registered for."""
     global _sweep_at
     for fd, tunnel in list(by_fd.items()):
-        if not _still_means(fd, tunnel):
+        if not tunnel.is_on(fd):
             drop(fd, tunnel)
     _sweep_at = max(64, 2 * len(by_fd))
 
@@ -207,40 +208,45 @@ def _on_collected(holder: Holder) -> None:
         drop(holder.fd, tunnel)
 
 
-def _still_means(fd: int, tunnel: Tunnel) -> bool:
+def _add(fd: int, tunnel: Tunnel, holder: Holder | None) -> None:
+    previous = by_fd.get(fd)
+    if previous is not None and previous is not tunnel:
+        drop(fd, previous)
+    tunnel.holders[fd] = holder
+    by_fd[fd] = tunnel
+    if not tunnel.identities:
+        _learn(tunnel, fd)
+    elif tunnel.released:
+        # It had no fd for a while, as the connection of a peer that was accepted.
+        tunnel.released = False
+        _by_identity.update(dict.fromkeys(tunnel.identities, tunnel))
+
+
+def _learn(tunnel: Tunnel, fd: int) -> None:
+    name = identity(fd)
+    if name is not None:
+        # The latest first: it is the one that is looked for.
+        tunnel.identities = (name, *tunnel.identities)
+        _by_identity[name] = tunnel
+
+
+def _forget_stale(fd: int, tunnel: Tunnel) -> None:
+    """The fd was closed behind our back: it means nothing, or something else, which inherits nothing."""
+    drop(fd, tunnel)
+
+
+def _held_by(sock: Socket) -> Tunnel | None:
+    """The tunnel that an object itself was registered with under the fd that it has."""
+    fd = _real.fileno(sock)
+    tunnel = by_fd.get(fd)
+    holder = tunnel.holders.get(fd) if tunnel is not None else None
+    return tunnel if holder is not None and holder() is sock else None
+
+
+def _waits_in(tunnel: Tunnel, sock: Socket, fd: int) -> bool:
+    """Whether it is the object whose connect() waits: that stands on the fd."""
+    handshake = tunnel.handshake
+    if handshake is None or not handshake.waits:
+        return False
     holder = tunnel.holders.get(fd)
-    if holder is not None:
-        sock = holder()
-        return sock is not None and _real.fileno(sock) == fd
-    return tunnel.identity is not None and tunnel.identity == _identity(fd)
-
-
-def _by_identity(fd: int) -> Tunnel | None:
-    wanted = _identity(fd)
-    if wanted is None:
-        return None
-    for other, tunnel in list(by_fd.items()):
-        # A name that is known stays true when the fd it was learned from is closed: other dups go on.
-        if tunnel.identity is None and not _still_means(other, tunnel):
-            continue
-        if _identify(tunnel, other) == wanted:
-            return tunnel
-    return None
-
-
-def _identify(tunnel: Tunnel, fd: int) -> tuple[int, int] | None:
-    """The kernel's name; kept once it is final, for while a tunnel is pending another socket may be moved to its fd."""
-    if tunnel.identity is not None:
-        return tunnel.identity
-    identity = _identity(fd)
-    if tunnel.handshake is None:
-        tunnel.identity = identity
-    return identity
-
-
-def _identity(fd: int) -> tuple[int, int] | None:
-    try:
-        status = os.fstat(fd)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    return holder is not None and holder() is sock

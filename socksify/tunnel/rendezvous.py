@@ -140,15 +140,16 @@ def rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
     if rendezvous.listens:
         idle.options[SOL_SOCKET, SO_ACCEPTCONN] = 1
     fd = _real.fileno(sock)
-    others = [other for other in tunnel.objects() if other is not sock]
-    for holder in (sock, *others):
-        watch.leaving(_real.fileno(holder))
+    others = [other for other in tunnel.verified() if other is not sock]
+    # The connection goes on under another number, if a peer has come.
+    for other in others:
+        watch.leaving(_real.fileno(other))
     transplant.restore_family(sock, tunnel)
     for other in others:
         os.dup2(fd, _real.fileno(other), inheritable=os.get_inheritable(_real.fileno(other)))
+        watch.moved(_real.fileno(other))
     for holder in (sock, *others):
         registry.add(holder, idle)
-        watch.moved(_real.fileno(holder))
         watch.stand_in(idle, _real.fileno(holder))
     # Its epoll objects are found again when it is asked for.
     idle.watchers.clear()
@@ -163,7 +164,7 @@ def end(tunnel: Tunnel) -> None:
     """The proxy need not listen any longer: whoever waits for the peer wakes."""
     tunnel.error = OSError(ECANCELED, "the listening socket was closed")
     registry.settle(tunnel)
-    for sock in tunnel.objects():
+    for sock in tunnel.verified():
         try:
             _real.shutdown(sock, SHUT_RDWR)
         except OSError:  # idle
@@ -180,7 +181,7 @@ def _start(sock: Socket, idle: Tunnel, *, waits: bool) -> Tunnel:
         tunnel.settled.append(lambda: rendezvous.granted(tunnel))
         if tunnel.handshake is not None:
             tunnel.handshake.waits = waits
-        for other in idle.objects():
+        for other in idle.verified():
             registry.add(other, tunnel)
 
     return dial.start(sock, rendezvous.route, rendezvous.limit, begun)

@@ -14,6 +14,7 @@ import sys
 from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
+from socksify.tunnel import watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ def _like(sock: Socket, fresh: _real.Socket, numbers: _Options, structures: _Opt
 def move(fresh: _real.Socket, sock: Socket) -> None:
     """Put a fresh kernel socket on the client's fd; the old one is closed, as far as no dup holds it."""
     fd = _real.fileno(sock)
+    watch.leaving(fd)
     os.dup2(fresh.fileno(), fd, inheritable=os.get_inheritable(fd))
     fresh.close()
+    watch.moved(fd)
 
 
 def remember_options(sock: Socket, tunnel: Tunnel) -> None:

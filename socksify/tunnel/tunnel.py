@@ -7,6 +7,7 @@ from _weakref import ref as weak_reference
 from errno import ENOTCONN
 
 from socksify import _real
+from socksify.descriptors import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any
 
+    from socksify.descriptors import Identity
     from socksify.tunnel.handshake import Handshake
     from socksify.tunnel.rendezvous import Rendezvous
     from socksify.tunnel.route import Via
@@ -28,7 +30,7 @@ class Tunnel:
         "error",
         "handshake",
         "holders",
-        "identity",
+        "identities",
         "lock",
         "options",
         "released",
@@ -54,7 +56,8 @@ class Tunnel:
         # Options that the client set and the kernel's socket cannot have: (level, name) -> value.
         self.options: dict[tuple[int, int], int] = {}
         self.holders: dict[int, Holder | None] = {}
-        self.identity: tuple[int, int] | None = None
+        # The kernel sockets that are, or were, its own, the latest first: a fresh one may be moved onto an fd.
+        self.identities: tuple[Identity, ...] = ()
         # Held while the handshake is driven, and while a holder closes.
         self.lock = _real.allocate_lock()
         self.released = False
@@ -79,22 +82,46 @@ class Tunnel:
         rendezvous = self.rendezvous
         return mask if rendezvous is None or not self.listens else rendezvous.awaited(mask)
 
+    def is_on(self, fd: int) -> bool:
+        """Whether the fd means the tunnel's own socket; the kernel is asked."""
+        return identity(fd) in self.identities
+
+    def is_somewhere(self) -> bool:
+        """Whether any of its fds still means its socket: somebody may have closed them behind our back."""
+        return any(self.is_on(fd) for fd in list(self.holders))
+
     def holder(self) -> Socket | None:
-        """A living socket object that holds it."""
-        for reference in list(self.holders.values()):
+        """A living socket object that holds it, for reading and writing."""
+        waits = self.handshake is not None and self.handshake.waits
+        other = None
+        for fd, reference in list(self.holders.items()):
             sock: Socket | None = reference() if reference is not None else None
-            if sock is not None:
+            # A connect() that waits stands on the fd: it costs no further look.
+            if sock is None or waits:
+                if sock is not None:
+                    return sock
+                continue
+            name = identity(fd)
+            if name in self.identities[:1]:
                 return sock
-        return None
+            if name in self.identities:
+                # A copy of the socket that was there before a fresh one was moved onto the fd.
+                other = sock
+        return other
 
     def objects(self) -> list[Socket]:
-        """The living socket objects that hold it."""
+        """The living socket objects that were registered, whatever their fds mean by now."""
         held = [reference() for reference in list(self.holders.values()) if reference is not None]
         return [sock for sock in held if sock is not None]
 
+    def verified(self) -> list[Socket]:
+        """The living socket objects on whose fds something may be done: these mean the tunnel's own socket."""
+        return [sock for sock in self.objects() if self.is_on(_real.fileno(sock))]
+
     def borrow(self) -> Any:
-        """Where every holder is detached: an object of ours on its fd, to be detached again after use."""
-        return _real.Socket(fileno=next(iter(self.holders)))
+        """Where every holder is detached: an object of ours on its fd, to be detached again after use; None if gone."""
+        fd = next((fd for fd in list(self.holders) if self.is_on(fd)), None)
+        return None if fd is None else _real.Socket(fileno=fd)
 
 
 class Holder(weak_reference):  # type: ignore[type-arg]

@@ -1,22 +1,34 @@
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from socksify.config.settings import Proxy, Rule
+from socksify.descriptors import identity
 from socksify.protocol.address import Address
 from socksify.tunnel import callers, registry
 from socksify.tunnel.route import Via
 from socksify.tunnel.tunnel import Tunnel
 
+if TYPE_CHECKING:
+    from socksify.descriptors import Identity
+
 PROXY = Proxy("socks5", "192.0.2.1", 1080)
+# Stands for the connections.
+SOMETHING = os.open(os.devnull, os.O_RDONLY)
 
 
 def tunnel(port: int = 21) -> Tunnel:
-    return Tunnel(Via((PROXY,), Address.of("203.0.113.5", port), ("203.0.113.5", port), Rule("*=proxy", "", "proxy")))
+    route = Via((PROXY,), Address.of("203.0.113.5", port), ("203.0.113.5", port), Rule("*=proxy", "", "proxy"))
+    made = Tunnel(route)
+    made.holders[SOMETHING] = None
+    made.identities = (cast("Identity", identity(SOMETHING)),)
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +74,16 @@ def test_each_thread_has_its_own() -> None:
     assert callers.anywhere() == [theirs]
 
 
+def test_one_whose_descriptor_was_closed_behind_our_back_is_gone() -> None:
+    with socket.socket() as sock:
+        caller = tunnel()
+        caller.holders = {sock.fileno(): None}
+        caller.identities = (cast("Identity", identity(sock.fileno())),)
+        callers.note(caller)
+        assert callers.in_this_thread() == [caller]
+    assert callers.in_this_thread() == callers.anywhere() == []
+
+
 def test_only_what_is_open_counts() -> None:
     failed = tunnel()
     callers.note(failed)
@@ -71,6 +93,7 @@ def test_only_what_is_open_counts() -> None:
 
 def test_what_nobody_holds_is_forgotten() -> None:
     held = tunnel()
+    held.holders.clear()
     callers.note(held)
     with socket.socket() as sock:
         registry.add(sock, held)

@@ -109,7 +109,7 @@ def leave_behind(stays: bool) -> None:
     """Before execve(2): what is in memory stays for the program that takes this one's place; not, if that fails."""
     names.TABLE.stay_over_exec(stays)
     if shared is not None and shared.configuration is not None:
-        os.set_inheritable(shared.configuration.fd, stays)
+        shared.configuration.stay(stays)
 
 
 def given(environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:

@@ -16,6 +16,7 @@ from glob import glob
 from socksify import _real
 from socksify.config import proxychains
 from socksify.config.settings import ConfigError
+from socksify.descriptors import Kept
 from socksify.tunnel import log
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PRELOAD = "LD_PRELOAD"
 FILE = "PROXYCHAINS_CONF_FILE"
 _NAME = "libproxychains.so.4"
+_MEMORY = "proxychains.conf"
 _PLACES = ("/usr/lib/*/", "/usr/lib*/", "/usr/local/lib/", "/usr/lib/*/proxychains-ng/", "/opt/homebrew/lib/")
 
 
@@ -34,14 +36,20 @@ class Configuration:
     """proxychains4's, in the memory of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self.fd = _written(proxychains.configuration(settings, {}))
+        self._kept = Kept(_written(proxychains.configuration(settings, {})))
 
     def variables(self) -> dict[str, str]:
         """By what name others read it, in the variable that tells them."""
-        return {FILE: _name_of(self.fd)}
+        return {FILE: _name_of(self._kept.number)}
+
+    def stay(self, stays: bool) -> None:
+        """Whether it is there after execve(2)."""
+        fd = self._kept.fd
+        if fd is not None:
+            os.set_inheritable(fd, stays)
 
     def close(self) -> None:
-        os.close(self.fd)
+        self._kept.close()
 
 
 def library() -> str:
@@ -123,7 +131,7 @@ def _before(entry: str, others: str) -> str:
 
 def _written(text: str) -> int:
     """A file in memory that holds a text."""
-    fd = os.memfd_create("proxychains.conf")
+    fd = os.memfd_create(_MEMORY)
     os.write(fd, text.encode())
     return fd
 
@@ -135,7 +143,12 @@ def _name_of(fd: int | str) -> str:
 def _own_file(environ: Mapping[str, str]) -> int | None:
     """The descriptor of a configuration that this process has left to itself over execve(2)."""
     number = environ.get(FILE, "").removeprefix(_name_of(""))
-    return int(number) if number.isdecimal() and os.path.exists(f"/proc/self/fd/{number}") else None
+    try:
+        # The program may have closed it, and have another file under its number.
+        is_there = number.isdecimal() and os.readlink(f"/proc/self/fd/{number}").startswith(f"/memfd:{_MEMORY}")
+    except OSError:
+        is_there = False
+    return int(number) if is_there else None
 
 
 def _addresses(settings: Settings) -> dict[str, str]:

@@ -1,0 +1,120 @@
+"""Descriptors that are kept by number, and the one rule for them: a number proves nothing.
+
+A program may close descriptors that it has not opened: daemons close all of them (`os.closerange()`), and tests close
+those of sockets (`os.close(sock.fileno())`). The kernel gives the lowest free number to the next file. What we kept
+as our log may then be the program's data file. So before a number that was kept is read, written, polled or
+closed, the kernel is asked whether it still means the same file: fstat(2) tells (st_dev, st_ino).
+
+That pair tells sockets, pipes and files apart. It does not tell one epoll object, eventfd or timerfd from another
+one: all of these share one inode. So we keep no eventfd by number, and `tunnel/watch.py` asks an epoll object for a
+registration that only the right one can have.
+"""
+
+from __future__ import annotations
+
+import os
+
+from socksify import _real
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # st_dev, st_ino
+    Identity = tuple[int, int]
+
+STDERR = 2
+
+
+def identity(fd: int) -> Identity | None:
+    """Which file a descriptor means; None for a number that means none."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+class Kept:
+    """A descriptor of ours, by number. It is used as long as the kernel says that it is the same file."""
+
+    __slots__ = ("_flags", "_identity", "number")
+
+    def __init__(self, fd: int) -> None:
+        """Takes a descriptor that was just opened. Raises OSError."""
+        # For a name of it; `fd` is for its use.
+        self.number = _above_standard(fd)
+        self._identity = identity(self.number)
+        # The program may have opened the same file under the same number, in another mode.
+        self._flags = _flags(self.number)
+
+    @property
+    def fd(self) -> int | None:
+        """The number, to be used at once; None if it no longer means our file."""
+        fd = self.number
+        is_ours = self._identity is not None and identity(fd) == self._identity and _flags(fd) == self._flags
+        return fd if is_ours else None
+
+    def close(self) -> None:
+        """Close our file, if it is still there; whatever has its number now stays open. Twice is harmless."""
+        fd = self.fd
+        self._identity = None
+        if fd is not None:
+            os.close(fd)
+
+
+class Stderr:
+    """Descriptor 2, as long as it is the standard error of the program.
+
+    A program that redirects its standard error (dup2(2)) goes on with it. In a program that has closed it, the next
+    file that Python opens has its number, and that one is not inheritable (PEP 446), which a standard error is.
+    No duplicate is kept: whoever reads the other end of a pipe would wait for us to close it.
+    """
+
+    __slots__ = ("_identity",)
+
+    def __init__(self) -> None:
+        self._identity = identity(STDERR) if _is_inheritable(STDERR) else None
+
+    @property
+    def fd(self) -> int | None:
+        """The number, to be used at once; None if it means something else, or nothing."""
+        if _is_inheritable(STDERR):
+            return STDERR
+        return STDERR if self._identity is not None and identity(STDERR) == self._identity else None
+
+
+def write(descriptor: Kept | Stderr, data: bytes) -> bool:
+    """write(2), once; False, and nothing written, where the number no longer means our file. Raises OSError."""
+    fd = descriptor.fd
+    if fd is None:
+        return False
+    _real.write(fd, data)
+    return True
+
+
+def _above_standard(fd: int) -> int:
+    """The same file under a number that is none of the three standard ones: what C prints would go to it."""
+    if fd > STDERR:
+        return fd
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    try:
+        return fcntl(fd, F_DUPFD_CLOEXEC, STDERR + 1)
+    finally:
+        os.close(fd)
+
+
+def _flags(fd: int) -> int:
+    # Imported here because most programs keep nothing.
+    from fcntl import F_GETFL, fcntl
+
+    try:
+        return fcntl(fd, F_GETFL) & ~os.O_NONBLOCK
+    except OSError:
+        return -1
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # closed
+        return False
