@@ -1,6 +1,7 @@
 """Short answers to whoever asks on a socket of our own: the metrics by HTTP, the live sessions on a Unix socket.
 
-Beside the sessions, and never at their expense: few at a time, little is read of each, and nobody may take long.
+Beside the sessions, and never at their expense: few at a time, little is read of each, and nobody may take long. Who
+comes when there are many takes the place of the oldest: silent connections keep nobody from an answer.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Answers:
         self.loop = loop
         self.answer = answer
         self._listener = listener
-        self._askers: set[_Asker] = set()
+        # In the order in which they came.
+        self._askers: dict[_Asker, None] = {}
         loop.watch(listener.fileno(), READABLE, self._accept)
 
     def close(self) -> None:
@@ -37,7 +39,7 @@ class Answers:
 
     def over(self, asker: _Asker) -> None:
         """One has its answer, or none."""
-        self._askers.discard(asker)
+        self._askers.pop(asker, None)
 
     def _accept(self, _fd: int, _events: int) -> None:
         try:
@@ -46,10 +48,13 @@ class Answers:
             # It went away already, or there are no descriptors left, which the server tells.
             self.loop.pause(self._listener, self._accept)
             return
-        if len(self._askers) < MOST:
-            self._askers.add(_Asker(self, stream))
-        else:
-            self.loop.discard(stream)
+        while len(self._askers) >= MOST:
+            self._least_wanted().leave()
+        self._askers[_Asker(self, stream)] = None
+
+    def _least_wanted(self) -> _Asker:
+        """The oldest of those who have not asked yet, else the oldest of all."""
+        return next((asker for asker in self._askers if not asker.answered), next(iter(self._askers)))
 
 
 class _Asker:
@@ -57,6 +62,8 @@ class _Asker:
         self._answers = answers
         self._stream = stream
         self._asked = b""
+        # Whether it is being told its answer.
+        self.answered = False
         self._rest = memoryview(b"")
         self._timer = answers.loop.after(SECONDS, self.leave)
         self._consider()
@@ -71,6 +78,7 @@ class _Asker:
         if answer is None:
             self._answers.loop.watch(self._stream.fileno(), READABLE, self._hear)
         else:
+            self.answered = True
             self._rest = memoryview(answer)
             self._answers.loop.watch(self._stream.fileno(), WRITABLE, self._tell)
 

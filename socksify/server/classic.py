@@ -54,6 +54,12 @@ def load(
     return Configuration(policy, guarded=True, path=conf_path)
 
 
+def lists(conf_path: str) -> list[str]:
+    """The files of users that a sockd.conf names; raises ConfigError if it cannot be read."""
+    words = (word for _, line in _lines(conf_path) for word in _split(line)[0].split() if word.startswith("*="))
+    return [item for word in words for item in word[2:].split(",") if item.startswith("/")]
+
+
 def _rules(path: str, allow_unsupported: bool) -> Iterator[Rule]:
     for source, line in _lines(path):
         statement, command = _split(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from socksify._record import Record
 from socksify.config.addresses import address
 from socksify.config.settings import ConfigError
-from socksify.server import classic, configuration, toml
+from socksify.server import classic, configuration, reloading, toml
 from socksify.server.options import DEFAULT_LISTEN, Options, is_classic, place
 from socksify.server.policy import Policy
 from socksify.server.status import usual_directory
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from socksify.server.configuration import Configuration
+    from socksify.server.reloading import Texts
 
 
-class Plan(Record):
+class Plan(Record, hidden=("texts",)):
     """Everything that is to be known to serve. `guarded` is whether somebody, or something, decides who may come in.
 
-    `log` is stderr, syslog or syslog:PATH; `metrics` ADDRESS:PORT or ""; `status` a directory or "".
+    `log` is stderr, syslog or syslog:PATH; `metrics` ADDRESS:PORT or ""; `status` a directory or "". `texts` are the
+    files that it was made of, as `reloading.texts` gives them.
     """
 
     policy: Policy
@@ -33,6 +35,7 @@ class Plan(Record):
     log_format: str
     metrics: str
     status: str
+    texts: Texts = ()
 
 
 # All that a reload cannot change.
@@ -51,7 +54,10 @@ def configured(options: Options) -> Configuration:
 
 def plan(options: Options, environ: Mapping[str, str]) -> Plan:
     """Raises ConfigError for what cannot be read, or must not be."""
+    before = reloading.texts(_paths(options))
     files = configured(options)
+    if reloading.texts(_paths(options)) != before:
+        raise ConfigError(f"{options.config}: it is being written; reload when that is done")
     metrics = options.metrics or files.metrics
     if metrics and not is_loopback(host := place(metrics)[0]):
         raise ConfigError(f"metrics: {host} is not a loopback address; they tell who is here, and ask for no password")
@@ -64,7 +70,14 @@ def plan(options: Options, environ: Mapping[str, str]) -> Plan:
         options.log_format or files.log_format,
         metrics,
         options.status_directory or files.status or usual_directory(environ),
+        before,
     )
+
+
+def _paths(options: Options) -> list[str]:
+    """The files of which a missing part would make the server more open."""
+    lists = classic.lists(options.config) if is_classic(options.config) else []
+    return [path for path in (options.config, options.route, *lists) if path]
 
 
 def require_guard(plan: Plan, addresses: Iterable[tuple[str, int]]) -> None:

@@ -14,6 +14,7 @@ from socksify.server import configuring
 from socksify.server.log import Log
 from socksify.server.loop import Loop
 from socksify.server.notify import READY, STOPPING, WATCHDOG, Notifier
+from socksify.server.reloading import refuse_opening
 from socksify.server.report import place
 
 TYPE_CHECKING = False
@@ -49,7 +50,8 @@ class Operation:
     def __init__(self, loop: Loop, configure: Configure, plan: Plan, log: Log, notifier: Notifier, row: Row) -> None:
         self._loop = loop
         self._configure = configure
-        self._plan = plan
+        # What was planned at the start, and what is in force.
+        self._plan = self._in_force = plan
         self._log = log
         self._notifier = notifier
         self._row = row
@@ -80,7 +82,7 @@ class Operation:
 
     def _reload(self, crew: Crew) -> None:
         self._notifier.reloading()
-        plan = reloaded(self._configure, crew.addresses, self._log)
+        plan = reloaded(self._configure, crew.addresses, self._in_force, self._log)
         if plan is None:
             self._row.add("refused_reloads")
         else:
@@ -89,15 +91,17 @@ class Operation:
             changed = [name for name in configuring.LASTING if getattr(plan, name) != getattr(self._plan, name)]
             if changed:
                 self._log.notice(f"after a restart only: {', '.join(changed)}")
+            self._in_force = plan
             crew.obey(plan)
         self._notifier.tell(READY)
 
 
-def reloaded(configure: Configure, addresses: list[tuple[str, int]], log: Log) -> Plan | None:
-    """The plan as the files have it now; None, and a line in the log, when it is unfit and the old one stays."""
+def reloaded(configure: Configure, addresses: list[tuple[str, int]], in_force: Plan, log: Log) -> Plan | None:
+    """The plan as the files have it now; None, and a line in the log, when it is unfit and the one in force stays."""
     try:
         plan = configure()
         configuring.require_guard(plan, addresses)
+        refuse_opening(plan, in_force)
     except ConfigError as error:
         log.notice(f"the configuration is as before: {error}")
         return None

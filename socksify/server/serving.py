@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 from socksify import _real
@@ -79,8 +80,10 @@ class Service:
         return self.server.accepted - self._ended
 
     def _shared(self, policy: Policy) -> Policy:
-        policy.limits = policy.limits.share(self._workers)
-        return policy
+        """The policy with this process's share of its limits. The plan's own is what a reload is compared with."""
+        shared = copy.copy(policy)
+        shared.limits = policy.limits.share(self._workers)
+        return shared
 
     def _told_in(self, directory: str) -> Status | None:
         if not directory:

@@ -40,7 +40,7 @@ def serve(
         listeners += [adopt(loop, fd) for fd in inherited]
         log = log.anew(loop)
         service = Service(loop, listeners, plan, log, row)
-        _obey_signals(loop, service, configure, log)
+        _obey_signals(loop, service, configure, plan, log)
         service.start(lambda: channel.send(READY))
         loop.watch(channel.fileno(), READABLE, lambda fd, _: _orphaned(loop, fd, service))
         loop.run()
@@ -48,10 +48,14 @@ def serve(
         log.close()
 
 
-def _obey_signals(loop: Loop, service: Service, configure: Configure, log: Log) -> None:
+def _obey_signals(loop: Loop, service: Service, configure: Configure, plan: Plan, log: Log) -> None:
+    in_force = plan
+
     def reload() -> None:
-        fresh = reloaded(configure, service.addresses, log)
+        nonlocal in_force
+        fresh = reloaded(configure, service.addresses, in_force, log)
         if fresh is not None:
+            in_force = fresh
             service.obey(fresh)
 
     signals = Signals(loop)

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import pairwise
 from time import monotonic
 
@@ -74,15 +75,40 @@ def test_who_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes last takes the place of who came first."""
     monkeypatch.setattr(answering, "MOST", 1)
     with turning(answers(lambda asked: asked or None)) as address, socket.create_connection(address, 10) as first:
         with socket.create_connection(address, 10) as second:
-            assert read(second) == b""
-        first.sendall(b"me")
-        assert read(first) == b"me"
-        with socket.create_connection(address, 10) as third:
-            third.sendall(b"me")
-            assert read(third) == b"me"
+            assert read(first) == b""
+            second.sendall(b"me")
+            assert read(second) == b"me"
+
+
+def test_silent_ones_keep_nobody_from_an_answer() -> None:
+    """More of them than are served, before and after who asks."""
+    with turning(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
+        for _ in range(3):
+            for _ in range(answering.MOST + 4):
+                stack.enter_context(socket.create_connection(address, 10))
+            with socket.create_connection(address, 10) as stream:
+                stream.sendall(b"me")
+                assert read(stream) == b"me"
+
+
+def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "MOST", 2)
+    long = bytes(8_000_000)
+    with turning(answers(lambda asked: long if asked else None)) as address, ExitStack() as stack:
+        busy, silent, last = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(3))
+        # The first two filled all places, so the first was asked to leave; what follows is about the others.
+        assert read(busy) == b""
+        silent.sendall(b"now")
+        assert receive(silent, 1) == long[:1]
+        another = stack.enter_context(socket.create_connection(address, 10))
+        assert read(last) == b""
+        assert len(receive(silent, len(long) - 1)) == len(long) - 1
+        another.sendall(b"now")
+        assert receive(another, 1) == long[:1]
 
 
 def test_who_goes_away_takes_nothing_along() -> None:
