@@ -73,8 +73,7 @@ def _connect_via(sock: Socket, route: Via) -> None:
         from socksify.tunnel.isolation import isolated
 
         route = isolated(route, settings.isolate)
-    tunnel = dial.start(sock, route, settings.connect_timeout, _begun)
-    tunnel.chosen_port = registry.chosen_port(sock)
+    tunnel = dial.start(sock, route, settings.connect_timeout, lambda tunnel: _begun(sock, tunnel))
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         readiness.begin_watching(sock.fileno(), tunnel)
@@ -84,7 +83,8 @@ def _connect_via(sock: Socket, route: Via) -> None:
         raise errors.to_raise(tunnel.error)
 
 
-def _begun(tunnel: Tunnel) -> None:
+def _begun(sock: Socket, tunnel: Tunnel) -> None:
+    tunnel.chosen_port = registry.chosen_port(sock)
     guarding.guard(tunnel)
     callers.note(tunnel)
 
@@ -108,6 +108,8 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
         raise OSError(EISCONN, os.strerror(EISCONN))
     registry.drop(sock.fileno(), tunnel)
     transplant.restore_family(sock, tunnel)
+    # The address that the client chose, it keeps.
+    transplant.bind(sock, registry.chosen_address(sock))
 
 
 def _is_connected(sock: Socket) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket as _module
 from errno import EADDRNOTAVAIL, EINVAL
-from operator import index
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from socksify.tunnel.tunnel import Tunnel
 
 _WILDCARDS = ("0.0.0.0", "::")
+# As bind() takes them.
+_ANYWHERE = ("", *_WILDCARDS)
 # rcmd(3) binds its second channel to "a reserved port" by number. FTP has no such habit.
 _RESERVED, _FTP = range(512, 1024), 21
 
@@ -44,14 +45,15 @@ def _bind(self: Socket, address: Any, /) -> None:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None and tunnel.rendezvous is not None:
         raise OSError(EINVAL, os.strerror(EINVAL))
+    bindable = scope.current().lookups.bindable(_real.family(self), address)
     try:
-        _real.bind(self, scope.current().lookups.bindable(_real.family(self), address))
+        _real.bind(self, bindable)
     except OSError as error:
         if error.errno == EADDRNOTAVAIL and _bind_outside(self, address):
             return
         raise
-    if _is_stream(self) and address[1]:
-        registry.choose_port(self, index(address[1]))
+    if _is_stream(self) and (address[1] or bindable[0] not in _ANYWHERE):
+        registry.bound_to(self, bindable)
     if callers.are_there():
         _bind_inside(self, address)
 
@@ -202,7 +204,10 @@ def _getsockname(self: Socket, /) -> Any:
     if tunnel.rendezvous is not None:
         tunnel = _asked(self, tunnel, tunnel.rendezvous)
     elif not tunnel.is_open:
-        return name
+        # The way to the proxy may have a port of its own (`reach`).
+        if type(name) is not tuple:
+            return outside.sockaddr(self.family, "", tunnel.chosen_port)
+        return (name[0], tunnel.chosen_port, *name[2:]) if tunnel.chosen_port else name
     if tunnel is None:
         return name
     told = tunnel.bound[1] if tunnel.bound is not None else 0

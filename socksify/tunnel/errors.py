@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from errno import (
     EACCES,
+    EADDRNOTAVAIL,
     EAFNOSUPPORT,
     ECONNABORTED,
     ECONNREFUSED,
@@ -140,6 +141,8 @@ def silent(route: Via, hop: int, seconds: float, stage: str) -> ProxyError:
 
 def unreachable(cause: OSError, route: Via) -> ProxyError:
     """The first proxy itself could not be connected to: the errno of that connect, naming the proxy."""
+    if isinstance(cause, ProxyError):
+        return cause
     if isinstance(cause, TimeoutError) or cause.errno is None:
         number = ETIMEDOUT
     else:
@@ -147,6 +150,14 @@ def unreachable(cause: OSError, route: Via) -> ProxyError:
         number = EHOSTUNREACH if isinstance(cause, gaierror) else cause.errno
     what = f"the proxy itself cannot be reached: {cause.strerror or cause}; is it running, and is its URL right?"
     return _at_hop(number, what, route, 1, cause)
+
+
+def taken(port: int, route: Via) -> ProxyError:
+    """The client chose a source port that another connection of its to the same target has."""
+    target = host_port(route.target.host, route.target.port)
+    error = _error(EADDRNOTAVAIL, f"another connection to {target} has source port {port}")
+    error.target = target
+    return error
 
 
 def denied(why: str, address: tuple[object, ...]) -> ProxyError:

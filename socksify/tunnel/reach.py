@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
-from errno import ECONNREFUSED, EOPNOTSUPP
+from errno import EADDRNOTAVAIL, ECONNREFUSED, EOPNOTSUPP
 from select import POLLIN
 from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOMAIN, SOL_SOCKET
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.tunnel import gateway, registry, transplant
+from socksify.tunnel import errors, gateway, registry, transplant
 
 # Only Linux has it.
 _FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
@@ -54,22 +54,45 @@ def _connect(sock: Socket, tunnel: Tunnel, handshake: Handshake, candidate: Cand
     if (SOL_SOCKET, SO_DOMAIN) in tunnel.options:
         _connect_fresh(sock, tunnel, candidate)
     elif family == _real.family(sock):
-        _connect_own(sock, address, handshake if blocks and is_local else None)
+        _connect_own(sock, tunnel, address, handshake if blocks and is_local else None)
     elif family == AF_INET and _takes_mapped(sock, tunnel):
-        _connect_own(sock, gateway.mapped(address), None)
+        _connect_own(sock, tunnel, gateway.mapped(address), None)
     else:
         _connect_fresh(sock, tunnel, candidate)
 
 
-def _connect_own(sock: Socket, address: Any, handshake: Handshake | None) -> None:
+def _connect_own(sock: Socket, tunnel: Tunnel, address: Any, handshake: Handshake | None) -> None:
     """connect(2); with a handshake, whose first message the same system call is to send, if it can."""
-    if handshake is not None and _fast_open(sock, address, handshake):
-        return
+    try:
+        if handshake is None or not _fast_open(sock, address, handshake):
+            _connect_plainly(sock, address)
+    except OSError as error:
+        if error.errno != EADDRNOTAVAIL or not _real.getsockname(sock)[1]:
+            raise
+        _connect_from_another_port(sock, tunnel, address)
+
+
+def _connect_plainly(sock: Socket, address: Any) -> None:
     try:
         _real.connect(sock, address)
     except ConnectionAbortedError:
         # After a non-blocking connect has failed, Linux says so once more before it takes another address.
         _real.connect(sock, address)
+
+
+def _connect_from_another_port(sock: Socket, tunnel: Tunnel, address: Any) -> None:
+    """The client chose a port that another connection to the proxy has, or had a moment ago.
+
+    Natively one port leads to many hosts, as each pair of addresses is another one. Towards the proxy all pairs are
+    the same; so this connection gets a port of its own there, and the client goes on to be told the one it chose.
+    """
+    if tunnel.chosen_port and registry.is_taken(tunnel, tunnel.chosen_port):
+        raise errors.taken(tunnel.chosen_port, tunnel.route)
+    family = _real.family(sock)
+    fresh = transplant.fresh_socket(sock, family)
+    if family == AF_INET6:
+        fresh.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, _real.getsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY))
+    _put_on(sock, tunnel, fresh, address)
 
 
 def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
@@ -120,11 +143,17 @@ def _takes_mapped(sock: Socket, tunnel: Tunnel) -> bool:
 def _connect_fresh(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
     family, address, _ = candidate
     transplant.remember_options(sock, tunnel)
-    fresh = transplant.fresh_socket(sock, family)
+    _put_on(sock, tunnel, transplant.fresh_socket(sock, family), address)
+
+
+def _put_on(sock: Socket, tunnel: Tunnel, fresh: _real.Socket, address: Any) -> None:
+    """Connect a fresh socket, from the host that the client chose, and move it onto the client's fd."""
     try:
+        if fresh.family == _real.family(sock):
+            transplant.bind_host(fresh, registry.chosen_address(sock))
         fresh.connect(address)
     except BlockingIOError:
-        if family == AF_UNIX:
+        if fresh.family == AF_UNIX:
             # connect(2), EAGAIN: "the socket is nonblocking, and the connection cannot be completed immediately".
             fresh.close()
             why = "the proxy's Unix socket has no room for another connection"

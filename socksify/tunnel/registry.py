@@ -14,6 +14,7 @@ cannot see, an fd that was detached and then closed, is swept away from time to 
 from __future__ import annotations
 
 from _weakref import ref as weak_reference
+from operator import index
 
 from socksify import _real
 from socksify.descriptors import identity
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from socksify.descriptors import Identity
     from socksify.tunnel.handshake import Handshake
+    from socksify.tunnel.sockaddr import SockAddress
 
 
 by_fd: dict[int, Tunnel] = {}
@@ -40,8 +42,8 @@ unsettled: dict[int, Tunnel] = {}
 # Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
 _failures: dict[weak_reference[Socket], OSError] = {}
 
-# The ports of their client's own choice that socket objects were bound to.
-_chosen_ports: dict[weak_reference[Socket], int] = {}
+# The addresses of their client's own choice that socket objects were bound to.
+_bound: dict[weak_reference[Socket], SockAddress] = {}
 
 _sweep_at = 64
 
@@ -53,14 +55,27 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
     add(sock, tunnel)
 
 
-def choose_port(sock: Socket, port: int) -> None:
-    """A socket object was bound to a port that its client named."""
-    _chosen_ports[weak_reference(sock, _chosen_ports.pop)] = port
+def bound_to(sock: Socket, address: SockAddress) -> None:
+    """A socket object was bound to an address, or a port, that its client named."""
+    _bound[weak_reference(sock, _bound.pop)] = address
+
+
+def chosen_address(sock: Socket) -> SockAddress | None:
+    """What the client of a socket object named to bind(); None if it left that open."""
+    return _bound.get(weak_reference(sock))
 
 
 def chosen_port(sock: Socket) -> int:
     """The port that the client of a socket object named to bind(); 0 if it left that open."""
-    return _chosen_ports.get(weak_reference(sock), 0)
+    address = chosen_address(sock)
+    return index(address[1]) if address is not None else 0
+
+
+def is_taken(tunnel: Tunnel, port: int) -> bool:
+    """Whether another connection to the same target has the same port of its client's choice."""
+    target = tunnel.route.target
+    others = [other for other in list(by_fd.values()) if other.chosen_port == port and other is not tunnel]
+    return any(other.route.target == target and other.error is None and other.is_somewhere() for other in others)
 
 
 def add(sock: Socket, tunnel: Tunnel) -> None:

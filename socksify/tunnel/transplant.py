@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
 
+    from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
 
     _Options = tuple[tuple[int, int], ...]
@@ -50,10 +51,14 @@ _DATAGRAM_OPTIONS = (
 _IP_OPTIONS = _named(IPPROTO_IP, "IP_TOS", "IP_TTL") + _named(IPPROTO_IPV6, "IPV6_TCLASS", "IPV6_UNICAST_HOPS")
 # What one family's socket has and another's has not, or not in the same place.
 _FAMILY_OPTIONS = (
-    _named(SOL_SOCKET, "SO_DOMAIN", "SO_PROTOCOL") + _named(IPPROTO_IPV6, "IPV6_V6ONLY") + (_TCP_OPTIONS + _IP_OPTIONS)
+    _named(SOL_SOCKET, "SO_DOMAIN", "SO_PROTOCOL", "SO_REUSEPORT")
+    + _named(IPPROTO_IPV6, "IPV6_V6ONLY")
+    + (_TCP_OPTIONS + _IP_OPTIONS)
 )
 
 _STRUCTURE_SIZE = 64
+# From linux/in.h; Python has no name for it before 3.12.
+_NO_PORT = int(getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
 
 
 def fresh_socket(sock: Socket, family: int) -> _real.Socket:
@@ -91,6 +96,28 @@ def move(fresh: _real.Socket, sock: Socket) -> None:
     os.dup2(fresh.fileno(), fd, inheritable=os.get_inheritable(fd))
     fresh.close()
     watch.moved(fd)
+
+
+def bind(sock: Socket | _real.Socket, chosen: SockAddress | None) -> None:
+    """Bind a fresh socket to what the client chose for the one before. Raises OSError."""
+    if chosen is None:
+        return
+    try:
+        _real.bind(sock, _real.SockAddress(chosen))
+    except OSError:
+        bind_host(sock, chosen)
+
+
+def bind_host(sock: Socket | _real.Socket, chosen: SockAddress | None) -> None:
+    """The same with any port. Raises OSError."""
+    if chosen is None:
+        return
+    try:
+        # The port is chosen when it is connected, when it only has to be unlike those to the same proxy: ip(7).
+        _real.setsockopt(sock, IPPROTO_IP, _NO_PORT, 1)
+    except OSError:  # a system without
+        pass
+    _real.bind(sock, _real.SockAddress((chosen[0], 0, *chosen[2:])))
 
 
 def remember_options(sock: Socket, tunnel: Tunnel) -> None:
