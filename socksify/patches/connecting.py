@@ -15,7 +15,7 @@ from socksify import _real
 from socksify._real import monotonic
 from socksify.patches import datagrams, guarding, scope
 from socksify.patches.journal import Replacement
-from socksify.tunnel import callers, dial, errors, log, readiness, registry, transplant
+from socksify.tunnel import callers, dial, errors, fence, log, readiness, registry, transplant
 from socksify.tunnel.datagram_route import TCP
 from socksify.tunnel.route import Denied, Via
 from socksify.tunnel.tunnel import not_connected
@@ -133,12 +133,9 @@ def _connect_logged(sock: Socket, address: SockAddress, rule: Rule) -> None:
 
 
 def _getpeername(self: Socket, /) -> Any:
-    peer = _real.getpeername(self) if not registry.by_fd else None
-    if peer is not None:
-        return peer
-    tunnel = registry.find(self)
+    tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None:
-        return _real.getpeername(self)
+        return _real.getpeername(self) if not fence.held else _peer_in_appearance(self)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         # The server may have accepted it by now, from which its client concludes that it is connected.
@@ -150,9 +147,24 @@ def _getpeername(self: Socket, /) -> Any:
     return tunnel.route.peer
 
 
+def _peer_in_appearance(sock: Socket) -> Any:
+    """The peer of a socket that may be a datagram socket behind the fence."""
+    try:
+        return _real.getpeername(sock)
+    except OSError:
+        known = fence.find(sock)
+        if known is None or known.peer is None:
+            raise
+        return known.peer
+
+
 def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> Any:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None:
+        if fence.held and (level, optname) in fence.OPTIONS:
+            known = fence.option(self, level, optname, buflen)
+            if known is not None:
+                return known
         return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
     if level == SOL_SOCKET and optname == SO_ERROR:
         return _outcome(self, tunnel)
@@ -182,6 +194,10 @@ def _setsockopt(self: Socket, level: int, optname: int, value: Any, optlen: int 
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None and value is not None and transplant.store_option(self, tunnel, level, optname, value):
         return
+    if fence.held and (level, optname) in fence.OPTIONS:
+        setting = (level, optname, value) if optlen is None else (level, optname, value, optlen)
+        if fence.set_option(self, setting):
+            return
     if optlen is None:
         _real.setsockopt(self, level, optname, value)
     else:

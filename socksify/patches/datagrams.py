@@ -32,8 +32,8 @@ def connect(sock: Socket, address: Any) -> None:
     family = _real.family(sock)
     route = datagram_route.decide(scope.current().router, family, address)
     if isinstance(route, Direct):
-        muting.release(sock)
         _real.connect(sock, _direct(route, address))
+        muting.release(sock)
     elif _real.kind(sock) in CONNECTIONLESS:
         muting.connect(sock, datagram_route.stand_in(family, address, route))
     else:
@@ -54,7 +54,7 @@ def _sendto(self: Socket, /, *args: Any) -> int:
         _connect_first(self, address, check)
         return _real.send(self, data, flags & ~_FAST_OPEN)
     to = _admitted(self, address, check)
-    return muting.send_elsewhere(self, lambda: _real.sendto(self, data, flags, to))
+    return _real.sendto(self, data, flags, to)
 
 
 def _sendmsg(self: Socket, /, *args: Any) -> int:
@@ -71,7 +71,7 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
         _connect_first(self, address, check)
         return _real.sendmsg(self, buffers, ancdata, flags & ~_FAST_OPEN)
     to = _admitted(self, address, check)
-    return muting.send_elsewhere(self, lambda: _real.sendmsg(self, buffers, ancdata, flags, to))
+    return _real.sendmsg(self, buffers, ancdata, flags, to)
 
 
 def _number(flags: Any) -> Any:

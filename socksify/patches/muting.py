@@ -1,7 +1,8 @@
 """Guards the objects whose socket is connected to where it may not send; see disguise.py for how.
 
-A guard keeps nothing: whom the socket is connected to is the kernel's to say at each send, so that no dup(), no fd
-from elsewhere and no other connect(2) can put it in the wrong. Sockets of the link layer have one all their life.
+At each send the kernel is asked first whom the socket is connected to, so that no dup(), no fd from elsewhere and no
+other connect(2) can put a guard in the wrong; where it knows of nobody, fence.py does. Sockets of the link layer have
+a guard all their life.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import os
 import socket as _module
 from _weakref import ref as weak_reference
 from errno import EBADF
-from operator import index
-from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, gaierror
+from socket import AF_INET, AF_INET6, SO_DOMAIN, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, gaierror
 
 from socksify import _real
 from socksify.patches import scope
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.disguise import Members
+    from socksify.tunnel.fence import Held
 
 IP = (AF_INET, AF_INET6)
 # connect(2) of these sends nothing; SCTP and DCCP shake hands.
@@ -34,56 +35,58 @@ CONNECTIONLESS = (SOCK_DGRAM, SOCK_RAW)
 LINK = int(getattr(_module, "AF_PACKET", -2))
 
 _LOOPBACK = "lo"
-# In the place of port 0, of which getpeername(2) would say that there is no peer.
-_LAST_PORT = 65535
-
 # A socket that never was: the stdlib says of it what is wrong with arguments, and nothing is sent.
 NOWHERE = _real.Socket.__new__(_real.Socket)
 
-# The objects that are guarded, by their id(), with the via() that they were connected in, which goes on to decide.
-_guarded: dict[int, tuple[weak_reference[Socket], scope.Way | None]] = {}
+# The objects that are guarded, by their id(): the via() that they were connected in, which goes on to decide, and what
+# the fence knows.
+_guarded: dict[int, tuple[weak_reference[Socket], scope.Way | None, Held | None]] = {}
 
 
 def adopt(sock: Socket) -> None:
     """Guard a new object of the link layer, and one that was made from the fd of a socket that may not send."""
     family = _real.family(sock)
-    if family == LINK or (family in IP and _real.kind(sock) in CONNECTIONLESS and _is_mute(sock)):
-        _guard(sock)
+    known = fence.find(sock)
+    if family == LINK or known is not None:
+        _guard(sock, known)
+    elif _real.kind(sock) != SOCK_STREAM and _domain(sock) == LINK:
+        # fromfd() believes what it is told of an fd.
+        _guard(sock, None)
+    elif family in IP and _real.kind(sock) in CONNECTIONLESS and _is_mute(sock):
+        _guard(sock, None)
 
 
 def connect(sock: Socket, address: _real.SockAddress) -> None:
     """Connect a socket to where it may not send: it tells its own address and its peer's, and nothing leaves."""
-    # Fenced in, it would be told loopback's address for its own.
-    release(sock)
-    _guard(sock)
-    _real.connect(sock, _known_to_getpeername(address))
-    fence.put_up(sock)
-
-
-def _known_to_getpeername(address: _real.SockAddress) -> _real.SockAddress:
-    """The address with a port: with port 0 the kernel says that there is no peer, and sends to it all the same."""
-    host, port, *rest = address
-    return address if index(port) else _real.SockAddress((host, _LAST_PORT, *rest))
+    _guard(sock, fence.put_up(sock, address))
 
 
 def release(sock: Socket) -> None:
-    """Let an object send again."""
-    if _guarded.pop(id(sock), None) is not None:
-        _guards.take_off(sock)
-        fence.take_down(sock)
-
-
-def send_elsewhere(sock: Socket, send: Callable[[], int]) -> int:
-    """Send from an object, whoever its peer is, to somebody to whom it may."""
-    return fence.open_for(sock, send) if id(sock) in _guarded else send()
+    """Let an object send again, whose socket has been connected to somebody to whom it may."""
+    _, _, known = _guarded.pop(id(sock), (None, None, None))
+    _guards.take_off(sock)
+    if fence.held or known is not None:
+        fence.forget(sock, known)
 
 
 def release_all() -> None:
     """Let every object send again: nobody routes any more."""
-    for reference, _ in list(_guarded.values()):
+    for reference, _, known in list(_guarded.values()):
         sock = reference()
         if sock is not None:
+            _connect_to_peer(sock, known)
             release(sock)
+    fence.held.clear()
+
+
+def _connect_to_peer(sock: Socket, known: Held | None) -> None:
+    """Have the kernel connect the socket to whom it has been connected in appearance."""
+    if known is None or _kernels_peer(sock) is not None:
+        return
+    try:
+        _real.connect(sock, known.address)
+    except OSError:  # the network is another by now; it stays on this machine
+        pass
 
 
 def admit_frame(address: Any, check: Callable[[], object]) -> None:
@@ -109,10 +112,10 @@ def _try(call: Callable[[], object]) -> None:
         pass
 
 
-def _guard(sock: Socket) -> None:
+def _guard(sock: Socket, known: Held | None) -> None:
     key = id(sock)
     _guards.put_on(sock)
-    _guarded[key] = weak_reference(sock, lambda _: _guarded.pop(key, None)), scope.entered()
+    _guarded[key] = weak_reference(sock, lambda _: _guarded.pop(key, None)), scope.entered(), known
 
 
 def _members(cls: type) -> Members:
@@ -131,35 +134,52 @@ def _guarded_method(cls: Any, name: str) -> Callable[..., Any]:
 
 def _admit(sock: Socket, call: Callable[[], object]) -> None:
     """Refuse what a guarded object sends to its peer, unless that has become one to which it may send."""
-    if _real.family(sock) == LINK:
+    if _domain(sock) == LINK:
         admit_frame(_real.getsockname(sock), call)
         return
-    peer = _peer(sock)
-    _, way = _guarded.get(id(sock), (None, scope.entered()))
+    _, way, known = _guarded.get(id(sock), (None, scope.entered(), None))
+    peer = _peer(sock, known)
     route = datagram_route.decide(scope.of(way).router, _real.family(sock), peer)
     if not isinstance(route, Direct):
         check(sock, call)
         refusal.refuse(sock, route, peer)
-    release(sock)
     if route.address is not None:
         _real.connect(sock, _real.SockAddress(route.address))
+    else:
+        _connect_to_peer(sock, known)
+    release(sock)
 
 
 def _is_mute(sock: Socket) -> bool:
     try:
-        return not isinstance(datagram_route.decide(scope.current().router, _real.family(sock), _peer(sock)), Direct)
+        peer = _kernels_peer(sock)
+        return not isinstance(datagram_route.decide(scope.current().router, _real.family(sock), peer), Direct)
     except gaierror:  # which is told when something is sent
         return True
 
 
-def _peer(sock: Socket) -> Any:
-    """Whom the kernel's socket is connected to, None if it is not."""
+def _peer(sock: Socket, known: Held | None) -> Any:
+    """Whom the socket is connected to, or seems to be; None if it is not."""
+    peer = _kernels_peer(sock)
+    if peer is not None:
+        return peer
+    known = fence.find(sock) or known
+    return None if known is None else known.address
+
+
+def _kernels_peer(sock: Socket) -> Any:
     try:
-        host, port, *rest = _real.getpeername(sock)
+        return _real.getpeername(sock)
     except OSError:
         return None
-    # The rules are asked what connect() asked them, or one about ports would open what another has closed.
-    return (host, 0 if port == _LAST_PORT else port, *rest)
+
+
+def _domain(sock: Socket) -> int:
+    """The family that a socket is of to the kernel."""
+    try:
+        return _real.getsockopt(sock, SOL_SOCKET, SO_DOMAIN)
+    except OSError:
+        return _real.family(sock)
 
 
 _guards = Disguise(_members)

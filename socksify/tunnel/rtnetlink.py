@@ -1,4 +1,4 @@
-"""Whether packets for an IPv6 address stay on this machine, as the kernel's routes have it: rtnetlink(7).
+"""Whether packets for an address stay on this machine, as the kernel's routes have it: rtnetlink(7).
 
 That is more than the addresses of its interfaces. Whole networks may be routed to the machine (ip-route(8), "local"),
 and a router answers to the first address of each of its subnets (RFC 4291 section 2.6.1, "Subnet-Router anycast").
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _socket
 import struct
-from _socket import AF_INET6, MSG_DONTWAIT, SOCK_RAW, inet_pton
+from _socket import AF_INET, AF_INET6, MSG_DONTWAIT, SOCK_RAW, inet_pton
 
 from socksify import _real
 
@@ -26,8 +26,11 @@ _ROUTE = "=BBBBBBBBI"
 
 def stays_here(literal: str, interface: int = 0) -> bool:
     """Nothing is sent. A link-local address is of an `interface`. Raises OSError where the kernel does not tell."""
-    question = struct.pack(_ROUTE, AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0)
-    question += struct.pack("=HH16s", 20, _DST, inet_pton(AF_INET6, literal))
+    family = AF_INET6 if ":" in literal else AF_INET
+    destination = inet_pton(family, literal)
+    size = len(destination)
+    question = struct.pack(_ROUTE, family, 8 * size, 0, 0, 0, 0, 0, 0, 0)
+    question += struct.pack(f"=HH{size}s", 4 + size, _DST, destination)
     if interface:
         question += struct.pack("=HHI", 8, _OIF, interface)
     answer = _asked(struct.pack(_HEADER, 16 + len(question), _GETROUTE, _REQUEST, 0, 0) + question)

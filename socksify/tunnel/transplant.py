@@ -43,11 +43,6 @@ _DEVICE = _named(SOL_SOCKET, "SO_BINDTODEVICE")
 _TCP_OPTIONS = _named(
     IPPROTO_TCP, "TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT", "TCP_SYNCNT"
 )
-_DATAGRAM_OPTIONS = (
-    _named(SOL_SOCKET, "SO_BROADCAST")
-    + _named(IPPROTO_IP, "IP_MULTICAST_TTL", "IP_MULTICAST_LOOP", "IP_RECVERR", "IP_HDRINCL")
-    + _named(IPPROTO_IPV6, "IPV6_MULTICAST_HOPS", "IPV6_MULTICAST_LOOP", "IPV6_MULTICAST_IF", "IPV6_V6ONLY")
-)
 _IP_OPTIONS = _named(IPPROTO_IP, "IP_TOS", "IP_TTL") + _named(IPPROTO_IPV6, "IPV6_TCLASS", "IPV6_UNICAST_HOPS")
 # What one family's socket has and another's has not, or not in the same place.
 _FAMILY_OPTIONS = (
@@ -63,25 +58,15 @@ _NO_PORT = int(getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
 
 def fresh_socket(sock: Socket, family: int) -> _real.Socket:
     """A new stream socket of `family` with the options and the blocking mode of the client's."""
-    return _like(sock, _real.Socket(family, SOCK_STREAM), _TCP_OPTIONS, _DEVICE)
-
-
-def fresh_datagram_socket(sock: Socket) -> _real.Socket:
-    """A new socket of the client's own kind, bound to no device; groups that it had joined it has not."""
-    fresh = _real.Socket(_real.family(sock), _real.kind(sock), _real.protocol(sock))
-    return _like(sock, fresh, _DATAGRAM_OPTIONS, ())
-
-
-def _like(sock: Socket, fresh: _real.Socket, numbers: _Options, structures: _Options) -> _real.Socket:
-    """Give a fresh socket the client's blocking mode and options; these are those that only its kind has."""
+    fresh = _real.Socket(family, SOCK_STREAM)
     try:
         # Of the object, too, which a default timeout of the process would make wait.
         fresh.setblocking(os.get_blocking(_real.fileno(sock)))
-        for level, name in _SOCKET_OPTIONS + numbers + _IP_OPTIONS:
+        for level, name in _SOCKET_OPTIONS + _TCP_OPTIONS + _IP_OPTIONS:
             _carry(sock, fresh, level, name)
         for level, name in _BUFFERS:
             _carry(sock, fresh, level, name, halved=True)
-        for level, name in _STRUCTURES + structures:
+        for level, name in _STRUCTURES + _DEVICE:
             _carry(sock, fresh, level, name, size=_STRUCTURE_SIZE)
     except BaseException:
         fresh.close()

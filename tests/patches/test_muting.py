@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import socksify
+from socksify import _real
 from socksify.patches import muting
 from socksify.tunnel import fence
 from tests.processes import unavailable
@@ -54,6 +55,7 @@ def uninstalled() -> Iterator[None]:
     yield
     socksify.uninstall()
     assert not muting._guarded
+    assert not fence.held
 
 
 @pytest.fixture
@@ -355,25 +357,47 @@ def test_an_unmuted_object_costs_nothing(receiver: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("shape", ["sendto", "sendmsg"])
-def test_a_muted_socket_sends_to_a_direct_destination_past_the_fence(
-    receiver: socket.socket, shape: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Out by loopback it would vanish without a word; test_fence.py has the wire."""
-    opened: list[socket.socket] = []
-
-    def open_for(sock: socket.socket, send: Callable[[], int]) -> int:
-        opened.append(sock)
-        return send()
-
-    monkeypatch.setattr(fence, "open_for", open_for)
-    with routed(URL, routes=()), udp() as sock:
-        for _ in range(2):
-            if shape == "sendto":
-                assert sock.sendto(b"x", receiver.getsockname()) == 1
-            else:
-                assert sock.sendmsg([b"x"], [], 0, receiver.getsockname()) == 1
-            assert receiver.recv(100) == b"x"
-            sock.connect(("203.0.113.5", 53))
+def test_a_muted_socket_sends_to_a_direct_destination(receiver: socket.socket, shape: str) -> None:
+    """From the port that it tells; test_fence.py has the wire."""
+    with routed(URL, routes=("127.0.0.2=proxy",)), udp() as sock:
+        sock.connect(("127.0.0.2", 53))
+        if shape == "sendto":
+            assert sock.sendto(b"x", receiver.getsockname()) == 1
+        else:
+            assert sock.sendmsg([b"x"], [], 0, receiver.getsockname()) == 1
+        assert receiver.recvfrom(100) == (b"x", sock.getsockname())
         with pytest.raises(PermissionError):
             sock.send(b"x")
-        assert opened == [sock]
+
+
+def test_an_object_that_was_there_before_knows_the_peer_and_sends_nothing(receiver: socket.socket) -> None:
+    """It is no other than the guarded one to the kernel, which tells it nothing of the peer."""
+    with routed(URL), udp() as sock, sock.dup() as older:
+        sock.connect(receiver.getsockname())
+        assert older.getpeername() == receiver.getsockname()
+        older.send(b"x")
+        with pytest.raises(ConnectionRefusedError):
+            older.send(b"x")
+        assert nothing_arrived(receiver)
+
+
+def test_options_that_lead_elsewhere_are_told_and_not_applied(receiver: socket.socket) -> None:
+    with routed(URL), udp() as sock:
+        sock.connect(receiver.getsockname())
+        with pytest.raises(OSError, match="No such device"):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"none-such\0")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b"lo\0"
+        assert _real.getsockopt(sock, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b""
+        socksify.uninstall()
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b"lo\0"
+        sock.send(b"y")
+    assert receiver.recv(9) == b"y"
+
+
+def test_a_port_0_is_no_peer() -> None:
+    with routed(URL), udp() as sock:
+        sock.connect(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="not connected"):
+            sock.getpeername()

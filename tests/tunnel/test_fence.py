@@ -33,75 +33,152 @@ for gateway in 192.0.2.2 2001:db8::2; do
     ip route add default via $gateway
     ip neigh add $gateway lladdr 02:00:00:00:00:02 dev out
 done
-ip neigh add 192.0.2.77 lladdr 02:00:00:00:00:77 dev out
+for host in 192.0.2.77 192.0.2.78 2001:db8::77; do ip neigh add $host lladdr 02:00:00:00:00:77 dev out; done
 """
 
 PROGRAM = """
-import json, os, socket, sys
-from socksify import _real
-from socksify.tunnel import fence
-import socksify.tunnel.watch
+import errno, json, os, socket, sys, threading, warnings
+import socksify
 
+warnings.simplefilter("ignore")
 sink = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 sink.bind(("sink", 0))
 sink.settimeout(10)
+sink.setsockopt(socket.SOL_SOCKET, 33, 1 << 27)  # SO_RCVBUFFORCE
 marker = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 marker.bind(("out", 0x88B5))
 MARK, LEAK = b"\\xff" * 6 + bytes(6) + b"\\x88\\xb5" + b"MARK".ljust(46, b"."), b"LEAK" * 10
+URL, DIRECT = "socks5h://192.0.2.2:1080", {socket.AF_INET: "192.0.2.77", socket.AF_INET6: "2001:db8::77"}
+ROUTES = [f"[{host}]=direct" if ":" in host else f"{host}=direct" for host in DIRECT.values()]
+SOL, DEVICE, OF_NUMBER, UNICAST_IF = socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 62, 50
+
+def frames():
+    marker.send(MARK)
+    return [frame for frame in iter(lambda: sink.recv(2000), MARK) if LEAK in frame]
 
 def leaks():
-    marker.send(MARK)
-    frames = list(iter(lambda: sink.recv(2000), MARK))
-    return sum(LEAK in frame for frame in frames)
+    return len(frames())
 
-def write(sock):
+def write(fd):
     try:
-        os.write(sock.fileno(), LEAK)
+        return os.write(fd, LEAK)
     except OSError as error:
-        return type(error).__name__
-    return "written"
+        return errno.errorcode[error.errno]
+
+def write_in_child(fd):
+    pid = os.fork()
+    if not pid:
+        write(fd), write(fd)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+def tried(call, *arguments):
+    try:
+        return call(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
 
 def names(sock):
-    return [list(sock.getsockname()), list(sock.getpeername())]
+    return [sock.getsockname()[0], *sock.getsockname()[2:], *sock.getpeername()]
+
+def in_race(fd, call):
+    stop = threading.Event()
+    def run():
+        while not stop.is_set():
+            write(fd)
+    thread = threading.Thread(target=run)
+    thread.start()
+    for _ in range(300):
+        call()
+    stop.set()
+    thread.join()
+
+def options(sock, family):
+    index = socket.if_nametoindex("out")
+    number = socket.htonl(index)
+    out = [tried(sock.setsockopt, SOL, DEVICE, b"out\\0"), tried(sock.setsockopt, SOL, OF_NUMBER, index)]
+    if family == socket.AF_INET:
+        out.append(tried(sock.setsockopt, socket.IPPROTO_IP, UNICAST_IF, number))
+        out.append(sock.getsockopt(socket.IPPROTO_IP, UNICAST_IF) == number)
+    return out, sock.getsockopt(SOL, DEVICE, 16)
 
 def story(family, kind, proto, host):
-    sock = socket.socket(family, kind, proto)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    copy = sock.dup()
     told = {}
+    direct = ("::ffff:" if host.startswith("::f") else "") + DIRECT[socket.AF_INET if "." in host else family]
+    with socket.socket(family, kind, proto) as sock:
+        sock.connect((host, 4000))
+        before = names(sock)
+        write(sock.fileno())
+        told["natively"] = leaks()
+    socksify.install(URL, routes=ROUTES)
+    sock = socket.socket(family, kind, proto)
+    sock.setsockopt(SOL, socket.SO_BROADCAST, 1)
+    older = sock.dup()
     sock.connect((host, 4000))
-    before = names(sock)
-    write(sock)
-    told["without"] = leaks()
-    fence.put_up(sock)
-    write(sock), write(copy)
-    try:
-        socket.socket.send(sock, LEAK)
-    except OSError:
-        pass
-    told["within"], told["names within"] = leaks(), names(sock) == before
-    copy.close()
-    elsewhere = (host, 0 if kind == socket.SOCK_RAW else 4001)
-    fence.open_for(sock, lambda: _real.sendto(sock, LEAK, elsewhere))
-    told["elsewhere"] = leaks()
-    write(sock)
-    told["behind it"] = leaks()
-    fence.take_down(sock)
-    told["names after"] = names(sock) == before
-    told["broadcast"] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
-    write(sock)
-    told["after"] = leaks()
-    sock.close()
+    told["names"] = names(sock) == names(older) == names(sock.dup()) == before
+    for fd in (sock.fileno(), older.fileno(), os.dup(sock.fileno())):
+        write(fd), write(fd), write_in_child(fd)
+    told["sent past it"] = [tried(older.send, LEAK) for _ in range(4)][-1] if kind == socket.SOCK_DGRAM else None
+    told["sent"] = [tried(each.send, LEAK) for each in (sock, sock.dup(), socket.socket(fileno=os.dup(sock.fileno())))]
+    told["past it"] = leaks()
+    elsewhere = (direct, 0 if kind == socket.SOCK_RAW else 4001)
+    tried(sock.sendto, LEAK, elsewhere), tried(sock.sendto, LEAK, elsewhere)
+    told["elsewhere"] = leaks() > 0
+    in_race(older.fileno(), lambda: (tried(sock.sendto, b"", elsewhere), tried(sock.connect, (host, 4000))))
+    told["in a race"] = leaks()
+    told["options"] = options(sock, family)[1] == b"out\\0"
+    for fd in (sock.fileno(), older.fileno()):
+        write(fd), write(fd), write_in_child(fd)
+    told["behind options"] = leaks()
+    # What another holder sends meanwhile goes to the one peer or nowhere, never to the other.
+    turns = iter(range(10000))
+    in_race(older.fileno(), lambda: tried(sock.connect, ((host, direct)[next(turns) % 2], 4000)))
+    text = host.removeprefix("::ffff:")
+    packed = socket.inet_pton(socket.AF_INET if "." in text else family, text)
+    told["while connects change"] = sum(packed in frame for frame in frames())
+    tried(sock.connect, (direct, 4000)), write(sock.fileno())
+    told["connected anew"] = [write(sock.fileno()) == len(LEAK), leaks() > 0, sock.getpeername()[0] == direct]
+    tried(sock.connect, (host, 4000))
+    told["broadcast"] = sock.getsockopt(SOL, socket.SO_BROADCAST)
+    leaks()
+    socksify.uninstall()
+    write(sock.fileno()), write(sock.fileno())
+    told["after"] = [leaks() > 0, sock.getpeername()[0] == host]
     return told
 
+def beforehand(*settings, bound=None):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for setting in settings:
+        sock.setsockopt(*setting)
+    if bound:
+        sock.bind(bound)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as native:
+        for setting in settings:
+            native.setsockopt(*setting)
+        native.connect(("203.0.113.5", 53))
+        wanted = native.getsockname()[0]
+    socksify.install(URL)
+    try:
+        sock.connect(("203.0.113.5", 53))
+        write(sock.fileno()), write(sock.fileno())
+        kept = [sock.getsockopt(*setting[:2], 16) == setting[2] for setting in settings]
+        return [leaks(), sock.getsockname()[0] == (bound or (wanted,))[0], *kept]
+    finally:
+        socksify.uninstall()
+
+# All that is needed is imported while it may be read.
+import socksify.tunnel.rtnetlink
+socksify.install(URL, routes=ROUTES)
+socksify.uninstall()
 if sys.argv[1:]:
     os.setgroups([])
     os.setresgid(*[int(sys.argv[1])] * 3)
     os.setresuid(*[int(sys.argv[1])] * 3)
+    os.environ["HOME"] = "/nonexistent"
 UDP, LITE = (socket.SOCK_DGRAM, 0), (socket.SOCK_DGRAM, 136)
 told = {
     "UDP": story(socket.AF_INET, *UDP, "203.0.113.5"),
-    "UDP on link": story(socket.AF_INET, *UDP, "192.0.2.77"),
+    "UDP on link": story(socket.AF_INET, *UDP, "192.0.2.78"),
     "UDP over IPv6": story(socket.AF_INET6, *UDP, "2001:db8:1::5"),
     "UDP to a mapped address": story(socket.AF_INET6, *UDP, "::ffff:203.0.113.5"),
     "UDP-Lite": story(socket.AF_INET, *LITE, "203.0.113.5"),
@@ -109,29 +186,47 @@ told = {
 if not sys.argv[1:]:
     told["raw"] = story(socket.AF_INET, socket.SOCK_RAW, 253, "203.0.113.5")
     told["raw IPv6"] = story(socket.AF_INET6, socket.SOCK_RAW, 253, "2001:db8:1::5")
+number = socket.htonl(socket.if_nametoindex("out")).to_bytes(4, sys.byteorder)
+OUT = (SOL, DEVICE, b"out\\0"), (socket.IPPROTO_IP, UNICAST_IF, number)
+told["before"] = {
+    "a device": beforehand(OUT[0]), "an interface": beforehand(OUT[1]), "both": beforehand(*reversed(OUT)),
+    "an address": beforehand(bound=("192.0.2.1", 5353)),
+    "a device and an address": beforehand(OUT[0], bound=("192.0.2.1", 5354)),
+    "any address": beforehand(bound=("", 5355)), "an interface and any address": beforehand(OUT[1], bound=("", 5356)),
+}
 print(json.dumps(told))
 """
 
 
 @pytest.mark.parametrize("user", [[], [NOBODY]], ids=["with CAP_NET_RAW", "without"])
-def test_nothing_leaves_while_the_fence_is_up(user: list[str]) -> None:
-    """Without it, the same calls are seen leaving; and the socket tells the same names all the time.
-
-    Who may not take the fence down again gets a fresh kernel socket on the fd, with the same names and options.
-    """
+def test_nothing_leaves_past_the_methods_of_a_socket(user: list[str]) -> None:
+    """Not while another sends to a direct destination, nor behind an option that the client sets."""
     told = in_a_network_of_its_own(*user)
+    before = told.pop("before")
     assert len(told) == (5 if user else 7)
     for what, story in told.items():
         assert story == {
-            "without": 1,
-            "within": 0,
-            "names within": True,
-            "elsewhere": 1,
-            "behind it": 0,
-            "names after": True,
+            "natively": 1,
+            "names": True,
+            "sent past it": None if "raw" in what else story["sent past it"],
+            "sent": ["EACCES"] * 3,
+            "past it": 0,
+            "elsewhere": True,
+            "in a race": 0,
+            "options": True,
+            "behind options": 0,
+            "while connects change": 0,
+            "connected anew": [True, True, True],
             "broadcast": 1,
-            "after": 1,
+            "after": [True, True],
         }, what
+        assert story["sent past it"] in (None, "ECONNREFUSED", "EINVAL", 40)
+    for what, found in before.items():
+        if "any address" in what:
+            # The kernel then tells the address that it has chosen.
+            found[1] = True
+        assert found[0] == 0, what
+        assert all(found[1:]), (what, found)
 
 
 def in_a_network_of_its_own(*arguments: str) -> Any:

@@ -66,6 +66,11 @@ def test_there_may_be_no_route(address: str, router: Namespace) -> None:
         stays_here(address)
 
 
+def test_addresses_of_ipv4() -> None:
+    assert stays_here("127.0.0.1")
+    assert stays_here("127.0.0.1", socket.if_nametoindex("lo"))
+
+
 def test_what_is_no_address() -> None:
     with pytest.raises(OSError):
-        stays_here("192.0.2.1")
+        stays_here("192.0.2")

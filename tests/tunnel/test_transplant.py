@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from contextlib import closing
 
 import pytest
 
@@ -78,29 +77,3 @@ def test_a_default_timeout_of_the_process_is_none_of_the_fresh_sockets(blocking:
             fresh.close()
     finally:
         socket.setdefaulttimeout(None)
-
-
-DATAGRAM_OPTIONS = [
-    (socket.SOL_SOCKET, socket.SO_BROADCAST, 1),
-    (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
-    (socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000),
-    (socket.IPPROTO_IP, socket.IP_TTL, 33),
-    (socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 7),
-    (socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0),
-]
-
-
-@pytest.mark.parametrize("option", DATAGRAM_OPTIONS, ids=str)
-def test_a_datagram_sockets_option_is_carried_over(option: tuple[int, int, int]) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(*option)
-        with closing(transplant.fresh_datagram_socket(sock)) as fresh:
-            assert fresh.type == socket.SOCK_DGRAM
-            assert fresh.getsockopt(*option[:2]) == sock.getsockopt(*option[:2])
-
-
-def test_a_fresh_datagram_socket_is_bound_to_no_device() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
-        with closing(transplant.fresh_datagram_socket(sock)) as fresh:
-            assert fresh.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b""
