@@ -28,6 +28,7 @@ from math import inf
 from socksify import _real
 from socksify._real import monotonic
 from socksify.server.pipes import Pipes
+from socksify.server.reserve import SHORTAGES, Reserve
 from socksify.server.timers import Call, Timers, make
 
 READABLE = select.EPOLLIN
@@ -67,6 +68,8 @@ class Loop:
         self.after = self._timers.after
         self._running = True
         self.pipes = Pipes()
+        # Given up for a socket where there are no descriptors left; whoever wants some kept back puts another one here.
+        self.reserve = Reserve()
         # Guards the descriptor against a late `call`; reentrant, because a signal may find its holder.
         self._lock = RLock()
         self._closed = False
@@ -75,7 +78,7 @@ class Loop:
 
     def stream(self, family: int) -> _real.Socket:
         """A new non-blocking stream socket; to be given back to `discard`."""
-        stream = _real.Socket(family, _STREAM)
+        stream = self._socket(family, _STREAM)
         self._keep(stream.fileno(), stream)
         if family != socket.AF_UNIX:
             _set_options(stream)
@@ -94,7 +97,7 @@ class Loop:
 
     def datagrams(self, family: int) -> _real.Socket:
         """A non-blocking datagram socket; to be given back to `discard`."""
-        stream = _real.Socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        stream = self._socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._keep(stream.fileno(), stream)
         return stream
 
@@ -190,6 +193,7 @@ class Loop:
             self._epoll.close()
             os.close(self._wake_fd)
             self.pipes.close()
+            self.reserve.close()
 
     def abandon(self) -> None:
         """In a forked child: closes every descriptor, and leaves the parent's epoll set and connections as they are."""
@@ -201,7 +205,16 @@ class Loop:
         self._epoll.close()
         os.close(self._wake_fd)
         self.pipes.close()
+        self.reserve.close()
         self._closed = True
+
+    def _socket(self, family: int, kind: int) -> _real.Socket:
+        try:
+            return _real.Socket(family, kind)
+        except OSError as error:
+            if error.errno not in SHORTAGES or not self.reserve.give_up():
+                raise
+        return _real.Socket(family, kind)
 
     def _resume(self, fd: int, listener: _real.Socket, handler: Handler) -> None:
         # It may have been given back meanwhile, and its number be another one's.

@@ -33,6 +33,11 @@ class Negotiation:
         self._timer: Timer | None = None
         self._goes_on = True
 
+    @property
+    def awaits_client(self) -> bool:
+        """Whether it is the client's turn, and not that of who verifies its password."""
+        return self._dialogue.request is None and self._dialogue.credentials is None
+
     def start(self) -> None:
         fd = self._session.stream.fileno()
         # Most clients have spoken by now, right behind the handshake: that spares a turn of the loop.

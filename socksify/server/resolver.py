@@ -17,6 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.server.timers import Timer
 
+# What a look-up may have open at once.
+LOOK_UP_DESCRIPTORS = 2
+
 # Family and address, as connect(2) wants them.
 Candidate = tuple[int, Any]
 Answer = Callable[[list[Candidate]], object]
@@ -50,6 +53,8 @@ class Resolver:
                 return []
             return look_up_complete(target) if complete else look_up(target)
 
+        # getaddrinfo(3) opens files and sockets. Where it cannot, it says that the host is unknown.
+        self._loop.reserve.make_room(LOOK_UP_DESCRIPTORS)
         self._threads.run(one_client(whose), ask, question.settle)
 
 

@@ -1,7 +1,8 @@
 """The metrics by HTTP, which is how Prometheus asks: `GET /metrics`, one request a connection.
 
-A web page may have its own name resolve to loopback ("DNS rebinding"), and then read what is told here in the browser of
-somebody who uses this machine. Its requests have its name in their Host field, so only this machine's own are answered.
+A web page may have its own name resolve to loopback ("DNS rebinding"), and then read what is told here, in the browser
+of somebody who uses this machine. Its requests have its name in their Host field, so only this machine's own names are
+answered.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -16,6 +17,7 @@ from socksify.server.listening import addresses
 from socksify.server.loop import READABLE, Loop
 from socksify.server.policy import Denied, Policy
 from socksify.server.report import Report
+from socksify.server.reserve import SHORTAGES
 from socksify.server.resolver import Resolver
 from socksify.server.session import Session
 from socksify.server.sockaddr import spelled
@@ -26,7 +28,9 @@ SWEEPS = 8
 SWEEP_SECONDS = 60.0
 # Threads that verify passwords, each of which takes 16 MiB for it and a processor.
 VERIFIERS = 8
-_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_SHORTAGES = (*SHORTAGES, errno.ENOBUFS, errno.ENOMEM)
+# How long a client has to say what it wants when there are no descriptors left and others wait.
+GRACE_SECONDS = 1.0
 
 
 class Server:
@@ -111,6 +115,9 @@ class Server:
         self._sessions.pop(session.number, None)
         self.counts.leave(session.host, session.user)
         self._ended(session.report())
+        if self._starved:
+            # Its descriptors are closed before the loop waits again, so somebody else can be accepted then.
+            self._listen_again()
         if self._drained is not None:
             self._look_whether_drained()
 
@@ -127,6 +134,9 @@ class Server:
     def _accept(self, fd: int, _events: int) -> None:
         """Takes one connection. Others wait until the sessions there are had their turn: no flood starves them."""
         listener = self._listeners[fd]
+        if not self.loop.reserve.refill():
+            self._starve(errno.EMFILE)
+            return
         try:
             stream, peer = self.loop.accept(listener)
         except (BlockingIOError, ConnectionAbortedError):
@@ -135,7 +145,7 @@ class Server:
             if error.errno not in _SHORTAGES:
                 # Linux accept() passes on errors that are the new connection's own (accept(2)): on to the next one.
                 return
-            self._starve(error)
+            self._starve(error.errno)
             return
         if self._starved:
             self._starved = False
@@ -164,13 +174,24 @@ class Server:
         else:
             session.start(admission)
 
-    def _starve(self, error: OSError) -> None:
-        """EMFILE, ENFILE, ENOBUFS, ENOMEM: waiting is all that helps, says accept(2)."""
+    def _starve(self, number: int) -> None:
+        """EMFILE, ENFILE, ENOBUFS, ENOMEM: accept(2) can only be tried again when something was given back.
+
+        The oldest client that has not said what it wants gives way, so that silent ones keep nobody out.
+        """
         if not self._starved:
-            self._notice(f"no new connections for now: {error.strerror}")
+            self._notice(f"no new connections for now: {os.strerror(number)}")
         self._starved = True
         for listener in self._listeners.values():
             self.loop.pause(listener, self._accept)
+        for session in self._sessions.values():
+            if session.has_waited(GRACE_SECONDS):
+                session.end("timeout", "no request yet, and others wait for a descriptor")
+                return
+
+    def _listen_again(self) -> None:
+        for fd in self._listeners:
+            self.loop.watch(fd, READABLE, self._accept)
 
     def _sweep(self) -> None:
         """Ends who has been silent for too long: a timer for each of thousands, moved at each byte, would cost more."""

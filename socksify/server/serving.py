@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from socksify import _real
 from socksify.server.log import Log
 from socksify.server.loop import Loop
+from socksify.server.reserve import Reserve
 from socksify.server.server import Server
 from socksify.server.status import Status
 
@@ -27,6 +28,7 @@ class Service:
 
     def __init__(self, loop: Loop, listeners: Sequence[_real.Socket], plan: Plan, log: Log, row: Row) -> None:
         self._loop = loop
+        loop.reserve = Reserve.of_process()
         self._log = log
         self._row = row
         self._ended = self._accepted = self._lost = 0

@@ -184,6 +184,12 @@ class Session:
         self._leave_stage()
         self._enter(Farewell(self))
 
+    def has_waited(self, seconds: float) -> bool:
+        """Whether the server waits for nothing but the client, and has done so for this long."""
+        stage = self._stage
+        silent = isinstance(stage, Farewell) or (isinstance(stage, Negotiation) and stage.awaits_client)
+        return silent and self.server.loop.now - self._began >= seconds
+
     def end_if_idle(self, limits: Limits) -> None:
         """Ends the session if nothing has come through for as long as it may be."""
         stage = self._stage

@@ -77,11 +77,11 @@ def test_who_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes last takes the place of who came first."""
     monkeypatch.setattr(answering, "MOST", 1)
-    with turning(answers(lambda asked: asked or None)) as address, socket.create_connection(address, 10) as first:
-        with socket.create_connection(address, 10) as second:
-            assert read(first) == b""
-            second.sendall(b"me")
-            assert read(second) == b"me"
+    with turning(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
+        first, second = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(2))
+        assert read(first) == b""
+        second.sendall(b"me")
+        assert read(second) == b"me"
 
 
 def test_silent_ones_keep_nobody_from_an_answer() -> None:

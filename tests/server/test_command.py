@@ -7,10 +7,12 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import IO
@@ -353,6 +355,40 @@ def test_without_descriptors_it_waits_says_so_and_goes_on(echo_server: Target) -
         for stream in streams[30:]:
             stream.close()
         serve_one(server, echo_server)
+
+
+@pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\x01\x00", b"\x05\x01\x00\x05\x01\x00\x01"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_silent_clients_do_not_keep_a_good_one_out(said: bytes, host: str, echo_server: Target) -> None:
+    """They have all descriptors, and 30 seconds to say what they want; who waits is served long before that."""
+    prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
+    with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(server.connect()).sendall(said)
+        server.line("no new connections for now: Too many open files")
+        began = time.monotonic()
+        for _ in range(3):
+            with server.connect() as stream:
+                assert client.ask(stream, 5, host, echo_server.port) == 0
+                stream.sendall(b"hello")
+                assert receive(stream, 5) == b"hello"
+        assert time.monotonic() - began < 8
+        assert "no request yet, and others wait" in server.line("timeout")
+
+
+def test_a_descriptor_that_is_given_back_is_used_at_once(echo_server: Target) -> None:
+    """Those that are relayed are not sent away; when one ends, the next one is accepted without a wait."""
+    prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
+    with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
+        relayed = []
+        while not relayed or select.select([relayed[-1]], [], [], 1)[0]:
+            relayed.append(stack.enter_context(server.connect()))
+            relayed[-1].sendall(client.GREETING + client.request5(*echo_server.address))
+        server.line("no new connections for now: Too many open files")
+        assert receive(relayed[0], 12)[2:4] == b"\x05\x00"
+        relayed[0].close()
+        assert select.select([relayed[-1]], [], [], 10)[0]
+        assert receive(relayed[-1], 12)[2:4] == b"\x05\x00"
 
 
 @pytest.mark.parametrize(
