@@ -96,7 +96,7 @@ class Conversation:
             self._advance(self._taken())
             return end - known
         if len(self._held) == LONGEST_HEAD:
-            raise garbled("an empty line within 64 KiB", self._held)
+            raise garbled("an empty line within 64 KiB", self._first_line())
         return len(data)
 
     def end(self) -> NoReturn:
@@ -134,7 +134,11 @@ class Conversation:
     def _check_start(self) -> None:
         start = self._head.start
         if not self._held.startswith(start[: len(self._held)]):
-            raise garbled(f"a header that starts {start!r}", self._held)
+            raise garbled(f"a header that starts {start!r}", self._first_line())
+
+    def _first_line(self) -> bytearray:
+        """All of the head that is quoted: a server that echoes has our credentials in the lines behind it."""
+        return self._held.partition(b"\n")[0]
 
     def _progress(self) -> str:
         if self.outgoing:

@@ -7,6 +7,8 @@ from socksify.protocol.errors import garbled
 
 # RSV and FRAG: "if ... a value of X'00' ... this datagram is standalone"; we never send fragments.
 _STANDALONE = b"\0\0\0"
+# RSV, FRAG and ATYP are quoted of a bad one. What comes behind them may be data.
+_QUOTED = 4
 
 
 def encode_header(address: Address) -> bytes:
@@ -21,9 +23,9 @@ def parse(datagram: bytes) -> tuple[Address, int, int]:
     than X'00'": that is the caller's to do.
     """
     if len(datagram) < 3 or datagram[:2] != b"\0\0":
-        raise garbled("the header of a relayed datagram", datagram)
+        raise garbled("the header of a relayed datagram", datagram[:_QUOTED])
     found = Address.read(datagram, 3)
     if found is None:
-        raise garbled("a whole header of a relayed datagram", datagram)
+        raise garbled("a whole header of a relayed datagram", datagram[:_QUOTED])
     address, begin = found
     return address, datagram[2], begin

@@ -45,7 +45,12 @@ class Unsupported(ProtocolError):
     """The protocol cannot say this; raised before anything is written. `reply` is what a SOCKS5 server would say."""
 
 
-def garbled(expected: str, got: bytes | bytearray, reply: int | None = None) -> Garbled:
-    """The error for `got` where `expected` should have come."""
+def garbled(expected: str, got: bytes | bytearray | None = None, reply: int | None = None) -> Garbled:
+    """The error for `got` where `expected` should have come; None for what is not to be quoted.
+
+    The message ends up in logs, so `got` must be nothing that may be a secret.
+    """
+    if got is None:
+        return Garbled(f"expected {expected}", reply)
     more = "..." if len(got) > QUOTED else ""
     return Garbled(f"expected {expected}, got {bytes(got[:QUOTED])!r}{more}", reply)

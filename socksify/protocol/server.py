@@ -202,6 +202,5 @@ def _reachable(target: Address) -> Address:
         try:
             encode_name(target.host)
         except ValueError:
-            host = target.host.encode("ascii", "surrogateescape")
-            raise garbled("a host name", host, socks5.HOST_UNREACHABLE) from None
+            raise garbled("a host name without null characters", reply=socks5.HOST_UNREACHABLE) from None
     return target

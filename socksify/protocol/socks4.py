@@ -108,5 +108,6 @@ def _end(said: bytes, begin: int, what: str) -> int | None:
     """Where the null byte is that ends the string which begins there; None until it is there."""
     end = said.find(0, begin, begin + LONGEST_STRING + 1)
     if end < 0 and len(said) > begin + LONGEST_STRING:
-        raise garbled(f"a {what} of at most {LONGEST_STRING} bytes", said[begin:])
+        # It is not quoted: a userid may be a secret, and what stands behind an unended name is the target's.
+        raise garbled(f"a {what} of at most {LONGEST_STRING} bytes")
     return None if end < 0 else end

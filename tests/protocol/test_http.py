@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from socksify.protocol import http
+from socksify.protocol import client, http
 from socksify.protocol.address import IPV4, NAME, Address
+from socksify.protocol.conversation import Conversation
 from socksify.protocol.errors import Garbled
 from tests.protocol.messages import HOST, V6
 from tests.protocol.strategies import addresses
@@ -172,3 +173,16 @@ def test_what_is_no_request_line_is_garbled(line: bytes) -> None:
 def test_other_methods_are_told_before_any_empty_line() -> None:
     with pytest.raises(Garbled, match="a header that starts b'CONNECT '"):
         End(http.ConnectRequest.parse()).hear(b"GET / HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 4096])
+def test_an_echo_does_not_put_our_credentials_into_the_error(pieces: int) -> None:
+    """An echo server where a proxy should be says all that it is told."""
+    request = http.ConnectRequest(Address.of("a", 1), (b"alice", b"open sesame")).encode()
+    conversation = Conversation(client.http(Address.of("a", 1), (b"alice", b"open sesame")))
+    conversation.sent(len(request))
+    with pytest.raises(Garbled) as caught:
+        for at in range(0, len(request), pieces):
+            conversation.peeked(request[at : at + pieces])
+    assert "Authorization" not in str(caught.value)
+    assert "YWxpY2U" not in str(caught.value)

@@ -113,3 +113,41 @@ def test_credentials_byte_by_byte(guarded: Running, echo_server: Target) -> None
         stream.sendall(bytes([byte]))
     assert receive(stream, 4) == b"\x05\x02\x01\x00"
     assert client.reply5(stream)[0] == 0
+
+
+SECRET = b"hunter2-"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x04\x01\x00\x50\x7f\x00\x00\x01" + SECRET * 40,
+        # A name of SOCKS4A that never ends, a SOCKS5 name with a null in it, an empty one.
+        b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00" + SECRET * 40,
+        b"\x05\x01\x00\x05\x01\x00\x03\x09\x00" + SECRET + b"\x00\x50",
+        b"\x05\x01\x00\x05\x01\x00\x03\x00" + SECRET,
+        # RFC 1929 in another version, at the wrong place, or where nobody asked for it.
+        b"\x05\x01\x02\x05\x02me\x08" + SECRET,
+        b"\x01\x02me\x08" + SECRET,
+        b"\x05\x01\x00\x01\x02me\x08" + SECRET,
+        b"\x05\x01\x00\x05\x01\x00\x07" + SECRET * 2,
+        b"CONNECT a:1 HTTP/1.1\r\nProxy-Authorization: Basic " + SECRET + b"\r\n\r\n",
+    ],
+)
+def test_nothing_that_may_be_a_secret_is_told(said: bytes, running: Running, guarded: Running) -> None:
+    for server in (running, guarded):
+        with server.connect() as stream:
+            stream.sendall(said)
+            stream.shutdown(socket.SHUT_WR)
+            assert SECRET[:4].decode() not in repr(server.report())
+
+
+def test_wrong_passwords_and_claims_are_not_told(guarded: Running, running: Running) -> None:
+    with guarded.connect() as stream:
+        stream.sendall(b"\x05\x01\x02" + client.credentials(SECRET, SECRET))
+        stream.shutdown(socket.SHUT_WR)
+        assert SECRET[:4].decode() not in repr(guarded.report())
+    with running.connect() as stream:
+        stream.sendall(b"\x04\x09\x00\x50\x7f\x00\x00\x01" + SECRET + b"\x00")
+        stream.shutdown(socket.SHUT_WR)
+        assert SECRET[:4].decode() not in repr(running.report())
