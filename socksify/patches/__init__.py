@@ -200,13 +200,15 @@ def _after_fork_in_child() -> None:
     global _lock
     from socksify.patches import arriving
     from socksify.patches.children import environment
-    from socksify.tunnel import names, registry
+    from socksify.tunnel import dial, interrupts, names, registry
 
+    interrupts.after_fork()
     _lock = RLock()
     _forking.clear()
     arriving.after_fork()
     environment.after_fork()
     names.TABLE.after_fork()
+    dial.after_fork()
     registry.after_fork()
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import socket as _module
+import sys
 from errno import EAGAIN, EALREADY, EINPROGRESS, EISCONN, ENOTCONN
+from functools import partial
 from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
@@ -17,6 +19,7 @@ from socksify.patches import datagrams, guarding, scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, fence, log, readiness, registry, transplant
 from socksify.tunnel.datagram_route import TCP
+from socksify.tunnel.interrupts import is_foreign
 from socksify.tunnel.route import Denied, Via
 from socksify.tunnel.tunnel import not_connected
 
@@ -54,14 +57,18 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
         _connect(self, address)
     except (_module.gaierror, _module.herror):
         raise
-    except (TypeError, OverflowError):
+    except (TypeError, OverflowError) as error:
+        if is_foreign(error):
+            raise
         # What the stdlib says of a bad address has the method's name in it.
-        return _real.connect_ex(self, address)
+        raise type(error)(str(error).replace("connect()", "connect_ex()")) from None
     except TimeoutError as error:
+        if is_foreign(error):
+            raise
         # A timeout of the socket's own is EAGAIN here, the stdlib says; a proxy's word for it is ETIMEDOUT.
         return EAGAIN if getattr(error, "reply", None) is None and _real.gettimeout(self) else error.errno or EAGAIN
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or is_foreign(error):
             raise
         return error.errno
     return 0
@@ -73,10 +80,13 @@ def _connect_via(sock: Socket, route: Via) -> None:
         from socksify.tunnel.isolation import isolated
 
         route = isolated(route, settings.isolate)
-    tunnel = dial.start(sock, route, settings.connect_timeout, lambda tunnel: _begun(sock, tunnel))
+    begun = partial(_begun, sock)
+    # The frame is in no variable of its own, or it would keep the socket.
+    tunnel = dial.start(sock, route, settings.connect_timeout, begun, sys._getframe())
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
-        readiness.begin_watching(sock.fileno(), tunnel)
+        # What interrupts it here leaves a pending tunnel whose connect() has ended: see `interrupts`.
+        readiness.begin_watching(_real.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     dial.finish(tunnel)
     if tunnel.error is not None:
@@ -106,10 +116,11 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
         raise guarding.told(tunnel)
     if tunnel.error is None and _is_connected(sock):
         raise OSError(EISCONN, os.strerror(EISCONN))
-    registry.drop(sock.fileno(), tunnel)
+    # In this order: where an exception comes between, the next connect() does it again.
     transplant.restore_family(sock, tunnel)
     # The address that the client chose, it keeps.
     transplant.bind(sock, registry.chosen_address(sock))
+    registry.drop(_real.fileno(sock), tunnel)
 
 
 def _is_connected(sock: Socket) -> bool:
@@ -182,7 +193,7 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
     handshake = tunnel.handshake
     if handshake is not None and not handshake.watched and not handshake.waits:
         log.line(f"{log.name}: SO_ERROR asked for before any poll; waiting for {log.text(tunnel.route.target)}")
-        dial.finish(tunnel, scope.current().settings.c_watcher_timeout)
+        dial.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
     if tunnel.report is not None:
         return guarding.told(tunnel).errno or 0
     if not tunnel.is_open:

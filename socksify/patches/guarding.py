@@ -10,7 +10,6 @@ until the failure has been told: by SO_ERROR, by connect(), or by the first call
 from __future__ import annotations
 
 import os
-from _thread import _count as thread_count
 from errno import EAGAIN
 from socket import SO_ERROR, SOL_SOCKET
 
@@ -53,9 +52,6 @@ waits: dict[type, Callable[[Any], bool]] = {}
 
 def guard(tunnel: Tunnel) -> None:
     """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
-    if tunnel.handshake is not None and tunnel.handshake.waits and not thread_count():
-        # connect() keeps the only thread there is.
-        return
     tunnel.settled.append(lambda: _settled(tunnel))
     for sock in tunnel.objects():
         guard_object(sock)
@@ -150,7 +146,7 @@ def _push(sock: Socket, tunnel: Tunnel) -> None:
     if not wait(sock, tunnel):
         dial.advance(tunnel)
         dial.expire(tunnel, monotonic())
-    elif tunnel.handshake is not None:
+    elif tunnel.handshake is not None and _real.gettimeout(sock) is not None:
         raise TimeoutError("timed out")
 
 
@@ -162,7 +158,7 @@ def wait(sock: Socket, tunnel: Tunnel) -> bool:
     timeout = _real.gettimeout(sock)
     if timeout == 0 or (timeout is None and not _is_blocking(sock, tunnel)):
         return False
-    dial.finish(tunnel, timeout)
+    dial.wait_for(tunnel, timeout)
     return True
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from _thread import _count as thread_count
-from errno import EAGAIN, EBADF
+from errno import EAGAIN, EBADF, ECANCELED
 from socket import SO_ACCEPTCONN, SOL_SOCKET
 
 from socksify import _real
@@ -69,9 +69,13 @@ def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
         rendezvous.ask_again(tunnel)
         return None
     lock = tunnel.lock
-    if not lock.acquire(False):
+    if not lock.acquire():
         return None
     try:
+        if lock.was_broken:
+            # A part of the second answer may be lost.
+            tunnel.error = OSError(ECANCELED, "accept() was interrupted")
+            raise failure(sock, tunnel)
         return _collect(sock, tunnel, rendezvous)
     finally:
         lock.release()

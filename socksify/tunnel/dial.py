@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from _thread import _count as thread_count
+from _thread import get_ident
 from errno import EBADF, ECANCELED
 from select import POLLOUT
 from socket import SHUT_RDWR
@@ -20,33 +21,51 @@ from socksify import _real
 from socksify._real import monotonic
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
-from socksify.tunnel import errors, gateway, log, pending, reach, registry, watch
+from socksify.tunnel import errors, gateway, log, pending, reach, registry, transplant, watch
 from socksify.tunnel.handshake import Handshake
+from socksify.tunnel.interrupts import at, is_foreign, put_onto
 from socksify.tunnel.sockaddr import no_such_name
-from socksify.tunnel.tunnel import Tunnel
+from socksify.tunnel.tunnel import Tunnel, not_connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket as Socket
+    from types import FrameType
 
     from socksify.tunnel.route import Via
 
 # Milliseconds after which a waiting thread looks whether another one has settled the tunnel: the thread that reads
 # the last answer leaves nothing for poll(2) to tell the others.
 _GLANCE = 100
+# The same for a signal handler, which may have settled it in the middle of this wait.
+_GLANCE_ALONE = 250
+
+# Seconds for which a close() waits for another thread that is in the middle of a step.
+_PATIENCE = 0.2
+
+# In the place of an error.
+_OPEN = OSError()
 
 _LEFTOVER = 65536
 _LEFTOVERS = 1024
 
 
-def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tunnel], object]) -> Tunnel:
+def start(
+    sock: Socket,
+    route: Via,
+    connect_timeout: float,
+    begun: Callable[[Tunnel], object],
+    caller: FrameType,
+    instead_of: Tunnel | None = None,
+) -> Tunnel:
     """Begin: when this returns, the socket is connected, or connecting, to the first proxy, or the tunnel has failed.
 
     The socket's own timeout bounds everything; without one, on a non-blocking socket, and for BIND `connect_timeout`.
-    `begun` is called with the tunnel before the first byte goes out.
+    `begun` is called with the tunnel before the first byte goes out. `caller` is the frame that answers for the tunnel:
+    it goes on to `finish`, or hands it over to pollers. The socket belongs to no tunnel, or to `instead_of`.
     Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
-    sent.
+    sent; EALREADY or EISCONN where a signal handler or another thread was faster.
     """
     if _real.fileno(sock) < 0:
         raise OSError(EBADF, os.strerror(EBADF))
@@ -60,60 +79,113 @@ def start(sock: Socket, route: Via, connect_timeout: float, begun: Callable[[Tun
     except ValueError:
         raise no_such_name() from None
     handshake.waits = timeout != 0
+    handshake.caller = caller
     tunnel = Tunnel(route)
-    registry.begin(sock, tunnel, handshake)
+    registry.begin(sock, tunnel, handshake, instead_of)
     try:
         begun(tunnel)
         handshake.candidates = gateway.candidates(route.chain[0], _real.family(sock))
-        reach.begin(sock, tunnel, handshake)
+        _reach(sock, tunnel, handshake)
         handshake.reached = True
     except OSError as error:
+        if is_foreign(error):
+            fail(tunnel, _interrupted())
+            raise
         fail(tunnel, errors.unreachable(error, route))
     except BaseException:
-        _abandon(tunnel, _interrupted())
+        fail(tunnel, _interrupted())
         raise
     return tunnel
 
 
 def advance(tunnel: Tunnel) -> int:
-    """Go as far as the socket allows without waiting; returns the events to wait for, 0 when it is settled."""
-    # The same lock is released where a signal handler has forked meanwhile, and this is the child.
-    lock = tunnel.lock
-    if not lock.acquire(False):
-        # Another thread is at it.
-        handshake = tunnel.handshake
-        return handshake.events if handshake is not None else 0
-    try:
-        handshake = tunnel.handshake
-        if handshake is None:
-            return 0
-        if not handshake.reached:
+    """Go as far as the socket allows without waiting; returns the events to wait for, 0 when it is settled.
+
+    A connect() that waits for the tunnel goes on with it alone: it would wait for what was read here.
+    """
+    handshake = tunnel.handshake
+    if handshake is not None and handshake.caller is not None and not handshake.outcome:
+        if not handshake.is_deserted:
             return handshake.events
+        fail(tunnel, _interrupted())
+    return _advance(tunnel)
+
+
+def _advance(tunnel: Tunnel) -> int:
+    handshake = tunnel.handshake
+    if handshake is None:
+        return 0
+    if handshake.outcome:
+        settle(tunnel)
+        return 0
+    lock = tunnel.lock
+    if not handshake.reached or not lock.acquire():
+        # Another thread is at it, or the code beneath this signal handler.
+        return handshake.events
+    try:
+        if lock.was_broken:
+            fail(tunnel, _interrupted())
+        if handshake.outcome:
+            settle(tunnel)
+            return 0
         sock = tunnel.holder()
         return _drive(tunnel, handshake, sock) if sock is not None else _drive_detached(tunnel, handshake)
+    except BaseException:
+        fail(tunnel, _interrupted())
+        raise
     finally:
         lock.release()
 
 
-def finish(tunnel: Tunnel, seconds: float | None = None) -> None:
-    """Advance and wait, until the tunnel is settled, at the longest until its deadline or for `seconds`."""
+def finish(tunnel: Tunnel) -> None:
+    """Advance and wait, until the tunnel is settled, at the longest until its deadline: for the one that began it."""
+    try:
+        _wait_until_settled(tunnel, None, _advance)
+    except BaseException:
+        fail(tunnel, _interrupted())
+        raise
+    _check_released(tunnel)
+
+
+def wait_for(tunnel: Tunnel, seconds: float | None = None) -> None:
+    """Wait until the tunnel is settled, or for `seconds`, and go on with it: for all others.
+
+    A signal handler does not wait for what the code beneath it is in the middle of, but returns at once.
+    """
+    handshake = tunnel.handshake
+    if handshake is not None and handshake.is_deserted:
+        fail(tunnel, _interrupted())
+    own = handshake is not None and handshake.thread == get_ident()
+    _wait_until_settled(tunnel, seconds, _advance if own else advance)
+    _check_released(tunnel)
+
+
+def _wait_until_settled(tunnel: Tunnel, seconds: float | None, step: Callable[[Tunnel], int]) -> None:
     handshake = tunnel.handshake
     if handshake is None:
         return
     until = handshake.deadline if seconds is None else min(handshake.deadline, monotonic() + seconds)
     # Where the first message has gone out already, there is nothing to do before its answer comes.
-    events = handshake.events if handshake.begun else advance(tunnel)
-    try:
-        while events and not tunnel.released:
-            left = until - monotonic()
-            if left <= 0:
-                expire(tunnel, monotonic())
-                break
-            _wait(tunnel, events, left)
-            events = advance(tunnel)
-    except BaseException:
-        _abandon(tunnel, _interrupted())
-        raise
+    events = handshake.events if handshake.begun and not handshake.outcome else step(tunnel)
+    while events and not tunnel.released:
+        left = until - monotonic()
+        if left <= 0:
+            expire(tunnel, monotonic())
+            return
+        if _is_beneath(tunnel, handshake):
+            return
+        _wait(tunnel, events, left)
+        events = step(tunnel)
+
+
+def _is_beneath(tunnel: Tunnel, handshake: Handshake) -> bool:
+    """Whether the code beneath this signal handler is in the middle of a step, and cannot take it before we return."""
+    if not handshake.reached:
+        return handshake.thread == get_ident()
+    return tunnel.lock.is_held() and tunnel.lock.is_mine()
+
+
+def _check_released(tunnel: Tunnel) -> None:
     if tunnel.released:
         raise OSError(EBADF, "the socket was closed while its connect() was pending")
 
@@ -124,56 +196,117 @@ def expire(tunnel: Tunnel, now: float) -> bool:
     if handshake is None or now < handshake.deadline:
         return False
     stage = "the connection to it" if not handshake.begun else "its answer"
-    _abandon(tunnel, errors.silent(handshake.route, handshake.hop, handshake.limit, stage))
+    fail(tunnel, errors.silent(handshake.route, handshake.hop, handshake.limit, stage))
     return True
 
 
 def fail(tunnel: Tunnel, error: OSError) -> None:
-    """Settle a tunnel as failed: what is left of the connection to the proxy is useless to anybody."""
+    """Settle a tunnel as failed, unless it has ended already."""
     handshake = tunnel.handshake
-    if handshake is None:
-        return
-    registry.failed(tunnel, error)
-    tunnel.report = None if handshake.waits else error
-    for sock in tunnel.verified():
-        try:
-            _real.shutdown(sock, SHUT_RDWR)
-            # What the proxy has said beyond its answer is not for the client. What arrives after the shutdown the
-            # kernel refuses, so this is no more than a receive buffer.
-            for _ in range(_LEFTOVERS):
-                if not _real.read(_real.fileno(sock), _LEFTOVER):
-                    break
-        except OSError:
-            pass
-    _settle(tunnel, handshake)
-
-
-def _abandon(tunnel: Tunnel, error: OSError) -> None:
-    """Fail from outside: a thread that drives it would take the shutdown for the proxy's doing."""
-    with tunnel.lock:
-        fail(tunnel, error)
+    if handshake is not None:
+        handshake.conclude(error)
+        settle(tunnel)
 
 
 def cancel(tunnel: Tunnel) -> None:
     """The last holder of a pending tunnel is about to close: keep off the fd, and wake who waits."""
-    with tunnel.lock:
-        if tunnel.handshake is None:
-            return
-        tunnel.released = True
-        tunnel.error = OSError(EBADF, "the socket was closed while its connect() was pending")
+    handshake = tunnel.handshake
+    if handshake is None:
+        return
+    tunnel.released = True
+    handshake.conclude(OSError(EBADF, "the socket was closed while its connect() was pending"))
+    # Who goes on with it in another thread is not to find another socket under the number that is given up.
+    if tunnel.lock.acquire(_PATIENCE):
+        tunnel.lock.release()
+    settle(tunnel)
+
+
+def settle(tunnel: Tunnel) -> None:
+    """Do what follows from a handshake's outcome; does it again where an exception has interrupted that.
+
+    What is left of a failed connection to the proxy is useless to anybody. The last step makes it a settled one.
+    """
+    handshake = tunnel.handshake
+    if handshake is None or not handshake.outcome:
+        return
+    error = handshake.outcome["error"]
+    if error is None:
+        tunnel.bound = handshake.bound()
+    else:
+        tunnel.error = error
+        if not tunnel.released:
+            registry.failed(tunnel, error)
+            tunnel.report = None if handshake.waits else error
+        _silence(tunnel)
+    if handshake.unblocked:
+        for sock in tunnel.verified():
+            at(os.set_blocking, sock, True)
+    if tunnel.released:
         tunnel.watchers.clear()
-        registry.end(tunnel)
+    else:
+        for call in list(tunnel.settled):
+            call()
+        if tunnel.watchers:
+            watch.restore(tunnel)
+    registry.end(tunnel)
+    # The frame has the handshake among its variables.
+    handshake.caller = None
+    tunnel.settled.clear()
+    if not tunnel.released and handshake.outcome.setdefault("told", error or _OPEN) is (error or _OPEN):
+        log.settled(tunnel, handshake.started)
+
+
+def _silence(tunnel: Tunnel) -> None:
+    """Shut a connection to the proxy down; what it has said beyond its answer is not for the client."""
     for sock in tunnel.verified():
         try:
             _real.shutdown(sock, SHUT_RDWR)
-        except OSError:
-            pass
+            # What arrives after the shutdown the kernel refuses, so this is no more than a receive buffer.
+            for _ in range(_LEFTOVERS):
+                if tunnel.released or not at(_real.read, sock, _LEFTOVER):
+                    break
+        except OSError as error:
+            if is_foreign(error):
+                raise
 
 
 def abandon() -> None:
     """Fail every pending handshake."""
     while (tunnel := pending.oldest()) is not None:
         fail(tunnel, OSError(ECANCELED, "socksify was uninstalled while the connect() was pending"))
+
+
+def after_fork() -> None:
+    """In a child, pending handshakes are the parent's: to the child they are failed connects, on fresh sockets.
+
+    The epoll objects are shared as well, and not touched.
+    """
+    for tunnel in dict.fromkeys([*pending.everyone(), *registry.by_fd.values()]):
+        handshake = tunnel.handshake
+        if handshake is None:
+            continue
+        # Nothing is reported by SO_ERROR or in the log, and the guards stay: they tell that it is not connected.
+        tunnel.watchers.clear()
+        tunnel.settled.clear()
+        handshake.waits = True
+        handshake.outcome["told"] = None
+        if handshake.conclude(not_connected()):
+            _part_from_parent(tunnel)
+        settle(tunnel)
+
+
+def _part_from_parent(tunnel: Tunnel) -> None:
+    shared, fresh = tunnel.verified(), None
+    tunnel.identities = ()
+    for sock in shared:
+        try:
+            fresh = fresh or transplant.fresh_socket(sock, _real.family(sock))
+            put_onto(fresh.fileno(), sock)
+        except OSError:  # no descriptors left
+            return
+    if fresh is not None:
+        registry.moving(tunnel, fresh.fileno())
+        fresh.close()
 
 
 def _drive_detached(tunnel: Tunnel, handshake: Handshake) -> int:
@@ -196,9 +329,12 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
         fail(tunnel, errors.refused(error, handshake.route, handshake.hop))
         return 0
     except OSError as error:
+        if is_foreign(error):
+            raise
         return _reach_next(sock, tunnel, handshake, error)
     if events == 0:
-        _open(tunnel, handshake)
+        handshake.conclude(None)
+        settle(tunnel)
     elif events != handshake.events:
         handshake.events = events
         watch.change(tunnel, events)
@@ -213,8 +349,10 @@ def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSErr
     try:
         if not handshake.candidates:
             raise error
-        reach.begin(sock, tunnel, handshake)
+        _reach(sock, tunnel, handshake)
     except OSError as last:
+        if is_foreign(last):
+            raise
         gateway.forget(handshake.route.chain[0])
         fail(tunnel, errors.unreachable(last, handshake.route))
         return 0
@@ -223,22 +361,12 @@ def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSErr
     return POLLOUT
 
 
-def _open(tunnel: Tunnel, handshake: Handshake) -> None:
-    tunnel.bound = handshake.bound()
-    _settle(tunnel, handshake)
-
-
-def _settle(tunnel: Tunnel, handshake: Handshake) -> None:
-    registry.end(tunnel)
-    if handshake.unblocked:
-        for sock in tunnel.verified():
-            os.set_blocking(_real.fileno(sock), True)
-    for call in tunnel.settled:
-        call()
-    tunnel.settled.clear()
-    if tunnel.watchers:
-        watch.restore(tunnel)
-    log.settled(tunnel, handshake.started)
+def _reach(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
+    """Connect to the first proxy, unless the tunnel has ended; if it ends meanwhile, nothing is left connected."""
+    if not handshake.outcome:
+        reach.begin(sock, tunnel, handshake)
+    if handshake.outcome:
+        _silence(tunnel)
 
 
 def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
@@ -251,7 +379,7 @@ def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
         return
     # Rounded up: waking a moment early would only mean to wait again.
     milliseconds = int(seconds * 1000) + 1
-    poller.poll(min(milliseconds, _GLANCE) if thread_count() else milliseconds)
+    poller.poll(min(milliseconds, _GLANCE if thread_count() else _GLANCE_ALONE))
 
 
 def _interrupted() -> OSError:

@@ -8,6 +8,7 @@ one deadline for all hops and reads together.
 from __future__ import annotations
 
 import socket
+from _thread import get_ident
 from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
 
@@ -15,6 +16,7 @@ from socksify import _real
 from socksify.protocol.address import NAME
 from socksify.protocol.conversation import Conversation
 from socksify.protocol.socks5 import BIND, Reply
+from socksify.tunnel.interrupts import is_running
 
 # As plain numbers, which cost less than an enumeration's members. macOS has no MSG_NOSIGNAL.
 _DONTWAIT = int(MSG_DONTWAIT)
@@ -24,6 +26,7 @@ _WRITE = int(MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
+    from types import FrameType
 
     from socksify.tunnel.gateway import Candidate
     from socksify.tunnel.legs import Leg
@@ -39,16 +42,20 @@ class Handshake:
 
     __slots__ = (
         "begun",
+        "caller",
         "candidates",
         "conversation",
         "deadline",
         "driven",
         "events",
         "hop",
+        "legs",
         "limit",
+        "outcome",
         "reached",
         "route",
         "started",
+        "thread",
         "unblocked",
         "waits",
         "watched",
@@ -59,6 +66,11 @@ class Handshake:
         self.started = started
         self.limit = limit
         self.deadline = started + limit
+        # The thread of its connect(), and the frame of that, until pollers are to go on with it (see `interrupts`).
+        self.thread = get_ident()
+        self.caller: FrameType | None = None
+        # How it has ended, once it has: "error" -> the error, None if the tunnel is open.
+        self.outcome: dict[str, OSError | None] = {}
         # Whether its connect(2) has been called: until then nobody else may go on with it.
         self.reached = False
         # Whether the first proxy has taken a byte: until then a failure is that of the connect itself.
@@ -74,12 +86,24 @@ class Handshake:
         # Whether an event loop goes on with it itself, so that no poller is to.
         self.driven = False
         self.hop = 1
-        self.conversation = Conversation(route.legs[0].script())
+        self.legs = route.legs
+        self.conversation = Conversation(self.legs[0].script())
 
     @property
     def leg(self) -> Leg:
         """What is being talked about, and with whom."""
-        return self.route.legs[self.hop - 1]
+        return self.legs[self.hop - 1]
+
+    def conclude(self, error: OSError | None) -> bool:
+        """It has ended, with an error or, with None, well; False if it had ended otherwise before."""
+        return self.outcome.setdefault("error", error) is error
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether an exception has ended the connect() that answers for it."""
+        caller = self.caller
+        # One that has handed the tunnel over before it ended is no longer there.
+        return caller is not None and not is_running(caller) and self.caller is caller
 
     def bound(self) -> tuple[str, int] | None:
         """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored.
@@ -109,7 +133,7 @@ class Handshake:
                 if talk.outgoing:
                     return self._write(sock)
                 if talk.over:
-                    if self.hop == len(self.route.legs):
+                    if self.hop == len(self.legs):
                         return 0
                     self.hop += 1
                     self.conversation = Conversation(self.leg.script())

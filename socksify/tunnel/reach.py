@@ -15,6 +15,7 @@ from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOM
 from socksify import _real
 from socksify._real import monotonic
 from socksify.tunnel import errors, gateway, registry, transplant
+from socksify.tunnel.interrupts import at, is_foreign
 
 # Only Linux has it.
 _FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
@@ -41,8 +42,8 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
                 # The fd is non-blocking, whatever Python thinks of it: so is the client's connect().
                 handshake.waits = False
             return
-        except OSError:
-            if not handshake.candidates or monotonic() >= handshake.deadline:
+        except OSError as error:
+            if is_foreign(error) or not handshake.candidates or handshake.outcome or monotonic() >= handshake.deadline:
                 raise
 
 
@@ -110,9 +111,9 @@ def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
         if error.errno == EOPNOTSUPP:
             return False
         raise
-    talk.sent(written)
     handshake.begun = True
     handshake.events = POLLIN
+    talk.sent(written)
     return True
 
 
@@ -121,10 +122,9 @@ def _unblock(sock: Socket, handshake: Handshake) -> None:
 
     On the machine itself it takes no time, and the two system calls are saved.
     """
-    fd = _real.fileno(sock)
-    if not handshake.unblocked and os.get_blocking(fd):
-        os.set_blocking(fd, False)
+    if not handshake.unblocked and at(os.get_blocking, sock):
         handshake.unblocked = True
+        at(os.set_blocking, sock, False)
 
 
 def _takes_mapped(sock: Socket, tunnel: Tunnel) -> bool:

@@ -112,9 +112,6 @@ def push(tunnel: Tunnel) -> int:
         return tunnel.rendezvous.ask_again(tunnel)
     if handshake is not None:
         handshake.watched = True
-        if handshake.waits:
-            # The thread in connect() goes on itself, and would wait for what was read here.
-            return handshake.events
     return dial.advance(tunnel)
 
 
@@ -137,6 +134,8 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
         pending.time(tunnel, handshake)
         watch.stand_in(tunnel, fd)
         handshake.watched = bool(tunnel.watchers)
+        # Its connect() answers for it no longer.
+        handshake.caller = None
 
 
 def attend(fd: int, timeout: float | None) -> None:

@@ -13,7 +13,9 @@ cannot see, an fd that was detached and then closed, is swept away from time to 
 
 from __future__ import annotations
 
+import os
 from _weakref import ref as weak_reference
+from errno import EALREADY, EBADF, EISCONN
 from operator import index
 
 from socksify import _real
@@ -48,11 +50,35 @@ _bound: dict[weak_reference[Socket], SockAddress] = {}
 _sweep_at = 64
 
 
-def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
-    """Register a new tunnel, which is pending."""
+def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, instead_of: Tunnel | None = None) -> None:
+    """Register a new tunnel, which is pending, for a socket of no tunnel, or of `instead_of`.
+
+    A signal handler or another thread may have been faster: raises EALREADY or EISCONN then, EBADF if it has closed
+    the socket.
+    """
     tunnel.handshake = handshake
+    fd = _real.fileno(sock)
+    name = identity(fd)
+    if name is None:
+        raise OSError(EBADF, os.strerror(EBADF))
+    tunnel.identities = (name,)
+    holder = Holder(sock, _on_collected)
+    holder.fd = fd
+    tunnel.holders[fd] = holder
+    while (other := by_fd.setdefault(fd, tunnel)) is not tunnel:
+        if other is not instead_of and other.error is None and other.is_on(fd):
+            tunnel.holders.clear()
+            number = EALREADY if other.handshake is not None else EISCONN
+            raise OSError(number, os.strerror(number))
+        drop(fd, other)
+    _by_identity[name] = tunnel
+    unsettled[fd] = tunnel
     pending.add(tunnel)
-    add(sock, tunnel)
+    if len(by_fd) > _sweep_at:
+        sweep()
+    if _real.fileno(sock) != fd:
+        drop(fd, tunnel)
+        raise OSError(EBADF, os.strerror(EBADF))
 
 
 def bound_to(sock: Socket, address: SockAddress) -> None:
@@ -84,8 +110,10 @@ def add(sock: Socket, tunnel: Tunnel) -> None:
     holder = Holder(sock, _on_collected)
     holder.fd = fd
     _add(fd, tunnel, holder)
-    if tunnel.handshake is not None or tunnel.report is not None or tunnel.listens:
+    if tunnel.is_unsettled:
         unsettled[fd] = tunnel
+        if not tunnel.is_unsettled:  # settled meanwhile
+            settle(tunnel)
     if len(by_fd) > _sweep_at:
         sweep()
 
@@ -165,11 +193,11 @@ def drop(fd: int, tunnel: Tunnel) -> None:
 
 
 def end(tunnel: Tunnel) -> None:
-    """The tunnel is no longer pending."""
+    """The tunnel is no longer pending: the last step by which it is settled."""
     pending.discard(tunnel)
-    tunnel.handshake = None
     if tunnel.report is None and unsettled and not tunnel.listens:
         settle(tunnel)
+    tunnel.handshake = None
 
 
 def settle(tunnel: Tunnel) -> None:
@@ -194,15 +222,11 @@ def failure(sock: Socket) -> OSError | None:
 
 
 def after_fork() -> None:
-    """In a child, pending handshakes and peers to come are the parent's: nobody here goes on with them.
+    """In a child, peers to come are the parent's: nobody here waits for them.
 
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
-    known = {*pending.everyone(), *by_fd.values()}
-    for tunnel in known:
-        # Another thread, which is not here, may hold it, also of one that it was about to settle.
-        tunnel.lock = _real.allocate_lock()
-    for tunnel in [tunnel for tunnel in known if tunnel.handshake is not None or tunnel.listens]:
+    for tunnel in [tunnel for tunnel in dict.fromkeys(by_fd.values()) if tunnel.listens]:
         tunnel.watchers.clear()
         tunnel.error = not_connected()
         end(tunnel)

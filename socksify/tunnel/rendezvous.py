@@ -16,7 +16,8 @@ question about the next: that is asked when somebody waits for it again, or want
 from __future__ import annotations
 
 import os
-from errno import ECANCELED
+import sys
+from errno import EALREADY, ECANCELED
 from select import POLLOUT, POLLWRNORM
 from socket import AF_INET6, SHUT_RDWR, SO_ACCEPTCONN, SOL_SOCKET
 
@@ -31,6 +32,7 @@ from socksify.tunnel.tunnel import Tunnel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
+    from types import FrameType
 
     from socksify.tunnel.route import Via
 
@@ -69,14 +71,14 @@ class Rendezvous:
     def ask_again(self, tunnel: Tunnel) -> int:
         """Somebody waits for an idle socket: begin to ask. Returns the events to wait for."""
         lock = tunnel.lock
-        if not lock.acquire(False):
-            # Another thread is at it.
+        if not lock.acquire():
+            # Another thread is at it, or the code beneath this signal handler.
             return POLLOUT
         try:
             sock = tunnel.holder()
             if sock is None or not self.is_idle or registry.find(sock) is not tunnel:
                 return POLLOUT
-            asked = _start(sock, tunnel, waits=False)
+            asked = _start(sock, tunnel, sys._getframe(), waits=False)
         finally:
             lock.release()
         for fd in list(asked.holders):
@@ -110,10 +112,15 @@ def register(sock: Socket, rendezvous: Rendezvous) -> Tunnel:
 def ask(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
     """Have the proxy listen, and wait until it does; does nothing if it does already. Raises OSError."""
     before, rendezvous.listens = rendezvous.listens, True
+    lock = tunnel.lock
     try:
-        with tunnel.lock:
+        if not lock.acquire(rendezvous.limit):
+            raise OSError(EALREADY, os.strerror(EALREADY))
+        try:
             if tunnel.handshake is None and tunnel.error is None and rendezvous.is_idle:
-                tunnel = _start(sock, tunnel, waits=True)
+                tunnel = _start(sock, tunnel, sys._getframe(), waits=True)
+        finally:
+            lock.release()
         dial.finish(tunnel)
     except BaseException:
         rendezvous.listens = before
@@ -171,7 +178,7 @@ def end(tunnel: Tunnel) -> None:
             pass
 
 
-def _start(sock: Socket, idle: Tunnel, *, waits: bool) -> Tunnel:
+def _start(sock: Socket, idle: Tunnel, caller: FrameType, *, waits: bool) -> Tunnel:
     rendezvous = idle.rendezvous
     assert rendezvous is not None
 
@@ -184,7 +191,7 @@ def _start(sock: Socket, idle: Tunnel, *, waits: bool) -> Tunnel:
         for other in idle.verified():
             registry.add(other, tunnel)
 
-    return dial.start(sock, rendezvous.route, rendezvous.limit, begun)
+    return dial.start(sock, rendezvous.route, rendezvous.limit, begun, caller, idle)
 
 
 def _aim(callers: list[Tunnel], family: int, wanted: int) -> Address:

@@ -15,6 +15,7 @@ from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK
 
 from socksify import _real
 from socksify.tunnel import watch
+from socksify.tunnel.interrupts import put_onto
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def move(fresh: _real.Socket, sock: Socket) -> None:
     """Put a fresh kernel socket on the client's fd; the old one is closed, as far as no dup holds it."""
     fd = _real.fileno(sock)
     watch.leaving(fd)
-    os.dup2(fresh.fileno(), fd, inheritable=os.get_inheritable(fd))
+    put_onto(fresh.fileno(), sock)
     fresh.close()
     watch.moved(fd)
 

@@ -8,6 +8,7 @@ from errno import ENOTCONN
 
 from socksify import _real
 from socksify.descriptors import identity
+from socksify.tunnel.interrupts import OwnedLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Tunnel:
         self.holders: dict[int, Holder | None] = {}
         # The kernel sockets that are, or were, its own, the latest first: a fresh one may be moved onto an fd.
         self.identities: tuple[Identity, ...] = ()
-        # Held while the handshake is driven, and while a holder closes.
-        self.lock = _real.allocate_lock()
+        # Held while the handshake is driven.
+        self.lock = OwnedLock()
         self.released = False
         # Called once when it is no longer pending; the epoll objects that watch it meanwhile, by fd and their own fd.
         self.settled: list[Callable[[], None]] = []
@@ -70,6 +71,11 @@ class Tunnel:
         return self.handshake is None and self.error is None and self.rendezvous is None
 
     @property
+    def is_unsettled(self) -> bool:
+        """Whether pollers must not simply believe the kernel about it."""
+        return self.handshake is not None or self.report is not None or self.listens
+
+    @property
     def listens(self) -> bool:
         """Whether it is a listening socket that may be waited for."""
         return self.rendezvous is not None and self.rendezvous.listens and self.error is None
@@ -77,7 +83,7 @@ class Tunnel:
     def awaited(self, mask: int) -> int:
         """The poll(2) events that the kernel is asked for where the client asks for `mask`."""
         handshake = self.handshake
-        if handshake is not None and not handshake.driven:
+        if handshake is not None and not handshake.driven and not handshake.outcome:
             return handshake.events
         rendezvous = self.rendezvous
         return mask if rendezvous is None or not self.listens else rendezvous.awaited(mask)
