@@ -16,7 +16,7 @@ import sys
 from _frozen_importlib import BuiltinImporter
 from _frozen_importlib_external import SourceFileLoader, SourcelessFileLoader
 
-from socksify.program.source import compile_file, is_bytecode, load_bytecode
+from socksify.program.source import compile_file, dedented, is_bytecode, load_bytecode
 from socksify.program.surroundings import absolute, forget, has_importer, lead_path, main_namespace, working_directory
 
 TYPE_CHECKING = False
@@ -37,6 +37,8 @@ def run(words: Sequence[str]) -> None:
     try:
         execute()
     except SystemExit:
+        if sys.version_info >= (3, 14):
+            forget(temporary)
         raise
     except BaseException as error:
         from socksify.program.uncaught import leave_report_to_python
@@ -71,10 +73,12 @@ def _operand(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _command(text: str, arguments: list[str]) -> Prepared:
-    sys.audit("cpython.run_command", text)
+    source = text + "\n"
+    sys.audit("cpython.run_command", source)
+    if sys.version_info >= (3, 14):
+        source = dedented(source)
     sys.argv[:] = ["-c", *arguments]
     namespace = main_namespace()
-    source = text + "\n"
 
     def execute() -> None:
         code = compile(source, "<string>", "exec", dont_inherit=True)
@@ -147,7 +151,10 @@ def _read(path: str) -> bytes:
 
 def _file(name: str, loader: object, read: Callable[[], bytes], directory: str) -> Prepared:
     namespace = main_namespace(loader)
-    namespace.update(__file__=name, __cached__=None)
+    lent: dict[str, object] = {"__file__": name}
+    if sys.version_info < (3, 15):
+        lent["__cached__"] = None
+    namespace.update(lent)
 
     def execute() -> None:
         data = read()
@@ -156,9 +163,9 @@ def _file(name: str, loader: object, read: Callable[[], bytes], directory: str) 
         lead_path(directory)
         exec(code, namespace)
 
-    # Python/pythonrun.c, _PyRun_SimpleFile(): both names are gone when exit handlers run, unless the program
-    # ended with SystemExit.
-    return execute, ("__file__", "__cached__")
+    # Python/pythonrun.c, _PyRun_SimpleFile(): these names are gone when exit handlers run; up to Python 3.13 not where
+    # the program ended with SystemExit.
+    return execute, tuple(lent)
 
 
 def _by_runpy(name: str, alter_argv: bool) -> Prepared:

@@ -8,6 +8,7 @@ line without an end), and a comment that is not UTF-8, which only the file's tok
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 
@@ -51,6 +52,21 @@ def compile_file(data: bytes, name: str) -> CodeType:
     raise refusal or SyntaxError(f"Non-UTF-8 code in file {name}, but no encoding declared")
 
 
+def dedented(command: str) -> str:
+    """The text of `-c` without the blanks that all lines begin with, as Python 3.14 and later read it.
+
+    As _PyUnicode_Dedent() does it, and not quite as textwrap.dedent(): only spaces and tabs are blanks, and where the
+    lines have none in common, lines of nothing else keep theirs.
+    """
+    lines = command.split("\n")
+    blanks = [line[: -len(line.lstrip(" \t"))] for line in lines if line.strip(" \t")]
+    # What the first and the last in order have in common, all have.
+    common = "".join(a for a, b in zip(min(blanks, default=""), max(blanks, default=""), strict=False) if a == b)
+    if not common:
+        return command
+    return "\n".join(line.removeprefix(common) if line.strip(" \t") else "" for line in lines)
+
+
 def _is_readable(data: bytes) -> bool:
     """Whether the bytes are UTF-8 or declare to be something else."""
     if data.isascii():
@@ -69,7 +85,6 @@ def _raise_as_python(data: bytes, name: str) -> None:
     """Reads `data` once more with the tokenizer for files, which raises what python would; silent if out of reach."""
     try:
         import ctypes
-        import os
 
         fdopen, run_file = ctypes.CDLL(None).fdopen, ctypes.pythonapi.PyRun_FileExFlags
         # A real descriptor: declared encodings are read through io.open(fileno(file)).

@@ -159,3 +159,35 @@ def test_the_stack_below_the_program_is_a_few_frames_deeper(both: Both) -> None:
     both.write("deep.py", "import sys\nn = 0\nf = sys._getframe()\nwhile f:\n    n, f = n + 1, f.f_back\nprint(n)")
     assert int(both.python("deep.py").stdout) == 1
     assert 1 < int(both.socksify("deep.py").stdout) <= 8
+
+
+INDENTED = {
+    "spaces": "\n    import sys\n    print(sys.argv)\n    ",
+    "tabs": "\tx = 1\n\tprint(x)",
+    "tabs and spaces": "  x = 1\n\tprint(x)",
+    "tabs behind spaces": "  x = 1\n  \tprint(x)",
+    "deeper": "   if 1:\n     print(1)\n   else:\n     print(2)",
+    "a comment less deep": "  # c\n    print(1)",
+    "a comment at the margin": "  print(1)\n# c\n  print(2)",
+    "blank lines": "   \n  x = 1\n \n\n     \n  print(x)",
+    "a text": '  print(repr("""a\n    b\n     \n  c"""))',
+    "a text without a margin": 'print(repr("""a\n    b\n     \n  c"""))',
+    "a text less deep": '    print("""a\n  b""")',
+    "form feed": "\x0c  print(1)",
+    "form feed behind": "  \x0c  print(1)",
+    "vertical tab": "\n  \x0b\n  print(1)",
+    "carriage returns": "  print(1)\r\n  print(2)\r\n",
+    "a line goes on": "  \\\n  print(1)",
+    "another blank": "  x\u00a0= 1",
+    "not ASCII": "  print('\u00e9')",
+    "raises": "\n    def f():\n        1 / 0\n\n    f()\n",
+    "shows itself": "\n    import inspect, linecache\n    def f(): pass\n    print(linecache.getlines('<string>'))",
+    "nothing": "   ",
+    "nothing at all": "",
+}
+
+
+@pytest.mark.parametrize("command", INDENTED.values(), ids=INDENTED)
+def test_an_indented_command_is_read_alike(both: Both, command: str) -> None:
+    """From Python 3.14 on the indentation that all lines have is taken off."""
+    both.alike("-c", command)

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Server
     from collections.abc import Awaitable, Callable
+    from contextvars import Context
     from socket import socket as Socket
     from typing import Any
 
@@ -27,8 +28,16 @@ class _ServingLoop(SelectorLoop):
     _stop_serving = vars(BaseSelectorEventLoop)["_stop_serving"]
     _accept_connection = vars(BaseSelectorEventLoop)["_accept_connection"]
 
+    # `context` (Python 3.15) is that of the task already.
     async def _accept_connection2(
-        self, protocol_factory: Any, conn: Socket, _: object, sslcontext: Any = None, __: object = None, *timeouts: Any
+        self,
+        protocol_factory: Any,
+        conn: Socket,
+        _: object,
+        sslcontext: Any = None,
+        __: object = None,
+        *timeouts: Any,
+        context: Context | None = None,
     ) -> None:
         options = dict(zip(("ssl_handshake_timeout", "ssl_shutdown_timeout"), timeouts, strict=False))
         tls = {"ssl": sslcontext, **options} if sslcontext is not None else {}
@@ -36,8 +45,8 @@ class _ServingLoop(SelectorLoop):
             await self._loop.connect_accepted_socket(protocol_factory, conn, **tls)
         except Exception as error:
             conn.close()
-            context = {"message": "Error on transport creation for incoming connection", "exception": error}
-            self._loop.call_exception_handler(context)
+            what = {"message": "Error on transport creation for incoming connection", "exception": error}
+            self._loop.call_exception_handler(what)
 
 
 async def create_outside(loop: Any, given: dict[str, Any]) -> Server | None:

@@ -161,7 +161,8 @@ def _standing_at(loop: Any, fd: int, what: str) -> _Standing | _Listening | None
 
 def _adding(what: str) -> Callable[..., None]:
     def add(wrapped: Callable[..., None], loop: Any, args: Any, kwargs: Any) -> None:
-        file, *call = args or (kwargs["fileobj"], kwargs["callback"])
+        file = args[0] if args else kwargs["fileobj"]
+        call = args[1:] or (kwargs["callback"],)
         fd = _fd(file)
         standing = _standing_at(loop, fd, what)
         if standing is None:
@@ -169,7 +170,7 @@ def _adding(what: str) -> Callable[..., None]:
             return
         _of(loop)[fd] = standing
         is_new = not standing.wanted
-        standing.wanted[what] = tuple(call)
+        standing.wanted[what] = call
         if is_new:
             standing.go_on()
 
