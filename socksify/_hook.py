@@ -6,6 +6,9 @@ import os
 
 # The directory in site-packages that holds the hook, and the stem of the files beside it.
 NAME = "socksify_hook"
+# The hooks that this package serves, by their FORMAT: a hook of such a format goes on after an upgrade of the package.
+# A new number is for a change in what a hook calls (site.boot.install) or is asked for.
+FORMATS = (1,)
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -1,8 +1,8 @@
 """The hook: a Python that starts it goes through the proxy, as soon as it imports `socket` or starts a child.
 
 sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-packages, where `socksify site install`
-puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, or with a settings.toml beside it;
-else off.
+puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, with a settings.toml beside it, or
+where one was installed; else off.
 
 Every program pays for this file, so it is small, and sys and os are all it needs; the others are for programs that it
 is on for. None of them needs the package socksify: it may be gone, and the hook must hold.
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+# Of the package that this is a copy of, for people; and what decides whether a package serves this hook.
 VERSION = "0.1.0"
+FORMAT = 1
 _this = sys.modules[__name__]
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
 state = "off"
@@ -27,6 +29,8 @@ environ: "dict[str, str]" = {}
 directory = ""
 path: "list[str]" = []
 settings = os.path.join(os.path.dirname(__file__), "settings.toml")
+# Whether that file was installed; then it has to be there.
+settings_installed = False
 # The real paths of the sitecustomize.py files that have run.
 chained: "set[str]" = set()
 
@@ -50,21 +54,21 @@ _AHEAD = _PAST | {"OpenSSL", "anyio", "concurrent.futures.process", "dns", "even
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
-def start(variables: "Mapping[str, str]" = os.environ, packages: str = "") -> None:
+def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_settings: bool = False) -> None:
     """If the hook is on, wait for `socket`. When it is, another call does nothing.
 
     A .pth file tells in which site-packages it is, and so are its settings: the first copy of the hook on sys.path,
-    which this is, may be another one.
+    which this is, may be another one. It tells as well whether settings were installed there.
     """
-    global state, environ, directory, path, settings
+    global state, environ, directory, path, settings, settings_installed
     if not state.startswith("off"):
         return
     file = f"{packages}/socksify_hook/settings.toml" if packages else settings
-    why_off = _why_off(variables, file)
+    why_off = _why_off(variables, file, with_settings)
     if why_off:
         state = f"off: {why_off}"
         return
-    state, settings = "waiting", file
+    state, settings, settings_installed = "waiting", file, with_settings
     environ, directory, path = dict(variables), _working_directory(), list(sys.path)
     # What a parent has passed on is none of the program's; C keeps it for children.
     for name in [name for name in environ if name.startswith("SOCKSIFY_INHERITED")]:
@@ -149,16 +153,18 @@ def put_back() -> None:
         setattr(module, name, original)
 
 
-def _why_off(variables: "Mapping[str, str]", file: str) -> str:
+def _why_off(variables: "Mapping[str, str]", file: str, with_settings: bool) -> str:
     if variables.get("SOCKSIFY_DISABLE", "").lower() in ("1", "yes", "true", "on"):
         return "SOCKSIFY_DISABLE is set"
     for name in variables:
         if name.startswith("SOCKSIFY_") and name not in _SWITCHES and variables[name]:
             return ""
     try:
-        os.stat(file)
+        # A link that leads nowhere is there.
+        os.lstat(file)
     except (FileNotFoundError, NotADirectoryError):
-        return f"there is no SOCKSIFY_* variable and no {file}"
+        if not with_settings:
+            return f"there is no SOCKSIFY_* variable and no {file}"
     except OSError:  # it is there; what is wrong with it is told when it is read
         pass
     return ""

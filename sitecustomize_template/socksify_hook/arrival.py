@@ -1,5 +1,6 @@
 """`socket` is there: the package installs, or the network is closed."""
 
+import os
 import sys
 from _frozen_importlib_external import PathFinder
 from _thread import get_ident
@@ -42,14 +43,27 @@ def _install() -> None:
     if socksify.__file__ is None:
         # A directory that pip has left, for what is in it and none of the package's.
         raise ImportError("socksify is a directory without the package", name="socksify")
-    if socksify.__version__ != socksify_hook.VERSION:
+    from socksify import _hook
+
+    if socksify_hook.FORMAT not in getattr(_hook, "FORMATS", ()):
         raise ImportError(
-            f"the hook is of socksify {socksify_hook.VERSION}, and {socksify.__version__} is installed;"
-            " once more: python -m socksify site install"
+            f"the hook, of socksify {socksify_hook.VERSION}, does not fit socksify {socksify.__version__}; {_renewal()}"
         )
     from socksify.site import boot
 
-    boot.install(socksify_hook.environ, socksify_hook.directory, socksify_hook.settings)
+    boot.install(
+        socksify_hook.environ, socksify_hook.directory, socksify_hook.settings, socksify_hook.settings_installed
+    )
+
+
+def _renewal() -> str:
+    """What brings a hook that fits the package, whichever copy of it this is."""
+    home = os.path.dirname(socksify_hook.__file__)
+    if os.path.exists(f"{home}.pth"):
+        return f"once more: {sys.executable} -m socksify site install"
+    from socksify._hook import template
+
+    return f"put {template()} on PYTHONPATH, in the place of {os.path.dirname(home)}"
 
 
 class _Shield:

@@ -183,7 +183,7 @@ def _before_fork() -> None:
     Not for ever: that thread may wait for an import that this one is in the middle of.
     """
     hook = sys.modules.get("socksify_hook")
-    if hook is not None and hook.state == "installing":
+    if getattr(hook, "state", "") == "installing":
         # Waits for it, before our lock is held, which it needs.
         __import__("socket")
     if _lock.acquire(timeout=_PATIENCE):

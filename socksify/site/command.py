@@ -14,26 +14,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _USAGE = """\
-usage: socksify site install [--python PATH] [--force] [options]
+usage: socksify site install [--python PATH] [--force] [--no-settings | options]
        socksify site uninstall [--python PATH]
        socksify site status [--python PATH] [--json]
 
 Puts every program that a Python starts behind the proxy: the whole virtual environment, say.
 
   install         put a hook into its site-packages, with these options of socksify (--proxy, --route, ...,
-                  see socksify --help), which are checked and kept; or with none, for SOCKSIFY_* to decide
+                  see socksify --help), which are checked and kept as its settings. Without options the
+                  settings that were installed stay; where there were none, SOCKSIFY_* variables decide
   uninstall       take it out, to the last byte
   status          start that Python plain, with -I, with -S and with an empty environment, and say which of them
                   is covered; the exit status is 0 when all are but -S, which no hook survives, else 1
 
   --python PATH   the Python, or its virtual environment; it needs socksify, too. This one unless given
+  --no-settings   install without settings, and delete those that were installed: SOCKSIFY_* variables decide
   --force         install even where something else manages the packages (EXTERNALLY-MANAGED, PEP 668)
   --json          print an object
 
 A script that is called `site` is run by `socksify ./site`.
 """
 _WITH_VALUE = "--python"
-_FLAGS = {"install": ("--force",), "uninstall": (), "status": ("--json",)}
+_NO_SETTINGS = "--no-settings"
+_FLAGS = {"install": ("--force", _NO_SETTINGS), "uninstall": (), "status": ("--json",)}
 
 
 def main(words: Sequence[str]) -> int:
@@ -59,10 +62,18 @@ def obey(words: Sequence[str]) -> int:
 def _stand_aside() -> None:
     """The hook of this very process is to do nothing: what is asked about is how others start, children of this one."""
     hook = sys.modules.get("socksify_hook")
-    if hook is not None and hook.state == "waiting":
+    # Of a directory that is empty, Python makes a module without any name in it.
+    if getattr(hook, "state", "") != "waiting":
+        return
+    try:
         from socksify_hook import waiting
 
         waiting.give_up()
+    except Exception:  # a file of the hook is damaged, which is no reason for not taking it out
+        assert hook is not None
+        hook.state = "off: given up"
+        hook.put_back()
+        sys.meta_path.remove(hook.finder)
 
 
 def _failed(message: str) -> int:
@@ -109,40 +120,64 @@ def _obey(words: list[str]) -> int:
         sys.stdout.write(_USAGE)
         return 0
     if action == "install":
-        return _install(rest, force=bool(flags))
+        return _install(rest, flags)
     if rest:
         raise ConfigError(f"{action}: unexpected {rest[0]!r}; see socksify site --help")
     return _status(as_json=bool(flags)) if action == "status" else _uninstall()
 
 
-def _install(words: list[str], *, force: bool) -> int:
+def _install(words: list[str], flags: set[str]) -> int:
     from socksify.site import files, interpreter
 
     settings, secret = _settings(words)
+    if _NO_SETTINGS in flags:
+        if settings is not None:
+            raise ConfigError(f"install: {_NO_SETTINGS} and {words[0].partition('=')[0]} exclude each other")
+        settings = ""
     marker = interpreter.manager()
-    if marker is not None and not force:
+    if marker is not None and "--force" not in flags:
         raise ConfigError(
             f"{sys.executable}: its packages are managed by something else ({marker});"
             " use a virtual environment, or --force"
         )
     directory = interpreter.site_packages()
     interpreter.check_package()
+    if settings is None and files.has_settings(directory):
+        _check_kept(files.settings_file(directory))
     files.write(directory, settings, secret=secret)
-    sys.stdout.write(_installed(files.home(directory), files.settings_file(directory), settings, secret))
+    sys.stdout.write(_installed(directory, kept=settings is None))
     return 0
 
 
-def _installed(home: str, settings_file: str, settings: str, secret: bool) -> str:
-    if not settings:
+def _check_kept(settings_file: str) -> None:
+    """Raises ConfigError where the settings that were installed can be used no more: the network would stay closed."""
+    from socksify.site.boot import load
+
+    try:
+        load({}, "", settings_file, with_settings=True)
+    except ConfigError as error:
+        raise ConfigError(f"{error}. Or install without settings: install {_NO_SETTINGS}") from None
+
+
+def _installed(directory: str, *, kept: bool) -> str:
+    from socksify.site import files
+
+    home, settings_file = files.home(directory), files.settings_file(directory)
+    if not files.has_settings(directory):
         return f"{home}: installed; it is off until SOCKSIFY_PROXY, or another SOCKSIFY_* variable, is set\n"
     text = f"{home}: installed; every program that {sys.executable} starts from now on goes through the proxy\n"
-    if secret:
-        text += f"{settings_file}: holds a password, so its owner alone may read it; for others the network is closed\n"
+    if kept:
+        text += f"{settings_file}: kept as it was\n"
+    if files.is_private(settings_file):
+        text += (
+            f"{settings_file}: holds a password, so its owner alone may read it. Programs of other users of this"
+            " environment meet a closed network. To let a group use it: chgrp GROUP, and chmod 640, that file\n"
+        )
     return text
 
 
-def _settings(words: list[str]) -> tuple[str, bool]:
-    """The options as a file, empty if there are none, and whether there is a password in it."""
+def _settings(words: list[str]) -> tuple[str | None, bool]:
+    """The options as a file, None if there are none, and whether there is a password in it."""
     from socksify.config.options import parse
     from socksify.config.writing import document
     from socksify.program.surroundings import working_directory
@@ -151,7 +186,7 @@ def _settings(words: list[str]) -> tuple[str, bool]:
     if program or actions:
         raise ConfigError(f"install: unexpected {(program or [f'--{action}' for action in actions])[0]!r}")
     if not arguments:
-        return "", False
+        return None, False
     return document(arguments, working_directory() or "")
 
 

@@ -2,8 +2,9 @@
 
 socksify_hook/*.py            the hook, a copy of the one in sitecustomize_template/
 socksify_hook/settings.toml   what it installs with
-socksify_hook.start           who calls it, since Python 3.15 (PEP 829)
-socksify_hook.pth             who calls it, up to 3.14; written last and removed first
+socksify_hook.pth             calls it, up to Python 3.17; written last and removed first
+socksify_hook.start           names what calls it, from Python 3.18 on (PEP 829); in no environment of an older one
+socksify_hook_start.py        what the .start file names
 """
 
 from __future__ import annotations
@@ -13,32 +14,12 @@ import stat
 from contextlib import contextmanager
 
 from socksify._hook import NAME, template
+from socksify.site import startup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START = f"{NAME}:start\n"
-# Run where the hook cannot be loaded. 100 is ENETDOWN; what is not imported has sockets in C.
-_SHUT = f"""
-def refuse(event, args, text=f'socksify: the network is closed: {{sitedir}}/{NAME}.pth: {{error}}.\
- To go without: SOCKSIFY_DISABLE=1, or delete {{sitedir}}/{NAME}*'):
- if event.startswith('socket.'):
-  raise OSError(100, text)
- if event == 'import' and args[0].startswith(('gevent.resolver.cares', 'pycares', 'uvloop', 'zmq')):
-  raise ImportError(text, name=args[0])
-import sys
-sys.addaudithook(refuse)
-"""
-_START = f"""
-try:
- __import__({NAME!r}).start(packages=sitedir)
-except Exception as error:
- exec({_SHUT!r})
-"""
-# Run by site.addpackage() at each start, where `sitedir` is the directory. Each start compiles it, of what is in quotes
-# no more than is run. Left alone it closes the network: whoever takes the hook out deletes it first.
-PTH = f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and exec({_START!r})\n"
 _NEW = ".new"
 
 
@@ -57,11 +38,29 @@ def settings_file(directory: str) -> str:
     return os.path.join(home(directory), "settings.toml")
 
 
-def write(directory: str, settings: str, *, secret: bool) -> None:
-    """Put the hook in place, instead of one that is there; empty `settings` are none, and the variables decide.
+def has_settings(directory: str) -> bool:
+    """Whether settings were installed, be they gone since: the file that calls the hook knows."""
+    return os.path.lexists(settings_file(directory)) or any(map(_tells_settings, _outside(directory)))
 
-    Everything may be read by whoever may read the directory, but a secret file of settings by its owner alone.
-    Raises OSError; what was not there before is gone again then.
+
+def is_private(path: str) -> bool:
+    """Whether a file may be read by its owner alone."""
+    return stat.S_IMODE(os.stat(path).st_mode) & 0o077 == 0
+
+
+def _tells_settings(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return startup.tells_settings(file.read())
+    except OSError:
+        return False
+
+
+def write(directory: str, settings: str | None, *, secret: bool = False) -> None:
+    """Put the hook in place, instead of one that is there. None keeps the settings that are there, or are not.
+
+    Empty `settings` are none, and the variables decide. Everything may be read by whoever may read the directory, but a
+    secret file of settings by its owner alone. Raises OSError; what was not there before is gone again then.
     """
     with _alone(directory):
         was_there = is_there(directory)
@@ -73,38 +72,53 @@ def write(directory: str, settings: str, *, secret: bool) -> None:
             raise
 
 
-def _write_all(directory: str, settings: str, secret: bool) -> None:
+def _write_all(directory: str, settings: str | None, secret: bool) -> None:
     mode = stat.S_IMODE(os.stat(directory).st_mode)
     readable = mode & 0o666
     if not os.path.isdir(home(directory)):
+        if os.path.islink(home(directory)):
+            os.unlink(home(directory))
         os.mkdir(home(directory))
     # Whatever the umask: where it cannot be read, there would be no hook.
     os.chmod(home(directory), mode)
     for name in _modules():
         with open(os.path.join(template(), NAME, name), encoding="utf-8") as source:
             _replace(directory, os.path.join(home(directory), name), source.read(), readable)
-        _compile(directory, name)
+        _compile(os.path.join(home(directory), name), mode)
+    with_settings = has_settings(directory) if settings is None else settings != ""
     if settings:
         _replace(directory, settings_file(directory), settings, readable & 0o600 if secret else readable)
-    elif os.path.lexists(settings_file(directory)):
-        os.unlink(settings_file(directory))
-    pth, start = _outside(directory)
-    _replace(directory, start, START, readable)
-    _replace(directory, pth, PTH, readable)
+    _write_startup(directory, with_settings, mode)
+    if not with_settings:
+        # Now that nobody says that they were installed.
+        _delete(settings_file(directory))
+
+
+def _write_startup(directory: str, with_settings: bool, mode: int) -> None:
+    pth, start, module = _outside(directory)
+    if startup.needs_start_file():
+        _replace(directory, module, startup.module(with_settings=with_settings), mode & 0o666)
+        _compile(module, mode)
+        _replace(directory, start, startup.START, mode & 0o666)
+    else:
+        # An older version of us wrote one.
+        _delete(start)
+    _replace(directory, pth, startup.pth(with_settings=with_settings), mode & 0o666)
 
 
 def _modules() -> list[str]:
     return sorted(name for name in os.listdir(os.path.join(template(), NAME)) if name.endswith(".py"))
 
 
-def _compile(directory: str, name: str) -> None:
+def _compile(path: str, mode: int) -> None:
     """Else each start would, for users who may not write here."""
     import py_compile
 
-    cached = py_compile.compile(os.path.join(home(directory), name), doraise=True)
+    cached = py_compile.compile(path, doraise=True)
     if cached is not None:
-        mode = stat.S_IMODE(os.stat(directory).st_mode)
-        os.chmod(os.path.dirname(cached), mode)
+        # Of a module beside others, the directory is not ours.
+        if os.path.dirname(path).endswith(NAME):
+            os.chmod(os.path.dirname(cached), mode)
         os.chmod(cached, mode & 0o666)
 
 
@@ -124,6 +138,8 @@ def _replace(directory: str, path: str, content: str, mode: int) -> None:
         os.unlink(new)
         # What is about a descriptor says no name.
         raise OSError(error.errno, error.strerror, new) from error
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.rmdir(path)
     os.rename(new, path)
     _sync(os.path.dirname(path))
 
@@ -162,22 +178,36 @@ def remove(directory: str) -> list[str]:
 
 def _remove(directory: str) -> list[str]:
     for path in (*_outside(directory), *_inside(directory)):
-        try:
-            os.unlink(path)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+        _delete(path)
     left = []
     for place in (os.path.join(home(directory), "__pycache__"), home(directory)):
         if os.path.isdir(place):
             left += [os.path.join(place, name) for name in os.listdir(place) if name != "__pycache__"]
             if not os.listdir(place):
-                os.rmdir(place)
+                _delete(place)
+        elif os.path.islink(place):
+            os.unlink(place)
+    if startup.needs_start_file():
+        _delete(os.path.join(directory, "__pycache__"))
     _sync(directory)
     return left
 
 
-def _outside(directory: str) -> tuple[str, str]:
-    return os.path.join(directory, f"{NAME}.pth"), os.path.join(directory, f"{NAME}.start")
+def _delete(path: str) -> None:
+    """A file, a link, or an empty directory that has taken a file's place. One that is not empty is somebody else's."""
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            if not os.listdir(path):
+                os.rmdir(path)
+        else:
+            os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+
+
+def _outside(directory: str) -> tuple[str, str, str]:
+    pth, start = (os.path.join(directory, f"{NAME}.{suffix}") for suffix in ("pth", "start"))
+    return pth, start, os.path.join(directory, f"{startup.MODULE}.py")
 
 
 def _inside(directory: str) -> Iterator[str]:
@@ -187,3 +217,7 @@ def _inside(directory: str) -> Iterator[str]:
         for name in os.listdir(place) if os.path.isdir(place) else ():
             if name.startswith(stems) or name == "settings.toml" or name.endswith(_NEW):
                 yield os.path.join(place, name)
+    beside = os.path.join(directory, "__pycache__")
+    for name in os.listdir(beside) if os.path.isdir(beside) else ():
+        if name.startswith(f"{startup.MODULE}."):
+            yield os.path.join(beside, name)

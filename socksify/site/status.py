@@ -22,7 +22,7 @@ _PROBE = f"""
 import sys, socket
 hook = sys.modules.get({NAME!r})
 try:
-    state = hook.state if hook else socket.gethostname() and "none"
+    state = getattr(hook, "state", "") or socket.gethostname() and "none"
 except OSError as error:
     state = f"closed: {{error}}"
 sys.stdout.write("\\n{_MARK}" + state + "\\n")

@@ -46,10 +46,14 @@ def removed(environment: Environment) -> None:
     (environment.packages / "_socksify.pth").unlink()
 
 
-def another_version(environment: Environment) -> None:
+def another_format(environment: Environment) -> None:
     other = shutil.copytree(environments.ROOT / "socksify", environment.packages / "socksify")
-    text = (other / "__init__.py").read_text()
-    (other / "__init__.py").write_text(text.replace("__version__ = ", '__version__ = "9.9" or '))
+    (other / "_hook.py").write_text((other / "_hook.py").read_text().replace("FORMATS = (1,)", "FORMATS = (7, 8)"))
+
+
+def a_package_without_formats(environment: Environment) -> None:
+    other = shutil.copytree(environments.ROOT / "socksify", environment.packages / "socksify")
+    (other / "_hook.py").write_text((other / "_hook.py").read_text().replace("FORMATS", "_NO_FORMATS"))
 
 
 def damaged(environment: Environment) -> None:
@@ -64,7 +68,8 @@ BROKEN: dict[str, tuple[Callable[[Environment], None], str]] = {
     "unreadable settings": (unreadable, "settings.toml: Is a directory"),
     "settings behind a link to nowhere": (dangling, "settings.toml: Too many levels of symbolic links"),
     "a package that was removed": (removed, "the package socksify 0.1.0 is not there"),
-    "another version": (another_version, "the hook is of socksify 0.1.0, and 9.9 is installed"),
+    "another format": (another_format, "the hook, of socksify 0.1.0, does not fit socksify 0.1.0"),
+    "an older package": (a_package_without_formats, "the hook, of socksify 0.1.0, does not fit socksify 0.1.0"),
     "a damaged package": (damaged, "ZeroDivisionError: division by zero"),
 }
 
@@ -255,6 +260,19 @@ def test_half_a_hook(broken: Environment, name: str, left: str | None) -> None:
     assert broken.code(PERSISTENT).startswith("[Errno 100] socksify: the network is closed: ")
     again = f"import socksify; socksify.install('{PROXY}', routes=['127.0.0.0/8=proxy'])\n{PERSISTENT}"
     assert name == "__init__.py" or "proxy socks5h://127.0.0.1:9 for 127.0.0.2:9" in broken.code(again)
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "waiting.py", "arrival.py", "closing.py"])
+@pytest.mark.parametrize("left", DAMAGES.values(), ids=DAMAGES)
+def test_half_a_hook_can_be_mended_and_taken_out(environment: Environment, name: str, left: str | None) -> None:
+    environment.install("--proxy", PROXY)
+    damage(environment.hook / name, left)
+    environment.install()
+    assert environments.PROXIED in environment.code(environments.CONNECT)
+    damage(environment.hook / name, left)
+    result = environment.site("uninstall")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "refused" in environment.code(PERSISTENT)
 
 
 def test_a_hook_whose_directory_is_gone(broken: Environment) -> None:

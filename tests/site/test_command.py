@@ -43,7 +43,7 @@ def test_a_second_install_replaces_the_first(environment: Environment) -> None:
     environment.install("--proxy", PROXY, "--udp", "direct", "--direct", "a.example")
     environment.install("--proxy", "socks5h://127.0.0.1:8")
     assert tomllib.loads((environment.hook / "settings.toml").read_text()) == {"proxy": ["socks5h://127.0.0.1:8"]}
-    environment.install()
+    environment.install("--no-settings")
     assert not (environment.hook / "settings.toml").exists()
     assert environment.files().keys() == files_of_a_hook() - {"socksify_hook/settings.toml"}
 
@@ -51,7 +51,7 @@ def test_a_second_install_replaces_the_first(environment: Environment) -> None:
 def files_of_a_hook() -> set[str]:
     cached = {f"__pycache__/{name.removesuffix('py')}{sys.implementation.cache_tag}.pyc" for name in MODULES}
     inside = {f"socksify_hook/{name}" for name in {"settings.toml", "__pycache__"} | MODULES | cached}
-    return {"_socksify.pth", "socksify_hook.pth", "socksify_hook.start", "socksify_hook"} | inside
+    return {"_socksify.pth", "socksify_hook.pth", "socksify_hook"} | inside
 
 
 def test_installs_at_the_same_time_wait_for_each_other(environment: Environment) -> None:
@@ -124,8 +124,7 @@ def test_modes_are_those_of_site_packages_whatever_the_umask(environment: Enviro
     umask = ("-c", "import os, sys; os.umask(0o077); from socksify.launch import main; sys.exit(main(sys.argv[1:]))")
     assert environment.run(*umask, "site", "install", "--proxy", PROXY).returncode == 0
     mode = stat.S_IMODE(environment.packages.stat().st_mode)
-    for path in (environment.packages / "socksify_hook.pth", environment.packages / "socksify_hook.start"):
-        assert stat.S_IMODE(path.stat().st_mode) == mode & 0o666
+    assert stat.S_IMODE((environment.packages / "socksify_hook.pth").stat().st_mode) == mode & 0o666
     for path in environment.hook.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (mode if path.is_dir() else mode & 0o666)
 
@@ -133,7 +132,7 @@ def test_modes_are_those_of_site_packages_whatever_the_umask(environment: Enviro
 OLD, NEW = f'proxy = "{PROXY}"\n', 'proxy = "socks5h://127.0.0.1:8"\n'
 
 
-@pytest.mark.parametrize("step", range(7))
+@pytest.mark.parametrize("step", range(6))
 def test_no_start_sees_half_of_an_install(environment: Environment, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted at each of its renames, a first install leaves nothing, a second one the old or the new."""
     place, before = str(environment.packages), environment.files()
@@ -150,12 +149,12 @@ def test_no_start_sees_half_of_an_install(environment: Environment, step: int, m
 
 
 MODULES = {path.name for path in (environments.TEMPLATE / "socksify_hook").glob("*.py")}
-NEW_FILES = {"settings.toml", "socksify_hook.pth", "socksify_hook.start"} | MODULES
+NEW_FILES = {"settings.toml", "socksify_hook.pth"} | MODULES
 
 
 @contextlib.contextmanager
 def interrupted(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """There are seven renames, of all but the compiled modules; that of this number does not come to pass."""
+    """There are six renames, of all but the compiled modules; that of this number does not come to pass."""
     renames = []
 
     def rename(new: str, path: str) -> None:

@@ -395,15 +395,6 @@ def test_what_is_left_behind_alone_says_nothing(environment: Environment) -> Non
     assert environment.code("print('fine')") == "fine"
 
 
-def test_the_entry_point_of_later_pythons(environment: Environment) -> None:
-    """PEP 829: from 3.15 on, site resolves what a .start file names, calls it, and lets the .pth file's code be."""
-    environment.install("--proxy", PROXY)
-    (environment.packages / "socksify_hook.pth").unlink()
-    entry = (environment.packages / "socksify_hook.start").read_text().strip()
-    program = f"import pkgutil; pkgutil.resolve_name({entry!r})(){CONNECT}"
-    assert PROXIED in environment.code(program)
-
-
 def test_the_system_wide_copy_and_the_environments_start_once(environment: Environment) -> None:
     """site goes through the .pth files of a virtual environment twice; and a user may start the hook as well."""
     environment.install("--proxy", PROXY)
