@@ -108,7 +108,8 @@ def install(
         "config": config,
     }
     arguments = {name: value for name, value in given.items() if value is not None}
-    patches.install(configuration.load(arguments, os.environ, os.getcwd(), caller="install"))
+    in_force = patches.proxy_source()
+    patches.install(configuration.load(arguments, os.environ, os.getcwd(), caller="install", in_force=in_force))
 
 
 def uninstall() -> None:

@@ -1,4 +1,4 @@
-"""Configuration: arguments, variables and files become one frozen Settings. No sockets, no side effects.
+"""Configuration: arguments, variables and files become one frozen Settings. No sockets.
 
 Importing this imports next to nothing; load() brings in what it needs.
 """
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def load(
-    arguments: Mapping[str, object], environ: Mapping[str, str], directory: str, *, caller: str = "command line"
+    arguments: Mapping[str, object],
+    environ: Mapping[str, str],
+    directory: str,
+    *,
+    caller: str = "command line",
+    in_force: str = "",
 ) -> Settings:
     """The settings in force, each from its strongest source.
 
@@ -21,9 +26,14 @@ def load(
     ALL_PROXY with NO_PROXY, SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER. Rules of all sources are kept, those of the
     stronger first, and within one source `routes` before `direct`. `directory` is where relative file names start.
     `caller` says how errors spell an argument: `command line` (--proxy) or `install` (install(proxy=)).
+    `in_force` is what names the proxy that connections go through so far, empty for none.
+
+    A `socksify.toml` in the directory that nobody names counts only where it is what names the proxy, and nobody else
+    can have written it. A line on stderr says why one does not count, or that it takes the place of `in_force`, of the
+    user's own file or of a conventional variable.
 
     Raises ConfigError for what cannot be used, and when no proxy is configured at all.
     """
     from socksify.config.loading import load as load_all
 
-    return load_all(arguments, environ, directory, caller)
+    return load_all(arguments, environ, directory, caller, in_force)

@@ -55,6 +55,15 @@ def conventional(environ: Mapping[str, str]) -> Conventional | None:
     return _all_proxy(environ) or _server(environ)
 
 
+def naming(environ: Mapping[str, str]) -> str:
+    """The conventional variable that names a proxy, empty if none does. One that cannot be used is meant to."""
+    try:
+        found = conventional(environ)
+    except ConfigError as error:
+        return str(error).partition(":")[0]
+    return found.source if found is not None else ""
+
+
 def conflicting(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """The proxy variables that name the default proxy, in whatever spelling.
 

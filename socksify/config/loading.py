@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from os.path import join
+import sys
+from os.path import join, lexists
 
 from socksify._record import Record
 from socksify.config import environ as variables
-from socksify.config import passing, rules, scope, toml, urls
+from socksify.config import finding, passing, rules, scope, toml, urls
 from socksify.config.settings import ConfigError, Settings
 from socksify.config.table import BY_NAME
 
@@ -27,7 +28,9 @@ class Layer(Record):
     spelling: Callable[[str], str]
 
 
-def load(arguments: Mapping[str, object], environ: Mapping[str, str], directory: str, caller: str) -> Settings:
+def load(
+    arguments: Mapping[str, object], environ: Mapping[str, str], directory: str, caller: str, in_force: str = ""
+) -> Settings:
     """See socksify.config.load()."""
     inherited = passing.received(environ)
     known = inherited.known if inherited is not None else {}
@@ -36,7 +39,12 @@ def load(arguments: Mapping[str, object], environ: Mapping[str, str], directory:
         _layer(variables.own(environ, known), lambda name: BY_NAME[name].variable),
     ]
     config = next((layer.values["config"] for layer in given if "config" in layer.values), "")
-    file = toml.find(config, environ, directory) if config or inherited is None else toml.File()
+    if config or inherited is None:
+        file = finding.find(config, environ, directory, _proxy_source(given), _tell)
+    else:
+        file = toml.File()
+    if file.path == join(directory, finding.NAME) and not config:
+        _tell_displaced(file.path, in_force, environ)
     layers = [*given, _layer(file.values, lambda name: f"{file.path}: {name}")]
     names_proxy = any("proxy" in layer.values for layer in layers)
     if inherited is None:
@@ -44,6 +52,42 @@ def load(arguments: Mapping[str, object], environ: Mapping[str, str], directory:
     else:
         base = scope.left(inherited.settings) if names_proxy else inherited.settings
     return _settings(layers, base, file, directory)
+
+
+def _proxy_source(given: list[Layer]) -> str:
+    """What names the proxy before any file does, empty if nothing does."""
+    return next((layer.spelling("proxy") for layer in given if "proxy" in layer.values), "")
+
+
+def _tell_displaced(path: str, in_force: str, environ: Mapping[str, str]) -> None:
+    """The working directory's file has chosen the proxy; say so where another one would have been used."""
+    users = finding.users_path(environ)
+    in_force = in_force or _of_hook()
+    displaced = in_force if in_force and not in_force.startswith(path) else ""
+    displaced = displaced or (users if users and lexists(users) else "") or variables.naming(environ)
+    if displaced:
+        _tell(f"{path}: its proxy takes the place of that of {displaced}")
+
+
+def _of_hook() -> str:
+    """The settings file of the hook that this process was started with, empty where there is none, or it is off."""
+    hook = sys.modules.get("socksify_hook")
+    is_on = getattr(hook, "state", "off").partition(":")[0] in ("waiting", "installing", "installed")
+    return getattr(hook, "settings", "") if is_on and getattr(hook, "settings_installed", False) else ""
+
+
+_told: set[str] = set()
+
+
+def _tell(line: str) -> None:
+    """On stderr, once in a process."""
+    if line in _told or sys.stderr is None:
+        return
+    _told.add(line)
+    try:
+        sys.stderr.write(f"socksify: {line}\n")
+    except (OSError, ValueError):  # it is closed, or nobody reads it
+        pass
 
 
 def _base(names_proxy: bool, environ: Mapping[str, str], caller: str) -> Settings:

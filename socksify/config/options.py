@@ -68,7 +68,8 @@ def usage() -> str:
     options = "\n".join(f"  {left:28}{_folded(right, 30)}" for left, right in rows)
     variables = ", ".join(setting.variable for setting in SETTINGS)
     sources = (
-        f"Read after the options, the strongest first: {variables}; socksify.toml here or in ~/.config/socksify;"
+        f"Read after the options, the strongest first: {variables}; socksify.toml here, if it"
+        " names the proxy and nobody else can have written it, or in ~/.config/socksify;"
         " ALL_PROXY with NO_PROXY; SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER."
     )
     return (

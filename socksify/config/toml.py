@@ -1,4 +1,4 @@
-"""The configuration file: where it is looked for, and what it may hold.
+"""The configuration file: what it may hold.
 
 proxy = "socks5h://gw:1080"            or a list, first hop first
 routes = [".corp.example=direct", "*.onion=tor"]
@@ -9,8 +9,6 @@ tor = "socks5h://127.0.0.1:9050"       or a list
 """
 
 from __future__ import annotations
-
-from os.path import isabs, join
 
 from socksify._record import Record
 from socksify.config import urls
@@ -35,42 +33,18 @@ class File(Record):
     proxies: Mapping[str, tuple[Proxy, ...]] = {}
 
 
-def find(named: str, environ: Mapping[str, str], directory: str) -> File:
-    """The file that is `named`, else the first of ./socksify.toml and the user's own, else an empty File.
-
-    Raises ConfigError when the named file is not there, and when one that is there cannot be read.
-    """
-    if named:
-        return load(join(directory, named))
-    for path in _usual_places(environ, directory):
-        try:
-            return load(path)
-        except _Missing:
-            continue
-    return File()
-
-
 def load(path: str) -> File:
     """The file at this path; raises ConfigError with the path and the key or the line."""
-    document = read(path)
+    return made(path, read(path))
+
+
+def made(path: str, document: dict[str, object]) -> File:
+    """The File of the document that is at this path; raises ConfigError with the path and the key."""
     proxies = document.pop("proxies", {})
     for key in document:
         if key not in _KEYS:
             raise ConfigError(f"{path}: {key!r}: no such key; there are {', '.join(_KEYS)} and the table [proxies]")
     return File(path, document, named(proxies, path))
-
-
-class _Missing(ConfigError):
-    """There is no such file, which is no error in a usual place."""
-
-
-def _usual_places(environ: Mapping[str, str], directory: str) -> list[str]:
-    places = [join(directory, "socksify.toml")]
-    user = environ.get("XDG_CONFIG_HOME", "")
-    # XDG Base Directory Specification: a relative path is invalid and to be ignored; unset means $HOME/.config.
-    if not isabs(user):
-        user = join(environ["HOME"], ".config") if environ.get("HOME") else ""
-    return [*places, join(user, "socksify", "socksify.toml")] if user else places
 
 
 def read(path: str) -> dict[str, object]:
@@ -79,9 +53,14 @@ def read(path: str) -> dict[str, object]:
         with open(path, "rb") as file:
             content = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _Missing(f"{path}: {error.strerror}; expected a TOML file") from None
+        raise ConfigError(f"{path}: {error.strerror}; expected a TOML file") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; expected a TOML file that can be read") from None
+    return parsed(content, path)
+
+
+def parsed(content: bytes, path: str) -> dict[str, object]:
+    """The document that a file's content is; raises ConfigError with the path and the line."""
     # Imported here because most clients start without a file.
     import tomllib
 

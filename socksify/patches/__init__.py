@@ -83,6 +83,11 @@ def is_installed() -> bool:
     return _journal is not None
 
 
+def proxy_source() -> str:
+    """What named the proxy that connections go through, empty where nothing is installed."""
+    return _settings.sources.get("proxy", "install()") if _settings is not None else ""
+
+
 _environment = Journal()
 _watches = Journal()
 

@@ -12,6 +12,7 @@ from socksify.config.settings import ConfigError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 _USAGE = """\
 usage: socksify site install [--python PATH] [--force] [--no-settings | options]
@@ -61,7 +62,7 @@ def obey(words: Sequence[str]) -> int:
 
 def _stand_aside() -> None:
     """The hook of this very process is to do nothing: what is asked about is how others start, children of this one."""
-    hook = sys.modules.get("socksify_hook")
+    hook: Any = sys.modules.get("socksify_hook")
     # Of a directory that is empty, Python makes a module without any name in it.
     if getattr(hook, "state", "") != "waiting":
         return
@@ -70,7 +71,6 @@ def _stand_aside() -> None:
 
         waiting.give_up()
     except Exception:  # a file of the hook is damaged, which is no reason for not taking it out
-        assert hook is not None
         hook.state = "off: given up"
         hook.put_back()
         sys.meta_path.remove(hook.finder)

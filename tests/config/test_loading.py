@@ -30,8 +30,10 @@ tor = "onion:9050"
 
 
 def loaded(directory: Path, arguments: dict[str, object], environ: dict[str, str], file: str = "") -> Settings:
+    """With a file that is named, unless another one is."""
     if file:
         (directory / "socksify.toml").write_text(file, encoding="utf-8")
+        arguments = {"config": "socksify.toml", **arguments}
     return load(arguments, environ, str(directory))
 
 
@@ -153,7 +155,7 @@ def test_install_spells_its_keywords(tmp_path: Path) -> None:
 
 
 def test_the_same_sources_give_equal_settings(tmp_path: Path) -> None:
-    assert loaded(tmp_path, ARGUMENTS, VARIABLES, FILE) == loaded(tmp_path, ARGUMENTS, VARIABLES)
+    assert loaded(tmp_path, ARGUMENTS, VARIABLES, FILE) == loaded(tmp_path, ARGUMENTS, VARIABLES, FILE)
 
 
 def test_start_up_is_cheap(tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_children_are_covered_unless_a_library_installs_it(tmp_path: Path) -> No
     assert not load(given, {}, str(tmp_path), caller="install").children
     assert load({**given, "children": True}, {}, str(tmp_path), caller="install").children
     (tmp_path / "socksify.toml").write_text("children = true")
-    assert load(given, {}, str(tmp_path), caller="install").children
+    assert load({**given, "config": "socksify.toml"}, {}, str(tmp_path), caller="install").children
 
 
 def test_the_log_stays_where_it_was_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ ENDING = [
 
 def test_text(tmp_path: Path) -> None:
     (tmp_path / "socksify.toml").write_text("[proxies]\ntor = 'socks5h://u:S3cr3t@onion'\n", encoding="utf-8")
-    text = show(load({"dns": "remote"}, ENVIRON, str(tmp_path)), ENVIRON)
+    text = show(load({"dns": "remote", "config": "socksify.toml"}, ENVIRON, str(tmp_path)), ENVIRON)
     assert "S3cr3t" not in text
     assert text.splitlines() == [
         "proxy             socks5://joe:***@gw:1080  (ALL_PROXY)",

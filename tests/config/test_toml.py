@@ -67,39 +67,3 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
     path.write_bytes(b"proxy = '\xff'")
     with pytest.raises(ConfigError, match=rf"^{path}: not in UTF-8"):
         toml.load(str(path))
-
-
-def test_the_order_of_the_search(tmp_path: Path) -> None:
-    home, here = tmp_path / "home", tmp_path / "here"
-    here.mkdir()
-    environ = {"HOME": str(home)}
-    assert toml.find("", environ, str(here)) == toml.File()
-    usual = written(home, "", ".config/socksify/socksify.toml")
-    assert toml.find("", environ, str(here)).path == str(usual)
-    xdg = written(tmp_path, "", "xdg/socksify/socksify.toml")
-    environ["XDG_CONFIG_HOME"] = str(tmp_path / "xdg")
-    assert toml.find("", environ, str(here)).path == str(xdg)
-    local = written(here, "")
-    assert toml.find("", environ, str(here)).path == str(local)
-    named = written(here, "", "other.toml")
-    assert toml.find("other.toml", environ, str(here)).path == str(named)
-    assert toml.find(str(named), environ, "/").path == str(named)
-
-
-def test_a_relative_xdg_directory_is_ignored(tmp_path: Path) -> None:
-    usual = written(tmp_path, "", ".config/socksify/socksify.toml")
-    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "xdg"}
-    assert toml.find("", environ, "/nowhere").path == str(usual)
-    assert toml.find("", {}, "/nowhere") == toml.File()
-
-
-def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
-    written(tmp_path, "")
-    with pytest.raises(ConfigError, match=r"/absent.toml: No such file or directory"):
-        toml.find("absent.toml", {}, str(tmp_path))
-
-
-def test_a_file_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "socksify.toml").mkdir()
-    with pytest.raises(ConfigError, match=r"/socksify.toml: Is a directory; expected a TOML file that can be read"):
-        toml.find("", {}, str(tmp_path))

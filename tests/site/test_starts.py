@@ -364,6 +364,16 @@ def test_a_file_in_the_working_directory_is_not_the_environments(environment: En
     assert PROXIED in environment.code(CONNECT)
 
 
+def test_one_that_takes_the_environments_place_says_so(environment: Environment) -> None:
+    """A launcher, or an install(), in a hooked environment."""
+    (environment.directory / "socksify.toml").write_text('proxy = "socks5h://127.0.0.1:8"')
+    environment.install("--proxy", PROXY)
+    for words in (("-m", "socksify", "-c", CONNECT), ("-c", f"import socksify; socksify.install(){CONNECT}")):
+        result = environment.run(*words)
+        assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in result.stdout
+        assert f"its proxy takes the place of that of {environment.hook}/settings.toml" in result.stderr
+
+
 OFF = {
     "disabled": {"SOCKSIFY_DISABLE": "1", "SOCKSIFY_PROXY": PROXY},
     "disabled in words": {"SOCKSIFY_DISABLE": "true"},
