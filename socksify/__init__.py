@@ -79,7 +79,8 @@ def install(
     Tor keeps them on circuits of their own. udp="direct" lets datagrams past the proxy, which are refused otherwise.
     bind says which listening sockets are the proxy's ("auto", "always" or "never"), bind_services are the ports of
     services that call back. strict=True refuses whatever does not come through socksify, and the import of modules
-    that have network code of their own in C, but for those in `allow`.
+    that have network code of their own in C, but for those in `allow`. children=False passes the settings on to no
+    child process; the default passes them on to every Python that is started.
     Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened, and
     under strict ImportError when such a module is there already.
     """

@@ -48,7 +48,7 @@ def load(
     layers = [*given, _layer(file.values, lambda name: f"{file.path}: {name}")]
     names_proxy = any("proxy" in layer.values for layer in layers)
     if inherited is None:
-        base = _base(names_proxy, environ, caller)
+        base = _base(names_proxy, environ)
     else:
         base = scope.left(inherited.settings) if names_proxy else inherited.settings
     return _settings(layers, base, file, directory)
@@ -90,15 +90,13 @@ def _tell(line: str) -> None:
         pass
 
 
-def _base(names_proxy: bool, environ: Mapping[str, str], caller: str) -> Settings:
+def _base(names_proxy: bool, environ: Mapping[str, str]) -> Settings:
     """What stands behind all layers: the defaults and, if none of them names a proxy, the conventional variables."""
-    # Whoever starts a program through socksify means all of it; a library that installs it speaks of its own process.
-    children = caller != "install"
     conventional = None if names_proxy else variables.conventional(environ)
     if conventional is None:
-        return Settings(proxy=(), children=children)
+        return Settings(proxy=())
     sources = {"proxy": conventional.source}
-    return Settings(proxy=conventional.proxy, rules=conventional.rules, children=children, sources=sources)
+    return Settings(proxy=conventional.proxy, rules=conventional.rules, sources=sources)
 
 
 def _settings(layers: list[Layer], base: Settings, file: toml.File, directory: str) -> Settings:

@@ -140,7 +140,7 @@ class Settings(Record):
     bind_services: tuple[int, ...] = (21, 514)
     strict: bool = False
     allow: tuple[str, ...] = ()
-    children: bool = False
+    children: bool = True
     native: bool = False
     connect_timeout: float = 120.0
     c_watcher_timeout: float = 5.0

@@ -4,6 +4,9 @@ contextvars leave the threads of a pool out, which is why `loop.run_in_executor(
 asyncio; `asyncio.to_thread()` copies the context. What an executor does for a task also counts as that task's where
 connections are isolated by tasks.
 
+The worker processes of a pool that was made before install() have no patches. So each piece of work that such a pool is
+given brings the settings along, and its worker installs them before it reads the work.
+
 A plain new thread begins outside of any block, as with every context variable: a thread that a library starts, and
 keeps, would serve everybody by the way of the first.
 """
@@ -11,6 +14,7 @@ keeps, would serve everybody by the way of the first.
 from __future__ import annotations
 
 import sys
+from _operator import getitem
 from functools import partial
 
 from socksify.patches import scope
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
 
 # A class, and where its methods are handed functions that workers call: behind `self`, and by which keyword.
+_PROCESSES = ("concurrent.futures.process", "multiprocessing.pool")
 EXECUTORS = {
     "concurrent.futures.thread": ("ThreadPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
     "concurrent.futures.process": ("ProcessPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
@@ -57,16 +62,31 @@ def carried(call: Any) -> Any:
 
 def _adapt(journal: Journal, name: str, methods: dict[str, tuple[int, str]], module: ModuleType) -> None:
     executor = getattr(module, name)
+    # Executors that are made from now on; their workers are covered from their start.
+    covered: Any = None
+    if module.__name__ in _PROCESSES:
+        from _weakrefset import WeakSet
+
+        covered = WeakSet()
     for method, (place, keyword) in methods.items():
-        journal.apply(Replacement(executor, method, _carrying(getattr(executor, method), place, keyword)))
+        journal.apply(Replacement(executor, method, _carrying(getattr(executor, method), place, keyword, covered)))
 
 
-def _carrying(original: Callable[..., Any], place: int, keyword: str) -> Callable[..., Any]:
-    """The method, which hands workers the function it is given as `carried()`."""
+def _carrying(original: Callable[..., Any], place: int, keyword: str, covered: Any) -> Callable[..., Any]:
+    """The method, which hands workers the function it is given as `carried()`.
+
+    `covered` are the executors whose worker processes have our patches, None where there are no such processes.
+    """
+    begins = original.__name__ == "__init__"
 
     def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         work = args[place] if len(args) > place else kwargs.get(keyword)
         call = work if work is None else carried(work)
+        if covered is not None:
+            if begins:
+                covered.add(self)
+            elif work is not None and self not in covered:
+                call = _ForUncovered(call)
         if call is not work:
             if len(args) > place:
                 args = *args[:place], call, *args[place + 1 :]
@@ -92,6 +112,24 @@ def _share() -> bytes | None:
     from socksify.tunnel import isolation
 
     return isolation.share_of_task()
+
+
+class _ForUncovered:
+    """Work for processes that were started before install(): pickled, it brings the settings along."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+        from socksify.patches.children import passing
+
+        # What is unpickled first installs. The worker may not have our package on its path before that.
+        return getitem, ((passing.message("a worker that was started before install()"), self._call), 1)
 
 
 class _Work:

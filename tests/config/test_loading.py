@@ -173,14 +173,15 @@ def test_start_up_is_cheap(tmp_path: Path) -> None:
     assert run.stdout.split() == ["__future__", "socksify"]
 
 
-def test_children_are_covered_unless_a_library_installs_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("caller", ["install", "command line", "hook"])
+def test_children_are_covered_unless_they_are_switched_off(caller: str, tmp_path: Path) -> None:
     given = {"proxy": "gw"}
-    assert load(given, {}, str(tmp_path)).children
-    assert not load({**given, "children": "no"}, {}, str(tmp_path)).children
-    assert not load(given, {}, str(tmp_path), caller="install").children
-    assert load({**given, "children": True}, {}, str(tmp_path), caller="install").children
-    (tmp_path / "socksify.toml").write_text("children = true")
-    assert load({**given, "config": "socksify.toml"}, {}, str(tmp_path), caller="install").children
+    assert load(given, {}, str(tmp_path), caller=caller).children
+    assert not load({**given, "children": "no"}, {}, str(tmp_path), caller=caller).children
+    assert not load({**given, "children": False}, {}, str(tmp_path), caller=caller).children
+    assert not load(given, {"SOCKSIFY_CHILDREN": "no"}, str(tmp_path), caller=caller).children
+    (tmp_path / "socksify.toml").write_text("children = false")
+    assert not load({**given, "config": "socksify.toml"}, {}, str(tmp_path), caller=caller).children
 
 
 def test_the_log_stays_where_it_was_named(tmp_path: Path) -> None:

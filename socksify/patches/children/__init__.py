@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 
 def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
-    """Pass these settings, which come from `environ`, on to every child that is made until the journal is undone."""
-    if settings.children:
-        from socksify.patches.children import environment, passing
+    """Pass these settings, which come from `environ`, on to every child that is made until the journal is undone.
 
+    Where they say that children get none, what is started is named, or under strict refused.
+    """
+    from socksify.patches.children import environment, naming, passing
+
+    naming.begin(settings, journal)
+    if settings.children:
         environment.share(settings, environ, journal)
-        passing.watch(journal)
+    passing.watch(journal)
 
 
 def inherit(inherited: Inherited) -> None:

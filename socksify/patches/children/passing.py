@@ -11,7 +11,7 @@ from _thread import get_ident
 from functools import partial
 
 from socksify._hook import is_hooked, template
-from socksify.patches.children import environment, starting
+from socksify.patches.children import environment, naming, starting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,19 @@ class Passed:
         return exec, (_ARRIVAL, self._names)
 
 
+def message(receiver: str) -> Passed | None:
+    """The settings for a process that is sent a message; None, and the receiver is named, where children get none.
+
+    Raises PermissionError then, under strict.
+    """
+    shared = environment.shared
+    if shared is None:
+        naming.uncovered_worker(receiver)
+        return None
+    shared.tell_names()
+    return Passed({os.fsdecode(name): os.fsdecode(value) for name, value in shared.here().items()})
+
+
 def watch(journal: Journal) -> None:
     """Let multiprocessing, and uvloop, pass the settings on, once they are imported and until the journal is undone."""
     from socksify.patches.arriving import when_imported
@@ -73,11 +86,8 @@ def _adapt_spawn(journal: Journal, module: Any) -> None:
 
     def get_preparation_data(name: str) -> dict[str, Any]:
         data: dict[str, Any] = original(name)
-        if environment.shared is None:
-            return data
-        environment.shared.tell_names()
-        passed = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.shared.here().items()}
-        return {"socksify": Passed(passed), **data}
+        passed = message("a worker of multiprocessing")
+        return data if passed is None else {"socksify": passed, **data}
 
     journal.set_attribute(module, "get_preparation_data", get_preparation_data)
 

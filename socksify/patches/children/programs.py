@@ -1,7 +1,7 @@
-"""What a command starts: a Python that will find the hook, one that will not and why, or something else.
+"""What a command starts: Pythons that will find the hook, Pythons that will not and why, and other programs.
 
-execve(2) follows `#!` lines, so they are followed here; `env` is looked through, since it is how scripts find their
-Python, and how a Python loses its environment.
+execve(2) follows `#!` lines, so they are followed here. Programs that start the program in their arguments are looked
+through, and so are the texts of shells. Whatever cannot be looked through counts as a program that connects.
 """
 
 from __future__ import annotations
@@ -12,51 +12,125 @@ from itertools import takewhile
 
 from socksify._hook import is_hooked
 from socksify._record import Record
-from socksify.config.passing import VARIABLE
+from socksify.patches.children import harmless, shells, wrappers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-# execve(2): an interpreter may be a script itself, up to a depth of four. `env` and the like are counted in.
-_DEPTH = 8
+# execve(2): an interpreter may be a script itself, up to a depth of four. Wrappers and shells are counted in.
+_DEPTH = 10
 # The kernel reads as much of a script (BINPRM_BUF_SIZE).
 _LINE = 256
 # Python/initconfig.c: the options that take a value, which may stand in the next word; -c and -m end the options.
 _WITH_VALUE = "WX"
 _LAST = "cm"
 _LONG_WITH_VALUE = "--check-hash-based-pycs"
-# Those of env(1) that matter, or take a value.
-_ENV_LONG = {"ignore-environment": "i", "unset": "u", "chdir": "C", "split-string": "S", "argv0": "a"}
-_ENV_WITH_VALUE = tuple("uCSa")
 
 
 class Program(Record):
-    """What a command starts: the file, and for a Python why it will not find the hook, empty if it will."""
+    """A program that is started: its file, and for a Python why it will not find the hook, empty if it will."""
 
     path: str
     is_python: bool
     why_not: str = ""
 
 
-def program(path: str, words: Sequence[str]) -> Program:
-    """The program that execve(2) starts by a path and an argv; `words` are its argv."""
-    kept = True
-    for _ in range(_DEPTH):
-        if _is_python(path):
-            return Program(path, True, _why_not(path, words, kept))
-        if os.path.basename(path) == "env":
-            keeps, found, rest = _behind_env(words)
-            if not found:
-                break
-            kept = kept and keeps
-            path, words = found, rest
-            continue
+class Start(Record):
+    """A command: the file that execve(2) is given, its argv, and what it finds where it is started.
+
+    `environ` is the child's environment, where it is another one than this process's. `taken` names who takes from it
+    what leads to the hook, if anybody does.
+    """
+
+    path: str
+    words: tuple[str, ...]
+    directory: str = ""
+    environ: Mapping[str, str] = os.environ
+    taken: str = ""
+
+    def found(self, name: str) -> str:
+        """The file that this child's execvp(3) would start, or the name itself."""
+        return os.path.join(self.directory, found(name, self.directories()))
+
+    def directories(self) -> list[str]:
+        """Where it looks for programs."""
+        return self.environ.get("PATH", os.defpath).split(os.pathsep)
+
+
+def programs(start: Start, depth: int = _DEPTH) -> Iterator[Program]:
+    """What a command starts, without what is known to connect to nobody."""
+    path, words, name = start.path, start.words, os.path.basename(start.path)
+    if harmless.is_harmless(path, words):
+        return
+    if is_python(path):
+        yield Program(path, True, _why_not(start))
+        return
+    if not depth:
+        yield Program(path, False)
+    elif name in wrappers.NAMES:
+        yield from _wrapped(start, name, depth - 1)
+    elif name in shells.NAMES:
+        yield from _by_shell(start, words, depth - 1)
+    else:
         line = _shebang(path)
-        if not line:
-            break
-        path, words = line[0], [*line, path, *words[1:]]
-    return Program(path, False)
+        if line:
+            behind = (*line, path, *words[1:])
+            yield from programs(start.replace(path=line[0], words=behind), depth - 1)
+        else:
+            yield Program(path, False)
+
+
+def _wrapped(start: Start, name: str, depth: int) -> Iterator[Program]:
+    commands = wrappers.behind(name, start.words)
+    if commands is None:
+        yield Program(start.path, False)
+        return
+    for command in commands:
+        inner = start.replace(words=command.words, taken=start.taken or command.taken)
+        if command.by_shell:
+            yield from _by_shell(inner, ("sh", "-c", *command.words), depth)
+        else:
+            yield from programs(inner.replace(path=inner.found(command.words[0])), depth)
+
+
+def _by_shell(start: Start, words: Sequence[str], depth: int) -> Iterator[Program]:
+    """What a shell starts; the shell itself where nobody can tell."""
+    # What it knows of PYTHONPATH is not what the program knows.
+    variables = {name: value for name, value in start.environ.items() if not wrappers.leads_to_hook(name)}
+    try:
+        text, parameters = shells.text_of(words, start.directory)
+        for command in shells.commands(text, parameters, variables):
+            yield from programs(_by_command(start, command), depth)
+    except shells.Unreadable:
+        yield Program(start.path, False)
+
+
+def _by_command(start: Start, command: shells.Command) -> Start:
+    taken = start.taken
+    for name, value in command.changed.items():
+        # One that is put in front of what was there leaves that.
+        if wrappers.leads_to_hook(name) and f"{shells.QUOTED}{name}" not in (value or "").replace("\0", "\1"):
+            taken = "the shell"
+    environ = dict(start.environ)
+    path = command.changed.get("PATH")
+    if path and not any(mark in path for mark in (shells.UNKNOWN, shells.QUOTED)):
+        environ["PATH"] = path
+    inner = Start("", tuple(command.words), start.directory, environ, taken)
+    inner = Start(inner.found(command.words[0]), inner.words, start.directory, environ, taken)
+    # An option of Python's may be among what nobody knows.
+    if is_python(inner.path) and any(shells.UNKNOWN in word for word in _before_script(command.words[1:])):
+        raise shells.Unreadable
+    return inner
+
+
+def _before_script(words: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        if not word.startswith(("-", shells.UNKNOWN)):
+            return
+        yield word
+        if word[:2] in ("-c", "-m"):
+            return
 
 
 def found(name: str, directories: Iterable[str]) -> str:
@@ -72,7 +146,7 @@ def is_executable(path: str) -> bool:
     return os.access(path, os.X_OK) and os.path.isfile(path)
 
 
-def _is_python(path: str) -> bool:
+def is_python(path: str) -> bool:
     if path == sys.executable:
         return True
     # A virtual environment's is a link to the one that it was made with.
@@ -86,27 +160,29 @@ def _has_pythons_name(path: str) -> bool:
     return plain != name and all(character.isdigit() or character in ".-dbgt" for character in plain)
 
 
-def _why_not(path: str, words: Sequence[str], kept: bool) -> str:
+def _why_not(start: Start) -> str:
+    path, words = start.path, start.words
     name = os.path.basename(os.path.realpath(path))
     if name.startswith(("python2", "pypy2")) or name == "pypy":
         return "a Python before 3 cannot read the hook"
     options = _options(words[1:])
     if "S" in options:
         return "-S keeps every hook out"
-    if is_hooked(path) and is_hooked(_looked_for(path, words[0] if words else "", kept)):
+    if is_hooked(path) and is_hooked(_looked_for(start)):
         return ""
     ignoring = [option for option in "IE" if option in options]
     if ignoring:
         return f"-{ignoring[0]} ignores PYTHONPATH"
-    return "" if kept else "env takes PYTHONPATH or the settings away"
+    return f"{start.taken} takes PYTHONPATH or the settings away" if start.taken else ""
 
 
-def _looked_for(path: str, word: str, kept: bool) -> str:
+def _looked_for(start: Start) -> str:
     """Where a Python takes itself to be, and so its packages: it goes by argv[0], and for a bare name by PATH."""
+    word = start.words[0] if start.words else ""
     if "/" in word:
         # A relative one is seen from the child's working directory, and so is the path.
-        return path if path.endswith(word) else word
-    return found(word, os.get_exec_path() if kept else ())
+        return start.path if start.path.endswith(word.removeprefix("./")) else word
+    return found(word, () if start.taken else start.directories())
 
 
 def _options(words: Sequence[str]) -> str:
@@ -139,41 +215,3 @@ def _shebang(path: str) -> list[str]:
     if not start.startswith(b"#!"):
         return []
     return os.fsdecode(start[2:].partition(b"\n")[0].strip()).split(None, 1)
-
-
-def _behind_env(words: Sequence[str]) -> tuple[bool, str, list[str]]:
-    """(whether what leads to the hook is left as it is, the command that env(1) starts, its argv).
-
-    The command may be empty.
-    """
-    kept, remaining = True, list(words[1:])
-    while remaining:
-        word = remaining.pop(0)
-        if word.startswith("-"):
-            letters, value = _env_option(word)
-            if value is None and letters[-1:] in _ENV_WITH_VALUE:
-                value = remaining.pop(0) if remaining else ""
-            kept = kept and "i" not in letters and not (letters[-1:] == "u" and _leads_to_hook(value or ""))
-            if letters[-1:] == "S":
-                remaining = [*(value or "").split(), *remaining]
-        elif "=" in word:
-            kept = kept and not _leads_to_hook(word.partition("=")[0])
-        else:
-            return kept, found(word, os.get_exec_path()), [word, *remaining]
-    return kept, "", []
-
-
-def _env_option(word: str) -> tuple[str, str | None]:
-    """The letters of a word of options, and the value of the last one where it stands in the same word."""
-    if word.startswith("--"):
-        name, equals, value = word[2:].partition("=")
-        # getopt_long(3): "Long option names may be abbreviated".
-        letter = next((letter for long, letter in _ENV_LONG.items() if name and long.startswith(name)), "")
-        return letter, value if equals else None
-    letters = word[1:] or "i"
-    end = next((position for position, letter in enumerate(letters, 1) if letter in _ENV_WITH_VALUE), len(letters))
-    return letters[:end], letters[end:] or None
-
-
-def _leads_to_hook(variable: str) -> bool:
-    return variable == "PYTHONPATH" or variable.startswith(VARIABLE)

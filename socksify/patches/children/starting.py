@@ -10,10 +10,9 @@ import os
 from _thread import get_ident
 
 from socksify import _real
-from socksify.patches.children import environment
-from socksify.patches.children.programs import Program, found, is_executable, program
+from socksify.patches.children import environment, naming
+from socksify.patches.children.programs import found, is_executable
 from socksify.patches.journal import Replacement
-from socksify.tunnel import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 _SHELL = "/bin/sh"
 # Threads that start a Python which is told the settings by a message.
 told: set[int] = set()
-_named: set[tuple[str, str]] = set()
 
 
 def _fork_exec(
@@ -41,15 +39,16 @@ def _fork_exec(
     env: Sequence[bytes] | None,
     *rest: Any,
 ) -> int:
-    if environment.shared is not None:
-        _look(_first(executables, cwd), args)
+    if naming.is_on():
+        given = None if env is None else _pairs(env)
+        _look(_first(executables, cwd), args, cwd, given)
         env = _listed(env)
     pid: int = _real.fork_exec(args, executables, close_fds, pass_fds, cwd, env, *rest)
     return pid
 
 
 def _execv(_: object, path: Word, argv: Sequence[Word]) -> None:
-    if environment.shared is None:
+    if not naming.is_on():
         _real.execv(path, argv)
     _look(path, argv)
     environment.leave_behind(True)
@@ -64,9 +63,9 @@ def _execv(_: object, path: Word, argv: Sequence[Word]) -> None:
 
 
 def _execve(_: object, path: Word | int, argv: Sequence[Word], env: Environment) -> None:
-    if environment.shared is None:
+    if not naming.is_on():
         _real.execve(path, argv, env)
-    _look(path, argv)
+    _look(path, argv, None, env)
     environment.leave_behind(True)
     try:
         _real.execve(path, argv, _mapped(env))
@@ -75,24 +74,24 @@ def _execve(_: object, path: Word | int, argv: Sequence[Word], env: Environment)
 
 
 def _posix_spawn(_: object, path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
-    if environment.shared is not None:
-        _look(path, argv)
+    if naming.is_on():
+        _look(path, argv, None, env)
         env = _mapped(env)
     pid: int = _real.posix_spawn(path, argv, env, **how)
     return pid
 
 
 def _posix_spawnp(_: object, path: Word, argv: Sequence[Word], env: Environment | None, /, **how: Any) -> int:
-    if environment.shared is not None:
-        _look(_searched(path), argv)
+    if naming.is_on():
+        _look(_searched(path), argv, None, env)
         env = _mapped(env)
     pid: int = _real.posix_spawnp(path, argv, env, **how)
     return pid
 
 
 def _system(_: object, command: Word) -> int:
-    if environment.shared is not None:
-        _look(_SHELL, [_SHELL])
+    if naming.is_on():
+        _look(_SHELL, [_SHELL, "-c", command])
     own = environment.given(None)
     if own is None:
         status: int = _real.system(command)
@@ -104,9 +103,9 @@ def _system(_: object, command: Word) -> int:
 
 def announced(words: Sequence[Word], how: dict[str, Any]) -> dict[str, Any]:
     """The keywords of somebody else's Popen, which C will obey, with what its child is to be given."""
-    if environment.shared is None:
+    if not naming.is_on():
         return how
-    _look(_searched(how.get("executable") or words[0]), words)
+    _look(_searched(how.get("executable") or words[0]), words, how.get("cwd"), how.get("env"))
     env = _mapped(how.get("env"))
     return how if env is None else {**how, "env": {os.fsdecode(k): os.fsdecode(v) for k, v in env.items()}}
 
@@ -147,8 +146,14 @@ def _searched(name: Word) -> str:
 
 def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
     """subprocess's spelling of an environment."""
-    pairs = environment.given(None if env is None else dict(entry.partition(b"=")[::2] for entry in env))
+    if environment.shared is None:
+        return env
+    pairs = environment.given(None if env is None else _pairs(env))
     return None if pairs is None else [name + b"=" + value for name, value in pairs.items()]
+
+
+def _pairs(env: Sequence[bytes]) -> dict[bytes, bytes]:
+    return {name: value for name, _, value in (entry.partition(b"=") for entry in env)}
 
 
 def _mapped(env: Environment | None) -> Environment | None:
@@ -157,38 +162,34 @@ def _mapped(env: Environment | None) -> Environment | None:
     What it cannot take is left for it to refuse.
     """
     try:
-        pairs = None if env is None else zip(env.keys(), env.values(), strict=False)
-        encoded = None if pairs is None else {os.fsencode(name): os.fsencode(value) for name, value in pairs}
+        encoded = None if env is None else _encoded(env)
     except (TypeError, ValueError, AttributeError):
         return env
     return environment.given(encoded)
 
 
-def _look(path: Word | int, argv: Sequence[Word]) -> None:
-    """A child is about to start: name it if it will not be covered. What is no command the original will refuse."""
+def _encoded(env: Environment) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.fsencode(value) for name, value in zip(env.keys(), env.values(), strict=False)}
+
+
+def _look(path: Word | int, argv: Sequence[Word], cwd: Word | None = None, environ: Environment | None = None) -> None:
+    """A child is about to start: tell it names, and name it if it will not be covered.
+
+    What is no command is left for the original to refuse. Raises PermissionError if strict forbids the child.
+    """
     if environment.shared is not None:
         environment.shared.tell_names()
     if get_ident() in told:
         return
     try:
         words = [os.fsdecode(word) for word in argv]
-        started = program(f"/proc/self/fd/{path}" if isinstance(path, int) else os.fsdecode(path), words)
-    except (TypeError, ValueError):
+        directory = "" if cwd is None else os.path.abspath(os.fsdecode(cwd))
+        given = None if environ is None else _encoded(environ)
+        file = f"/proc/self/fd/{path}" if isinstance(path, int) else os.fsdecode(path)
+    except (TypeError, ValueError, AttributeError):
         return
-    _name(started)
-
-
-def _name(started: Program) -> None:
-    if (started.path, started.why_not) in _named or (started.is_python and not started.why_not):
-        return
-    _named.add((started.path, started.why_not))
-    under = environment.shared is not None and environment.shared.configuration is not None
-    if started.is_python and not under:
-        log.warn(f"the child {started.path} is not covered: {started.why_not}; its connections are not proxied")
-    else:
-        what = f"is not covered: {started.why_not}" if started.is_python else "is no Python"
-        how = "proxychains4 is put under it" if under else "its own connections are not proxied"
-        log.line(f"{log.name}: the child {started.path} {what}: {how}")
+    known = None if given is None else {os.fsdecode(name): os.fsdecode(value) for name, value in given.items()}
+    naming.started(file, words, directory, known)
 
 
 def tell_abilities(journal: Journal) -> None:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
+import ctypes.util
+import errno
 import os
+import platform
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 import socksify
 from socksify._hook import template
 from socksify.config.passing import VARIABLE
+from socksify.patches.children import naming
 
 URL = "socks5h://joe:S3cr3t@127.0.0.1:9"
 
@@ -54,8 +64,10 @@ def test_more_rules_than_a_variable_holds() -> None:
     assert environment_of_c(f"{VARIABLE}_1") is None
 
 
-def test_a_librarys_install_gives_children_nothing() -> None:
+def test_install_covers_children_unless_they_are_switched_off() -> None:
     socksify.install(URL)
+    assert environment_of_c(VARIABLE) is not None
+    socksify.install(URL, children=False)
     assert environment_of_c(VARIABLE) is None
 
 
@@ -142,15 +154,109 @@ def test_what_is_no_command_is_refused_as_ever() -> None:
     assert refusals() == expected
 
 
-def test_each_is_named_once(capfd: pytest.CaptureFixture[str]) -> None:
-    socksify.install(URL, children=True, log="stderr")
+@pytest.fixture
+def connector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A program that nobody knows, and that does nothing."""
+    monkeypatch.setattr(naming, "_named", set())
+    return str(shutil.copy("/bin/true", tmp_path / "connector"))
+
+
+def test_each_is_named_once(connector: str, capfd: pytest.CaptureFixture[str]) -> None:
+    socksify.install(URL)
     for _ in range(2):
         subprocess.run([sys.executable, "-I", "-c", ""], check=True)
-        subprocess.run(["true"], check=True)
-    said = capfd.readouterr().err.splitlines()
-    assert len([line for line in said if "-I ignores PYTHONPATH" in line]) == 1
-    assert len([line for line in said if "true is no Python" in line]) == 1
-    assert not any("S3cr3t" in line for line in said)
+        subprocess.run([connector], check=True)
+        subprocess.run(["sh", "-c", f"{connector} && true"], check=True)
+    first, second = capfd.readouterr().err.splitlines()
+    assert "-I ignores PYTHONPATH" in first and f"`socksify site install --python {sys.executable}` covers it" in first
+    assert f"the child {connector} is no Python" in second and "--allow connector" in second
+    assert "S3cr3t" not in first + second
+
+
+HARMLESS = [
+    "true",
+    "uname -a",
+    "git describe --all",
+    "tar --version",
+    "sh -c 'echo a | wc -c; ls -l /dev/null >/dev/null'",
+    "find /dev/null -exec ls {} ;",
+    "ip link show lo",
+]
+
+
+def test_what_connects_to_nobody_is_not_named(connector: str, capfd: pytest.CaptureFixture[str]) -> None:
+    socksify.install(URL, strict=True)
+    for command in HARMLESS:
+        with contextlib.suppress(FileNotFoundError):
+            subprocess.run(shlex.split(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    platform.processor()
+    ctypes.util.find_library("c")
+    uuid.getnode()
+    socksify.uninstall()
+    socksify.install(URL, strict=True, allow=["connector"])
+    subprocess.run([connector], check=True)
+    assert capfd.readouterr().err == ""
+
+
+STARTS: dict[str, Callable[[str], object]] = {
+    "subprocess": lambda path: subprocess.run([path]),
+    "shell": lambda path: subprocess.run(f"cd / && {path} a", shell=True),
+    "nice": lambda path: subprocess.run(["nice", path]),
+    "script": lambda path: subprocess.run([script(path)]),
+    "system": lambda path: os.system(path),
+    "popen": lambda path: os.popen(path),
+    "posix_spawn": lambda path: os.posix_spawn(path, [path], {}),
+    "posix_spawnp": lambda path: os.posix_spawnp(path, [path], {}),
+    "execv": lambda path: os.execv(path, [path]),
+    "execvpe": lambda path: os.execvpe(path, [path], {}),
+    "asyncio": lambda path: asyncio.run(asyncio.create_subprocess_exec(path)),
+}
+
+
+def script(path: str) -> str:
+    place = Path(path).with_name("script")
+    place.write_text(f"#!/bin/sh -e\n{path}\n")
+    place.chmod(0o755)
+    return str(place)
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_strict_refuses_what_is_no_python(start: Callable[[str], object], connector: str) -> None:
+    socksify.install(URL, strict=True)
+    with pytest.raises(
+        PermissionError, match=r"connector, which is no Python, .* strict .*--allow connector"
+    ) as caught:
+        start(connector)
+    assert caught.value.errno == errno.EACCES
+
+
+def test_strict_refuses_a_python_that_is_not_covered() -> None:
+    socksify.install(URL, strict=True)
+    with pytest.raises(PermissionError, match="-I ignores PYTHONPATH"):
+        subprocess.run([sys.executable, "-I", "-c", ""])
+    assert subprocess.run([sys.executable, "-c", ""], check=True).returncode == 0
+
+
+def test_what_is_not_there_is_not_there(connector: str) -> None:
+    os.unlink(connector)
+    socksify.install(URL, strict=True)
+    with pytest.raises(FileNotFoundError):
+        subprocess.run([connector])
+
+
+def test_where_children_are_given_nothing_each_is_named(connector: str, capfd: pytest.CaptureFixture[str]) -> None:
+    socksify.install(URL, children=False)
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", ""], check=True, env={})
+        subprocess.run([connector], check=True)
+    first, second = capfd.readouterr().err.splitlines()
+    assert f"the child {sys.executable} is not covered: the settings are passed on to no child" in first
+    assert "is no Python" in second
+    socksify.uninstall()
+    subprocess.run([connector], check=True)
+    socksify.install(URL, children=False, strict=True)
+    with pytest.raises(PermissionError, match="passed on to no child"):
+        subprocess.run([sys.executable, "-c", ""])
 
 
 def test_functions_that_tell_by_identity_are_told() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from socksify.patches.children import programs
-from socksify.patches.children.programs import Program, program
+from socksify.patches.children.programs import Program, Start
 
 REAL = os.path.realpath(sys.executable)
 
@@ -18,6 +18,11 @@ REAL = os.path.realpath(sys.executable)
 @pytest.fixture(autouse=True)
 def no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "is_hooked", lambda path: "hooked" in path)
+
+
+def program(path: str, words: Sequence[str]) -> Program:
+    (found,) = programs.programs(Start(path, tuple(words)))
+    return found
 
 
 def executable(path: Path, text: str) -> str:
@@ -138,8 +143,8 @@ def test_a_script_of_a_script(tmp_path: Path) -> None:
     inner = executable(tmp_path / "inner", "#!/x/python3 -I\n")
     outer = executable(tmp_path / "outer", f"#!{inner}\n")
     assert program(outer, [outer]).why_not
-    shell = executable(tmp_path / "shell", "#!/bin/sh\n/x/python3\n")
-    assert program(shell, [shell]) == Program("/bin/sh", False)
+    shell = executable(tmp_path / "shell", f"#!/bin/sh\n{outer}\n")
+    assert program(shell, [shell]).why_not
 
 
 def test_a_circle_of_scripts_ends(tmp_path: Path) -> None:
@@ -183,6 +188,6 @@ def test_env_is_looked_through(words: str, why_not: str, tmp_path: Path, monkeyp
     assert found.why_not.partition(" ")[0] == why_not
 
 
-@pytest.mark.parametrize("words", ["env", "env -i", "env A=b", "env -S", "env -u", "env ls"])
-def test_env_without_a_python(words: str) -> None:
-    assert not program("/usr/bin/env", words.split()).is_python
+@pytest.mark.parametrize("words", ["env", "env -i", "env A=b", "env -S", "env -u", "env /bin/ls"])
+def test_env_without_a_program_that_connects(words: str) -> None:
+    assert not list(programs.programs(Start("/usr/bin/env", tuple(words.split()))))
