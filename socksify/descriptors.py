@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 
 from socksify import _real
+from socksify.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def identity(fd: int) -> Identity | None:
     """Which file a descriptor means; None for a number that means none."""
     try:
         status = os.fstat(fd)
-    except OSError:
+    except ours(OSError):
         return None
     return status.st_dev, status.st_ino
 
@@ -109,12 +110,12 @@ def _flags(fd: int) -> int:
 
     try:
         return fcntl(fd, F_GETFL) & ~os.O_NONBLOCK
-    except OSError:
+    except ours(OSError):
         return -1
 
 
 def _is_inheritable(fd: int) -> bool:
     try:
         return os.get_inheritable(fd)
-    except OSError:  # closed
+    except ours(OSError):  # closed
         return False

@@ -203,9 +203,10 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock
+    from socksify import interrupts
     from socksify.patches import arriving
     from socksify.patches.children import environment
-    from socksify.tunnel import dial, interrupts, names, registry
+    from socksify.tunnel import dial, names, registry
 
     interrupts.after_fork()
     _lock = RLock()

@@ -15,11 +15,11 @@ from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
 from socksify._real import monotonic
+from socksify.interrupts import ours
 from socksify.patches import datagrams, guarding, scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, fence, log, readiness, registry, transplant
 from socksify.tunnel.datagram_route import TCP
-from socksify.tunnel.interrupts import is_foreign
 from socksify.tunnel.route import Denied, Via
 from socksify.tunnel.tunnel import not_connected
 
@@ -57,18 +57,14 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
         _connect(self, address)
     except (_module.gaierror, _module.herror):
         raise
-    except (TypeError, OverflowError) as error:
-        if is_foreign(error):
-            raise
+    except ours(TypeError, OverflowError) as error:
         # What the stdlib says of a bad address has the method's name in it.
         raise type(error)(str(error).replace("connect()", "connect_ex()")) from None
-    except TimeoutError as error:
-        if is_foreign(error):
-            raise
+    except ours(TimeoutError) as error:
         # A timeout of the socket's own is EAGAIN here, the stdlib says; a proxy's word for it is ETIMEDOUT.
         return EAGAIN if getattr(error, "reply", None) is None and _real.gettimeout(self) else error.errno or EAGAIN
-    except OSError as error:
-        if error.errno is None or is_foreign(error):
+    except ours(OSError) as error:
+        if error.errno is None:
             raise
         return error.errno
     return 0
@@ -126,7 +122,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
 def _is_connected(sock: Socket) -> bool:
     try:
         _real.getpeername(sock)
-    except OSError as error:
+    except ours(OSError) as error:
         return error.errno != ENOTCONN
     return True
 
@@ -136,7 +132,7 @@ def _connect_logged(sock: Socket, address: SockAddress, rule: Rule) -> None:
     failure: OSError | None = None
     try:
         _real.connect(sock, address)
-    except OSError as error:
+    except ours(OSError) as error:
         failure = error
         raise
     finally:
@@ -162,7 +158,7 @@ def _peer_in_appearance(sock: Socket) -> Any:
     """The peer of a socket that may be a datagram socket behind the fence."""
     try:
         return _real.getpeername(sock)
-    except OSError:
+    except ours(OSError):
         known = fence.find(sock)
         if known is None or known.peer is None:
             raise

@@ -13,6 +13,7 @@ from errno import EADDRNOTAVAIL, EINVAL
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 from socksify import _real
+from socksify.interrupts import ours
 from socksify.patches import guarding, muting, scope
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import NOWHERE
@@ -48,7 +49,7 @@ def _bind(self: Socket, address: Any, /) -> None:
     bindable = scope.current().lookups.bindable(_real.family(self), address)
     try:
         _real.bind(self, bindable)
-    except OSError as error:
+    except ours(OSError) as error:
         if error.errno == EADDRNOTAVAIL and _bind_outside(self, address):
             return
         raise

@@ -14,6 +14,7 @@ from errno import EBADF
 from socket import AF_INET, AF_INET6, SO_DOMAIN, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, gaierror
 
 from socksify import _real
+from socksify.interrupts import ours
 from socksify.patches import scope
 from socksify.patches.disguise import Disguise
 from socksify.tunnel import datagram_route, fence, refusal
@@ -85,7 +86,7 @@ def _connect_to_peer(sock: Socket, known: Held | None) -> None:
         return
     try:
         _real.connect(sock, known.address)
-    except OSError:  # the network is another by now; it stays on this machine
+    except ours(OSError):  # the network is another by now; it stays on this machine
         pass
 
 
@@ -108,7 +109,7 @@ def check(sock: Socket, call: Callable[[], object]) -> None:
 def _try(call: Callable[[], object]) -> None:
     try:
         call()
-    except OSError:  # it is no socket, which is not what was asked
+    except ours(OSError):  # it is no socket, which is not what was asked
         pass
 
 
@@ -170,7 +171,7 @@ def _peer(sock: Socket, known: Held | None) -> Any:
 def _kernels_peer(sock: Socket) -> Any:
     try:
         return _real.getpeername(sock)
-    except OSError:
+    except ours(OSError):
         return None
 
 
@@ -178,7 +179,7 @@ def _domain(sock: Socket) -> int:
     """The family that a socket is of to the kernel."""
     try:
         return _real.getsockopt(sock, SOL_SOCKET, SO_DOMAIN)
-    except OSError:
+    except ours(OSError):
         return _real.family(sock)
 
 

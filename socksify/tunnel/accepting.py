@@ -12,6 +12,7 @@ from socket import SO_ACCEPTCONN, SOL_SOCKET
 
 from socksify import _real
 from socksify._real import monotonic
+from socksify.interrupts import ours
 from socksify.protocol.address import NAME, Address
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import CONNECT
@@ -91,7 +92,7 @@ def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None
             return None
     except ProtocolError as error:
         tunnel.error = errors.wrong_peer(error, tunnel.route)
-    except OSError as error:
+    except ours(OSError) as error:
         tunnel.error = errors.broken(error, tunnel.route, len(tunnel.route.chain))
     if tunnel.error is not None:
         raise failure(sock, tunnel)
@@ -110,7 +111,7 @@ def _hear(sock: Socket, peer: Conversation) -> bool:
             if not data:
                 peer.end()
             peer.receive(data)
-    except BlockingIOError:
+    except ours(BlockingIOError):
         return False
     return True
 

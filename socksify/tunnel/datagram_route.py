@@ -9,6 +9,7 @@ import socket as _module
 from socket import SO_TYPE, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
+from socksify.interrupts import ours
 from socksify.protocol.address import NAME
 from socksify.tunnel import names
 from socksify.tunnel.route import Direct, Via
@@ -40,7 +41,7 @@ def _is_tcp_to_the_kernel(sock: Socket) -> bool:
         if _real.getsockopt(sock, SOL_SOCKET, SO_TYPE) != SOCK_STREAM:
             return False
         return _PROTOCOL is None or _real.getsockopt(sock, SOL_SOCKET, _PROTOCOL) in TCP
-    except OSError:
+    except ours(OSError):
         return False
 
 

@@ -19,11 +19,11 @@ from socket import SHUT_RDWR
 
 from socksify import _real
 from socksify._real import monotonic
+from socksify.interrupts import at, ours, put_onto
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
 from socksify.tunnel import errors, gateway, log, pending, reach, registry, transplant, watch
 from socksify.tunnel.handshake import Handshake
-from socksify.tunnel.interrupts import at, is_foreign, put_onto
 from socksify.tunnel.sockaddr import no_such_name
 from socksify.tunnel.tunnel import Tunnel, not_connected
 
@@ -76,7 +76,7 @@ def start(
         handshake = Handshake(route, monotonic(), limit)
     except ProtocolError as error:
         raise errors.unsayable(error, route) from error
-    except ValueError:
+    except ours(ValueError):
         raise no_such_name() from None
     handshake.waits = timeout != 0
     handshake.caller = caller
@@ -87,10 +87,7 @@ def start(
         handshake.candidates = gateway.candidates(route.chain[0], _real.family(sock))
         _reach(sock, tunnel, handshake)
         handshake.reached = True
-    except OSError as error:
-        if is_foreign(error):
-            fail(tunnel, _interrupted())
-            raise
+    except ours(OSError) as error:
         fail(tunnel, errors.unreachable(error, route))
     except BaseException:
         fail(tunnel, _interrupted())
@@ -265,9 +262,8 @@ def _silence(tunnel: Tunnel) -> None:
             for _ in range(_LEFTOVERS):
                 if tunnel.released or not at(_real.read, sock, _LEFTOVER):
                     break
-        except OSError as error:
-            if is_foreign(error):
-                raise
+        except ours(OSError):
+            pass
 
 
 def abandon() -> None:
@@ -302,7 +298,7 @@ def _part_from_parent(tunnel: Tunnel) -> None:
         try:
             fresh = fresh or transplant.fresh_socket(sock, _real.family(sock))
             put_onto(fresh.fileno(), sock)
-        except OSError:  # no descriptors left
+        except ours(OSError):  # no descriptors left
             return
     if fresh is not None:
         registry.moving(tunnel, fresh.fileno())
@@ -328,9 +324,7 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
     except ProtocolError as error:
         fail(tunnel, errors.refused(error, handshake.route, handshake.hop))
         return 0
-    except OSError as error:
-        if is_foreign(error):
-            raise
+    except ours(OSError) as error:
         return _reach_next(sock, tunnel, handshake, error)
     if events == 0:
         handshake.conclude(None)
@@ -350,9 +344,7 @@ def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSErr
         if not handshake.candidates:
             raise error
         _reach(sock, tunnel, handshake)
-    except OSError as last:
-        if is_foreign(last):
-            raise
+    except ours(OSError) as last:
         gateway.forget(handshake.route.chain[0])
         fail(tunnel, errors.unreachable(last, handshake.route))
         return 0

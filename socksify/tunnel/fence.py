@@ -17,6 +17,7 @@ from errno import EADDRNOTAVAIL
 from socket import SO_TYPE, SOL_SOCKET
 
 from socksify import _real, descriptors
+from socksify.interrupts import ours
 from socksify.tunnel import machine
 from socksify.tunnel.sockaddr import numeric
 
@@ -142,7 +143,7 @@ def _name_and_peer(sock: Socket, address: _real.SockAddress, settings: list[Sett
         _real.connect(probe, address)
         try:
             peer = _real.getpeername(probe)
-        except OSError:  # of port 0 the kernel says that there is no peer
+        except ours(OSError):  # of port 0 the kernel says that there is no peer
             peer = None
         return _real.getsockname(probe), peer
     finally:
@@ -169,7 +170,7 @@ def _turn_inwards(sock: Socket, name: Any, *, is_bound: bool) -> None:
         loopback = "::ffff:127.0.0.1" if host.startswith("::ffff:") else "::1" if ":" in host else "127.0.0.1"
         try:
             _real.connect(sock, _real.SockAddress((loopback, 0)))
-        except OSError:  # the interface is down
+        except ours(OSError):  # the interface is down
             pass
 
 
@@ -214,7 +215,7 @@ def _carry(sock: Socket, fresh: Socket | _real.Socket, level: int, name: int, si
 def _get(sock: Socket, level: int, name: int, size: int = 0) -> Any:
     try:
         return _real.getsockopt(sock, level, name, size)
-    except OSError:
+    except ours(OSError):
         return None
 
 
@@ -226,7 +227,7 @@ def _clear(sock: Socket, level: int, name: int) -> None:
 def _try(sock: Socket | _real.Socket, setting: Setting) -> None:
     try:
         _real.setsockopt(sock, *setting)
-    except OSError:
+    except ours(OSError):
         pass
 
 
@@ -242,7 +243,7 @@ def _is_of(literal: str, device: bytes) -> bool:
 
     try:
         return stays_here(literal, _module.if_nametoindex(device.rstrip(b"\0").decode()))
-    except OSError:
+    except ours(OSError):
         return False
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from socksify.descriptors import Kept
+from socksify.interrupts import ours
 
 _SLOT = 256
 _FILE = "socksify-names"
@@ -59,7 +60,7 @@ class HandedDown:
             return
         try:
             os.pwrite(fd, data, place * _SLOT)
-        except OSError:
+        except ours(OSError):
             # No memory is left. A child then refuses the address, as one that it does not know.
             pass
 
@@ -76,12 +77,12 @@ def read(file: str, place: int) -> str | None:
         finally:
             os.close(fd)
         return slot[1 : 1 + slot[0]].decode("utf-8", "surrogatepass") or None if slot else None
-    except (OSError, ValueError):
+    except ours(OSError, ValueError):
         return None
 
 
 def _is_table(file: str) -> bool:
     try:
         return os.readlink(file).startswith(f"/memfd:{_FILE}")
-    except OSError:
+    except ours(OSError):
         return False

@@ -13,10 +13,10 @@ from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
 
 from socksify import _real
+from socksify.interrupts import is_running, ours
 from socksify.protocol.address import NAME
 from socksify.protocol.conversation import Conversation
 from socksify.protocol.socks5 import BIND, Reply
-from socksify.tunnel.interrupts import is_running
 
 # As plain numbers, which cost less than an enumeration's members. macOS has no MSG_NOSIGNAL.
 _DONTWAIT = int(MSG_DONTWAIT)
@@ -146,7 +146,7 @@ class Handshake:
                     if not data:
                         talk.end()
                     talk.receive(data)
-            except BlockingIOError:
+            except ours(BlockingIOError):
                 return POLLOUT if talk.outgoing else POLLIN
 
     def _write(self, sock: Socket) -> int:

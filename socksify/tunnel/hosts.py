@@ -10,6 +10,7 @@ import os
 from _socket import AF_INET, AF_INET6, gethostname, inet_ntop, inet_pton
 
 from socksify._real import monotonic
+from socksify.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def contents(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read()
-    except OSError:
+    except ours(OSError):
         return b""
 
 
@@ -106,7 +107,7 @@ def literals_of(name: str, content: bytes) -> tuple[str, ...]:
 def _state(path: str) -> object:
     try:
         found = os.stat(path)
-    except OSError:
+    except ours(OSError):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -130,7 +131,7 @@ def _literal(text: str) -> str | None:
     family = AF_INET6 if ":" in text else AF_INET
     try:
         return inet_ntop(family, inet_pton(family, text))
-    except (OSError, ValueError):
+    except ours(OSError, ValueError):
         return None
 
 

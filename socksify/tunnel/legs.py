@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache, partial
 
+from socksify.interrupts import ours
 from socksify.protocol import client
 from socksify.protocol.address import Address
 from socksify.protocol.errors import Unsupported
@@ -66,5 +67,5 @@ def user_name() -> bytes:
 
     try:
         return os.fsencode(pwd.getpwuid(os.geteuid()).pw_name)
-    except KeyError:  # a user without an entry, as in containers
+    except ours(KeyError):  # a user without an entry, as in containers
         return str(os.geteuid()).encode()

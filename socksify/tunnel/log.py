@@ -10,6 +10,7 @@ import os
 
 from socksify._real import monotonic
 from socksify.descriptors import Kept, Stderr, write
+from socksify.interrupts import ours
 from socksify.protocol.socks5 import BIND
 
 TYPE_CHECKING = False
@@ -98,7 +99,7 @@ def _write(log: _File | Stderr, message: str) -> None:
             log.write(data)
         else:
             write(log, data)
-    except OSError:
+    except ours(OSError):
         pass
 
 

@@ -11,6 +11,7 @@ import _socket
 from _socket import AF_INET, AF_INET6
 
 from socksify._real import monotonic
+from socksify.interrupts import ours
 from socksify.tunnel import machine, names
 from socksify.tunnel.sockaddr import host_and_port, may_be_name, no_such_name, numeric, port_number
 
@@ -54,7 +55,7 @@ class Lookups:
         key = _plain(host), _plain(port)
         try:
             known = self._known[key]
-        except KeyError:
+        except ours(KeyError):
             known = self._known[key] = self._find_out(_text(host), port)
         if isinstance(known, str):
             return known, (), (names.TABLE.address_of(known, AF_INET6 if family == AF_INET6 else AF_INET),)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from _socket import AF_INET, AF_INET6, SOCK_DGRAM, gethostname, if_nameindex
 
 from socksify import _real
+from socksify.interrupts import ours
 from socksify.tunnel.hosts import HostsFile, contents, folded, is_localhost, literals_of
 from socksify.tunnel.sockaddr import numeric
 
@@ -106,7 +107,7 @@ def _source(family: int, target: SockAddress, source: SockAddress | None = None)
     """The address from which a datagram would leave, None if it could not; connect(2) finds it and sends nothing."""
     try:
         probe = _real.Socket(family, SOCK_DGRAM)
-    except OSError:
+    except ours(OSError):
         return None
     try:
         if source is not None:
@@ -114,7 +115,7 @@ def _source(family: int, target: SockAddress, source: SockAddress | None = None)
         _real.connect(probe, target)
         literal: str = _real.getsockname(probe)[0]
         return literal
-    except OSError:
+    except ours(OSError):
         return None
     finally:
         _real.close(probe)
@@ -126,7 +127,7 @@ def _is_own_ipv6(address: str, interface: int) -> bool:
 
     try:
         return stays_here(address, interface)
-    except OSError:
+    except ours(OSError):
         # RFC 6724 section 5, rule 1: what is sent to an own address leaves from that very address.
         return _source(AF_INET6, (address, _DISCARD, 0, interface)) == address
 

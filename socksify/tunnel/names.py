@@ -17,6 +17,7 @@ from collections import OrderedDict, deque
 from itertools import chain, filterfalse
 
 from socksify import _real
+from socksify.interrupts import ours
 from socksify.tunnel.handed_down import HandedDown, read
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ class Networks:
                 return place if 0 <= place < self._size6 else None
             place = int.from_bytes(inet_pton(AF_INET, address), "big") - self._first4
             return place if 0 <= place < self._size4 else None
-        except (OSError, ValueError):
+        except ours(OSError, ValueError):
             return None
 
 
@@ -133,7 +134,7 @@ class NameTable:
             if self._handed_down is None or not self._handed_down.is_there:
                 try:
                     self._handed_down = HandedDown(self._networks.places)
-                except (OSError, AttributeError):  # a system without
+                except ours(OSError, AttributeError):  # a system without
                     return self._ancestors
                 for place, name in self._names.items():
                     self._handed_down.put(place, name)

@@ -6,6 +6,8 @@ nothing here is searched, however many are pending.
 
 from __future__ import annotations
 
+from socksify.interrupts import ours
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.tunnel.handshake import Handshake
@@ -59,6 +61,6 @@ def _first(tunnels: dict[Tunnel, None]) -> Tunnel | None:
     while True:
         try:
             return next(iter(tunnels), None)
-        except RuntimeError:
+        except ours(RuntimeError):
             # Another thread, or the garbage collector in this one, has come between these two calls.
             continue

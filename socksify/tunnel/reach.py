@@ -14,8 +14,8 @@ from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOM
 
 from socksify import _real
 from socksify._real import monotonic
+from socksify.interrupts import at, ours
 from socksify.tunnel import errors, gateway, registry, transplant
-from socksify.tunnel.interrupts import at, is_foreign
 
 # Only Linux has it.
 _FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
@@ -37,13 +37,13 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
         try:
             _connect(sock, tunnel, handshake, candidate)
             return
-        except BlockingIOError:
+        except ours(BlockingIOError):
             if _real.gettimeout(sock) is None and not handshake.unblocked:
                 # The fd is non-blocking, whatever Python thinks of it: so is the client's connect().
                 handshake.waits = False
             return
-        except OSError as error:
-            if is_foreign(error) or not handshake.candidates or handshake.outcome or monotonic() >= handshake.deadline:
+        except ours(OSError):
+            if not handshake.candidates or handshake.outcome or monotonic() >= handshake.deadline:
                 raise
 
 
@@ -67,7 +67,7 @@ def _connect_own(sock: Socket, tunnel: Tunnel, address: Any, handshake: Handshak
     try:
         if handshake is None or not _fast_open(sock, address, handshake):
             _connect_plainly(sock, address)
-    except OSError as error:
+    except ours(OSError) as error:
         if error.errno != EADDRNOTAVAIL or not _real.getsockname(sock)[1]:
             raise
         _connect_from_another_port(sock, tunnel, address)
@@ -76,7 +76,7 @@ def _connect_own(sock: Socket, tunnel: Tunnel, address: Any, handshake: Handshak
 def _connect_plainly(sock: Socket, address: Any) -> None:
     try:
         _real.connect(sock, address)
-    except ConnectionAbortedError:
+    except ours(ConnectionAbortedError):
         # After a non-blocking connect has failed, Linux says so once more before it takes another address.
         _real.connect(sock, address)
 
@@ -107,7 +107,7 @@ def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
     talk = handshake.conversation
     try:
         written = _real.sendto(sock, talk.outgoing, _FAST_OPEN, address)
-    except OSError as error:
+    except ours(OSError) as error:
         if error.errno == EOPNOTSUPP:
             return False
         raise
@@ -134,7 +134,7 @@ def _takes_mapped(sock: Socket, tunnel: Tunnel) -> bool:
     if _real.getsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY):
         try:
             _real.setsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY, 0)
-        except OSError:  # it has a port already
+        except ours(OSError):  # it has a port already
             return False
         tunnel.options[IPPROTO_IPV6, IPV6_V6ONLY] = 1
     return True
@@ -152,7 +152,7 @@ def _put_on(sock: Socket, tunnel: Tunnel, fresh: _real.Socket, address: Any) -> 
         if fresh.family == _real.family(sock):
             transplant.bind_host(fresh, registry.chosen_address(sock))
         fresh.connect(address)
-    except BlockingIOError:
+    except ours(BlockingIOError):
         if fresh.family == AF_UNIX:
             # connect(2), EAGAIN: "the socket is nonblocking, and the connection cannot be completed immediately".
             fresh.close()

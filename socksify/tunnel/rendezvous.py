@@ -22,6 +22,7 @@ from select import POLLOUT, POLLWRNORM
 from socket import AF_INET6, SHUT_RDWR, SO_ACCEPTCONN, SOL_SOCKET
 
 from socksify import _real
+from socksify.interrupts import ours
 from socksify.protocol import client
 from socksify.protocol.address import IPV4, IPV6, Address
 from socksify.protocol.conversation import Conversation
@@ -174,7 +175,7 @@ def end(tunnel: Tunnel) -> None:
     for sock in tunnel.verified():
         try:
             _real.shutdown(sock, SHUT_RDWR)
-        except OSError:  # idle
+        except ours(OSError):  # idle
             pass
 
 
@@ -208,6 +209,6 @@ def _proxys_address(tunnel: Tunnel) -> str:
     sock = tunnel.holder()
     try:
         name = _real.getpeername(sock) if sock is not None and len(tunnel.route.chain) == 1 else None
-    except OSError:
+    except ours(OSError):
         name = None
     return name[0].removeprefix("::ffff:") if isinstance(name, tuple) else outside.host(tunnel)

@@ -13,6 +13,7 @@ from socksify._real import monotonic
 from socksify.config import rules
 from socksify.config.addresses import address as ip_address
 from socksify.config.addresses import fold
+from socksify.interrupts import ours
 from socksify.protocol.address import Address
 from socksify.tunnel import machine, names
 from socksify.tunnel.route import Denied, Direct, Via
@@ -58,7 +59,7 @@ class Router:
         try:
             # No bytes in keys: to compare them to str is what `python -bb` forbids.
             known = self._known.get((family, address)) if isinstance(address[0], str) else None
-        except (TypeError, IndexError):  # what the stdlib will refuse
+        except ours(TypeError, IndexError):  # what the stdlib will refuse
             known = None
         # 80.0 and True equal a port, the one is none to the stdlib.
         return known if known is not None and type(address[1]) is int else self._decide(family, address)
@@ -160,7 +161,7 @@ class Router:
             return self._decide(family, resolve(family, name, port))
         try:
             target = Address.of(name, port)
-        except ValueError:  # too long
+        except ours(ValueError):  # too long
             raise no_such_name() from None
         peer = made_up or names.TABLE.address_of(name, family)
         return Via(chain, target, _peer(family, peer, port, address), rule)

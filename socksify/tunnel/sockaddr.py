@@ -9,6 +9,7 @@ import socket
 from socket import AF_INET, AF_INET6, AI_NUMERICHOST, gaierror, inet_aton, inet_ntop, inet_pton
 
 from socksify import _real
+from socksify.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def numeric(host: str) -> str | None:
         # inet_aton() stops at white space and ignores what follows; getaddrinfo() does not.
         if host[-1] in "0123456789abcdefABCDEF" and host[0].isdigit() and not any(c.isspace() for c in host):
             return inet_ntop(AF_INET, inet_aton(host))
-    except (OSError, ValueError):
+    except ours(OSError, ValueError):
         pass
     return None
 
@@ -99,12 +100,12 @@ def _idna(host: str) -> str | None:
     """A name as it is looked up: other letters may spell a number, too."""
     try:
         return host.encode("idna").decode("ascii")
-    except UnicodeError:
+    except ours(UnicodeError):
         return None
 
 
 def _service(name: str) -> int | None:
     try:
         return socket.getservbyname(name)
-    except (OSError, ValueError):
+    except ours(OSError, ValueError):
         return None

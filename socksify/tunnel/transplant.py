@@ -14,8 +14,8 @@ import sys
 from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
+from socksify.interrupts import ours, put_onto
 from socksify.tunnel import watch
-from socksify.tunnel.interrupts import put_onto
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def bind(sock: Socket | _real.Socket, chosen: SockAddress | None) -> None:
         return
     try:
         _real.bind(sock, _real.SockAddress(chosen))
-    except OSError:
+    except ours(OSError):
         bind_host(sock, chosen)
 
 
@@ -101,7 +101,7 @@ def bind_host(sock: Socket | _real.Socket, chosen: SockAddress | None) -> None:
     try:
         # The port is chosen when it is connected, when it only has to be unlike those to the same proxy: ip(7).
         _real.setsockopt(sock, IPPROTO_IP, _NO_PORT, 1)
-    except OSError:  # a system without
+    except ours(OSError):  # a system without
         pass
     _real.bind(sock, _real.SockAddress((chosen[0], 0, *chosen[2:])))
 
@@ -113,7 +113,7 @@ def remember_options(sock: Socket, tunnel: Tunnel) -> None:
         if (level, name) not in tunnel.options:
             try:
                 tunnel.options[level, name] = _real.getsockopt(sock, level, name)
-            except OSError:
+            except ours(OSError):
                 continue
 
 
@@ -149,7 +149,7 @@ def restore_family(sock: Socket, tunnel: Tunnel) -> None:
 def _try_option(sock: Socket | _real.Socket, level: int, name: int, value: int) -> None:
     try:
         _real.setsockopt(sock, level, name, value)
-    except OSError:
+    except ours(OSError):
         pass
 
 
@@ -160,5 +160,5 @@ def _carry(sock: Socket, fresh: _real.Socket, level: int, name: int, *, halved: 
         if wanted == fresh.getsockopt(level, name, size):
             return
         fresh.setsockopt(level, name, wanted // 2 if halved and isinstance(wanted, int) else wanted)
-    except OSError:
+    except ours(OSError):
         pass

@@ -8,7 +8,7 @@ from errno import ENOTCONN
 
 from socksify import _real
 from socksify.descriptors import identity
-from socksify.tunnel.interrupts import OwnedLock
+from socksify.interrupts import OwnedLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import select
 from errno import EINVAL
 
 from socksify import _real
+from socksify.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def leaving(fd: int) -> None:
         try:
             if epoll is not None:
                 _real.epoll_unregister(epoll, fd)
-        except OSError:
+        except ours(OSError):
             forget(epoll_fd, fd)
 
 
@@ -116,7 +117,7 @@ def moved(fd: int) -> None:
         try:
             if epoll is not None:
                 _real.epoll_register(epoll, fd, mask)
-        except OSError:
+        except ours(OSError):
             forget(epoll_fd, fd)
 
 
@@ -124,9 +125,9 @@ def _set(epoll: Epoll, fd: int, mask: Mask) -> bool:
     """Change a registration; False if there is none."""
     try:
         _real.epoll_modify(epoll, fd, mask)
-    except ValueError:  # the epoll object was closed
+    except ours(ValueError):  # the epoll object was closed
         return False
-    except OSError as error:
+    except ours(OSError) as error:
         # epoll_ctl(2), EINVAL: a registration with EPOLLEXCLUSIVE cannot be modified, or this is no epoll object.
         return error.errno == EINVAL and _set_anew(epoll, fd, mask)
     return True
@@ -136,7 +137,7 @@ def _set_anew(epoll: Epoll, fd: int, mask: Mask) -> bool:
     try:
         _real.epoll_unregister(epoll, fd)
         _real.epoll_register(epoll, fd, mask)
-    except OSError:
+    except ours(OSError):
         return False
     return True
 
@@ -145,7 +146,7 @@ def _reopened(epoll_fd: int) -> Epoll | None:
     """An object of ours for the client's epoll instance; closing it closes only its own fd."""
     try:
         return select.epoll.fromfd(os.dup(epoll_fd))
-    except OSError:
+    except ours(OSError):
         return None
 
 
@@ -153,13 +154,13 @@ def prime() -> None:
     """Learn what existing epoll objects watch, from /proc/self/fdinfo (proc(5)); Linux only, elsewhere nothing."""
     try:
         numbers = os.listdir("/proc/self/fd")
-    except OSError:
+    except ours(OSError):
         return
     for number in numbers:
         try:
             if os.readlink(f"/proc/self/fd/{number}") == "anon_inode:[eventpoll]":
                 _prime_from(int(number))
-        except OSError:
+        except ours(OSError):
             continue
 
 

@@ -22,7 +22,7 @@ and the next connect() begins on a fresh socket. The `except` clause that does s
 is pending proves that an exception came between, and whoever meets that tunnel next concludes it. One that arrives
 while another call goes on with a pending tunnel (a poll, say) has perhaps lost a piece of the proxy's answer, so it
 concludes the tunnel as well. An exception that a handler raised is never taken for one of the socket's own, though it
-may be an OSError: `is_foreign` tells them apart by the frame that raised it.
+may be an OSError: `ours`, in an `except` clause, tells them apart by the frame that raised them.
 
 Locks. A lock of C's is taken one bytecode before its `try`, and released one bytecode after it: an exception there
 leaves it locked. It does not know its owner either, so a handler would wait for the code that it has interrupted. An
@@ -55,9 +55,13 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     Result = TypeVar("Result")
+    Error = TypeVar("Error", bound=BaseException)
 
 # Of each fork by which this process came about, the thread that went on in the child.
 _survivors: list[int] = []
+
+# The modules of which the innermost frame is one where an exception is not a handler's. IDNA is written in Python.
+_OURS = ("socksify.", "encodings.")
 
 # Milliseconds between two looks at a lock that another thread holds.
 _PAUSE = 1
@@ -135,7 +139,7 @@ def _is_inside(entry: tuple[FrameType, int, int]) -> bool:
 def _discard(inside: list[tuple[FrameType, int, int]], entry: tuple[FrameType, int, int]) -> None:
     try:
         inside.remove(entry)
-    except ValueError:  # another thread has done it
+    except ours(ValueError):  # another thread has done it
         pass
 
 
@@ -143,7 +147,7 @@ def is_running(frame: FrameType) -> bool:
     """Whether a function's frame is being executed, by whichever thread; one that has ended loses its variables."""
     try:
         frame.clear()
-    except RuntimeError:  # "cannot clear an executing frame"
+    except ours(RuntimeError):  # "cannot clear an executing frame"
         return True
     return False
 
@@ -153,7 +157,13 @@ def is_foreign(error: BaseException) -> bool:
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    return traceback is not None and not str(traceback.tb_frame.f_globals.get("__name__")).startswith("socksify.")
+    return traceback is not None and not str(traceback.tb_frame.f_globals.get("__name__")).startswith(_OURS)
+
+
+def ours(*kinds: type[Error]) -> tuple[type[Error], ...]:
+    """For an `except` clause: these kinds of exceptions, unless it is a signal handler that has raised one of them."""
+    error = sys.exc_info()[1]
+    return () if error is not None and is_foreign(error) else kinds
 
 
 def at(call: Callable[..., Result], sock: Any, *arguments: Any) -> Result:
