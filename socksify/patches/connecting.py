@@ -197,18 +197,13 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
     return int(_real.getsockopt(sock, SOL_SOCKET, SO_ERROR))
 
 
-def _setsockopt(self: Socket, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
-    tunnel = registry.find(self) if registry.by_fd else None
-    if tunnel is not None and value is not None and transplant.store_option(self, tunnel, level, optname, value):
-        return
-    if fence.held and (level, optname) in fence.OPTIONS:
-        setting = (level, optname, value) if optlen is None else (level, optname, value, optlen)
-        if fence.set_option(self, setting):
+def _setsockopt(self: Socket, /, *options: Any) -> None:
+    # A wrong number of arguments, or a value of another type, is C's to refuse, in its own words.
+    if len(options) == 3 and registry.by_fd and isinstance(options[2], (int, bytes, bytearray, memoryview)):
+        tunnel = registry.find(self)
+        if tunnel is not None and transplant.store_option(self, tunnel, *options):
             return
-    if optlen is None:
-        _real.setsockopt(self, level, optname, value)
-    else:
-        _real.setsockopt(self, level, optname, value, optlen)
+    _real.setsockopt(self, *options)
 
 
 REPLACEMENTS = (

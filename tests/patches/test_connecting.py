@@ -6,6 +6,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -316,3 +317,19 @@ def test_getpeername_is_the_kernels_once_the_connection_is_over(echo_server: Tar
         with pytest.raises(OSError) as caught:
             sock.getpeername()
         assert caught.value.errno == errno.ENOTCONN
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), (1,), (1, 2), (1, 2, None), (1, 2, {}), (1, 2, 1.5), (1, 2, 3, 4), (1, 2, None, "x"), (1, 2, 3, 4, 5)],
+    ids=str,
+)
+def test_wrong_options_are_refused_in_the_words_of_c(
+    microsocks: Server, echo_server: Target, arguments: tuple[Any, ...]
+) -> None:
+    with routed(microsocks.url()), socket.create_connection(echo_server.address, timeout=5) as sock:
+        with pytest.raises(TypeError) as native:
+            _real.setsockopt(sock, *arguments)
+        with pytest.raises(TypeError) as ours:
+            sock.setsockopt(*arguments)
+    assert str(ours.value) == str(native.value)
