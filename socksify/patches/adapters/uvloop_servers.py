@@ -37,7 +37,7 @@ class _ServingLoop(SelectorLoop):
         sslcontext: Any = None,
         __: object = None,
         *timeouts: Any,
-        context: Context | None = None,
+        context: Context | None = None,  # noqa: ARG002  # the name is asyncio's
     ) -> None:
         options = dict(zip(("ssl_handshake_timeout", "ssl_shutdown_timeout"), timeouts, strict=False))
         tls = {"ssl": sslcontext, **options} if sslcontext is not None else {}
