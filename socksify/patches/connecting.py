@@ -16,11 +16,12 @@ from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 from socksify import _real
 from socksify._real import monotonic
 from socksify.interrupts import ours
-from socksify.patches import datagrams, guarding, scope
+from socksify.patches import datagrams, detours, guarding, scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, fence, log, readiness, registry, transplant
-from socksify.tunnel.datagram_route import TCP
+from socksify.tunnel.datagram_route import TCP, is_tcp
 from socksify.tunnel.route import Denied, Via
+from socksify.tunnel.source_routes import IP, IPV6
 from socksify.tunnel.tunnel import not_connected
 
 TYPE_CHECKING = False
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 
 def _connect(self: Socket, address: SockAddress, /) -> None:
-    if _real.kind(self) != SOCK_STREAM or _real.protocol(self) not in TCP:
+    # What fromfd() was told of an fd is for the kernel to confirm.
+    if (_real.kind(self) != SOCK_STREAM or _real.protocol(self) not in TCP) and not is_tcp(self):
         datagrams.connect(self, address)
         return
     tunnel = registry.find(self) if registry.by_fd else None
@@ -202,6 +204,11 @@ def _setsockopt(self: Socket, /, *options: Any) -> None:
     if len(options) == 3 and registry.by_fd and isinstance(options[2], (int, bytes, bytearray, memoryview)):
         tunnel = registry.find(self)
         if tunnel is not None and transplant.store_option(self, tunnel, *options):
+            return
+    if len(options) in (3, 4):
+        if options[0] in (IP, IPV6):
+            detours.admit_option(self, *options[:3])
+        if fence.held and options[:2] in fence.OPTIONS and fence.set_option(self, options):
             return
     _real.setsockopt(self, *options)
 

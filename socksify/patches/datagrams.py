@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import socket as _module
 from operator import index
+from socket import SOCK_DGRAM
 
 from socksify import _real
-from socksify.patches import muting, scope
+from socksify.patches import detours, muting, scope
 from socksify.patches.journal import Replacement
-from socksify.patches.muting import CONNECTIONLESS, IP, LINK, NOWHERE
+from socksify.patches.muting import CONNECTIONLESS, LINK, NOWHERE
 from socksify.tunnel import datagram_route, refusal
 from socksify.tunnel.datagram_route import is_tcp
 from socksify.tunnel.route import Direct
+from socksify.tunnel.sockaddr import ip_family
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def connect(sock: Socket, address: Any) -> None:
     family = _real.family(sock)
     route = datagram_route.decide(scope.current().router, family, address)
     if isinstance(route, Direct):
+        if _real.kind(sock) != SOCK_DGRAM:
+            detours.admit_connect(sock)
         _real.connect(sock, _direct(route, address))
         muting.release(sock)
     elif _real.kind(sock) in CONNECTIONLESS:
@@ -54,11 +58,16 @@ def _sendto(self: Socket, /, *args: Any) -> int:
         _connect_first(self, address, check)
         return _real.send(self, data, flags & ~_FAST_OPEN)
     to = _admitted(self, address, check)
+    if _real.kind(self) != SOCK_DGRAM:
+        packet = detours.admit_packet(self, [data], address)
+        data = data if packet is None else packet
     return _real.sendto(self, data, flags, to)
 
 
 def _sendmsg(self: Socket, /, *args: Any) -> int:
     # sendmsg(buffers[, ancdata[, flags[, address]]])
+    if len(args) > 1 and args[1]:
+        args = (args[0], detours.admit_ancillary(args[1]), *args[2:])
     if len(args) != 4 or args[3] is None:
         return _real.sendmsg(self, *args)
     buffers, ancdata, flags, address = args
@@ -71,6 +80,10 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
         _connect_first(self, address, check)
         return _real.sendmsg(self, buffers, ancdata, flags & ~_FAST_OPEN)
     to = _admitted(self, address, check)
+    if _real.kind(self) != SOCK_DGRAM:
+        buffers = list(buffers)
+        packet = detours.admit_packet(self, buffers, address)
+        buffers = buffers if packet is None else [packet]
     return _real.sendmsg(self, buffers, ancdata, flags, to)
 
 
@@ -97,7 +110,7 @@ def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
     family = _real.family(sock)
     if family == LINK:
         muting.admit_frame(address, check)
-    if family not in IP:
+    if not ip_family(family):
         return address
     route = datagram_route.decide(scope.current().router, family, address)
     if isinstance(route, Direct):

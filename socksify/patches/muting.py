@@ -11,7 +11,7 @@ import os
 import socket as _module
 from _weakref import ref as weak_reference
 from errno import EBADF
-from socket import AF_INET, AF_INET6, SO_DOMAIN, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, gaierror
+from socket import SO_DOMAIN, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, gaierror
 
 from socksify import _real
 from socksify.interrupts import ours
@@ -19,6 +19,7 @@ from socksify.patches import scope
 from socksify.patches.disguise import Disguise
 from socksify.tunnel import datagram_route, fence, refusal
 from socksify.tunnel.route import Direct
+from socksify.tunnel.sockaddr import ip_family
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from socksify.patches.disguise import Members
     from socksify.tunnel.fence import Held
 
-IP = (AF_INET, AF_INET6)
 # connect(2) of these sends nothing; SCTP and DCCP shake hands.
 CONNECTIONLESS = (SOCK_DGRAM, SOCK_RAW)
 # Linux's link layer; elsewhere no family has this number.
@@ -51,9 +51,9 @@ def adopt(sock: Socket) -> None:
     if family == LINK or known is not None:
         _guard(sock, known)
     elif _real.kind(sock) != SOCK_STREAM and _domain(sock) == LINK:
-        # fromfd() believes what it is told of an fd.
+        # What fromfd() was told of an fd is for the kernel to confirm.
         _guard(sock, None)
-    elif family in IP and _real.kind(sock) in CONNECTIONLESS and _is_mute(sock):
+    elif ip_family(family) and _real.kind(sock) in CONNECTIONLESS and _is_mute(sock):
         _guard(sock, None)
 
 

@@ -11,8 +11,9 @@ It is told of an address after the name in it has been resolved, and of nothing 
 
 from __future__ import annotations
 
+import _socket
 import sys
-from socket import AF_INET, AF_INET6, SOCK_STREAM
+from socket import AF_INET, SOCK_STREAM
 
 from socksify import _real
 from socksify.config.settings import ConfigError
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
     from socksify.tunnel.sockaddr import SockAddress
 
-_IP = (AF_INET, AF_INET6)
+_IP = tuple(
+    int(getattr(_socket, name)) for name in ("AF_INET", "AF_INET6", "AF_RDS", "AF_DIVERT") if hasattr(_socket, name)
+)
 # socket(fileno=) does not know yet what it is given.
 _UNKNOWN = -1
 _AF_PACKET = 17

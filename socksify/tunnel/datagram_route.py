@@ -14,7 +14,7 @@ from socksify.protocol.address import NAME
 from socksify.tunnel import names
 from socksify.tunnel.route import Direct, Via
 from socksify.tunnel.router import resolve
-from socksify.tunnel.sockaddr import host_and_port, numeric
+from socksify.tunnel.sockaddr import host_and_port, ip_family, numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,16 +31,14 @@ _PROTOCOL: int | None = getattr(_module, "SO_PROTOCOL", None)
 
 
 def is_tcp(sock: Socket) -> bool:
-    """Whether an IP socket speaks TCP; streams of SCTP do not, and nothing does that is closed."""
-    return _real.kind(sock) == SOCK_STREAM and _real.protocol(sock) in TCP and _is_tcp_to_the_kernel(sock)
-
-
-def _is_tcp_to_the_kernel(sock: Socket) -> bool:
-    """fromfd() believes what it is told of an fd."""
+    """Whether an IP socket speaks TCP to the kernel, whatever fromfd() was told; nothing does that is closed."""
     try:
         if _real.getsockopt(sock, SOL_SOCKET, SO_TYPE) != SOCK_STREAM:
             return False
-        return _PROTOCOL is None or _real.getsockopt(sock, SOL_SOCKET, _PROTOCOL) in TCP
+        if _PROTOCOL is None:
+            return _real.protocol(sock) in TCP
+        # A Unix socket has no protocol; it may be the way to the proxy, in the place of the client's own.
+        return _real.getsockopt(sock, SOL_SOCKET, _PROTOCOL) in TCP
     except ours(OSError):
         return False
 
@@ -54,7 +52,9 @@ def decide(router: Router, family: int, address: object) -> Direct | Via | Denie
     route = router.decide(family, address)
     if isinstance(route, Via) and router.settings.udp == "direct":
         target = route.target
-        return Direct(route.rule, resolve(family, target.host, target.port) if target.type == NAME else None)
+        return Direct(
+            route.rule, resolve(ip_family(family) or family, target.host, target.port) if target.type == NAME else None
+        )
     return route
 
 

@@ -174,6 +174,11 @@ def not_sent(what: str, target: str, why: str) -> ProxyError:
     return error
 
 
+def not_applied(what: str, why: str) -> ProxyError:
+    """An option, ancillary data or a header that chooses a destination of its own."""
+    return _error(EACCES, f"{what} refused: {why}")
+
+
 def forbidden(what: str, instead: str) -> ProxyError:
     """strict forbids what would go past us."""
     return _error(EACCES, f"{what} goes past socksify, which strict forbids; {instead}")

@@ -13,7 +13,7 @@ from _socket import AF_INET, AF_INET6
 from socksify._real import monotonic
 from socksify.interrupts import ours
 from socksify.tunnel import machine, names
-from socksify.tunnel.sockaddr import host_and_port, may_be_name, no_such_name, numeric, port_number
+from socksify.tunnel.sockaddr import host_and_port, ip_family, may_be_name, no_such_name, numeric, port_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Lookups:
 
     def bindable(self, family: int, address: Any) -> Any:
         """A socket's own address-to-be without a name in it: bind(2) is not worth a question to a name server."""
-        if family not in (AF_INET, AF_INET6) or not isinstance(address, tuple):
+        family = ip_family(family) or 0
+        if not family or not isinstance(address, tuple):
             return address
         parsed = host_and_port(family, address)
         if parsed is None or numeric(parsed[0]) is not None:

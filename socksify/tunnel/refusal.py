@@ -35,6 +35,13 @@ def refuse_frame(interface: str) -> NoReturn:
     raise errors.not_sent("frame", interface, why)
 
 
+def refuse_detour(what: str) -> NoReturn:
+    """Refuse an option, ancillary data or a header that leads past the address that the rules have judged."""
+    why = "it leads a packet past the rules, which judge the address that it is sent to"
+    log.line(f"{log.name}: {what} denied: {why}")
+    raise errors.not_applied(what, why)
+
+
 def _kind(sock: Socket) -> str:
     number = _real.protocol(sock)
     return _PROTOCOLS.get(number) or ("UDP" if _real.kind(sock) == SOCK_DGRAM else f"IP protocol {number}")

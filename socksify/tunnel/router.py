@@ -17,10 +17,11 @@ from socksify.interrupts import ours
 from socksify.protocol.address import Address
 from socksify.tunnel import machine, names
 from socksify.tunnel.route import Denied, Direct, Via
-from socksify.tunnel.sockaddr import host_and_port, may_be_name, no_such_name, numeric
+from socksify.tunnel.sockaddr import host_and_port, ip_family, may_be_name, no_such_name, numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from socksify.config.settings import Proxy, Rule, Settings
@@ -45,6 +46,8 @@ class Router:
         chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules)]
         # Whether names are left to any proxy at all.
         self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
+        # Whether anything is not direct.
+        self.routes = any(rule.via != "direct" for rule in _before_the_last((*settings.rules, settings.default)))
 
     def decide(self, family: int, address: object) -> Direct | Via | Denied:
         """The route of a stream socket of `family` that is to connect to `address`, a sockaddr as Python writes it.
@@ -52,7 +55,11 @@ class Router:
         What the stdlib refuses as malformed is Direct, so that the stdlib refuses it. Raises gaierror for a name that
         has to be resolved here and cannot be, and for one that cannot be anybody's.
         """
-        if (family != AF_INET and family != AF_INET6) or not isinstance(address, tuple):
+        if family != AF_INET and family != AF_INET6:
+            family = ip_family(family) or family
+            if family != AF_INET:
+                return Direct()
+        if not isinstance(address, tuple):
             return Direct()
         if monotonic() > self._forget_at:
             self._forget()
@@ -216,6 +223,14 @@ def resolve(family: int, name: str, port: int) -> SockAddress:
     names.TABLE.native(answer[4][0] for answer in answers)
     address: SockAddress = _real.SockAddress(answers[0][4])
     return address
+
+
+def _before_the_last(ruled: tuple[Rule, ...]) -> Iterator[Rule]:
+    """The rules up to one that makes everything direct."""
+    for rule in ruled:
+        if rule.text == "*=direct":
+            return
+        yield rule
 
 
 def _blocked(rule: Rule) -> Denied:

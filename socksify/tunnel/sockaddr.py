@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 
     SockAddress = tuple[Any, ...]
 
+# CPython reads and writes their addresses as those of AF_INET, and looks names up for them: RDS on Linux, divert(4).
+_AS_IPV4 = frozenset(int(getattr(socket, name)) for name in ("AF_RDS", "AF_DIVERT") if hasattr(socket, name))
+
 _LONGEST_NAME = 255
 _LONGEST_LABEL = 63
 _PUNCTUATION = {ord(character): None for character in ".-_"}
+
+
+def ip_family(family: int) -> int | None:
+    """AF_INET or AF_INET6 for a family whose sockets take such addresses; None for all others."""
+    if family in (AF_INET, AF_INET6):
+        return family
+    return AF_INET if family in _AS_IPV4 else None
 
 
 def host_and_port(family: int, address: SockAddress) -> tuple[str, int] | None:

@@ -327,8 +327,15 @@ def made(family: int, kind: int, proto: int) -> socket.socket:
         raise
 
 
-def of_kind(kind: int, proto: int) -> socket.socket:
-    """An object that takes its socket for another one, as kernels without that protocol have it."""
+def of_kind(kind: int, proto: int, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+    """A socket of a protocol that this kernel may not have: both the object and the kernel say that it is one."""
+    told = {socket.SO_TYPE: kind, socket.SO_PROTOCOL: proto}
+    original = _real.getsockopt
+
+    def getsockopt(sock: Any, level: int, name: int, *size: int) -> Any:
+        return told[name] if level == socket.SOL_SOCKET and name in told else original(sock, level, name, *size)
+
+    monkeypatch.setattr(_real, "getsockopt", getsockopt)
     return socket.socket(socket.AF_INET, kind, proto, fileno=socket.socket().detach())
 
 
@@ -336,8 +343,10 @@ SHAKING_HANDS = {"SCTP": [(socket.SOCK_STREAM, 132), (socket.SOCK_SEQPACKET, 132
 
 
 @pytest.mark.parametrize(("what", "kind"), [(what, kind) for what, kinds in SHAKING_HANDS.items() for kind in kinds])
-def test_a_handshake_of_another_protocol_is_refused(what: str, kind: tuple[int, int]) -> None:
-    with routed(URL), of_kind(*kind) as sock:
+def test_a_handshake_of_another_protocol_is_refused(
+    what: str, kind: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with routed(URL), of_kind(*kind, monkeypatch) as sock:
         assert f"{what} to 203.0.113.5:80 refused" in refused(lambda: sock.connect(("203.0.113.5", 80)))
         assert sock.connect_ex(("203.0.113.5", 80)) == errno.EACCES
         assert f"{what} to {NAME}:80 refused" in refused(lambda: sock.connect((NAME, 80)))

@@ -121,19 +121,22 @@ def test_for_a_name_that_is_resolved_here_stands_its_address(resolved: list[str]
         (socket.SOCK_DGRAM, 0, False),
     ],
 )
-def test_streams_of_sctp_are_no_tcp(kind: int, proto: int, wanted: bool) -> None:
-    # An object may take its fd for anything, as this kernel may not have them all.
-    with socket.socket(socket.AF_INET, kind, proto, fileno=socket.socket().detach()) as sock:
+def test_streams_of_sctp_are_no_tcp(kind: int, proto: int, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # This kernel may not have them all.
+    told = {socket.SO_TYPE: kind, socket.SO_PROTOCOL: proto}
+    monkeypatch.setattr(_real, "getsockopt", lambda _, level, name: told[name] if level == socket.SOL_SOCKET else None)
+    with socket.socket() as sock:
         assert datagram_route.is_tcp(sock) is wanted
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
 def test_an_object_may_take_its_fd_for_what_it_is_not(kind: int) -> None:
-    with (
-        socket.socket(socket.AF_INET, kind) as real,
-        socket.fromfd(real.fileno(), socket.AF_INET, socket.SOCK_STREAM) as sock,
-    ):
-        assert datagram_route.is_tcp(sock) is (kind == socket.SOCK_STREAM)
+    for declared in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with (
+            socket.socket(socket.AF_INET, kind) as real,
+            socket.fromfd(real.fileno(), socket.AF_INET, declared) as sock,
+        ):
+            assert datagram_route.is_tcp(sock) is (kind == socket.SOCK_STREAM)
 
 
 def test_what_is_closed_speaks_nothing() -> None:
