@@ -3,6 +3,7 @@
 A script is a generator whose program counter is the protocol's state. It yields
 
     int n     n bytes are needed; it is sent exactly these,
+    Early     as an int, but it is sent fewer if nothing more comes and these are enough (a refusal's code),
     bytes     these are to be written; it is sent b"" when they were,
     Head      a header is needed, up to and including its empty line; it is sent exactly that,
 
@@ -17,25 +18,39 @@ from socksify.protocol.errors import Closed, garbled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from typing import Any, NoReturn, TypeAlias, TypeVar
 
     Result = TypeVar("Result")
     Script: TypeAlias = Generator["int | bytes | Head", bytes, Result]
+    # Whether what has come so far will do.
+    Enough = Callable[[bytes], object]
 
 LONGEST_HEAD = 64 * 1024
 
 
+class Early(int):
+    """What a script yields for `count` bytes of which fewer may do: `enough` says so of a beginning."""
+
+    enough: Enough
+
+    def __new__(cls, count: int, enough: Enough) -> Early:
+        early = super().__new__(cls, count)
+        early.enough = enough
+        return early
+
+
 class Head:
-    """What a script yields to get a header; `start` is how it must begin.
+    """What a script yields to get a header; `start` is how it must begin, and `enough` as for Early.
 
     A mail or SSH server speaks first and then waits for us: its banner must not be taken for half a header.
     """
 
-    __slots__ = ("start",)
+    __slots__ = ("enough", "start")
 
-    def __init__(self, start: bytes) -> None:
+    def __init__(self, start: bytes, enough: Enough | None = None) -> None:
         self.start = start
+        self.enough = enough or _never
 
 
 class Conversation:
@@ -43,14 +58,15 @@ class Conversation:
 
     outgoing  what must be written before anything is read; report with `sent`
     needs     how many more bytes to read now; hand over with `receive`
-    peeking   a header is awaited: peek, hand over with `peeked`, and read as many bytes as it says
+    peeking   a header is awaited: peek, hand over with `peeked`, and read as many bytes as it says; where there is
+              nothing to read now, and when the connection breaks, say `nothing_more` first
     over      the script has returned `result`
 
     The script runs up to its first need at once, so its errors may come from here too, as well as from `sent`,
     `receive`, `peeked` and `end`. After an error there is nothing left to do.
     """
 
-    __slots__ = ("_answer", "_head", "_held", "_script", "needs", "outgoing", "over", "peeking", "result")
+    __slots__ = ("_answer", "_held", "_script", "_want", "needs", "outgoing", "over", "peeking", "result")
 
     def __init__(self, script: Script[Any]) -> None:
         self._script = script
@@ -61,6 +77,7 @@ class Conversation:
         self.peeking = False
         self.over = False
         self.result: Any = None
+        self._want: int | bytes | Head = 0
         self._advance(None)  # type: ignore[arg-type] # which starts a generator
 
     def sent(self, count: int) -> None:
@@ -99,8 +116,20 @@ class Conversation:
             raise garbled("an empty line within 64 KiB", self._first_line())
         return len(data)
 
+    def nothing_more(self) -> bool:
+        """Nothing more comes for now. Goes on where what has come is enough; whether it did."""
+        want = self._want
+        if not isinstance(want, Early | Head) or not want.enough(bytes(self._held)):
+            return False
+        self._advance(self._taken())
+        return True
+
     def end(self) -> NoReturn:
-        """The peer closed. Raises Closed, saying what was awaited and how much of it had come."""
+        """The peer closed. Raises Closed, saying what was awaited and how much of it had come.
+
+        Raises the script's own error where what has come is enough for that.
+        """
+        self.nothing_more()
         closed = Closed(f"closed {self._progress()}")
         # A script may say more about it (`awaiting` does), but not carry on without its peer.
         self._script.throw(closed)
@@ -116,14 +145,15 @@ class Conversation:
                 want = self._answer(b"")
         except StopIteration as stop:
             self.over = True
+            self._want = 0
             self.result = stop.value
             return
+        self._want = want
         if isinstance(want, int):
             self.needs = want
         elif isinstance(want, bytes):
             self.outgoing = want
         else:
-            self._head = want
             self.peeking = True
 
     def _taken(self) -> bytes:
@@ -132,7 +162,9 @@ class Conversation:
         return held
 
     def _check_start(self) -> None:
-        start = self._head.start
+        want = self._want
+        assert isinstance(want, Head)
+        start = want.start
         if not self._held.startswith(start[: len(self._held)]):
             raise garbled(f"a header that starts {start!r}", self._first_line())
 
@@ -154,6 +186,29 @@ def awaiting(what: str, script: Script[Result]) -> Script[Result]:
         return (yield from script)
     except Closed as closed:
         raise Closed(f"awaiting {what}: {closed}") from None
+
+
+def as_far_as_it_comes(script: Script[Result]) -> Script[Result | None]:
+    """Run `script`, which only reads; None if what it wants does not come at once."""
+    try:
+        want = script.send(None)  # type: ignore[arg-type] # which starts a generator
+        while True:
+            assert isinstance(want, int)
+            answer = yield Early(want, _always)
+            if len(answer) < want:
+                return None
+            want = script.send(answer)
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+
+
+def _always(_: bytes) -> bool:
+    return True
+
+
+def _never(_: bytes) -> bool:
+    return False
 
 
 def _head_end(head: bytearray, known: int) -> int:

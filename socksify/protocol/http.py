@@ -69,7 +69,7 @@ class Response(Record):
     def parse(cls) -> Script[Response]:
         """Read heads up to the first that is not interim (RFC 9110 section 15.2)."""
         for _ in range(MOST_INTERIM_RESPONSES + 1):
-            line = _lines((yield Head(b"HTTP/1.")))[0]
+            line = _lines((yield Head(b"HTTP/1.", _refuses)))[0]
             response = cls._from_line(line)
             if response.status >= 200 or response.status == SWITCHING_PROTOCOLS:
                 return response
@@ -82,6 +82,12 @@ class Response(Record):
         if len(status) != 3 or not status.isdigit() or status < b"100":
             raise garbled("an HTTP status line", line)
         return cls(int(status), reason.decode("latin-1"))
+
+
+def _refuses(head: bytes) -> bool:
+    """Whether the status of a head that has not ended is a refusal: RFC 9112 section 4 has it as three digits."""
+    status = head.partition(b" ")[2][:3]
+    return len(status) == 3 and status.isdigit() and status >= b"300"
 
 
 def _lines(head: bytes) -> list[bytes]:

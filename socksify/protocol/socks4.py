@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from socksify._record import Record
 from socksify.protocol import literals
-from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, NAME, Address, encode_name
+from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, NAME, UNSPECIFIED, Address, encode_name
+from socksify.protocol.conversation import Early
 from socksify.protocol.errors import Unsupported, garbled
 
 TYPE_CHECKING = False
@@ -77,12 +78,19 @@ class Reply(Record):
 
     @classmethod
     def parse(cls) -> Script[Reply]:
-        answer = yield 8
+        answer = yield _REPLY
         # "VN is the version of the reply code and should be 0."
         if answer[0] != 0:
             raise garbled("a SOCKS4 reply", answer)
+        if len(answer) < _REPLY:
+            # A refusal whose server says no more.
+            return cls(answer[1], UNSPECIFIED)
         address = Address(IPV4, literals.ipv4_text(answer[4:]), int.from_bytes(answer[2:4], "big"))
         return cls(answer[1], address)
+
+
+# A refusal is told by its code, the second byte.
+_REPLY = Early(8, lambda held: held[:1] == b"\0" and held[1:2] not in (b"", bytes((GRANTED,))))
 
 
 def _ip(address: Address) -> bytes:

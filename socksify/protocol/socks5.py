@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from socksify._record import Record
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, IPV6, NAME, UNSPECIFIED, Address
+from socksify.protocol.conversation import Early, as_far_as_it_comes
 from socksify.protocol.errors import Garbled, garbled
 
 TYPE_CHECKING = False
@@ -144,14 +145,25 @@ class Reply(Record):
 
     @classmethod
     def parse(cls) -> Script[Reply]:
-        start = yield 5
-        version, code, _, kind, first = start
-        if version != VERSION:
+        start = yield _REPLY
+        if start[0] != VERSION:
             raise garbled("a SOCKS5 reply", start)
-        # There are servers that fill a refusal up with zeros: its code counts, an address has it none.
-        if code != SUCCEEDED and kind not in (IPV4, NAME, IPV6):
+        code = start[1]
+        if len(start) < _REPLY:
+            # A refusal whose server says no more.
             return cls(code, UNSPECIFIED)
-        return cls(code, (yield from Address.parse_rest(kind, first)))
+        kind, first = start[3:]
+        if code == SUCCEEDED:
+            return cls(code, (yield from Address.parse_rest(kind, first)))
+        # There are servers that fill a refusal up with zeros: its code counts, an address has it none.
+        if kind not in (IPV4, NAME, IPV6):
+            return cls(code, UNSPECIFIED)
+        rest = yield from as_far_as_it_comes(Address.parse_rest(kind, first))
+        return cls(code, rest or UNSPECIFIED)
+
+
+# A refusal is told by its code, the second byte.
+_REPLY = Early(5, lambda held: held[:1] == b"\5" and held[1:2] not in (b"", b"\0"))
 
 
 def encode_reply(code: int, address: Address) -> bytes:

@@ -105,14 +105,19 @@ def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None
 
 def _hear(sock: Socket, peer: Conversation) -> bool:
     """Read on in the second answer; whether it is complete."""
-    try:
-        while not peer.over:
+    while not peer.over:
+        try:
             data = read(sock, peer.needs)
             if not data:
                 peer.end()
             peer.receive(data)
-    except ours(BlockingIOError):
-        return False
+        except ours(BlockingIOError):
+            if not peer.nothing_more():
+                return False
+        except ours(OSError):
+            # A reset may come right behind a refusal.
+            peer.nothing_more()
+            raise
     return True
 
 

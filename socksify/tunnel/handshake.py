@@ -147,7 +147,14 @@ class Handshake:
                         talk.end()
                     talk.receive(data)
             except ours(BlockingIOError):
-                return POLLOUT if talk.outgoing else POLLIN
+                if talk.outgoing:
+                    return POLLOUT
+                if not talk.nothing_more():
+                    return POLLIN
+            except ours(OSError):
+                # A reset may come right behind a refusal.
+                talk.nothing_more()
+                raise
 
     def _write(self, sock: Socket) -> int:
         """Write what there is to say; an answer cannot have come yet, so it is not looked for."""
