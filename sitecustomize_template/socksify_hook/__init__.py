@@ -128,21 +128,30 @@ def stand_in(module: "ModuleType") -> None:
         if hasattr(module, name):
             original = getattr(module, name)
             originals.append((module, name, original))
-            setattr(module, name, _first(module, name, original))
+            setattr(module, name, _First(module, name, original))
+            if original in os.supports_fd:
+                os.supports_fd.add(getattr(module, name))
 
 
-def _first(module: "ModuleType", name: str, original: "Any") -> "Any":
-    def first(*args: "Any", **keywords: "Any") -> "Any":
+class _First:
+    """Stands in for a function in C. As an attribute of a class it becomes no method, as functions in C do not."""
+
+    def __init__(self, module: "ModuleType", name: str, original: "Any") -> None:
+        self._module = module
+        # For who looks at it: inspect.signature(), pickle, help().
+        self.__name__ = self.__qualname__ = name
+        self.__module__, self.__doc__, self.__wrapped__ = module.__name__, original.__doc__, original
+        self.__text_signature__ = getattr(original, "__text_signature__", None)
+
+    def __call__(self, *args: "Any", **keywords: "Any") -> "Any":
         _of_waiting("install", put_back)()
-        return getattr(module, name)(*args, **keywords)
+        return getattr(self._module, self.__name__)(*args, **keywords)
 
-    # For who looks at it: inspect.signature(), pickle, os.supports_fd.
-    first.__name__ = first.__qualname__ = name
-    first.__module__, first.__doc__ = module.__name__, original.__doc__
-    first.__wrapped__ = original  # type: ignore[attr-defined]
-    if original in os.supports_fd:
-        os.supports_fd.add(first)
-    return first
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
+
+    def __reduce__(self) -> str:
+        return self.__name__
 
 
 def put_back() -> None:

@@ -209,12 +209,25 @@ def test_what_starts_children_looks_as_it_does_after_the_install(hooked: Environ
     program = """
 import inspect, os, pickle
 def looks():
-    return [inspect.signature(os.execve), pickle.dumps(os.system), os.execve in os.supports_fd, os.execv.__doc__]
+    same = pickle.loads(pickle.dumps(os.system))
+    return [inspect.signature(os.execve), same.__name__, os.execve in os.supports_fd, os.execv.__doc__]
 before = looks()
 import socket
 print(before == looks(), before[2])
 """
     assert hooked.code(program) == "True True"
+
+
+def test_what_starts_children_does_not_become_a_method(hooked: Environment) -> None:
+    """Functions in C do not, and this one is kept from before the install."""
+    program = """
+import os
+class Shell:
+    run = os.system
+print(repr(os.system), os.system.__text_signature__, flush=True)
+print(Shell().run("exit 3") >> 8, Shell.run("exit 4") >> 8)
+"""
+    assert hooked.code(program).splitlines() == ["<built-in function system> ($module, /, command)", "3 4"]
 
 
 def test_a_reload_of_socket_is_covered(hooked: Environment) -> None:
