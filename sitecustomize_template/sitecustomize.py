@@ -36,7 +36,16 @@ def _shut(error: Exception) -> None:
         if event == "import" and args[0].startswith(("gevent.resolver.cares", "pycares", "uvloop", "zmq")):
             raise ImportError(text, name=args[0])
 
-    sys.addaudithook(refuse)
+    if hasattr(sys, "addaudithook"):
+        sys.addaudithook(refuse)
+    elif os.environ.get("SOCKSIFY_DISABLE") != "1":
+        # Before Python 3.8 nobody hears of anything: there is nothing in `socket`.
+        sys.modules["socket"] = sys.modules["_socket"] = _Closed("socket", text)
+
+
+class _Closed(type(sys)):  # type: ignore[misc]
+    def __getattr__(self, name: str) -> None:
+        raise OSError(100, self.__doc__)
 
 
 def _run_next() -> None:
@@ -60,7 +69,17 @@ def _run_next() -> None:
             return
 
 
+def _hide() -> None:
+    """The directory that led here is none of the program's."""
+    hook: Any = sys.modules.get("socksify_hook")
+    if hasattr(hook, "hide"):
+        hook.hide(os.path.dirname(__file__))
+
+
 try:
     _start()
 finally:
-    _run_next()
+    try:
+        _run_next()
+    finally:
+        _hide()

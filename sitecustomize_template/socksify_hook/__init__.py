@@ -31,8 +31,13 @@ path: "list[str]" = []
 settings = os.path.join(os.path.dirname(__file__), "settings.toml")
 # Whether that file was installed; then it has to be there.
 settings_installed = False
+# What the program does not see of its environment, by the variables' names.
+hidden: "dict[str, str]" = {}
 # The real paths of the sitecustomize.py files that have run.
 chained: "set[str]" = set()
+
+# The oldest Python that the package can be imported by. An older one that finds this hook is closed.
+OLDEST = (3, 11)
 
 # Where children start; subprocess and multiprocessing use the last.
 _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
@@ -70,10 +75,9 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_
         return
     state, settings, settings_installed = "waiting", file, with_settings
     environ, directory, path = dict(variables), _working_directory(), list(sys.path)
-    # What a parent has passed on is none of the program's; C keeps it for children.
-    for name in [name for name in environ if name.startswith("SOCKSIFY_INHERITED")]:
-        getattr(os.environ, "_data", {}).pop(os.fsencode(name), None)
     sys.meta_path.insert(0, finder)
+    for name in [name for name in environ if name.startswith("SOCKSIFY_INHERITED")]:
+        _hide(name, "")
     stand_in(os)
     if "_posixsubprocess" in sys.modules:
         stand_in(sys.modules["_posixsubprocess"])
@@ -81,10 +85,46 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_
         _of_waiting("arrived", str)("socket")
 
 
+def hide(entry: str) -> None:
+    """Take the directory that led to the hook out of what the program sees of PYTHONPATH; C keeps it for children."""
+    if state not in ("waiting", "installed"):
+        return
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # site has made it absolute.
+    left = [path for path in paths if os.path.abspath(path) != entry]
+    if len(left) < len(paths):
+        _hide("PYTHONPATH", os.pathsep.join(left))
+        if entry in sys.path and hidden:
+            sys.path.remove(entry)
+
+
+def _hide(name: str, left: str) -> None:
+    """What leads to the hook, and what a parent has passed on, is none of the program's, which sees what is left."""
+    if sys.version_info < OLDEST:
+        return
+    seen: dict[bytes, bytes] = getattr(os.environ, "_data", {})
+    key = os.fsencode(name)
+    if key in seen:
+        hidden[name] = os.fsdecode(seen.pop(key))
+        if left:
+            seen[key] = os.fsencode(left)
+
+
+def reveal() -> None:
+    """Where nothing is installed, nobody adds it to what the program gives its children: it has to see it again."""
+    for name in hidden:
+        theirs = os.environ.get(name, "")
+        known = hidden[name].split(os.pathsep)
+        added = [path for path in theirs.split(os.pathsep) if path and path not in known]
+        os.environ[name] = os.pathsep.join([hidden[name], *added]) if name == "PYTHONPATH" else hidden[name]
+    hidden.clear()
+
+
 def shut(error: BaseException) -> None:
     """What would install, or close the network with care, is broken itself: nothing but Unix sockets is made now."""
     global state
     state = f"closed: {type(error).__name__}: {error}"
+    reveal()
     text = f"socksify: the network is closed: {__file__} cannot go on: {state[8:]}. To go without: SOCKSIFY_DISABLE=1"
 
     def refuse(event: str, args: "tuple[Any, ...]") -> None:
@@ -100,7 +140,17 @@ def shut(error: BaseException) -> None:
         elif event.startswith("socket.") and (event, args[1:2]) != ("socket.__new__", (1,)):
             raise OSError(100, text) from error
 
-    sys.addaudithook(refuse)
+    if hasattr(sys, "addaudithook"):
+        sys.addaudithook(refuse)
+    else:
+        # Before Python 3.8 nobody hears of anything: there is nothing in `socket`, and in what connects without it.
+        for name in _PAST.union(("_socket", "socket")):
+            sys.modules[name] = _Closed(name, text)
+
+
+class _Closed(type(sys)):  # type: ignore[misc]
+    def __getattr__(self, name: str) -> None:
+        raise OSError(100, self.__doc__)
 
 
 def goes_past(event: str, args: "tuple[Any, ...]") -> bool:
@@ -123,7 +173,12 @@ def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":
 
 
 def stand_in(module: "ModuleType") -> None:
-    """Whoever starts a child needs no socket for it: the first call of what starts one counts as its import."""
+    """Whoever starts a child needs no socket for it: the first call of what starts one counts as its import.
+
+    Not where nothing will be installed: a child finds in its environment what its parent has found.
+    """
+    if sys.version_info < OLDEST:
+        return
     for name in _STARTERS:
         if hasattr(module, name):
             original = getattr(module, name)

@@ -38,6 +38,8 @@ def install() -> None:
 
 
 def _install() -> None:
+    if sys.version_info < socksify_hook.OLDEST:
+        raise ImportError(f"Python {sys.version.split()[0]} is too old for socksify, which needs 3.11 or later")
     import socksify
 
     if socksify.__file__ is None:

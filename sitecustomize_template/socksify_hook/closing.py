@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_METHODS = ("connect", "connect_ex", "sendto", "sendmsg", "bind")
 _BY_ADDRESS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _STARTS = ("subprocess.Popen", "os.exec", "os.posix_spawn")
 _LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo")
@@ -25,14 +26,18 @@ def fail(error: BaseException) -> None:
     """Do as SOCKSIFY_ON_ERROR says: `close` (the default), `exit`, which raises SystemExit, or `allow`."""
     taste = socksify_hook.environ.get("SOCKSIFY_ON_ERROR") or "close"
     why = _described(error)
+    socksify_hook.reveal()
     if taste == "allow":
         socksify_hook.state = f"allowed: {why}"
         _tell(f"{why}; connections go direct, as SOCKSIFY_ON_ERROR=allow has it")
         return
     if taste not in ("close", "exit"):
         why += f"; SOCKSIFY_ON_ERROR={taste!r}: expected close, exit or allow"
-    _close(f"socksify: the network is closed: {why}. To go without: SOCKSIFY_DISABLE=1, or {_way_out(error)}", error)
+    _close(f"socksify: the network is closed: {why}. To go without: {_way_out(error)}", error)
     socksify_hook.state = f"closed: {why}"
+    if sys.version_info < socksify_hook.OLDEST and taste != "exit":
+        # Whoever has started it knows that it is covered, and it is not.
+        _tell(f"{sys.executable}: {why}; its network is closed. To go without: {_way_out(error)}")
     if taste == "exit":
         _tell(f"{why}; the program ends, as SOCKSIFY_ON_ERROR=exit has it")
         raise SystemExit(2)
@@ -51,11 +56,14 @@ def _is_gone(error: BaseException) -> bool:
 
 
 def _way_out(error: BaseException) -> str:
+    if any(name.startswith("SOCKSIFY_INHERITED") for name in socksify_hook.environ):
+        # What a parent has passed on; it takes a switch of its own away from its children.
+        return "SOCKSIFY_DISABLE=1 in the environment that the program gives this child, or --no-children for all"
     home = os.path.dirname(socksify_hook.settings)
     if not os.path.exists(f"{home}.pth"):
-        return f"take {os.path.dirname(home)} off PYTHONPATH"
+        return f"SOCKSIFY_DISABLE=1, or take {os.path.dirname(home)} off PYTHONPATH"
     command = "" if _is_gone(error) else f"{sys.executable} -m socksify site uninstall, or "
-    return f"{command}delete {home} and {home}.*"
+    return f"SOCKSIFY_DISABLE=1, or {command}delete {home} and {home}.*"
 
 
 def _tell(line: str) -> None:
@@ -72,9 +80,68 @@ def _close(text: str, cause: BaseException) -> None:
     import socket
 
     local = {getattr(socket, name) for name in ("AF_UNIX", "AF_NETLINK") if hasattr(socket, name)}
-    for name in ("connect", "connect_ex", "sendto", "sendmsg", "bind"):
+    for name in _METHODS:
         setattr(socket.socket, name, _shut(getattr(socket.socket, name), local, refuse))
-    sys.addaudithook(_listener(socket.socket, local, refuse))
+    if hasattr(sys, "addaudithook"):
+        sys.addaudithook(_listener(socket.socket, local, refuse))
+    else:
+        _close_without_events(local, refuse)
+
+
+def _close_without_events(local: "set[int]", refuse: "Callable[[], None]") -> None:
+    """Before Python 3.8, where nobody hears of anything: what looks names up, and what goes below, is replaced.
+
+    `socket` has just been imported, so nobody has kept the originals.
+    """
+    import _socket
+    import socket
+
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo"):
+        for module in (socket, _socket):
+            setattr(module, name, _refusing(getattr(module, name), refuse))
+    raw = _raw(_socket.socket, local, refuse)
+    for module, name in ((_socket, "socket"), (_socket, "SocketType"), (socket, "SocketType")):
+        setattr(module, name, raw)
+    sys.meta_path.insert(0, _Refuser(refuse))
+
+
+def _raw(original: "Any", local: "set[int]", refuse: "Callable[[], None]") -> "Any":
+    """What stands for the class in C below socket.socket, which goes on to call its __init__()."""
+
+    class Raw(original):  # type: ignore[misc]
+        def __new__(cls, family: int = 2, *args: "Any", **keywords: "Any") -> "Raw":
+            if family not in local:
+                refuse()
+            made: Raw = super().__new__(cls, family, *args, **keywords)
+            return made
+
+    for name in _METHODS:
+        setattr(Raw, name, _shut(getattr(original, name), local, refuse))
+    Raw.__name__, Raw.__qualname__, Raw.__module__ = original.__name__, original.__name__, original.__module__
+    return Raw
+
+
+def _refusing(original: "Any", refuse: "Callable[[], None]") -> "Any":
+    def function(*args: "Any", **keywords: "Any") -> "Any":
+        refuse()
+        return original(*args, **keywords)
+
+    function.__name__ = original.__name__
+    return function
+
+
+class _Refuser:
+    """Finds nothing, and lets no module be found that connects without `socket`."""
+
+    def __init__(self, refuse: "Callable[[], None]") -> None:
+        self._refuse = refuse
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if socksify_hook.goes_past("import", (name,)):
+            try:
+                self._refuse()
+            except OSError as error:
+                raise ImportError(str(error), name=name) from error
 
 
 def _shut(original: "Any", local: "set[int]", refuse: "Callable[[], None]") -> "Any":

@@ -106,6 +106,7 @@ def give_up() -> None:
     """Wait no longer, and never install."""
     socksify_hook.state = "off: given up"
     socksify_hook.put_back()
+    socksify_hook.reveal()
     end()
 
 

@@ -28,6 +28,10 @@ _LAST = "cm"
 _LONG_WITH_VALUE = "--check-hash-based-pycs"
 
 
+# They know no f-strings, which the hook is written with. Those up to 3.10 read it and are closed.
+_TOO_OLD = ("python3.0", "python3.2", "python3.3", "python3.4", "python3.5", "pypy3.5")
+
+
 class Program(Record):
     """A program that is started: its file, and for a Python why it will not find the hook, empty if it will."""
 
@@ -165,6 +169,8 @@ def _why_not(start: Start) -> str:
     name = os.path.basename(os.path.realpath(path))
     if name.startswith(("python2", "pypy2")) or name == "pypy":
         return "a Python before 3 cannot read the hook"
+    if name.startswith(_TOO_OLD):
+        return "a Python before 3.6 cannot read the hook"
     options = _options(words[1:])
     if "S" in options:
         return "-S keeps every hook out"

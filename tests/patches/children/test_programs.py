@@ -53,6 +53,11 @@ def test_a_python_before_3(path: str) -> None:
     assert program(path, [path, "x.py"]) == Program(path, True, "a Python before 3 cannot read the hook")
 
 
+@pytest.mark.parametrize("path", ["/x/python3.5", "/x/python3.4", "/x/python3.2"])
+def test_a_python_before_fstrings(path: str) -> None:
+    assert program(path, [path, "x.py"]) == Program(path, True, "a Python before 3.6 cannot read the hook")
+
+
 def test_a_directory_is_no_program(tmp_path: Path) -> None:
     (tmp_path / "a" / "python3").mkdir(parents=True)
     python = executable(tmp_path / "b" / "python3", "")
