@@ -22,14 +22,15 @@ def parse(userinfo: str, scheme: str) -> tuple[bytes, bytes | None]:
 
 def check(user: bytes, password: bytes | None, scheme: str) -> None:
     """Raises Malformed for credentials that the scheme's protocol cannot carry."""
-    if not 1 <= len(user) <= 255:
-        raise Malformed("the user has to be 1 to 255 bytes long")
     if scheme == "http":
         _check_basic(user, password or b"")
-    elif scheme in ("socks5", "socks5h"):
-        # RFC 1929 section 2: PLEN, like ULEN, is 1 to 255.
-        if password is None or not 1 <= len(password) <= 255:
-            raise Malformed("with a user, SOCKS5 wants a password of 1 to 255 bytes")
+        return
+    if not 1 <= len(user) <= 255:
+        raise Malformed("the user has to be 1 to 255 bytes long")
+    if scheme in ("socks5", "socks5h"):
+        # RFC 1929 section 2 has a PLEN of 1 to 255. There are users with an empty password, for whom curl sends 0.
+        if password is None or len(password) > 255:
+            raise Malformed("with a user, SOCKS5 wants a password of 1 to 255 bytes, or an empty one as in user:@host")
     elif password is not None:
         raise Malformed("SOCKS4 has no password, only a user")
     elif b"\0" in user:
@@ -37,9 +38,9 @@ def check(user: bytes, password: bytes | None, scheme: str) -> None:
 
 
 def _check_basic(user: bytes, password: bytes) -> None:
-    # RFC 7617 section 2: "The user-id and password MUST NOT contain any control characters", and
-    # "a user-id containing a colon character is invalid".
+    # RFC 7617 section 2: "The user-id and password MUST NOT contain any control characters", and "a user-id containing
+    # a colon character is invalid". Either may be empty, and as long as a token is.
     if b":" in user:
         raise Malformed("HTTP's Basic authentication allows no colon in the user")
-    if len(password) > 255 or any(byte < 32 or byte == 127 for byte in user + password):
-        raise Malformed("HTTP's Basic authentication takes up to 255 bytes without control characters")
+    if any(byte < 32 or byte == 127 for byte in user + password):
+        raise Malformed("HTTP's Basic authentication takes no control characters")

@@ -34,7 +34,7 @@ class ConfigError(ValueError):
 class Proxy(Record, hidden=("password",)):
     """One proxy, reached by TCP at (host, port) or, when `path` is set, through that Unix socket.
 
-    `user` and `password` are what goes over the wire, 1 to 255 bytes each, or None. `name` is the one given to
+    `user` and `password` are what goes over the wire, or None. `name` is the one given to
     the proxy in the configuration file, or None.
     """
 

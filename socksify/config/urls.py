@@ -48,13 +48,37 @@ def chain(
     proxies: tuple[Proxy, ...] = ()
     for text in [value] if isinstance(value, str) else value:
         try:
-            for hop in text.split(","):
-                proxies += (named or {}).get(hop) or (_proxy(hop, "socks5h"),)
+            proxies += _hops(text.split(","), named or {})
         except Malformed as problem:
             raise ConfigError(f"{source}: {masked(text)!r}: {problem}") from None
     if not proxies:
         raise ConfigError(f"{source}: no proxy in it, expected a URL such as socks5h://host:1080")
     return linked(proxies, source)
+
+
+def _hops(pieces: list[str], named: Mapping[str, tuple[Proxy, ...]]) -> tuple[Proxy, ...]:
+    """The hops of a list that was cut at its commas; where a piece is no hop, it was cut inside of its credentials."""
+    hops: tuple[Proxy, ...] = ()
+    while pieces:
+        taken, found = _first_hop(pieces, named)
+        pieces = pieces[taken:]
+        hops += found
+    return hops
+
+
+def _first_hop(pieces: list[str], named: Mapping[str, tuple[Proxy, ...]]) -> tuple[int, tuple[Proxy, ...]]:
+    """How many pieces the first hop is made of, and what it stands for; raises Malformed as its first piece does."""
+    # The `@` that ends the credentials is in the first piece that has one.
+    end = next((at for at, piece in enumerate(pieces, 1) if "@" in piece), 1)
+    try:
+        found = named.get(pieces[0]) or (_proxy(pieces[0], "socks5h"),)
+    except Malformed:
+        if end == 1:
+            raise
+        return end, (_proxy(",".join(pieces[:end]), "socks5h"),)
+    if end > 1 and "://" in pieces[0] and not any("://" in piece for piece in pieces[1:end]):
+        raise Malformed("a comma in credentials has to be written %2C here; or give each hop its scheme")
+    return 1, found
 
 
 def authorised(proxy: Proxy, user: str, password: str | None, source: str) -> Proxy:

@@ -13,7 +13,7 @@ from functools import partial
 from socksify.protocol import socks4 as v4
 from socksify.protocol import socks5 as v5
 from socksify.protocol.errors import AuthenticationRefused, Closed, Refused, garbled
-from socksify.protocol.http import PROXY_AUTHENTICATION_REQUIRED, ConnectRequest, Response
+from socksify.protocol.http import PROXY_AUTHENTICATION_REQUIRED, UNAUTHORIZED, ConnectRequest, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,8 +139,13 @@ def _chosen(offered: bytes, choice: v5.MethodChoice) -> int:
     if choice.method in offered:
         return choice.method
     if choice.method == v5.NO_ACCEPTABLE_METHODS:
-        raise AuthenticationRefused(f"no acceptable methods{_without(len(offered) > 1)}", choice.method)
-    raise garbled("one of the methods offered", choice.encode())
+        refused = AuthenticationRefused(f"no acceptable methods{_without(len(offered) > 1)}", choice.method)
+        if len(offered) > 1:
+            refused.wanted = ("another method",)
+        raise refused
+    error = garbled("one of the methods offered", choice.encode())
+    error.wanted = (v5.METHODS.get(choice.method, f"method {choice.method:#04x}"),)
+    raise error
 
 
 def _accepted(verdict: v5.CredentialsStatus) -> None:
@@ -176,8 +181,10 @@ def _opened(authenticated: bool, response: Response) -> Response:
     # RFC 9110 section 9.3.6: "Any 2xx (Successful) response indicates that the sender ... will switch to tunnel mode".
     if 200 <= response.status <= 299:
         return response
-    if response.status == PROXY_AUTHENTICATION_REQUIRED:
-        raise AuthenticationRefused(f"{response}{_without(authenticated)}", response.status)
+    if response.status in (UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED):
+        error = AuthenticationRefused(f"{response}{_without(authenticated)}", response.status)
+        error.wanted = response.challenges
+        raise error
     raise Refused(str(response), response.status, "http")
 
 

@@ -12,6 +12,8 @@ class ProtocolError(Exception):
     """Base of all errors of this package. `reply` is the code that came, or would go, over the wire, if any."""
 
     reply: int | None = None
+    # The ways to authenticate that the peer wants, as far as it has said so.
+    wanted: tuple[str, ...] = ()
 
     def __init__(self, message: str, reply: int | None = None) -> None:
         super().__init__(message)

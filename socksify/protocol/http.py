@@ -1,7 +1,7 @@
 """HTTP CONNECT (RFC 9110 section 9.3.6) with Basic authentication (RFC 7617): the two heads, and nothing of HTTP else.
 
-A head's fields are skipped over, for none of a response's means anything to a tunnel: "A client MUST ignore
-any Content-Length or Transfer-Encoding header fields received in a successful response to CONNECT."
+Of a head's fields only those that ask for credentials are read. No other means anything to a tunnel: "A client MUST
+ignore any Content-Length or Transfer-Encoding header fields received in a successful response to CONNECT."
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from socksify.protocol.errors import garbled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from socksify.protocol.conversation import Script
 
 SWITCHING_PROTOCOLS = 101
-PROXY_AUTHENTICATION_REQUIRED = 407
+UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED = 401, 407
 MOST_INTERIM_RESPONSES = 16
 
 # RFC 3986 section 3.2.2: reg-name, without which a name could end the line and begin a header.
@@ -54,10 +56,14 @@ class ConnectRequest(Record, hidden=("credentials",)):
 
 
 class Response(Record):
-    """The final response: `status` 101 or 200..999, `reason` as it came, in Latin-1."""
+    """The final response: `status` 101 or 200..999, `reason` as it came, in Latin-1.
+
+    `challenges` are the authentication schemes that a 407, or a 401, asks for.
+    """
 
     status: int
     reason: str
+    challenges: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"status {self.status} {self.reason[:64]!r}"
@@ -69,19 +75,47 @@ class Response(Record):
     def parse(cls) -> Script[Response]:
         """Read heads up to the first that is not interim (RFC 9110 section 15.2)."""
         for _ in range(MOST_INTERIM_RESPONSES + 1):
-            line = _lines((yield Head(b"HTTP/1.", _refuses)))[0]
-            response = cls._from_line(line)
+            # The last line is empty, or cut off.
+            line, *fields = _lines((yield Head(b"HTTP/1.", _refuses)))
+            response = cls._from_line(line, fields[:-1])
             if response.status >= 200 or response.status == SWITCHING_PROTOCOLS:
                 return response
         raise garbled(f"a final response after {MOST_INTERIM_RESPONSES} interim ones", line)
 
     @classmethod
-    def _from_line(cls, line: bytes) -> Response:
+    def _from_line(cls, line: bytes, fields: list[bytes]) -> Response:
         _, _, rest = line.partition(b" ")
         status, _, reason = rest.partition(b" ")
         if len(status) != 3 or not status.isdigit() or status < b"100":
             raise garbled("an HTTP status line", line)
-        return cls(int(status), reason.decode("latin-1"))
+        name = _CHALLENGES.get(int(status))
+        challenges = () if name is None else tuple(_challenges(fields, name))[:_MOST_CHALLENGES]
+        return cls(int(status), reason.decode("latin-1"), challenges)
+
+
+# RFC 9110 sections 11.6.1 and 11.7.1.
+_CHALLENGES = {UNAUTHORIZED: b"www-authenticate", PROXY_AUTHENTICATION_REQUIRED: b"proxy-authenticate"}
+_MOST_CHALLENGES = 8
+
+
+def _challenges(fields: list[bytes], name: bytes) -> Iterator[str]:
+    """The schemes in the fields of a name, once each."""
+    seen = set()
+    for field in fields:
+        before, _, value = field.partition(b":")
+        for scheme in _schemes(value) if before.lower() == name else ():
+            if scheme.lower() not in seen:
+                seen.add(scheme.lower())
+                yield scheme
+
+
+def _schemes(value: bytes) -> Iterator[str]:
+    """Section 11.3: challenges and their parameters alike are separated by commas; a parameter has an `=`."""
+    # What stands between quotes is no challenge, whatever commas it has.
+    for item in b'""'.join(value.split(b'"')[::2]).split(b","):
+        scheme, _, rest = item.strip().partition(b" ")
+        if scheme.replace(b"-", b"").isalnum() and not rest.lstrip().startswith(b"="):
+            yield scheme[:32].decode("ascii")
 
 
 def _refuses(head: bytes) -> bool:

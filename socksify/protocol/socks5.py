@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 VERSION = 5
 CONNECT, BIND, UDP_ASSOCIATE = 1, 2, 3
 NO_AUTHENTICATION, USERNAME_PASSWORD, NO_ACCEPTABLE_METHODS = 0x00, 0x02, 0xFF
+# RFC 1928 section 3, and IANA's list of SOCKS methods.
+METHODS = {
+    1: "GSSAPI",
+    USERNAME_PASSWORD: "user and password",
+    3: "CHAP",
+    5: "challenge-response",
+    6: "SSL",
+    7: "NDS",
+    8: "multi-authentication",
+    9: "a JSON parameter block",
+}
 SUBNEGOTIATION_VERSION = 1
 
 SUCCEEDED = 0
@@ -76,15 +87,18 @@ class MethodChoice(Record):
 
 
 class Credentials(Record, hidden=("user", "password")):
-    """User name and password, 1 to 255 bytes each; encode() raises ValueError for others."""
+    """User name, 1 to 255 bytes, and password, up to 255; encode() raises ValueError for others.
+
+    RFC 1929 has a password of 1 to 255 bytes. An empty one goes out as curl sends it, with a PLEN of 0.
+    """
 
     user: bytes
     password: bytes
 
     def encode(self) -> bytes:
         user, password = self.user, self.password
-        if not 1 <= len(user) <= 255 or not 1 <= len(password) <= 255:
-            raise ValueError("user name and password must be 1 to 255 bytes long each")
+        if not 1 <= len(user) <= 255 or len(password) > 255:
+            raise ValueError("user name must be 1 to 255 bytes long, and the password at most 255")
         return b"%c%c%b%c%b" % (SUBNEGOTIATION_VERSION, len(user), user, len(password), password)
 
     @classmethod

@@ -25,11 +25,13 @@ from socket import gaierror
 
 from socksify.protocol.errnos import errno_of
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
-from socksify.protocol.socks5 import BIND, TTL_EXPIRED
+from socksify.protocol.http import UNAUTHORIZED
+from socksify.protocol.socks5 import BIND, METHODS, TTL_EXPIRED, USERNAME_PASSWORD
 from socksify.tunnel.log import host_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from socksify.config.settings import Proxy
     from socksify.tunnel.route import Via
 
 
@@ -101,9 +103,8 @@ def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
         # It took a CONNECT before: `ssh -D` and SOCKS 4.2's sockd say no by hanging up.
         number = EOPNOTSUPP
     reply = f" (reply {cause.reply})" if cause.reply is not None else ""
-    advice = _advice(number, route)
-    if isinstance(cause, AuthenticationRefused):
-        advice = "check the user and password in the proxy's URL"
+    wants = isinstance(cause, AuthenticationRefused) or cause.wanted
+    advice = _credentials_advice(cause, route.chain[hop - 1]) if wants else _advice(number, route)
     return _at_hop(number, f"{cause}{reply}" + (f"; {advice}" if advice else ""), route, hop, cause)
 
 
@@ -203,6 +204,21 @@ def _advice(number: int, route: Via) -> str:
     if number == EOPNOTSUPP and route.command == BIND:
         return _BIND_ADVICE
     return _ADVICE.get(number, "")
+
+
+def _credentials_advice(cause: ProtocolError, proxy: Proxy) -> str:
+    """What to do where a proxy wants other credentials than it was given."""
+    ours = "Basic" if proxy.scheme == "http" else METHODS[USERNAME_PASSWORD]
+    wanted = [method for method in cause.wanted if method.lower() != ours.lower()]
+    if cause.wanted and len(wanted) == len(cause.wanted):
+        return f"the proxy wants {' or '.join(wanted)}, which is not spoken here; have it accept {ours}"
+    if proxy.user is None:
+        advice = "put the user and password into the proxy's URL"
+    else:
+        advice = "check the user and password in the proxy's URL"
+    if cause.reply == UNAUTHORIZED and proxy.scheme == "http":
+        advice += "; it answers as a web server does, so check its port as well"
+    return advice
 
 
 def to_raise(error: OSError) -> OSError:

@@ -96,7 +96,6 @@ REFUSED = {
     "@gw": "the user has to be",
     ":p@gw": "the user has to be",
     "u@gw": "a password of 1 to 255",
-    "u:@gw": "a password of 1 to 255",
     "u:" + "p" * 256 + "@gw": "a password of 1 to 255",
     "socks4://u:p@gw": "SOCKS4 has no password",
     "socks5h:///" + "x" * 107: "at most 107 bytes",
@@ -192,3 +191,37 @@ def test_credentials_from_beside_the_url() -> None:
     assert urls.authorised(A, "ü", "p\udcff", "SOCKS5_USER") == A.replace(user="ü".encode(), password=b"p\xff")
     with pytest.raises(ConfigError, match=r"^SOCKS5_USER: with a user, SOCKS5 wants a password"):
         urls.authorised(A, "u", None, "SOCKS5_USER")
+
+
+@pytest.mark.parametrize(
+    ("text", "credentials"),
+    [
+        ("u:@gw", [(b"u", b"")]),
+        ("http://:p@gw", [(b"", b"p")]),
+        ("http://t:@gw", [(b"t", b"")]),
+        ("http://u:" + "p" * 4000 + "@gw", [(b"u", b"p" * 4000)]),
+        ("socks5h://u:a,b@gw", [(b"u", b"a,b")]),
+        ("socks5h://u:,@gw", [(b"u", b",")]),
+        ("u:a,b,,c@gw:1,http://gw", [(b"u", b"a,b,,c"), (None, None)]),
+        ("gw,socks5h://u:a,b@gw,u:p@gw", [(None, None), (b"u", b"a,b"), (b"u", b"p")]),
+        ("gw,u:p@gw", [(None, None), (b"u", b"p")]),
+        ("socks5h://u:a%2Cb@gw", [(b"u", b"a,b")]),
+    ],
+)
+def test_credentials_that_are_empty_long_or_have_commas(text: str, credentials: list[object]) -> None:
+    assert [(proxy.user, proxy.password) for proxy in urls.chain(text, "")] == credentials
+
+
+@pytest.mark.parametrize(
+    "text", ["socks4://u,v@gw", "socks5h://u:12,b:c@gw", "socks5h://gw:1080,u:p@gw2", "http://u,v:p@gw"]
+)
+def test_a_comma_that_may_mean_both_is_refused(text: str) -> None:
+    """To take it for one would send a password to a host that is none of the user's proxies."""
+    with pytest.raises(ConfigError, match="has to be written %2C"):
+        urls.chain(text, "")
+
+
+@pytest.mark.parametrize("text", ["gw:108O,gw2", "socks5h://u:a,b", "u:a,b@", "gw,,gw", "socks5h://u:a,http://b:c@gw"])
+def test_a_comma_makes_no_sense_of_what_is_none(text: str) -> None:
+    with pytest.raises(ConfigError):
+        urls.chain(text, "")

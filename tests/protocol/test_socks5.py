@@ -52,12 +52,12 @@ def test_a_status_in_the_version_of_socks_is_understood() -> None:
 
 @pytest.mark.parametrize("user", [b"", b"u", b"u" * 255, b"u" * 256])
 @pytest.mark.parametrize("password", [b"", b"p", b"p" * 255, b"p" * 256])
-def test_credentials_are_1_to_255_bytes_each(user: bytes, password: bytes) -> None:
+def test_credentials_are_255_bytes_each_at_most(user: bytes, password: bytes) -> None:
     credentials = socks5.Credentials(user, password)
-    if 1 <= len(user) <= 255 and 1 <= len(password) <= 255:
+    if 1 <= len(user) <= 255 and len(password) <= 255:
         assert parse(script_of(socks5.Credentials), credentials.encode()) == credentials
     else:
-        with pytest.raises(ValueError, match="1 to 255 bytes") as caught:
+        with pytest.raises(ValueError, match="255") as caught:
             credentials.encode()
         assert "uuu" not in str(caught.value)
         assert "ppp" not in str(caught.value)

@@ -15,7 +15,18 @@ from socksify.tunnel import errors
 from tests.bad_proxy import BadProxy
 from tests.processes import free_port
 from tests.routing import routed
-from tests.steps import CLOSE, READ_CREDENTIALS, READ_GREETING, READ_REQUEST, READ_SOCKS4, Send, good, socks4_reply
+from tests.steps import (
+    CLOSE,
+    READ_CREDENTIALS,
+    READ_GREETING,
+    READ_HTTP,
+    READ_REQUEST,
+    READ_SOCKS4,
+    Send,
+    good,
+    socks4_reply,
+)
+from tests.targets import Target
 
 TARGET = ("203.0.113.5", 80)
 ANYWHERE = ("*=proxy",)
@@ -30,12 +41,13 @@ SOCKS5 = {
     7: errno.EOPNOTSUPP,
     8: errno.EAFNOSUPPORT,
 }
-HTTP = {403: errno.EACCES, 407: errno.EACCES, 502: errno.EHOSTUNREACH, 503: errno.EHOSTUNREACH, 504: errno.ETIMEDOUT}
+HTTP = {401: errno.EACCES, 403: errno.EACCES, 407: errno.EACCES}
+HTTP |= {502: errno.EHOSTUNREACH, 503: errno.EHOSTUNREACH, 504: errno.ETIMEDOUT}
 REPLIES = [
     *(("socks4", code, errno.ECONNREFUSED) for code in (91, 92, 93, 0, 1, 89, 255)),
     *(("socks4a", code, errno.ECONNREFUSED) for code in (91, 92, 93)),
     *(("socks5h", code, SOCKS5.get(code, errno.ECONNREFUSED)) for code in (*SOCKS5, 9, 90, 255)),
-    *(("http", code, HTTP.get(code, errno.ECONNREFUSED)) for code in (*HTTP, 101, 301, 400, 401, 404, 500, 999)),
+    *(("http", code, HTTP.get(code, errno.ECONNREFUSED)) for code in (*HTTP, 101, 301, 400, 404, 500, 999)),
 ]
 
 
@@ -194,3 +206,80 @@ def test_a_raised_error_keeps_no_frame_of_ours_but_the_last() -> None:
         assert kept.__traceback__ is None
         assert kept.__cause__ is not None
         assert kept.__cause__.__traceback__ is None
+
+
+def http_answer(*fields: str, status: int = 407) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status} No", "Server: x", *fields, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        (['Proxy-Authenticate: Digest realm="a, Basic b", nonce="x=", qop="auth,auth-int"'], "Digest"),
+        (["Proxy-Authenticate: NTLM"], "NTLM"),
+        (["proxy-authenticate:Negotiate", "Proxy-Authenticate: NTLM"], "Negotiate or NTLM"),
+        (["Proxy-Authenticate: Negotiate, NTLM , Kerberos"], "Negotiate or NTLM or Kerberos"),
+        (["Proxy-Authenticate: Negotiate YIIGeQ=="], "Negotiate"),
+        (['Proxy-Authenticate: Digest realm = "x", algorithm = MD5', "WWW-Authenticate: Basic"], "Digest"),
+        (["Proxy-Authenticate: DIGEST", "Proxy-Authenticate: digest"], "DIGEST"),
+    ],
+)
+@pytest.mark.parametrize("user", ["", "me:pw@"])
+def test_a_scheme_that_is_not_spoken_is_named(fields: list[str], wanted: str, user: str) -> None:
+    with BadProxy([READ_HTTP, Send(http_answer(*fields)), CLOSE]) as proxy:
+        error = failure(f"http://{user}127.0.0.1:{proxy.port}")
+    assert isinstance(error, PermissionError)
+    advice = f"the proxy wants {wanted}, which is not spoken here; have it accept Basic"
+    assert str(error).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("user", "status", "fields", "advice"),
+    [
+        ("", 407, ["Proxy-Authenticate: Basic realm=x"], "put the user and password into the proxy's URL"),
+        ("", 407, [], "put the user and password into the proxy's URL"),
+        ("me:pw@", 407, ["Proxy-Authenticate: NTLM, basic"], "check the user and password in the proxy's URL"),
+        ("me:pw@", 407, [], "check the user and password in the proxy's URL"),
+        ("", 401, ["WWW-Authenticate: Basic"], "as a web server does, so check its port as well"),
+        ("me:pw@", 401, [], "as a web server does, so check its port as well"),
+        ("me:pw@", 401, ["WWW-Authenticate: NTLM"], "the proxy wants NTLM, which is not spoken here"),
+    ],
+)
+def test_credentials_that_are_missing_or_wrong(user: str, status: int, fields: list[str], advice: str) -> None:
+    with BadProxy([READ_HTTP, Send(http_answer(*fields, status=status)), CLOSE]) as proxy:
+        error = failure(f"http://{user}127.0.0.1:{proxy.port}")
+    assert isinstance(error, PermissionError)
+    assert (error.errno, error.reply) == (errno.EACCES, status)
+    assert advice in str(error)
+    assert "scheme" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("user", "method", "advice"),
+    [
+        ("", 2, "put the user and password into the proxy's URL"),
+        ("", 1, "the proxy wants GSSAPI, which is not spoken here; have it accept user and password"),
+        ("me:pw@", 1, "the proxy wants GSSAPI, which is not spoken here; have it accept user and password"),
+        ("me:pw@", 0x86, "the proxy wants method 0x86, which"),
+        ("", 0xFF, "put the user and password into the proxy's URL"),
+        ("me:pw@", 0xFF, "the proxy wants another method, which is not spoken here; have it accept user and password"),
+    ],
+)
+def test_a_method_of_socks5_that_is_missing_is_named(user: str, method: int, advice: str) -> None:
+    with BadProxy([READ_GREETING, Send(bytes((5, method))), CLOSE]) as proxy:
+        error = failure(f"socks5h://{user}127.0.0.1:{proxy.port}")
+    assert advice in str(error)
+    assert "check the proxy's scheme" not in str(error)
+
+
+def test_the_advice_is_good(echo_server: Target) -> None:
+    """A proxy that wants user and password gets them where they were put into its URL."""
+    with BadProxy([READ_GREETING, Send(b"\x05\x02"), CLOSE], good("socks5h", password=True)) as proxy:
+        assert "put the user and password into the proxy's URL" in str(failure(proxy.url("socks5h")))
+        with (
+            routed(f"socks5h://me:@127.0.0.1:{proxy.port}", routes=ANYWHERE),
+            socket.create_connection(echo_server.address, 10) as stream,
+        ):
+            stream.sendall(b"ping")
+            assert stream.recv(4, socket.MSG_WAITALL) == b"ping"
+        assert b"\x01\x02me\x00" in proxy.sessions[1].received
