@@ -3,12 +3,13 @@
 A child may start in another directory, with other files, or without any environment but what it is given; and files,
 NO_PROXY and named proxies have no SOCKSIFY_* that says exactly what they say. So a child is handed the result: the
 settings as they are, rules parsed and sources named, in `marshal`'s oldest format in use, which every Python here reads
-and which costs no import. Long ones are compressed, and go on in further variables. It is as trustworthy as PYTHONPATH,
-beside which it stands.
+and which costs no import. Long ones are compressed, and go on in further variables. Where there are
+credentials in it, it is sealed. It is as trustworthy as PYTHONPATH, beside which it stands.
 """
 
 from __future__ import annotations
 
+import sys
 from itertools import count, takewhile
 from marshal import dumps, loads
 
@@ -27,6 +28,8 @@ VARIABLE = "SOCKSIFY_INHERITED"
 _LENGTH = 100_000
 # What zlib's begin with (RFC 1950, a window of 32 KiB), and no tuple of marshal's.
 _COMPRESSED = b"\x78"
+# What sealing.sealed() has made follows it; no tuple of marshal's begins with it either.
+_SEALED = b"\x01"
 _FORMAT = 2
 _RECORDS = (Settings, Proxy, Rule)
 
@@ -60,9 +63,25 @@ def variables(
         from zlib import compress
 
         data = compress(data)
+    if has_credentials(settings, known):
+        from socksify.config import sealing
+
+        data = _SEALED + sealing.sealed(data)
     text = data.hex()
     parts = [text[start : start + _LENGTH] for start in range(0, len(text), _LENGTH)]
     return {_name(number): part for number, part in enumerate(parts)}
+
+
+def has_credentials(settings: Settings, known: Mapping[str, str]) -> bool:
+    """Whether anything in it is nobody else's business; a URL in a variable may hold a password."""
+    hops = (hop for chain in (settings.proxy, *settings.proxies.values()) for hop in chain)
+    return any(hop.user is not None or hop.password is not None for hop in hops) or "@" in "".join(known.values())
+
+
+def can_be_received() -> bool:
+    """Whether a child that is started now can read what variables() made last."""
+    sealing = sys.modules.get("socksify.config.sealing")
+    return sealing is None or sealing.is_kept()
 
 
 def _name(number: int) -> str:
@@ -76,6 +95,8 @@ def received(environ: Mapping[str, str]) -> Inherited | None:
     parts = takewhile(bool, (environ.get(_name(number), "") for number in count()))
     try:
         shape, *values = loads(_expanded(bytes.fromhex("".join(parts))))
+    except ConfigError as error:
+        raise ConfigError(f"{VARIABLE}: {error}") from None
     except (ValueError, EOFError, TypeError):
         raise ConfigError(f"{VARIABLE}: not what a parent process passes on; expected no such variable") from None
     if shape != _SHAPE:
@@ -85,6 +106,10 @@ def received(environ: Mapping[str, str]) -> Inherited | None:
 
 
 def _expanded(data: bytes) -> bytes:
+    if data.startswith(_SEALED):
+        from socksify.config import sealing
+
+        data = sealing.opened(data[len(_SEALED) :])
     if not data.startswith(_COMPRESSED):
         return data
     from zlib import decompressobj, error

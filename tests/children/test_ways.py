@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,10 +18,14 @@ from tests.children.gateway import Gateway
 from tests.children.ways import WAYS, Way
 
 ROOT = Path(__file__).parents[2]
+# What others may read of it, it writes down.
 CHILD = """\
-import socket, sys
+import os, socket, sys
 
 def connect(name):
+    with open(SEEN, "ab") as seen:
+        for file in ("environ", "cmdline"):
+            seen.write(open(f"/proc/self/{file}", "rb").read())
     with socket.create_connection((name, 1), timeout=30) as stream:
         stream.sendall(b"GET")
         stream.recv(100)
@@ -28,6 +33,8 @@ def connect(name):
 if __name__ == "__main__":
     connect(sys.argv[1])
 """
+PASSWORD = "S3cr3t-pass-w0rd"
+SPELLINGS = (PASSWORD.encode(), PASSWORD.encode().hex().encode(), b64encode(PASSWORD.encode())[:-2])
 LOOPBACK = ["--route", "127.0.0.0/8=proxy"]
 NOT_COVERED = ("is not covered", "is no Python")
 
@@ -52,12 +59,13 @@ class Parents:
     def run(self, command: Sequence[str | Path], way: Way, name: str, log: Path) -> str:
         """What was said of the children."""
         child = self.directory / "child.py"
-        child.write_text(CHILD)
+        code = CHILD.replace("SEEN", repr(str(self.directory / "seen")))
+        child.write_text(code)
         marked = self.directory / "marked"
         marked.mkdir(exist_ok=True)
         (marked / "marked.py").touch()
-        statement = f"{CHILD.partition('if __name__')[0]}connect({name!r})"
-        names = self._names | {"CHILD": str(child), "NAME": name, "CODE": CHILD, "STATEMENT": statement}
+        statement = f"{code.partition('if __name__')[0]}connect({name!r})"
+        names = self._names | {"CHILD": str(child), "NAME": name, "CODE": code, "STATEMENT": statement}
         names |= {"MARKED": str(marked), "CONNECTOR": str(shutil.copy("/bin/true", self.directory / "connector"))}
         program = self.directory / "program.py"
         given = "\n".join(f"{name} = {value!r}" for name, value in names.items())
@@ -73,6 +81,11 @@ class Parents:
         )
         assert ended.stdout.strip() in ("", "nohup: ignoring input"), ended.stdout
         return ended.stderr + (log.read_text() if log.exists() else "")
+
+    def seen(self) -> bytes:
+        """Of its children's environments and command lines."""
+        seen = self.directory / "seen"
+        return seen.read_bytes() if seen.exists() else b""
 
 
 @pytest.fixture
@@ -95,9 +108,13 @@ def name_of(way: str, how: str) -> str:
 @pytest.mark.parametrize("way", WAYS)
 def test_launched(way: str, parents: Parents, gateway: Gateway) -> None:
     name, log = name_of(way, "launched"), parents.directory / "log"
-    launcher = [sys.executable, *WAYS[way].flags, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", log]
+    config = parents.directory / "settings.toml"
+    config.write_text(f'proxy = "{gateway.url().replace("://", f"://joe:{PASSWORD}@")}"')
+    launcher = [sys.executable, *WAYS[way].flags, "-m", "socksify", "--config", config, *LOOPBACK, "--log", log]
     said = parents.run(launcher, WAYS[way], name, log)
     assert verdict(gateway, name, said) == ("covered" if WAYS[way].launched else "named"), said
+    assert WAYS[way].program.find("CHILD") < 0 or (parents.directory / "seen").exists()
+    assert not any(text in parents.seen() + said.encode() for text in SPELLINGS)
 
 
 @pytest.mark.parametrize("way", WAYS)

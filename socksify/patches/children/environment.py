@@ -55,9 +55,9 @@ class Shared:
         self.proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
 
     def tell_names(self) -> None:
-        """Before a child is made: what made-up addresses stand for, it will find there."""
+        """Before a child is made: it can read what it is given, and learn there what made-up addresses stand for."""
         handed_down = names.TABLE.hand_down()
-        if handed_down != self._names:
+        if handed_down != self._names or not passing.can_be_received():
             self._names = handed_down
             self.variables |= self._passing(self._settings)
             _tell_c(self)
