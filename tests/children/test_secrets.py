@@ -1,4 +1,4 @@
-"""A child is given the password of the proxy, by whatever way and however late; where it cannot read it, it is closed."""
+"""A child is given the password of the proxy, however late; where it cannot read it, its network is closed."""
 
 from __future__ import annotations
 
