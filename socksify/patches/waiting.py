@@ -8,13 +8,12 @@ what they watch, so those that the function makes are of a thin class around the
 from __future__ import annotations
 
 import select as _module
-from math import ceil
 from select import POLLIN, POLLOUT, POLLPRI
 
 from socksify import _real
 from socksify._real import monotonic
 from socksify.patches.journal import Replacement
-from socksify.tunnel import readiness, watch
+from socksify.tunnel import readiness, unattended, watch
 from socksify.tunnel.readiness import Clock
 from socksify.tunnel.registry import unsettled
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     Lists = tuple[list[Any], list[Any], list[Any]]
     FileDescriptorLike = Any  # an int or an object with fileno(), as select takes them
 
+# select(2) takes no larger ones.
+_FD_SETSIZE = 1024
 _DEFAULT = POLLIN | POLLPRI | POLLOUT
 
 
@@ -90,7 +91,17 @@ def _epoll_wait(epoll: Epoll, maxevents: int, clock: Clock, seen: Events | None 
         return watch.mask_of(epoll.fileno(), fd, -1)
 
     def look(clock: Clock) -> Events:
-        events: Events = _real.epoll_poll(epoll, clock.slice(), maxevents)
+        epoll_fd = epoll.fileno()
+        others = unattended.beside(epoll_fd)
+        unattended.polls(epoll_fd)
+        seconds = clock.slice()
+        if others:
+            poller = _real.poll()
+            poller.register(epoll_fd, POLLIN)
+            readiness.poll_beside(others, poller, clock)
+            seconds = 0
+        events: Events = _real.epoll_poll(epoll, seconds, maxevents)
+        unattended.polls(epoll_fd)
         return events
 
     if seen is not None:
@@ -145,8 +156,7 @@ class _Poll:
     def _look(self, clock: Clock) -> Events:
         for fd in self._stand_ins.union(self._masks.keys() & unsettled.keys()):
             self._substitute(fd)
-        seconds = clock.glance() if self._stand_ins else clock.slice()
-        return self._poll.poll(None if seconds is None else ceil(seconds * 1000))
+        return readiness.poll_beside(unattended.beside(fds=self._masks), self._poll, clock, bool(self._stand_ins))
 
     def _substitute(self, fd: int) -> None:
         stand_in = readiness.wanted(fd, self._masks[fd])
@@ -219,6 +229,7 @@ class _Selection:
         self._select = select
         self._lists = lists
         self._fds = [[_fd_of(file) for file in files] for files in lists]
+        self._own = {fd for fds in self._fds for fd in fds if fd is not None}
 
     def wait(self, clock: Clock) -> Lists:
         while True:
@@ -237,16 +248,26 @@ class _Selection:
             [file for file, fd in zip(files, fds, strict=True) if fd not in without]
             for files, fds, without in zip(self._lists, self._fds, (pending, stand_ins, pending), strict=True)
         )
-        reading = [fd for fd, events in pending.items() if events & POLLIN]
-        writing = [fd for fd, events in pending.items() if events & POLLOUT]
-        seconds = clock.glance() if pending else clock.slice()
-        readable, writable, exceptional = self._select(rlist + reading, wlist + writing, xlist, seconds)
-        ready = {fd for fd in (*readable, *writable) if type(fd) is int and fd in pending}
+        others = unattended.beside(fds=self._own)
+        beside = {fd: events for fd, events in others.fds.items() if fd < _FD_SETSIZE}
+        reading = [fd for fd, events in (pending | beside).items() if events & POLLIN]
+        writing = [fd for fd, events in (pending | beside).items() if events & POLLOUT]
+        seconds = clock.glance() if pending or others else clock.slice()
+        try:
+            readable, writable, exceptional = self._select(rlist + reading, wlist + writing, xlist, seconds)
+        except OSError:
+            if not beside:
+                raise
+            # Another thread has closed one of the others; if it is one of the client's own, it raises again.
+            readable, writable, exceptional = self._select(rlist, wlist, xlist, 0)
+        found = {fd for fd in (*readable, *writable) if type(fd) is int}
+        ready = found & pending.keys()
+        readiness.go_on(others, (found & beside.keys()) | (others.fds.keys() - beside.keys()))
         _, moved = readiness.sift([(fd, pending[fd]) for fd in ready], lambda _: 0)
         return (_without(readable, reading), _without(writable, writing), exceptional), moved
 
     def _unsettled(self) -> set[int]:
-        return {fd for fds in self._fds for fd in fds if fd in unsettled}
+        return {fd for fd in self._own if fd in unsettled}
 
 
 def _without(files: list[FileDescriptorLike], stand_ins: list[int]) -> list[FileDescriptorLike]:

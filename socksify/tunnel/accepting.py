@@ -97,8 +97,9 @@ def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None
     if tunnel.error is not None:
         raise failure(sock, tunnel)
     fd = os.dup(_real.fileno(sock))
-    os.set_blocking(fd, True)
     rest(sock, tunnel, rendezvous)
+    # Afterwards: the listening socket's mode is that of the same file until then.
+    os.set_blocking(fd, True)
     _become_connection(tunnel, rendezvous, peer.result.address.literal(), sock.family)
     return fd
 

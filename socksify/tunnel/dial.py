@@ -22,7 +22,7 @@ from socksify._real import monotonic
 from socksify.interrupts import at, ours, put_onto
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
-from socksify.tunnel import errors, gateway, log, pending, reach, registry, transplant, watch
+from socksify.tunnel import errors, gateway, log, pending, reach, registry, transplant, unattended, watch
 from socksify.tunnel.handshake import Handshake
 from socksify.tunnel.sockaddr import no_such_name
 from socksify.tunnel.tunnel import Tunnel, not_connected
@@ -239,6 +239,7 @@ def settle(tunnel: Tunnel) -> None:
         for sock in tunnel.verified():
             at(os.set_blocking, sock, True)
     if tunnel.released:
+        unattended.discard(tunnel)
         tunnel.watchers.clear()
     else:
         for call in list(tunnel.settled):

@@ -7,6 +7,7 @@ nothing here is searched, however many are pending.
 from __future__ import annotations
 
 from socksify.interrupts import ours
+from socksify.tunnel import unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def add(tunnel: Tunnel) -> None:
 def discard(tunnel: Tunnel) -> None:
     """It is over, or nobody waits for it any more."""
     _pending.pop(tunnel, None)
+    unattended.discard(tunnel)
     if _timed and tunnel.handshake is not None:
         _timed.get(tunnel.handshake.limit, {}).pop(tunnel, None)
 

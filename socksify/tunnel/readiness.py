@@ -21,14 +21,16 @@ from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, POLLR
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.tunnel import dial, pending, registry, watch
+from socksify.tunnel import dial, pending, unattended, watch
 from socksify.tunnel.registry import unsettled_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from socksify.tunnel.tunnel import Tunnel
+    from socksify.tunnel.unattended import Others
 
     Events = list[tuple[int, int]]
 
@@ -133,6 +135,7 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
     if handshake is not None:
         pending.time(tunnel, handshake)
         watch.stand_in(tunnel, fd)
+        unattended.add(tunnel)
         handshake.watched = bool(tunnel.watchers)
         # Its connect() answers for it no longer.
         handshake.caller = None
@@ -146,15 +149,34 @@ def attend(fd: int, timeout: float | None) -> None:
 
     def look(clock: Clock) -> Events:
         poller = _real.poll()
-        poller.register(fd, POLLIN)
-        pending = [(other, tunnel.handshake) for other, tunnel in list(registry.unsettled.items())]
-        for other, handshake in pending:
-            if handshake is not None and not (handshake.waits or handshake.driven):
-                poller.register(other, handshake.events)
-        seconds = clock.glance() if any(handshake for _, handshake in pending) else clock.slice()
-        return poller.poll(None if seconds is None else ceil(seconds * 1000))
+        own = wanted(fd, POLLIN)
+        poller.register(fd, POLLIN if own is None else own)
+        others = unattended.beside(fds=(fd,))
+        return poll_beside(others, poller, clock, own is not None)
 
     wait(look, Clock(timeout, monotonic()), lambda other: POLLIN if other == fd else 0)
+
+
+def poll_beside(others: Others, poller: Any, clock: Clock, glances: bool = False) -> Events:
+    """poll(2) once, going on with others as well; what of the events is not theirs.
+
+    With `glances` it also looks again soon.
+    """
+    others.register(poller)
+    try:
+        seconds = clock.glance() if glances or others else clock.slice()
+        events: Events = poller.poll(None if seconds is None else ceil(seconds * 1000))
+    finally:
+        # It may be the client's.
+        others.unregister(poller)
+    go_on(others, (fd for fd, _ in events))
+    return [(fd, event) for fd, event in events if fd not in others.fds]
+
+
+def go_on(others: Others, ready: Iterable[int]) -> None:
+    """Go on with those handshakes of which an fd is ready; nobody has been told of them, so nobody polls them."""
+    for tunnel in others.among(ready):
+        dial.advance(tunnel)
 
 
 def _is_driven(tunnel: Tunnel) -> bool:

@@ -20,7 +20,7 @@ from operator import index
 
 from socksify import _real
 from socksify.descriptors import identity
-from socksify.tunnel import callers, pending
+from socksify.tunnel import callers, pending, unattended
 from socksify.tunnel.tunnel import Holder, Tunnel, not_connected
 
 TYPE_CHECKING = False
@@ -226,6 +226,7 @@ def after_fork() -> None:
 
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
+    unattended.after_fork()
     for tunnel in [tunnel for tunnel in dict.fromkeys(by_fd.values()) if tunnel.listens]:
         tunnel.watchers.clear()
         tunnel.error = not_connected()

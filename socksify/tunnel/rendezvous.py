@@ -147,20 +147,35 @@ def rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
     idle.rendezvous = rendezvous
     if rendezvous.listens:
         idle.options[SOL_SOCKET, SO_ACCEPTCONN] = 1
-    fd = _real.fileno(sock)
     others = [other for other in tunnel.verified() if other is not sock]
+    fresh = transplant.renewed(sock, tunnel)
+    # Another thread finds it under this number from now on, and leaves it alone.
+    lock = idle.lock
+    lock.acquire()
+    try:
+        registry.moving(idle, fresh.fileno())
+        idle.identities += tunnel.identities
+        for holder in (sock, *others):
+            registry.add(holder, idle)
+        _put_to_rest(sock, fresh, others)
+        idle.identities = idle.identities[:1]
+        for holder in (sock, *others):
+            watch.stand_in(idle, _real.fileno(holder))
+    finally:
+        lock.release()
+    # Its epoll objects are found again when it is asked for.
+    idle.watchers.clear()
+
+
+def _put_to_rest(sock: Socket, fresh: _real.Socket, others: list[Socket]) -> None:
+    fd = _real.fileno(sock)
     # The connection goes on under another number, if a peer has come.
     for other in others:
         watch.leaving(_real.fileno(other))
-    transplant.restore_family(sock, tunnel)
+    transplant.move(fresh, sock)
     for other in others:
         os.dup2(fd, _real.fileno(other), inheritable=os.get_inheritable(_real.fileno(other)))
         watch.moved(_real.fileno(other))
-    for holder in (sock, *others):
-        registry.add(holder, idle)
-        watch.stand_in(idle, _real.fileno(holder))
-    # Its epoll objects are found again when it is asked for.
-    idle.watchers.clear()
 
 
 def everyone() -> list[Tunnel]:

@@ -140,10 +140,15 @@ def store_option(sock: Socket, tunnel: Tunnel, level: int, name: int, value: int
 
 def restore_family(sock: Socket, tunnel: Tunnel) -> None:
     """Before another connect() on a socket whose last one failed: as good as new, and of the client's own family."""
+    move(renewed(sock, tunnel), sock)
+
+
+def renewed(sock: Socket, tunnel: Tunnel) -> _real.Socket:
+    """A fresh kernel socket of the client's own family, with its options."""
     fresh = fresh_socket(sock, sock.family if sock.family != AF_UNIX else AF_INET)
     for (level, name), value in tunnel.options.items():
         _try_option(fresh, level, name, value)
-    move(fresh, sock)
+    return fresh
 
 
 def _try_option(sock: Socket | _real.Socket, level: int, name: int, value: int) -> None:

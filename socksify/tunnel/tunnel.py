@@ -115,6 +115,11 @@ class Tunnel:
                 other = sock
         return other
 
+    def own_fd(self) -> int | None:
+        """An fd that means the tunnel's own socket, the latest that was moved there if any; None if all are gone."""
+        found = {identity(fd): fd for fd in list(self.holders)}
+        return next((found[name] for name in self.identities if name in found), None)
+
     def objects(self) -> list[Socket]:
         """The living socket objects that were registered, whatever their fds mean by now."""
         held = [reference() for reference in list(self.holders.values()) if reference is not None]
@@ -126,7 +131,7 @@ class Tunnel:
 
     def borrow(self) -> Any:
         """Where every holder is detached: an object of ours on its fd, to be detached again after use; None if gone."""
-        fd = next((fd for fd in list(self.holders) if self.is_on(fd)), None)
+        fd = self.own_fd()
         return None if fd is None else _real.Socket(fileno=fd)
 
 

@@ -16,6 +16,7 @@ from errno import EINVAL
 
 from socksify import _real
 from socksify.interrupts import ours
+from socksify.tunnel import unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def note(epoll_fd: int, fd: int, mask: Mask) -> None:
 def join(tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
     """The client registered a pending fd, or changed its mask, while the kernel was told a stand-in."""
     if tunnel is not None:
+        unattended.discard(tunnel)
         tunnel.watchers[fd, epoll.fileno()] = epoll
+        unattended.add(tunnel)
     # Another thread may have settled it, or gone a step further, in between.
     mask = mask_of(epoll.fileno(), fd)
     _set(epoll, fd, tunnel.awaited(mask) if tunnel is not None else mask)
@@ -50,8 +53,10 @@ def join(tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
 def leave(tunnel: Tunnel | None, epoll_fd: int, fd: int) -> None:
     """The client took an fd out of an epoll object."""
     forget(epoll_fd, fd)
-    if tunnel is not None:
+    if tunnel is not None and (fd, epoll_fd) in tunnel.watchers:
+        unattended.discard(tunnel)
         tunnel.watchers.pop((fd, epoll_fd), None)
+        unattended.add(tunnel)
 
 
 def mask_of(epoll_fd: int, fd: int, default: Mask = 0) -> Mask:
@@ -93,7 +98,9 @@ def restore(tunnel: Tunnel) -> None:
     """Tell the kernel what the client asked for, of a listening socket without what that can never be."""
     for (fd, epoll_fd), epoll in list(tunnel.watchers.items()):
         _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd)))
+    unattended.discard(tunnel)
     tunnel.watchers.clear()
+    unattended.add(tunnel)
 
 
 def leaving(fd: int) -> None:
