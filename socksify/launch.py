@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from socksify.config.options import Actions
     from socksify.config.settings import Settings
 
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         program = _prepare(argv)
-    except ConfigError as error:
+    except (ConfigError, _CannotInstallError) as error:
         sys.stderr.write(f"socksify: {error}\n")
         return 2
     if program:
@@ -86,7 +87,7 @@ def _prepare(argv: Sequence[str]) -> list[str]:
     return program
 
 
-def _answer(arguments: Mapping[str, object], actions: Mapping[str, str | bool]) -> str | None:
+def _answer(arguments: Mapping[str, object], actions: Actions) -> str | None:
     """What the options that only ask want printed; None when none of them is there."""
     if "help" in actions:
         from socksify.config.options import usage
@@ -98,12 +99,14 @@ def _answer(arguments: Mapping[str, object], actions: Mapping[str, str | bool]) 
         return f"socksify {__version__}\n"
     if "show" in actions:
         return _show(_settings(arguments, actions), actions["show"] == "json")
-    if "explain" in actions:
-        return _explain(_settings(arguments, actions), str(actions["explain"]))
+    destinations = actions.get("explain")
+    if isinstance(destinations, list):
+        settings = _settings(arguments, actions)
+        return "".join([_explain(settings, destination) for destination in destinations])
     return None
 
 
-def _settings(arguments: Mapping[str, object], actions: Mapping[str, str | bool]) -> Settings:
+def _settings(arguments: Mapping[str, object], actions: Actions) -> Settings:
     import os
 
     from socksify import config
@@ -157,13 +160,20 @@ def _explain(settings: Settings, destination: str) -> str:
 def _host_and_port(destination: str) -> tuple[str, int]:
     from socksify.config.settings import ConfigError
 
+    if "://" in destination or "@" in destination or "/" in destination:
+        # Nothing of it is shown: there may be a password in it.
+        raise ConfigError("--explain: expected HOST:PORT, such as www.example:443, and not a URL")
     host, _, port = destination.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"--explain: {destination!r}: expected HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool]) -> None:
+class _CannotInstallError(Exception):
+    """What goes wrong beside the settings: this Python, or our own package, lacks something."""
+
+
+def _install(arguments: Mapping[str, object], actions: Actions) -> None:
     from socksify.config.settings import ConfigError
 
     settings = _settings(arguments, actions)
@@ -175,9 +185,19 @@ def _install(arguments: Mapping[str, object], actions: Mapping[str, str | bool])
         if "embedded" in actions:
             raise ConfigError("--embedded and --native exclude each other: the server's connections are no client's")
         native.start_over(settings)
+    from socksify.patches.uncovered import ImportedAlreadyError
+
     try:
         patches.install(settings)
-    except OSError as error:
-        raise ConfigError(f"{settings.sources.get('log', 'log')}: {error}") from None
-    except ImportError as error:
+    except ImportedAlreadyError as error:
         raise ConfigError(f"{settings.sources.get('strict', 'strict')}: {error}") from None
+    except OSError as error:
+        if settings.log and error.filename == settings.log:
+            raise ConfigError(f"{settings.sources.get('log', 'log')}: {error}") from None
+        raise _CannotInstallError(_nothing_has_started(error)) from None
+    except ImportError as error:
+        raise _CannotInstallError(_nothing_has_started(error)) from None
+
+
+def _nothing_has_started(error: Exception) -> str:
+    return f"it cannot install in {sys.executable}, and nothing has started: {error}"

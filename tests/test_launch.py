@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,83 @@ def test_show_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_explain(options: list[str], destination: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert launch.main([*PROXY, *options, "--explain", destination]) == 0
     assert capsys.readouterr().out == f"{destination}: {told}\n"
+
+
+def test_explain_several(capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch.main([*PROXY, "--explain", "127.0.0.1:80", "--explain=a.example:1"]) == 0
+    direct, proxied = capsys.readouterr().out.splitlines()
+    assert direct.startswith("127.0.0.1:80: direct")
+    assert proxied.startswith("a.example:1: a.example:1 through socks5h://user:***@")
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        *("https://alice:secret@www.example:443", "https://alice:secret@www.example/", "alice:secret@www.example:443"),
+        *("socks5h://secret:8@x:80", "www.example/?password=secret:80", "//:secret@x:1", "secret@x"),
+    ],
+)
+def test_explain_shows_nothing_of_a_url(destination: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch.main([*PROXY, "--explain", destination]) == 2
+    out, err = capsys.readouterr()
+    assert (out, "secret" in err) == ("", False)
+    assert err == "socksify: --explain: expected HOST:PORT, such as www.example:443, and not a URL\n"
+
+
+def test_pythons_own_options_stand_before(both: Both) -> None:
+    both.write("program.py", "import sys, warnings; print(sys.warnoptions, sys.flags.dev_mode)")
+    for options in (["-W", "error"], ["-X", "dev"]):
+        refused = both.python("-m", "socksify", *PROXY, *options, "program.py")
+        assert refused.returncode == 2
+        advised = refused.stderr.decode().rpartition(": ")[2].split()
+        assert advised == ["python", options[0], "...", "-m", "socksify", "..."]
+        done = both.python(*options, "-m", "socksify", *PROXY, "program.py")
+        assert done.returncode == 0
+        assert done.stdout == both.python(*options, "program.py").stdout
+
+
+@pytest.mark.parametrize("word", ["-", "stderr"])
+def test_a_log_on_stderr(both: Both, word: str) -> None:
+    both.write("program.py", "import socket; socket.socket().connect_ex(('192.0.2.1', 80))")
+    ways = (["--log", word], [f"--log={word}"])
+    results = [both.python("-m", "socksify", *PROXY, *way, "program.py") for way in ways]
+    both.environment["SOCKSIFY_LOG"] = word
+    results.append(both.python("-m", "socksify", *PROXY, "program.py"))
+    for result in results:
+        assert result.stderr.count(b"connect 192.0.2.1:80") == 1
+    assert not (both.directory / word).exists()
+    del both.environment["SOCKSIFY_LOG"]
+    both.python("-m", "socksify", *PROXY, "--log", f"./{word}", "program.py")
+    assert "192.0.2.1:80" in (both.directory / word).read_text()
+
+
+LACKING = {
+    "this Python": "import _socket, socket; del socket.SO_DOMAIN, _socket.SO_DOMAIN",
+    "our package": "import sys; sys.modules['socksify.patches.waiting'] = None",
+}
+
+
+@pytest.mark.parametrize("lacking", LACKING.values(), ids=LACKING)
+@pytest.mark.parametrize("options", [[], ["--strict"]], ids=str)
+def test_what_is_lacking_is_not_blamed_on_a_setting(both: Both, lacking: str, options: list[str]) -> None:
+    both.write("here/sitecustomize.py", lacking)
+    both.environment["PYTHONPATH"] = str(both.directory / "here")
+    result = both.python("-m", "socksify", *PROXY, *options, "-c", "print('ran')")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.startswith(f"socksify: it cannot install in {sys.executable}, and nothing has st".encode())
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_nor_is_an_error_of_the_system(both: Both) -> None:
+    both.write(
+        "here/sitecustomize.py",
+        "import os\ndef memfd_create(*_): raise OSError(24, 'Too many open files')\nos.memfd_create = memfd_create\n"
+        "import socksify.patches.interpreters as one\none.cover = memfd_create\n",
+    )
+    both.environment["PYTHONPATH"] = f"{both.directory / 'here'}:{Path(launch.__file__).parents[1]}"
+    result = both.python("-m", "socksify", *PROXY, "-c", "print('ran')")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.startswith(b"socksify: it cannot install in ")
 
 
 WRONG = {

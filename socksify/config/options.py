@@ -14,26 +14,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What the launcher is to do, with the value that stands for the bare option; None where one has to be given.
-_ACTIONS: dict[str, str | bool | None] = {
-    "--embedded": True,
-    "--show": "text",
-    "--explain": None,
-    "--help": True,
-    "--version": True,
-}
+    Actions = dict[str, str | bool | list[str]]
+
+# What the launcher is to do, with the value that stands for the bare option.
+_ACTIONS: dict[str, str | bool] = {"--embedded": True, "--show": "text", "--help": True, "--version": True}
+# This one needs a value, and may be given several times.
+_REPEATED = "--explain"
+# python(1): its own options, but for those that are ours as well, or begin a program. They may have values.
+_PYTHONS = frozenset("bBdEiIOPqRsSuvVWxX?")
+_PYTHONS_LONG = ("--check-hash-based-pycs", "--help-all", "--help-env", "--help-xoptions")
 _SHORT = {"-h": "--help"}
 _SHOWN_AS = ("text", "json")
 
 
-def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], dict[str, str | bool]]:
+def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], Actions]:
     """(arguments for config.load(), the program and its arguments untouched, what the launcher is to do).
 
-    The last has `embedded`, `help` and `version` (True), `show` (`text` or `json`), `explain` (`HOST:PORT`), each
-    only when asked for. Raises ConfigError for an unknown option and for one that lacks its value or has too many.
+    The last has `embedded`, `help` and `version` (True), `show` (`text` or `json`), `explain` (a list of `HOST:PORT`),
+    each only when asked for. Raises ConfigError for an unknown option and for one that lacks its value or has too many.
     """
     arguments: dict[str, object] = {}
-    actions: dict[str, str | bool] = {}
+    actions: Actions = {}
     words = list(argv)
     while words and not _starts_program(words[0]):
         word = _SHORT.get(words[0], words[0])
@@ -46,11 +47,14 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], dict[str, 
         option, equals, value = word.partition("=")
         if option in BY_OPTION:
             _add(arguments, option, _given(option, value) if equals else _value(option, words))
+        elif option == _REPEATED:
+            earlier = actions.get("explain", [])
+            actions["explain"] = [*(earlier if isinstance(earlier, list) else []), value or _next(words, option)]
         elif option in _ACTIONS:
-            actions[option[2:]] = _action(option, value if equals else None, words)
+            actions[option[2:]] = _action(option, value if equals else None)
         else:
             # What follows a colon may be a password, of a URL glued to its option.
-            raise ConfigError(f"unknown option {option.partition(':')[0]!r}; see socksify --help")
+            raise ConfigError(f"unknown option {option.partition(':')[0]!r}; {_advice(word)}")
     return arguments, words, actions
 
 
@@ -61,7 +65,7 @@ def usage() -> str:
         ("-v", "short for --log stderr"),
         ("--embedded", "start a SOCKS server in this process and go through it"),
         ("--show[=text|json]", "print the settings in force and where each came from"),
-        ("--explain HOST:PORT", "print the route of such a connection, and the rule that says so"),
+        ("--explain HOST:PORT", "print the route of such a connection, and the rule that says so; may be repeated"),
         ("-h, --help", "print this"),
         ("--version", "print the version"),
     ]
@@ -92,12 +96,17 @@ def _add(arguments: dict[str, object], option: str, value: str) -> None:
     arguments[setting.name] = [*earlier, value] if isinstance(earlier, list) else value
 
 
-def _action(option: str, value: str | None, words: list[str]) -> str | bool:
-    default = _ACTIONS[option]
-    if default is None:
-        return value or _next(words, option)
+def _advice(word: str) -> str:
+    is_pythons = word.partition("=")[0] in _PYTHONS_LONG if word.startswith("--") else word[1:2] in _PYTHONS
+    if not is_pythons:
+        return "see socksify --help"
+    name = word.partition("=")[0] if word.startswith("--") else word[:2]
+    return f"python's own options stand before: python {name} ... -m socksify ..."
+
+
+def _action(option: str, value: str | None) -> str | bool:
     if value is None:
-        return default
+        return _ACTIONS[option]
     if option != "--show" or value not in _SHOWN_AS:
         raise ConfigError(f"{option}: {value!r}: expected {'text or json' if option == '--show' else 'no value'}")
     return value

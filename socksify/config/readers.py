@@ -84,8 +84,14 @@ def one_of(*words: str) -> Callable[[object, str], str]:
     return read
 
 
+def log(value: object, source: str) -> str:
+    """A file's name, or `stderr`, for which `-` stands, too; files of these names are `./stderr` and `./-`."""
+    name = path(value, source)
+    return "stderr" if name == "-" else name
+
+
 def path(value: object, source: str) -> str:
-    """A file's name, as text or os.PathLike; `stderr` is one, too, where it is a log's."""
+    """A file's name, as text or os.PathLike."""
     name = fspath(value) if isinstance(value, (str, PathLike)) else None
     if not isinstance(name, str) or "\0" in name:
         raise ConfigError(f"{source}: {_shown(value)}: expected a file's name")

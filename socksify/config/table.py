@@ -160,7 +160,7 @@ SETTINGS = (
         "SECONDS",
         "bounds a handshake that an event loop written in C cannot drive",
     ),
-    Setting("log", readers.path, "", "--log", "WHERE", "one line per connection, to stderr or to a file"),
+    Setting("log", readers.log, "", "--log", "WHERE", "one line per connection, to stderr (also: -) or to a file"),
     Setting("config", readers.path, "", "--config", "FILE", "the TOML file to read", in_file=False),
 )
 

@@ -25,8 +25,9 @@ def document(arguments: Mapping[str, object], directory: str = curdir) -> tuple[
     secret = any(hop.password is not None for chain in (loaded.proxy, *loaded.proxies.values()) for hop in chain)
     given = {name: BY_NAME[name].read(value, name) for name, value in arguments.items() if name != "config"}
     settings = _merged(given, toml.read(join(directory, named)))
-    if settings.get("log", "stderr") != "stderr":
-        settings["log"] = abspath(join(directory, str(settings["log"])))
+    log = BY_NAME["log"].read(settings.get("log", "-"), "log")
+    if log not in ("", "stderr"):
+        settings["log"] = abspath(join(directory, str(log)))
     proxies = settings.pop("proxies", {})
     lines = [f"{name} = {_value(value)}" for name, value in settings.items()]
     if isinstance(proxies, dict) and proxies:

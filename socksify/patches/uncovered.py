@@ -55,11 +55,15 @@ MODULES = {
 _named: set[str] = set()
 
 
+class ImportedAlreadyError(ImportError):
+    """Strict forbids a module that somebody has imported before."""
+
+
 def check(settings: Settings) -> None:
-    """Raises ImportError if strict forbids a module that is imported already."""
+    """Raises ImportedAlreadyError if strict forbids a module that is imported already."""
     for name in _unwanted(settings):
         if settings.strict and sys.modules.get(name) is not None:
-            raise ImportError(f"{name} is imported already; {_why(name)}; {_allow(name)}", name=name)
+            raise ImportedAlreadyError(f"{name} is imported already; {_why(name)}; {_allow(name)}", name=name)
 
 
 def watch(settings: Settings, journal: Journal) -> None:
@@ -90,7 +94,7 @@ def _naming(name: str) -> Callable[[object], None]:
     def say(_: object) -> None:
         if name not in _named:
             _named.add(name)
-            log.notice(f"{_why(name)}; or run the program under proxychains4")
+            log.notice(f"{_why(name)}; or start the program with python -m socksify --native, under proxychains4")
 
     return say
 

@@ -59,14 +59,15 @@ def test_two_dashes_end_our_options() -> None:
         ("--show", {"show": "text"}),
         ("--show=text", {"show": "text"}),
         ("--show=json", {"show": "json"}),
-        ("--explain h:1", {"explain": "h:1"}),
-        ("--explain=[::1]:1", {"explain": "[::1]:1"}),
+        ("--explain h:1", {"explain": ["h:1"]}),
+        ("--explain=[::1]:1", {"explain": ["[::1]:1"]}),
+        ("--explain=[::1]:1 --explain h:2 --explain h:1", {"explain": ["[::1]:1", "h:2", "h:1"]}),
         ("--help", {"help": True}),
         ("-h", {"help": True}),
         ("--version --embedded", {"version": True, "embedded": True}),
     ],
 )
-def test_actions(argv: str, actions: dict[str, str | bool]) -> None:
+def test_actions(argv: str, actions: dict[str, str | bool | list[str]]) -> None:
     assert parse(argv.split()) == ({}, [], actions)
 
 
@@ -79,9 +80,15 @@ def test_show_takes_its_value_behind_an_equals_sign_only() -> None:
     [
         (["--proxi", "a"], "^unknown option '--proxi'; see socksify --help$"),
         (["--proxi=socks5h://u:S3cr3t@a"], "^unknown option '--proxi'"),
-        (["-x"], "^unknown option '-x'"),
-        (["-vv"], "^unknown option '-vv'"),
-        (["-I"], "^unknown option '-I'"),
+        (["-z"], "^unknown option '-z'; see socksify --help$"),
+        (["-x"], r"^unknown option '-x'; python's own options stand before: python -x \.\.\. -m socksify \.\.\.$"),
+        (["-vv"], "^unknown option '-vv'; python's own options stand before: python -v "),
+        (["-I"], "^unknown option '-I'; python's own options stand before: python -I "),
+        (["-W", "error"], "^unknown option '-W'; python's own options stand before: python -W "),
+        (["-Werror::S3cr3t"], "^unknown option '-Werror'; python's own options stand before: python -W "),
+        (["-X", "dev"], "^unknown option '-X'; python's own options stand before: python -X "),
+        (["-OO"], "^unknown option '-OO'; python's own options stand before: python -O "),
+        (["--check-hash-based-pycs=S3cr3t"], "before: python --check-hash-based-pycs ... -m socksify"),
         (["--routes", "a=b"], "^unknown option '--routes'"),
         (["--proxysocks5h://u:S3cr3t@a"], r"^unknown option '--proxysocks5h"),
         (["--proxyu:S3cr3t=@a"], "^unknown option '--proxyu'"),
