@@ -123,6 +123,7 @@ poll: Callable[[], _select.poll] = _put_away("select", "poll")
 read: Callable[[int, int], bytes] = _put_away("os", "read")
 write: Callable[[int, bytes], int] = _put_away("os", "write")
 allocate_lock = _put_away("_thread", "allocate_lock")
+start_new_thread = _put_away("_thread", "start_new_thread")
 RLock = _put_away("_thread", "RLock")
 if hasattr(_select, "epoll"):  # Linux
     epoll_register = _original(_select.epoll, "register")

@@ -122,12 +122,13 @@ def _keep_watch(settings: Settings) -> None:
 
 def _configure(settings: Settings) -> None:
     from socksify.patches import listening, scope
-    from socksify.tunnel import log, names
+    from socksify.tunnel import log, machine, names
 
     log.open_log(settings.log)
     names.TABLE.configure(settings.fake_networks)
     scope.installed = scope.Scope(settings)
     listening.configure(settings)
+    machine.prime()
 
 
 def _apply() -> None:

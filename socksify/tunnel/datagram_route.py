@@ -11,7 +11,7 @@ from socket import SO_TYPE, SOCK_STREAM, SOL_SOCKET
 from socksify import _real
 from socksify.interrupts import ours
 from socksify.protocol.address import NAME
-from socksify.tunnel import names
+from socksify.tunnel import machine, names
 from socksify.tunnel.route import Direct, Via
 from socksify.tunnel.router import resolve
 from socksify.tunnel.sockaddr import host_and_port, ip_family, numeric
@@ -65,4 +65,7 @@ def stand_in(family: int, address: Any, route: Via | Denied) -> _real.SockAddres
         return _real.SockAddress(address)
     if isinstance(route, Via):
         return _real.SockAddress(route.peer)
+    here = machine.address_here(host, family)
+    if here is not None:
+        return _real.SockAddress((here, port))
     return _real.SockAddress((names.TABLE.address_of(host, family), port))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from _socket import AF_INET, AF_INET6, gethostname, inet_ntop, inet_pton
 
-from socksify._real import monotonic
 from socksify.interrupts import ours
+from socksify.tunnel.system_files import SystemFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,49 +27,40 @@ class Hosts:
         self.own_names = _own_names(hostname)
         # The addresses on those lines.
         self.own_addresses: tuple[str, ...] = ()
-        # The addresses of the machine's own names and of localhost, as far as the file has any.
+        # The addresses of the machine's own names, of localhost, and of all other names for loopback.
         self.by_name: dict[str, tuple[str, ...]] = {}
         self._learn_own(content)
+        # Many names have the same ones, where advertisers are sent to loopback.
+        shared: dict[tuple[str, ...], tuple[str, ...]] = {}
         for literal, names in _lines(content):
             for name in map(folded, names):
-                if name in self.own_names or is_localhost(name):
-                    self.by_name[name] = _with(self.by_name.get(name, ()), literal)
+                if name in self.own_names or name in self.by_name or is_localhost(name):
+                    literals = _with(self.by_name.get(name, ()), literal)
+                    self.by_name[name] = shared.setdefault(literals, literals)
 
     def _learn_own(self, content: bytes) -> None:
         called = frozenset(self.own_names)
         for literal, names in _lines(content):
+            if is_loopback(literal):
+                self.by_name.update(dict.fromkeys(map(folded, names), ()))
             self.by_address.setdefault(literal, (names[0], names[1:]))
             if not called.isdisjoint(map(folded, names)):
                 self.own_names.update(name for name in map(folded, names) if not is_localhost(name))
                 self.own_addresses = _with(self.own_addresses, literal)
 
 
-class HostsFile:
+class HostsFile(SystemFile):
     """The file at a path, read again when it, or the machine's name, has changed."""
 
-    # Seconds for which neither is looked at again: every connect() to a name asks.
-    _FRESH = 1.0
-
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._hosts = Hosts(b"", "")
-        self._state: object = None
-        self._look_at = 0.0
+        super().__init__(path, lambda content: Hosts(content, gethostname()))
 
-    def read(self) -> Hosts:
-        """What the file says now; nothing if it cannot be read."""
-        now = monotonic()
-        if now >= self._look_at:
-            self._look()
-            self._look_at = now + self._FRESH
-        return self._hosts
+    if TYPE_CHECKING:
 
-    def _look(self) -> None:
-        hostname = gethostname()
-        state = (hostname, _state(self._path))
-        if state != self._state:
-            self._hosts = Hosts(contents(self._path), hostname)
-            self._state = state
+        def read(self) -> Hosts: ...
+
+    def _looks(self) -> object:
+        return gethostname(), super()._looks()
 
 
 def folded(name: str) -> str:
@@ -82,13 +73,9 @@ def is_localhost(name: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")
 
 
-def contents(path: str) -> bytes:
-    """What a file of the system's holds; nothing if it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except ours(OSError):
-        return b""
+def is_loopback(literal: str) -> bool:
+    """Whether a literal in its usual spelling is an address of loopback (RFC 1122 section 3.2.1.3, RFC 4291)."""
+    return literal.startswith("127.") or literal == "::1"
 
 
 def literals_of(name: str, content: bytes) -> tuple[str, ...]:
@@ -102,14 +89,6 @@ def literals_of(name: str, content: bytes) -> tuple[str, ...]:
         if wanted in map(folded, names):
             found = _with(found, literal)
     return found
-
-
-def _state(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except ours(OSError):
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _own_names(hostname: str) -> set[str]:

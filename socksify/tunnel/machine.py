@@ -10,8 +10,9 @@ from _socket import AF_INET, AF_INET6, SOCK_DGRAM, gethostname, if_nameindex
 
 from socksify import _real
 from socksify.interrupts import ours
-from socksify.tunnel.hosts import HostsFile, contents, folded, is_localhost, literals_of
+from socksify.tunnel.hosts import HostsFile, folded, is_localhost, is_loopback, literals_of
 from socksify.tunnel.sockaddr import numeric
+from socksify.tunnel.system_files import SystemFile, contents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 HOSTS_FILE = "/etc/hosts"
 HOSTS = HostsFile(HOSTS_FILE)
-RESOLV_CONF = "/etc/resolv.conf"
 
 _DISCARD = 9
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -40,12 +40,16 @@ def own_addresses(name: str) -> tuple[str, ...] | None:
 
 
 def addresses_here(name: str) -> tuple[str, ...] | None:
-    """The literals of a name that never leaves this machine, its own or one of localhost's; None for another's."""
+    """The literals of a name that never leaves this machine; None for another's.
+
+    Such names are its own, those of localhost, and what the hosts file has for loopback (`ip6-loopback`).
+    """
     folded_name = folded(name)
-    if not is_localhost(folded_name):
-        return own_addresses(name)
     by_name = HOSTS.read().by_name
-    return by_name.get(folded_name) or by_name.get("localhost") or _LOOPBACK
+    found = by_name.get(folded_name)
+    if found is not None:
+        return found
+    return by_name.get("localhost") or _LOOPBACK if is_localhost(folded_name) else own_addresses(name)
 
 
 def address_here(name: str, family: int) -> str | None:
@@ -74,7 +78,7 @@ def own_name(address: str) -> str | None:
     entry = hosts_entry(address)
     if entry is not None:
         return entry[0]
-    return "localhost" if address.startswith("127.") or address == "::1" else gethostname() or None
+    return "localhost" if is_loopback(address) else gethostname() or None
 
 
 def is_own(address: str) -> bool:
@@ -89,12 +93,31 @@ def is_own(address: str) -> bool:
 
 def nameservers() -> frozenset[str]:
     """The literals of the name servers that this machine asks; resolv.conf(5) has a default where none is given."""
+    found: frozenset[str] = RESOLV_CONF.read()
+    return found
+
+
+def asks_itself() -> bool:
+    """Whether one of those servers is on this machine."""
+    return any(is_loopback(server) or is_own(server) for server in nameservers())
+
+
+def prime() -> None:
+    """Read the files, so that no event loop has to."""
+    HOSTS.read()
+    RESOLV_CONF.read()
+
+
+def _nameservers(content: bytes) -> frozenset[str]:
     found = set()
-    for line in contents(RESOLV_CONF).decode("latin-1").split("\n"):
+    for line in content.decode("latin-1").split("\n"):
         fields = line.replace(";", "#").partition("#")[0].split()
         if len(fields) > 1 and fields[0] == "nameserver":
             found.add(numeric(fields[1]))
     return frozenset(literal for literal in found if literal) or frozenset(("127.0.0.1",))
+
+
+RESOLV_CONF = SystemFile("/etc/resolv.conf", _nameservers)
 
 
 def _outgoing() -> tuple[str, ...]:

@@ -159,7 +159,7 @@ class Router:
         via, rule = self._rule(name, here, port)
         if via == "direct":
             if here is not None:
-                return Direct(rule, _real.SockAddress((here, port, *address[2:])))
+                return self._forwarding(name, port, rule) or Direct(rule, _real.SockAddress((here, port, *address[2:])))
             return Direct(rule, resolve(family, name, port) if made_up else None)
         if via == "block":
             return _blocked(rule)
@@ -176,11 +176,14 @@ class Router:
     def _rule(self, name: str | None, literal: str | None, port: int) -> tuple[str, Rule]:
         return rules.decide(self.settings.rules, name, literal, port, self.is_own, self.settings.default)
 
-    def _forwarding(self, literal: str, port: int, rule: Rule) -> Denied | None:
-        """A name server on this machine passes on what it is asked: the question would leave, if not from here."""
-        if port != _DOMAIN or rule.source != "built in" or not self._is_remote or literal not in machine.nameservers():
+    def _forwarding(self, host: str, port: int, rule: Rule) -> Denied | None:
+        """A name server on this machine passes on what it is asked: the question would leave, if not from here.
+
+        It may listen on every address of the machine's, so all of them count, by whatever name.
+        """
+        if port != _DOMAIN or rule.source != "built in" or not self._is_remote or not machine.asks_itself():
             return None
-        allow = f"[{literal}]:{port}=direct" if ":" in literal else f"{literal}:{port}=direct"
+        allow = f"[{host}]:{port}=direct" if ":" in host else f"{host}:{port}=direct"
         return Denied(f"names are resolved by the proxy, and this name server would ask others; {allow!r} allows it")
 
     def _is_spoken_of(self, literal: str, port: int) -> bool:

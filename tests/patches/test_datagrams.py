@@ -21,6 +21,7 @@ import pytest
 import socksify
 from socksify import _real
 from socksify.tunnel import log, machine
+from socksify.tunnel.system_files import SystemFile
 from tests.processes import unavailable
 from tests.routing import LOOPBACK, SECONDS, routed
 from tests.servers import Server
@@ -202,7 +203,7 @@ def test_groups_of_ipv6_are_routed_like_everything_else() -> None:
 
 def test_a_name_server_on_this_machine_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.53\n")
-    monkeypatch.setattr(machine, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    monkeypatch.setattr(machine, "RESOLV_CONF", SystemFile(str(tmp_path / "resolv.conf"), machine._nameservers))
     with routed(URL, routes=()), udp() as sock:
         assert "name server" in refused(lambda: sock.sendto(b"x", ("127.0.0.53", 53)))
 

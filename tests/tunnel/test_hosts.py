@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,23 @@ def test_where_its_names_are() -> None:
     }
 
 
+def test_all_names_of_loopback_are_here() -> None:
+    """With whatever else the file has for them."""
+    found = Hosts(
+        b"127.0.0.1 localhost\n::1 localhost ip6-localhost IP6-Loopback\n127.0.0.1 advertiser.example tracker.example\n"
+        b"192.0.2.5 tracker.example other\nff02::1 ip6-allnodes",
+        "host",
+    )
+    assert found.by_name == {
+        "localhost": ("127.0.0.1", "::1"),
+        "ip6-localhost": ("::1",),
+        "ip6-loopback": ("::1",),
+        "advertiser.example": ("127.0.0.1",),
+        "tracker.example": ("127.0.0.1", "192.0.2.5"),
+    }
+    assert found.own_names == {"host"}
+
+
 class TestFile:
     @pytest.fixture(autouse=True)
     def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +118,31 @@ class TestFile:
         file.read()
         path.write_bytes(b"")
         assert file.read() is first
+
+    def test_an_event_loop_does_not_look_itself(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It gets what is known; whoever asks when the look is over gets what is new."""
+        path = tmp_path / "hosts"
+        path.write_bytes(b"192.0.2.5 one\n")
+        file = HostsFile(str(path))
+        looked: list[int] = []
+        over = threading.Event()
+        original = HostsFile._look
+
+        def look(self: HostsFile) -> None:
+            looked.append(threading.get_ident())
+            original(self)
+            over.set()
+
+        async def on_a_loop() -> None:
+            assert file.read().by_address == {"192.0.2.5": ("one", [])}
+
+        file.read()
+        path.write_bytes(b"192.0.2.5 another\n")
+        monkeypatch.setattr(HostsFile, "_look", look)
+        asyncio.run(on_a_loop())
+        assert over.wait(10)
+        assert looked != [threading.get_ident()]
+        assert file._found.by_address == {"192.0.2.5": ("another", [])}
 
     @pytest.mark.parametrize("kind", ["missing", "directory", "loop"])
     def test_one_that_cannot_be_read_is_as_if_empty(self, tmp_path: Path, kind: str) -> None:

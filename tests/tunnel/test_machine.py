@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from socksify.tunnel import hosts, machine
+from socksify.tunnel.system_files import SystemFile
 from tests.processes import require, unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -154,12 +155,25 @@ def test_own_addresses(address: str, expected: bool) -> None:
 def test_name_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: set[str]) -> None:
     path = tmp_path / "resolv.conf"
     path.write_bytes(content.encode())
-    monkeypatch.setattr(machine, "RESOLV_CONF", str(path))
+    monkeypatch.setattr(machine, "RESOLV_CONF", SystemFile(str(path), machine._nameservers))
     assert machine.nameservers() == expected
 
 
+@pytest.mark.parametrize(
+    ("server", "itself"),
+    [("127.0.0.53", True), ("::1", True), ("0.0.0.0", True), ("::ffff:127.0.0.1", True), ("203.0.113.53", False)],
+)
+def test_whether_the_machine_asks_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, itself: bool
+) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text(f"nameserver {server}\n")
+    monkeypatch.setattr(machine, "RESOLV_CONF", SystemFile(str(path), machine._nameservers))
+    assert machine.asks_itself() is itself
+
+
 def test_a_missing_resolv_conf(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "RESOLV_CONF", "/nonexistent")
+    monkeypatch.setattr(machine, "RESOLV_CONF", SystemFile("/nonexistent", machine._nameservers))
     assert machine.nameservers() == {"127.0.0.1"}
 
 

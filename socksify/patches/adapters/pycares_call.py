@@ -111,7 +111,8 @@ def _may_be_asked(server: str) -> bool:
     literal = numeric(host)
     if literal is None:
         return False
-    if literal in machine.nameservers():
+    if literal in machine.nameservers() or (machine.asks_itself() and machine.is_own(literal)):
+        # The machine's own resolver asks it, too.
         return True
     address = (literal, int(port) if port.isdecimal() else _DOMAIN)
     return isinstance(scope.current().router.decide(AF_INET6 if ":" in literal else AF_INET, address), Direct)
