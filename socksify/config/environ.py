@@ -65,13 +65,14 @@ def naming(environ: Mapping[str, str]) -> str:
 
 
 def conflicting(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The proxy variables that name the default proxy, in whatever spelling.
+    """The proxy variables with a SOCKS URL, whatever proxy it names and however it is spelled.
 
-    httpx, requests and others would hand such a value to a SOCKS library that may not be installed, before they
-    open a socket; with the variables out of the way their sockets come to us.
+    httpx, requests and others hand such a value to a SOCKS library that may not be installed, and fail before they open
+    a socket. With the variables out of the way their sockets come to us.
     """
-    wanted = list(map(_server_identity, settings.proxy))
-    return tuple(name for name in environ if _is_proxy_variable(name) and _names(environ[name], wanted))
+    if not settings.proxy:
+        return ()
+    return tuple(name for name in environ if _is_proxy_variable(name) and _is_socks(environ[name]))
 
 
 def _all_proxy(environ: Mapping[str, str]) -> Conventional | None:
@@ -128,23 +129,6 @@ def _is_proxy_variable(name: str) -> bool:
     return folded.endswith("_proxy") and folded != "no_proxy" and not folded.startswith("socksify_")
 
 
-def _names(value: str, wanted: list[tuple[str, ...]]) -> bool:
-    """Whether a variable's value is a URL, or a list of them, for these servers."""
-    scheme, separator, place = value.partition("://")
-    if not separator or not scheme.lower().startswith("socks"):
-        return False
-    # socks:// says no version, so any is meant.
-    readings = [f"socks5h://{place}", f"socks4a://{place}"] if scheme.lower() == "socks" else [value]
-    return any(_identities(reading) == wanted for reading in readings)
-
-
-def _identities(value: str) -> list[tuple[str, ...]] | None:
-    try:
-        return list(map(_server_identity, urls.chain(value, "")))
-    except ConfigError:
-        return None
-
-
-def _server_identity(proxy: Proxy) -> tuple[str, ...]:
-    """What makes two URLs name one server: the SOCKS version, not who resolves the names; not the credentials."""
-    return proxy.scheme[:6], proxy.host, str(proxy.port), proxy.path or ""
+def _is_socks(value: str) -> bool:
+    scheme, separator, _ = value.strip().partition("://")
+    return bool(separator) and scheme.lower().startswith("socks")

@@ -175,10 +175,14 @@ def _apply() -> None:
 
 
 def _clean_environment(settings: Settings) -> None:
-    """httpx and requests, seeing the SOCKS URL in force, fail for want of a SOCKS library of their own."""
+    """httpx and requests, seeing a SOCKS URL, fail for want of a SOCKS library of their own."""
     from socksify.config.environ import conflicting
+    from socksify.tunnel import log
 
-    for name in conflicting(settings, os.environ):
+    names = conflicting(settings, os.environ)
+    if names:
+        log.line(f"{log.name}: taken out of the environment while installed: {', '.join(names)}")
+    for name in names:
         # From the program's view alone: children, and libraries in C, find it in the environment of C.
         _environment.remove_item(getattr(os.environ, "_data", os.environ), os.fsencode(name))
 
