@@ -81,14 +81,12 @@ def install(
     services that call back. strict=True refuses whatever does not come through socksify, and the import of modules
     that have network code of their own in C, but for those in `allow`. children=False passes the settings on to no
     child process; the default passes them on to every Python that is started.
-    Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened, and
-    under strict ImportError when such a module is there already.
+    Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened,
+    under strict ImportError when such a module is there already, and RuntimeError on a Python that lacks something that
+    the patches need. Whatever is raised, nothing goes direct: settings that were in force stay in force; where there
+    were none, the network is closed, and what connects raises an OSError (ENETDOWN) that says why, until install()
+    succeeds or uninstall() is called.
     """
-    import os
-
-    from socksify import config as configuration
-    from socksify import patches
-
     given = {
         "proxy": proxy,
         "routes": routes,
@@ -109,12 +107,40 @@ def install(
         "config": config,
     }
     arguments = {name: value for name, value in given.items() if value is not None}
-    in_force = patches.proxy_source()
-    patches.install(configuration.load(arguments, os.environ, os.getcwd(), caller="install", in_force=in_force))
+    try:
+        import os
+
+        from socksify import config as configuration
+        from socksify import patches
+
+        in_force = patches.proxy_source()
+        patches.install(configuration.load(arguments, os.environ, os.getcwd(), caller="install", in_force=in_force))
+    except BaseException as error:
+        _close(error)
+        raise
+
+
+def _close(error: BaseException) -> None:
+    """A program may swallow the exception: nothing of it goes direct, unless settings are in force anyway."""
+    import sys
+
+    patches = sys.modules.get("socksify.patches")
+    if patches is None or not patches.is_installed():
+        from socksify import _closing
+
+        _closing.close(error)
 
 
 def uninstall() -> None:
-    """Undo install(): every patched object is what it was before. Open connections stay open."""
+    """Undo install(): every patched object is what it was before. Open connections stay open.
+
+    A network that is closed because install() has failed is open again.
+    """
+    import sys
+
+    closing = sys.modules.get("socksify._closing")
+    if closing is not None:
+        closing.reopen()
     from socksify import patches
 
     patches.uninstall()

@@ -98,7 +98,10 @@ def _put_away(module: str, name: str) -> Any:
     by_gevent = sys.modules.get("gevent.monkey")
     if by_gevent is not None and by_gevent.is_object_patched(module, name):
         return by_gevent.get_original(module, name)
-    return getattr(sys.modules["eventlet.patcher"].original(module), name)
+    by_eventlet = sys.modules.get("eventlet.patcher")
+    if by_eventlet is not None:
+        return getattr(by_eventlet.original(module), name)
+    raise AttributeError(f"{module}.{name} is {'missing' if found is None else 'not the original'}")
 
 
 def _original(owner: type | ModuleType, name: str) -> Callable[..., Any]:

@@ -195,7 +195,7 @@ def _install(arguments: Mapping[str, object], actions: Actions) -> None:
         if settings.log and error.filename == settings.log:
             raise ConfigError(f"{settings.sources.get('log', 'log')}: {error}") from None
         raise _CannotInstallError(_nothing_has_started(error)) from None
-    except ImportError as error:
+    except (ImportError, patches.PatchError) as error:
         raise _CannotInstallError(_nothing_has_started(error)) from None
 
 

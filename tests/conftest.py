@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from socksify import _closing
 from socksify.tunnel import log
 from tests import servers, targets
 from tests.wire.namespaces import needs_root
@@ -74,6 +75,14 @@ def pytest_collection_finish() -> None:
 def client_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test calls the client, it is called by no other."""
     monkeypatch.setattr(log, "name", log.DEFAULT_NAME)
+
+
+@pytest.fixture(autouse=True)
+def open_network() -> Iterator[None]:
+    """What failed to be installed in one test closes the network of no other."""
+    yield
+    if _closing.why is not None:
+        _closing.reopen()
 
 
 @pytest.fixture(scope="session")

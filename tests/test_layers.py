@@ -18,6 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # An entry may name a layer, or one module of it.
 ROUTES = {"tunnel.route", "tunnel.router"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "_closing": {"patches.uncovered"},
     "_hook": set(),
     "_record": set(),
     "_real": set(),
@@ -30,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "patches": {"_hook", "_record", "_real", "interrupts", "descriptors", "config", "protocol", "tunnel"},
     "server": {"_record", "_real", "interrupts", "descriptors", "config", "protocol", *ROUTES}
     | {"tunnel.handshake", "tunnel.machine"},
-    "": {"_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
+    "": {"_closing", "_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
     "launch": {
         "",
         "_record",

@@ -21,6 +21,24 @@ _settings: Settings | None = None
 _forking: set[int] = set()
 # Seconds.
 _PATIENCE = 5.0
+# The modules of this package that fail to be imported on a Python that lacks something.
+_PATCHING = (
+    "adapters",
+    "carrying",
+    "children.starting",
+    "connecting",
+    "datagrams",
+    "interpreters",
+    "lifetime",
+    "listening",
+    "muting",
+    "naming",
+    "reloading",
+    "scope",
+    "stale",
+    "uncovered",
+    "waiting",
+)
 
 
 def install(settings: Settings, environ: Mapping[str, str] | None = None) -> None:
@@ -29,12 +47,13 @@ def install(settings: Settings, environ: Mapping[str, str] | None = None) -> Non
     They come from `environ`, among others: by default from `os.environ` as it is. What is other than there, the program
     has set for its children.
 
-    Raises OSError when the log cannot be opened, and under strict ImportError when a module that it forbids is there
-    already; nothing is patched then.
+    Raises OSError when the log cannot be opened, under strict ImportError when a module that it forbids is there
+    already, and PatchError when a patch cannot be applied. Then settings that were in force still are, and nothing is
+    patched where there were none; who calls this has to close the network.
     """
     global _settings
-    from socksify.patches import children
-
+    with _Needed():
+        _load()
     if settings.native:
         from socksify.patches.children import native
 
@@ -44,38 +63,76 @@ def install(settings: Settings, environ: Mapping[str, str] | None = None) -> Non
             return
         _prepare_watch(settings)
         _configure(settings)
-        if _journal is None:
-            _apply()
-        _keep_watch(settings)
+        try:
+            _put_in_force(settings, os.environ if environ is None else environ)
+        except BaseException:
+            if _settings is None:
+                uninstall()
+            else:
+                _configure(_settings)
+                _put_in_force(_settings, os.environ)
+            raise
         _settings = settings
-        _environment.undo()
-        children.cover(settings, os.environ if environ is None else environ, _environment)
-        _clean_environment(settings)
-        # A hook that has closed the network, for want of settings, opens it.
+        # Who has closed the network, for want of settings, opens it.
         sys.audit("socksify.install")
+
+
+class PatchError(RuntimeError):
+    """This Python, or what another tool has made of it, lacks something that a patch needs."""
+
+    def __init__(self, cause: Exception) -> None:
+        version = ".".join(map(str, sys.version_info[:3]))
+        super().__init__(f"socksify cannot patch this Python ({version}): {type(cause).__name__}: {cause}")
+
+
+class _Needed:
+    """Whatever fails inside is for want of something that a patch needs."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):
+            raise PatchError(error) from error
+
+
+def _put_in_force(settings: Settings, environ: Mapping[str, str]) -> None:
+    from socksify.patches import children
+
+    if _journal is None:
+        with _Needed():
+            _apply()
+    _keep_watch(settings)
+    _environment.undo()
+    children.cover(settings, environ, _environment)
+    _clean_environment(settings)
 
 
 def uninstall() -> None:
     """Leave every patched object as it was before install(); connections that are open stay open."""
     global _journal, _settings
+    with _lock:
+        _watches.undo()
+        if _journal is not None:
+            _take_back(_journal)
+        _environment.undo()
+        _journal = _settings = None
+
+
+def _take_back(journal: Journal) -> None:
     from socksify.config.rules import EVERYTHING_DIRECT
     from socksify.config.settings import Settings
     from socksify.patches import listening, scope
     from socksify.tunnel import dial, log
 
-    with _lock:
-        _watches.undo()
-        if _journal is not None:
-            _journal.undo()
-            # Nobody would go on with them.
-            dial.abandon()
-            listening.abandon()
-            # Obeyed by who took our functions out of their modules while installed.
-            scope.installed = scope.Unrouted(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
-            listening.configure(scope.installed.settings)
-        _environment.undo()
-        _journal = _settings = None
-        log.close_log()
+    journal.undo()
+    # Nobody would go on with them.
+    dial.abandon()
+    listening.abandon()
+    # Obeyed by who took our functions out of their modules while installed.
+    scope.installed = scope.Unrouted(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
+    listening.configure(scope.installed.settings)
+    log.close_log()
 
 
 def is_installed() -> bool:
@@ -131,6 +188,12 @@ def _configure(settings: Settings) -> None:
     machine.prime()
 
 
+def _load() -> None:
+    """Import whatever has patches, before anything is changed."""
+    for name in _PATCHING:
+        __import__(f"{__name__}.{name}")
+
+
 def _apply() -> None:
     global _journal
     from socksify import _real
@@ -151,6 +214,10 @@ def _apply() -> None:
     from socksify.patches.children import starting
     from socksify.tunnel import log, watch
 
+    closing = sys.modules.get("socksify._closing")
+    if closing is not None:
+        # What is put away now is to be the stdlib's.
+        closing.free_methods()
     modules = (lifetime, naming, connecting, listening, datagrams, starting)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     replacements += waiting.replacements()

@@ -46,7 +46,8 @@ def test_a_connection_costs_three_calls_more_at_most(name: str, request: pytest.
     calls = per_unit(ours(server, echo, "connections"), FEW, MANY)
     # Two poll(2), and fstat(2): whoever uses the descriptor's number later has to know whose it is.
     assert total(calls) <= total(floor) + 3, calls
-    assert calls["newfstatat"] == 1
+    # By its older or its newer name: glibc 2.33 to 2.40 has the former.
+    assert calls.get("newfstatat", 0) + calls.get("fstat", 0) == 1
     # What counts is a connection that was made through the proxy, not one past it.
     assert calls["sendto"] == floor["sendto"]
 

@@ -110,6 +110,8 @@ def test_a_setting_that_cannot_be_used_leaves_all_as_it_is(tmp_path: Path) -> No
     for wrong in ({"proxy": "gopher://x"}, {"proxy": URL, "log": str(tmp_path / "no" / "log")}):
         with pytest.raises((socksify.ConfigError, OSError)):
             socksify.install(**wrong)  # type: ignore[arg-type]
+        # The network is closed meanwhile.
+        socksify.uninstall()
         assert world() == before
         assert not patches.is_installed()
 
@@ -138,6 +140,7 @@ def test_a_failure_halfway_leaves_nothing_patched(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stale, "rehouse_poll_selectors", failing)
     with pytest.raises(RuntimeError, match="halfway"):
         socksify.install(URL)
+    socksify.uninstall()
     assert world() == before
     assert module.wait is select.select
     assert not patches.is_installed()

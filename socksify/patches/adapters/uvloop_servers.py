@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Server
     from collections.abc import Awaitable, Callable
-    from contextvars import Context
     from socket import socket as Socket
     from typing import Any
 
@@ -28,17 +27,9 @@ class _ServingLoop(SelectorLoop):
     _stop_serving = vars(BaseSelectorEventLoop)["_stop_serving"]
     _accept_connection = vars(BaseSelectorEventLoop)["_accept_connection"]
 
-    # `context` (Python 3.15) is that of the task already.
-    async def _accept_connection2(
-        self,
-        protocol_factory: Any,
-        conn: Socket,
-        _: object,
-        sslcontext: Any = None,
-        __: object = None,
-        *timeouts: Any,
-        context: Context | None = None,  # noqa: ARG002  # the name is asyncio's
-    ) -> None:
+    async def _accept_connection2(self, protocol_factory: Any, conn: Socket, *rest: Any, **_: Any) -> None:
+        """Extra, sslcontext, server and time-outs; `context` (Python 3.15) is that of the task already."""
+        sslcontext, timeouts = (*rest, None, None)[1], rest[3:]
         options = dict(zip(("ssl_handshake_timeout", "ssl_shutdown_timeout"), timeouts, strict=False))
         tls = {"ssl": sslcontext, **options} if sslcontext is not None else {}
         try:
