@@ -131,14 +131,12 @@ def _is_connected(sock: Socket) -> bool:
 
 def _connect_logged(sock: Socket, address: SockAddress, rule: Rule) -> None:
     started = monotonic()
-    failure: OSError | None = None
     try:
         _real.connect(sock, address)
     except ours(OSError) as error:
-        failure = error
+        log.direct(address, rule.text, started, error)
         raise
-    finally:
-        log.direct(address, rule.text, started, failure)
+    log.direct(address, rule.text, started, None)
 
 
 def _getpeername(self: Socket, /) -> Any:

@@ -141,7 +141,11 @@ def _check_route(sock: Any, address: SockAddress, doing: str) -> None:
 def _refuse(what: str, instead: str) -> None:
     error = errors.forbidden(what, instead)
     log.line(f"{log.name}: {error.strerror}")
-    raise error
+    try:
+        raise error
+    finally:
+        # A traceback has this frame, which would have the error.
+        del error
 
 
 _CHECKS: dict[str, Callable[..., None]] = {

@@ -99,6 +99,9 @@ _BIND_ADVICE = "to be called back takes a proxy with BIND, such as Dante; else u
 def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
     """Translate what went wrong in the conversation with one proxy."""
     number = errno_of(cause)
+    if number == EAFNOSUPPORT and not route.target.port and route.command != BIND:
+        # Nobody listens on port 0, says a kernel; to Dante's server it is no address at all.
+        number = ECONNREFUSED
     if route.command == BIND and hop == len(route.chain) and isinstance(cause, Closed):
         # It took a CONNECT before: `ssh -D` and SOCKS 4.2's sockd say no by hanging up.
         number = EOPNOTSUPP

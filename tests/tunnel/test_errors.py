@@ -15,6 +15,7 @@ from socksify.tunnel import errors
 from tests.bad_proxy import BadProxy
 from tests.processes import free_port
 from tests.routing import routed
+from tests.servers import Server
 from tests.steps import (
     CLOSE,
     READ_CREDENTIALS,
@@ -73,6 +74,12 @@ def test_every_reply_is_an_errno_and_its_builtin_class() -> None:
         assert str(code) in str(error)
         assert proxy.url(scheme) in str(error)
         assert error.args == (error.errno, error.strerror)
+
+
+def test_port_0_is_refused_as_a_kernel_refuses_it(danted: Server) -> None:
+    """danted says that it is no address."""
+    error = failure(danted.url(), target=("127.0.0.1", 0))
+    assert (error.errno, error.reply) == (errno.ECONNREFUSED, 8)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def _answer(udp: Callable[..., Any], args: Any, kwargs: Any) -> Message | None:
     """What is known here of that which must not be asked by datagram; None if the question is to go its way."""
     given = signature(udp).bind(*args, **kwargs).arguments
     query = given["q"]
-    if _may_be_sent(given["where"], given.get("port", 53)) or len(query.question) != 1:
+    if not _asks(query) or _may_be_sent(given["where"], given.get("port", 53)):
         return None
     try:
         records = _records(query)
@@ -56,6 +56,15 @@ def _answer(udp: Callable[..., Any], args: Any, kwargs: Any) -> Message | None:
         # Nobody's name, or one for a proxy that takes none.
         return _response(query, []) if error.errno == EAI_NONAME else None
     return None if records is None else _response(query, records)
+
+
+def _asks(message: Message) -> bool:
+    """Whether a message is a standard query (RFC 1035 section 4.1.1) of one question: no response, NOTIFY or UPDATE."""
+    import dns.flags
+    import dns.opcode
+
+    is_query = message.opcode() == dns.opcode.QUERY and not message.flags & dns.flags.QR
+    return is_query and len(message.question) == 1 and not message.answer and not message.authority
 
 
 def _may_be_sent(where: str, port: int) -> bool:

@@ -150,9 +150,13 @@ async def _connected(
             return await _connected_to(loop, address, local)
         except OSError as error:
             failures.append(error)
-    if len({str(error) for error in failures}) == 1:
-        raise failures[0]
-    raise OSError(f"Multiple exceptions: {', '.join(map(str, failures))}")
+    try:
+        if len(set(map(str, failures))) == 1:
+            raise failures[0]
+        raise OSError(f"Multiple exceptions: {', '.join(map(str, failures))}")
+    finally:
+        # Their tracebacks have this frame, which would have them.
+        failures.clear()
 
 
 async def _connected_to(loop: Any, remote: AddressInfo, local: list[AddressInfo] | None) -> socket.socket:
@@ -178,7 +182,11 @@ def _bind(sock: socket.socket, addresses: list[Any]) -> None:
             return
         except OSError as error:
             failure = error
-    raise failure
+    try:
+        raise failure
+    finally:
+        # Its traceback has this frame, which would have it.
+        del failure
 
 
 async def _create_server(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> Any:

@@ -14,9 +14,11 @@ import dns.asyncresolver
 import dns.exception
 import dns.message
 import dns.nameserver
+import dns.opcode
 import dns.query
 import dns.resolver
 import dns.reversename
+import dns.update
 import pytest
 import trio
 
@@ -155,6 +157,33 @@ def test_so_is_the_name_of_a_routed_address(udp: Ask) -> None:
     question = dns.message.make_query(dns.reversename.from_address("203.0.113.5"), "PTR")
     with routed(PROXY, routes=()), pytest.raises(PermissionError, match="udp"):
         udp(question, FAR, timeout=SECONDS)
+
+
+def no_queries() -> dict[str, dns.message.Message]:
+    """Messages that ask nothing of what is known here, though they have its name in them."""
+    query = dns.message.make_query("routed.example", "A")
+    notify = dns.message.make_query("routed.example", "A")
+    notify.set_opcode(dns.opcode.NOTIFY)
+    update = dns.update.UpdateMessage("target.example")
+    update.add("name", 60, "A", "192.0.2.1")
+    of_two = dns.message.make_query("routed.example", "A")
+    of_two.question += dns.message.make_query("other.example", "A").question
+    of_none = dns.message.make_query("routed.example", "A")
+    of_none.question.clear()
+    return {
+        "a response": dns.message.make_response(query),
+        "NOTIFY": notify,
+        "UPDATE": update,
+        "two questions": of_two,
+        "no question": of_none,
+        "another class": dns.message.make_query("routed.example", "A", "CH"),
+    }
+
+
+@pytest.mark.parametrize("what", no_queries())
+def test_what_is_no_query_is_not_answered(udp: Ask, what: str) -> None:
+    with routed(PROXY), pytest.raises(PermissionError):
+        udp(no_queries()[what], FAR, timeout=SECONDS)
 
 
 def test_the_resolver_says_so_at_once(resolve: Ask) -> None:
