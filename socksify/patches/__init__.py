@@ -294,4 +294,5 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 # Last, since a hook that waits for it installs now, by what stands above, while no module of ours is half imported.
-import socket  # noqa: E402, F401
+# As a statement, it would be a lazy import where a program asks for them all (PEP 810).
+__import__("socket")
