@@ -25,6 +25,7 @@ _PATIENCE = 5.0
 _PATCHING = (
     "adapters",
     "carrying",
+    "children.passing",
     "children.starting",
     "connecting",
     "datagrams",
@@ -97,7 +98,7 @@ class _Needed:
 
 
 def _put_in_force(settings: Settings, environ: Mapping[str, str]) -> None:
-    from socksify.patches import children
+    from socksify.patches import children, interpreters
 
     if _journal is None:
         with _Needed():
@@ -105,6 +106,7 @@ def _put_in_force(settings: Settings, environ: Mapping[str, str]) -> None:
     _keep_watch(settings)
     _environment.undo()
     children.cover(settings, environ, _environment)
+    interpreters.cover(_environment)
     _clean_environment(settings)
 
 
@@ -151,7 +153,7 @@ _watches = Journal()
 
 def _prepare_watch(settings: Settings) -> None:
     """Raise what there is to raise while nothing has been changed."""
-    from socksify.patches import uncovered
+    from socksify.patches import interpreters, uncovered
 
     if settings.native:
         from socksify.patches.children import native
@@ -159,6 +161,7 @@ def _prepare_watch(settings: Settings) -> None:
         native.check(settings)
 
     uncovered.check(settings)
+    interpreters.check(settings)
     if settings.strict:
         from socksify.patches import strict
 
@@ -202,7 +205,6 @@ def _apply() -> None:
         carrying,
         connecting,
         datagrams,
-        interpreters,
         lifetime,
         listening,
         muting,
@@ -232,7 +234,6 @@ def _apply() -> None:
             journal.apply(replacement)
         reloading.outlive(replacements, journal)
         carrying.carry(journal)
-        interpreters.cover(journal)
         adapters.adapt(journal)
     except BaseException:
         journal.undo()

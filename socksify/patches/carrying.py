@@ -7,8 +7,10 @@ connections are isolated by tasks.
 The worker processes of a pool that was made before install() have no patches. So each piece of work that such a pool is
 given brings the settings along, and its worker installs them before it reads the work.
 
-A plain new thread begins outside of any block, as with every context variable: a thread that a library starts, and
-keeps, would serve everybody by the way of the first.
+A plain new thread begins outside of any block: a thread that a library starts, and keeps, would serve everybody by the
+way of the first. Up to Python 3.13 every context variable is like that. Since then a thread may inherit its starter's
+context (-X thread_inherit_context, the default of free-threaded builds); it is started outside of the block then. A
+context that the program gives a thread itself, as asyncio.to_thread() does, is the program's word.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ def carry(journal: Journal) -> None:
     """See to the executors that are imported, and to the others when they are, until the journal is undone."""
     for module, (name, methods) in EXECUTORS.items():
         journal.on_undo(when_imported(module, partial(_adapt, journal, name, methods)))
+    if getattr(sys.flags, "thread_inherit_context", 0):
+        journal.on_undo(when_imported("threading", partial(_adapt_threads, journal)))
 
 
 def carried(call: Any) -> Any:
@@ -70,6 +74,23 @@ def _adapt(journal: Journal, name: str, methods: dict[str, tuple[int, str]], mod
         covered = WeakSet()
     for method, (place, keyword) in methods.items():
         journal.apply(Replacement(executor, method, _carrying(getattr(executor, method), place, keyword, covered)))
+
+
+def _adapt_threads(journal: Journal, module: ModuleType) -> None:
+    original = module.Thread.start
+
+    def start(self: Any) -> None:
+        if self._context is not None or scope.entered() is None:
+            original(self)
+            return
+        owner = object()
+        scope.enter(owner, None)
+        try:
+            original(self)
+        finally:
+            scope.leave(owner)
+
+    journal.apply(Replacement(module.Thread, "start", start))
 
 
 def _carrying(original: Callable[..., Any], place: int, keyword: str, covered: Any) -> Callable[..., Any]:

@@ -30,6 +30,8 @@ if "socksify_hook" not in sys.modules:
     sys.path.remove(place)
 hook = sys.modules["socksify_hook"]
 hook.start(environ)
+if hook.state == "waiting":
+    hook.environ = environ
 if hook.state == "installed":
     from socksify.site.boot import install
     install(environ, os.curdir, "")
