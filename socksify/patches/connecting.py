@@ -16,7 +16,7 @@ from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 from socksify import _real
 from socksify._real import monotonic
 from socksify.interrupts import ours
-from socksify.patches import datagrams, detours, guarding, scope
+from socksify.patches import arguments, datagrams, detours, guarding, scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, fence, log, readiness, registry, transplant
 from socksify.tunnel.datagram_route import TCP, is_tcp
@@ -41,6 +41,7 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
         return
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is not None:
+        arguments.check_address(self, address)
         _connect_again(self, tunnel)
     route = scope.current().router.decide(_real.family(self), address)
     if isinstance(route, Via):
@@ -110,7 +111,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
         dial.advance(tunnel)
     if tunnel.handshake is not None:
         raise OSError(EALREADY, os.strerror(EALREADY))
-    if tunnel.report is not None:
+    if tunnel.report is not None and not tunnel.is_shut:
         raise guarding.told(tunnel)
     if tunnel.error is None and _is_connected(sock):
         raise OSError(EISCONN, os.strerror(EISCONN))
@@ -174,7 +175,7 @@ def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> A
                 return known
         return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
     if level == SOL_SOCKET and optname == SO_ERROR:
-        return _outcome(self, tunnel)
+        return arguments.outcome_as(_outcome(self, tunnel), buflen)
     stored = transplant.stored_option(tunnel, level, optname, buflen)
     if stored is not None:
         return stored

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 from errno import EAGAIN
-from socket import SO_ERROR, SOL_SOCKET
+from socket import SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SOL_SOCKET
 
 from socksify import _real
 from socksify._real import monotonic
+from socksify.patches import arguments
 from socksify.patches.disguise import Disguise
 from socksify.tunnel import dial, errors, registry
 from socksify.tunnel.tunnel import not_connected
@@ -45,6 +46,8 @@ _TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
 # What ssl does not try before it has seen that the socket is connected.
 _OF_THE_CONNECTED = ("do_handshake", "unwrap")
 
+
+_DIRECTIONS = (SHUT_RD, SHUT_WR, SHUT_RDWR)
 
 # Classes whose objects wait by a loop, on fds that do not block; each tells whether it has waited.
 waits: dict[type, Callable[[Any], bool]] = {}
@@ -98,13 +101,15 @@ def unguard_object(sock: Socket) -> None:
 def _members(cls: type) -> Members:
     tls = hasattr(cls, "do_handshake")
     members: Members = {name: _method(name) for name in _NAMES + (_TLS_NAMES if tls else ())}
-    return {**members, "getsockopt": _getsockopt(cls), "sendfile": _sendfile(cls)}
+    return {**members, "getsockopt": _getsockopt(cls), "sendfile": _sendfile(cls), "shutdown": _shutdown(cls)}
 
 
 def _method(name: str) -> Callable[..., Any]:
     def guarded(self: Socket, *args: Any, **kwargs: Any) -> Any:
         tunnel = registry.find(self)
         if tunnel is not None:
+            if tunnel.handshake is not None and (answer := arguments.answered(self, name, args, kwargs)):
+                return answer[0]
             _pass(self, tunnel, name)
         unguard_object(self)
         return getattr(self, name)(*args, **kwargs)
@@ -180,13 +185,26 @@ def _sendfile(cls: Any) -> Callable[..., Any]:
     return sendfile
 
 
+def _shutdown(cls: Any) -> Callable[..., Any]:
+    """shutdown(2) of a socket that connects ends that, in whichever direction; SO_ERROR then tells ECONNRESET."""
+
+    def shutdown(self: Socket, how: int, /) -> None:
+        tunnel = registry.find(self)
+        if tunnel is not None and tunnel.handshake is not None and tunnel.rendezvous is None and how in _DIRECTIONS:
+            dial.shut(self, tunnel)
+        else:
+            cls.shutdown(self, how)
+
+    return shutdown
+
+
 def _getsockopt(cls: Any) -> Callable[..., Any]:
     """Tells a failure when socksify has been uninstalled, too."""
 
     def getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
         tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None
         if tunnel is not None and tunnel.report is not None:
-            return told(tunnel).errno
+            return arguments.outcome_as(told(tunnel).errno or 0, *buflen) if buflen else told(tunnel).errno
         return cls.getsockopt(self, level, optname, *buflen)
 
     return getsockopt

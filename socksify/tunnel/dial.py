@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from _thread import _count as thread_count
 from _thread import get_ident
-from errno import EBADF, ECANCELED
+from errno import EBADF, ECANCELED, ECONNRESET
 from select import POLLOUT
 from socket import SHUT_RDWR
 
@@ -203,6 +203,20 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
     if handshake is not None:
         handshake.conclude(error)
         settle(tunnel)
+
+
+def shut(sock: Socket, tunnel: Tunnel) -> None:
+    """The client shuts a connecting socket down: it is unconnected then, and has ECONNRESET to tell."""
+    handshake = tunnel.handshake
+    waits = handshake is not None and handshake.waits
+    error = ConnectionResetError(ECONNRESET, os.strerror(ECONNRESET))
+    fail(tunnel, error)
+    if waits or tunnel.error is not error:
+        return
+    fresh = transplant.renewed(sock, tunnel)
+    registry.moving(tunnel, fresh.fileno())
+    transplant.move(fresh, sock)
+    transplant.bind(sock, registry.chosen_address(sock))
 
 
 def cancel(tunnel: Tunnel) -> None:

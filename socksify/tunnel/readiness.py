@@ -40,6 +40,8 @@ _FAILED = POLLERR | POLLHUP
 _ALWAYS = POLLERR | POLLHUP | POLLNVAL
 # What a refused connect(2) shows to those who asked for it.
 _ENDED = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP
+# What a socket shows that is not connected, as one is that was shut down while it was connecting.
+_UNCONNECTED = POLLOUT | POLLWRNORM
 
 _GLANCE = 0.1
 
@@ -99,7 +101,7 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
         mask = masks(fd)
         event &= mask | _ALWAYS
         if tunnel is not None and not tunnel.listens:
-            event |= _FAILED | mask & _ENDED
+            event |= _FAILED | mask & (_UNCONNECTED if tunnel.is_shut else _ENDED)
         if event:
             ready.append((fd, event))
         else:

@@ -71,6 +71,11 @@ class Tunnel:
         return self.handshake is None and self.error is None and self.rendezvous is None
 
     @property
+    def is_shut(self) -> bool:
+        """Whether the client has shut it down while it was connecting."""
+        return type(self.error) is ConnectionResetError
+
+    @property
     def is_unsettled(self) -> bool:
         """Whether pollers must not simply believe the kernel about it."""
         return self.handshake is not None or self.report is not None or self.listens

@@ -272,6 +272,7 @@ def test_what_another_threads_loop_goes_on_with_is_left_to_it(listener: socket.s
         assert not by_select(listener, 0.01)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_leaves_them_to_its_parent(listener: socket.socket) -> None:
     with BadProxy([READ_GREETING, HANG]) as proxy, routed(proxy.url()), begin(listener.getsockname()):
         child = os.fork()
