@@ -42,8 +42,17 @@ class Stepping:
         self._changed = threading.Condition()
         self._allowed = 0
         answer = socks5_reply(reply)
-        script: list[Step] = [READ_GREETING, self._halt, Send(b"\x05\0"), READ_REQUEST, self._halt, Send(answer[:7])]
-        self.proxy = BadProxy([*script, self._halt, Send(answer[7:] + banner), end if reply == 0 else CLOSE])
+        # A refusal is known by its second byte.
+        middle = 7 if reply == 0 else 1
+        script: list[Step] = [
+            READ_GREETING,
+            self._halt,
+            Send(b"\x05\0"),
+            READ_REQUEST,
+            self._halt,
+            Send(answer[:middle]),
+        ]
+        self.proxy = BadProxy([*script, self._halt, Send(answer[middle:] + banner), end if reply == 0 else CLOSE])
 
     @property
     def url(self) -> str:
