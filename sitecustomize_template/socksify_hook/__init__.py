@@ -55,6 +55,9 @@ _PAST = frozenset((
 # to be there before; a test holds them against its tables.
 _AHEAD = _PAST | {"OpenSSL", "anyio", "concurrent.futures.process", "dns", "eventlet", "gevent", "trio", "twisted"}
 
+# Audit events that reach nobody: of Unix sockets (1 is AF_UNIX), and of the machine's name.
+_LOCAL = (("socket.__new__", (1,)), ("socket.gethostname", ()))
+
 # They are no settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
@@ -132,12 +135,12 @@ def shut(error: BaseException) -> None:
         if event == "socksify.install":
             # Somebody has given settings that can be used.
             state = "replaced"
-        # 1 is AF_UNIX, 100 ENETDOWN.
+        # 100 is ENETDOWN.
         elif state[:6] != "closed":
             pass
         elif goes_past(event, args):
             raise ImportError(text, name=args[0]) from error
-        elif event.startswith("socket.") and (event, args[1:2]) != ("socket.__new__", (1,)):
+        elif event.startswith("socket.") and (event, args[1:2]) not in _LOCAL:
             raise OSError(100, text) from error
 
     if hasattr(sys, "addaudithook"):

@@ -36,10 +36,14 @@ finally:
     "newrelic": """
 import os
 from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 here = os.path.dirname(__file__)
 spec = PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if entry != here])
 if spec is not None:
-    spec.loader.load_module("sitecustomize")
+    # As loaders' load_module() did, which 3.15 has no more.
+    sys.modules["sitecustomize"] = module = sys.modules.get("sitecustomize") or module_from_spec(spec)
+    module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
+    spec.loader.exec_module(module)
 """,
     "user": "",
     "failing": "raise ValueError('of the user')\n",

@@ -239,7 +239,9 @@ try:
     import _interpreters as interpreters
 except ImportError:
     import _xxsubinterpreters as interpreters
-interpreters.run_string(interpreters.create(), {CONNECT!r})
+made = interpreters.create()
+interpreters.run_string(made, {CONNECT!r})
+interpreters.destroy(made)
 """
 
 
