@@ -96,8 +96,14 @@ class Journal:
         _set(owner, name, new)
 
     def set_item(self, items: Any, key: Any, new: Any) -> None:
-        """items[key] = new, in a mapping or a list; undone unless somebody else has changed it meanwhile."""
-        old = items[key]
+        """items[key] = new, in a mapping or a list; undone unless somebody else has changed it meanwhile.
+
+        Nothing is done where another thread has taken the key out.
+        """
+        try:
+            old = items[key]
+        except LookupError:
+            return
         items[key] = new
         self._undo.append(lambda: _put_back(items, key, new, old))
 

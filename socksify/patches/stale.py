@@ -1,8 +1,8 @@
 """Names that were bound before the patch: `from select import select`, class attributes, instances, closures.
 
 Names of modules and the classes of `selectors` are gone through one by one; whoever else refers to an original is
-found through the garbage collector (which does not see what gc.freeze() has put away). What cannot be rebound (a
-tuple of defaults, a partial) is named.
+found through the garbage collector (which does not see what gc.freeze() has put away). Other threads go on meanwhile,
+so what is gone through is a copy. What cannot be rebound (a tuple of defaults, a partial) is named.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _selector_classes() -> list[type]:
 
 
 def _rebind_class(cls: type, original: Any, item: Rebinding, journal: Journal) -> None:
-    for key in [key for key, value in vars(cls).items() if value is original]:
+    for key in [key for key, value in list(vars(cls).items()) if value is original]:
         journal.set_attribute(cls, key, item.new)
 
 
@@ -97,7 +97,7 @@ def _rehouse(selector: Any, make_poll: Callable[[], Any]) -> None:
     if selector.get_map() is None:  # closed
         return
     house = make_poll()
-    for key in selector.get_map().values():
+    for key in list(selector.get_map().values()):
         house.register(key.fd, (key.events & EVENT_READ and POLLIN) | (key.events & EVENT_WRITE and POLLOUT))
     selector._selector = house
 
@@ -108,7 +108,7 @@ def _own_modules() -> list[Any]:
 
 def _rebind_in(referrer: Any, original: Any, item: Rebinding, journal: Journal, say: Callable[[str], None]) -> None:
     if type(referrer) is dict:
-        for key in [key for key, value in referrer.items() if value is original]:
+        for key in [key for key, value in list(referrer.items()) if value is original]:
             _rebind_key(referrer, key, original, item.new, journal)
     elif type(referrer) is list:
         for index in [index for index, value in enumerate(referrer) if value is original]:
@@ -133,7 +133,7 @@ def _rebind_in_instance(instance: Any, original: Any, item: Rebinding, journal: 
     slots = [
         name
         for cls in type(instance).__mro__
-        for name, member in vars(cls).items()
+        for name, member in list(vars(cls).items())
         if type(member) is MemberDescriptorType and _slot(member, instance) is original
     ]
     for name in slots:
@@ -156,7 +156,7 @@ def _slot(member: MemberDescriptorType, instance: Any) -> Any:
 
 
 def _key_of(mapping: dict[Any, Any], wanted: Any) -> Any:
-    return next((key for key, value in mapping.items() if value is wanted), None)
+    return next((key for key, value in list(mapping.items()) if value is wanted), None)
 
 
 def _rebind_key(mapping: dict[Any, Any], key: Any, original: Any, new: Any, journal: Journal) -> None:

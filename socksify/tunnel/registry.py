@@ -227,7 +227,7 @@ def after_fork() -> None:
     The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
     """
     unattended.after_fork()
-    for tunnel in [tunnel for tunnel in dict.fromkeys(by_fd.values()) if tunnel.listens]:
+    for tunnel in [tunnel for tunnel in dict.fromkeys(list(by_fd.values())) if tunnel.listens]:
         tunnel.watchers.clear()
         tunnel.error = not_connected()
         end(tunnel)

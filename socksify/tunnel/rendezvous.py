@@ -180,7 +180,7 @@ def _put_to_rest(sock: Socket, fresh: _real.Socket, others: list[Socket]) -> Non
 
 def everyone() -> list[Tunnel]:
     """All listening sockets."""
-    return [tunnel for tunnel in dict.fromkeys(registry.by_fd.values()) if tunnel.rendezvous is not None]
+    return [tunnel for tunnel in dict.fromkeys(list(registry.by_fd.values())) if tunnel.rendezvous is not None]
 
 
 def end(tunnel: Tunnel) -> None:

@@ -8,6 +8,7 @@ import selectors
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -180,3 +181,41 @@ assert early is select.select is selectors.SelectSelector._select
 def test_what_gc_freeze_has_put_away_is_covered() -> None:
     """Servers that fork workers freeze the heap first; names of modules are found without the collector."""
     subprocess.run([sys.executable, "-c", FROZEN], check=True, timeout=SECONDS)
+
+
+def test_other_threads_change_what_is_gone_through() -> None:
+    """A dict, a class and a module that grow and shrink while install() looks for originals in them."""
+    module = ModuleType("a_busy_client")
+    busy = type("Busy", (), {"wait": select.select})
+    items: dict[Any, Any] = dict.fromkeys(range(20_000)) | {"wait": select.select}
+    vars(module).update({f"name{number}": number for number in range(5_000)}, wait=select.select)
+    sys.modules["a_busy_client"] = module
+    ended = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            items[f"more{number}"] = number
+            setattr(busy, f"more{number}", number)
+            setattr(module, f"more{number}", number)
+            if number > 50:
+                del items[f"more{number - 50}"]
+                delattr(busy, f"more{number - 50}")
+                delattr(module, f"more{number - 50}")
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=change)
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for _ in range(10):
+            socksify.install(URL)
+            assert items["wait"] is vars(busy)["wait"] is module.wait is select.select
+            socksify.uninstall()
+            assert items["wait"] is vars(busy)["wait"] is module.wait is _real.select
+    finally:
+        ended.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+        del sys.modules["a_busy_client"]
