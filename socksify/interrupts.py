@@ -177,6 +177,11 @@ def put_onto(fd: int, sock: Any) -> None:
     next(map(os.dup2, (fd,), map(_real.fileno, (sock,)), (inheritable,)))
 
 
+def forks() -> int:
+    """By how many forks this process has come about: a call that sees the number change is in the child now."""
+    return len(_survivors)
+
+
 def after_fork() -> None:
     """In the child: who was inside of a lock, and is not the thread that has forked, is not here."""
     _survivors.append(get_ident())

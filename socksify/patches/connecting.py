@@ -15,7 +15,7 @@ from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.interrupts import ours
+from socksify.interrupts import forks, ours
 from socksify.patches import arguments, datagrams, detours, guarding, scope
 from socksify.patches.journal import Replacement
 from socksify.tunnel import callers, dial, errors, fence, log, readiness, registry, transplant
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 def _connect(self: Socket, address: SockAddress, /) -> None:
+    before = forks()
     # What fromfd() was told of an fd is for the kernel to confirm.
     if (_real.kind(self) != SOCK_STREAM or _real.protocol(self) not in TCP) and not is_tcp(self):
         datagrams.connect(self, address)
@@ -45,7 +46,7 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
         _connect_again(self, tunnel)
     route = scope.current().router.decide(_real.family(self), address)
     if isinstance(route, Via):
-        _connect_via(self, route)
+        _connect_via(self, route, before)
     elif isinstance(route, Denied):
         log.denied(address, route.why)
         raise errors.denied(route.why, address)
@@ -73,7 +74,7 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
     return 0
 
 
-def _connect_via(sock: Socket, route: Via) -> None:
+def _connect_via(sock: Socket, route: Via, before: int) -> None:
     settings = scope.current().settings
     if settings.isolate != "none":
         from socksify.tunnel.isolation import isolated
@@ -81,7 +82,7 @@ def _connect_via(sock: Socket, route: Via) -> None:
         route = isolated(route, settings.isolate)
     begun = partial(_begun, sock)
     # The frame is in no variable of its own, or it would keep the socket.
-    tunnel = dial.start(sock, route, settings.connect_timeout, begun, sys._getframe())
+    tunnel = dial.start(sock, route, settings.connect_timeout, begun, sys._getframe(), before)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         # What interrupts it here leaves a pending tunnel whose connect() has ended: see `interrupts`.

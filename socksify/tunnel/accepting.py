@@ -59,7 +59,8 @@ def accept(sock: Socket) -> tuple[int, Tunnel]:
 
 def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
     """Go as far as possible without waiting; an fd when the peer has come."""
-    if tunnel.handshake is not None and not tunnel.handshake.waits:
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.waits:
         dial.advance(tunnel)
         dial.expire(tunnel, monotonic())
     if tunnel.error is not None:

@@ -19,7 +19,7 @@ from socket import SHUT_RDWR
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.interrupts import at, ours, put_onto
+from socksify.interrupts import at, forks, ours, put_onto
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
 from socksify.tunnel import errors, gateway, log, pending, reach, registry, transplant, unattended, watch
@@ -57,13 +57,16 @@ def start(
     connect_timeout: float,
     begun: Callable[[Tunnel], object],
     caller: FrameType,
+    before: int,
     instead_of: Tunnel | None = None,
 ) -> Tunnel:
     """Begin: when this returns, the socket is connected, or connecting, to the first proxy, or the tunnel has failed.
 
     The socket's own timeout bounds everything; without one, on a non-blocking socket, and for BIND `connect_timeout`.
     `begun` is called with the tunnel before the first byte goes out. `caller` is the frame that answers for the tunnel:
-    it goes on to `finish`, or hands it over to pollers. The socket belongs to no tunnel, or to `instead_of`.
+    it goes on to `finish`, or hands it over to pollers. `before` is what forks() told when the socket was given to us:
+    in a child of a fork since then the kernel's socket is the parent's. The socket belongs to no tunnel, or to
+    `instead_of`.
     Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
     sent; EALREADY or EISCONN where a signal handler or another thread was faster.
     """
@@ -83,6 +86,8 @@ def start(
     tunnel = Tunnel(route)
     registry.begin(sock, tunnel, handshake, instead_of)
     try:
+        if forks() != before:
+            _fail_in_child(tunnel, handshake)
         begun(tunnel)
         handshake.candidates = gateway.candidates(route.chain[0], _real.family(sock))
         _reach(sock, tunnel, handshake)
@@ -294,16 +299,19 @@ def after_fork() -> None:
     """
     for tunnel in dict.fromkeys([*pending.everyone(), *registry.by_fd.values()]):
         handshake = tunnel.handshake
-        if handshake is None:
-            continue
-        # Nothing is reported by SO_ERROR or in the log, and the guards stay: they tell that it is not connected.
-        tunnel.watchers.clear()
-        tunnel.settled.clear()
-        handshake.waits = True
-        handshake.outcome["told"] = None
-        if handshake.conclude(not_connected()):
-            _part_from_parent(tunnel)
-        settle(tunnel)
+        if handshake is not None:
+            _fail_in_child(tunnel, handshake)
+
+
+def _fail_in_child(tunnel: Tunnel, handshake: Handshake) -> None:
+    # Nothing is reported by SO_ERROR or in the log, and the guards stay: they tell that it is not connected.
+    tunnel.watchers.clear()
+    tunnel.settled.clear()
+    handshake.waits = True
+    handshake.outcome["told"] = None
+    if handshake.conclude(not_connected()):
+        _part_from_parent(tunnel)
+    settle(tunnel)
 
 
 def _part_from_parent(tunnel: Tunnel) -> None:

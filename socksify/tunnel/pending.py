@@ -30,8 +30,9 @@ def discard(tunnel: Tunnel) -> None:
     """It is over, or nobody waits for it any more."""
     _pending.pop(tunnel, None)
     unattended.discard(tunnel)
-    if _timed and tunnel.handshake is not None:
-        _timed.get(tunnel.handshake.limit, {}).pop(tunnel, None)
+    handshake = tunnel.handshake
+    if _timed and handshake is not None:
+        _timed.get(handshake.limit, {}).pop(tunnel, None)
 
 
 def oldest() -> Tunnel | None:
@@ -56,7 +57,12 @@ def next_over() -> Tunnel | None:
     firsts = [tunnel for tunnel in map(_first, list(_timed.values())) if tunnel is not None]
     if len(firsts) < 2:
         return firsts[0] if firsts else None
-    return min(firsts, key=lambda tunnel: tunnel.handshake.deadline if tunnel.handshake is not None else 0.0)
+    return min(firsts, key=_deadline)
+
+
+def _deadline(tunnel: Tunnel) -> float:
+    handshake = tunnel.handshake
+    return handshake.deadline if handshake is not None else 0.0
 
 
 def _first(tunnels: dict[Tunnel, None]) -> Tunnel | None:

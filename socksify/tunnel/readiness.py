@@ -183,7 +183,8 @@ def go_on(others: Others, ready: Iterable[int]) -> None:
 
 def _is_driven(tunnel: Tunnel) -> bool:
     """Whether whoever polls the fd is the one that goes on with the handshake, and is to see what the kernel says."""
-    return tunnel.handshake is not None and tunnel.handshake.driven
+    handshake = tunnel.handshake
+    return handshake is not None and handshake.driven
 
 
 def _asks_again(tunnel: Tunnel) -> bool:

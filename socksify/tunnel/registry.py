@@ -26,6 +26,7 @@ from socksify.tunnel.tunnel import Holder, Tunnel, not_connected
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
+    from typing import Any
 
     from socksify.descriptors import Identity
     from socksify.tunnel.handshake import Handshake
@@ -178,18 +179,16 @@ def moving(tunnel: Tunnel, fresh: int) -> None:
 
 def drop(fd: int, tunnel: Tunnel) -> None:
     """Forget that an fd belongs to a tunnel."""
-    tunnel.holders.pop(fd, None)
-    if by_fd.get(fd) is tunnel:
-        del by_fd[fd]
-    if unsettled.get(fd) is tunnel:
-        del unsettled[fd]
-    if not tunnel.holders:
+    if tunnel.holders.keys() <= {fd}:
         tunnel.released = True
         pending.discard(tunnel)
         callers.forget(tunnel)
         for name in tunnel.identities:
-            if _by_identity.get(name) is tunnel:
-                del _by_identity[name]
+            _remove(_by_identity, name, tunnel)
+    _remove(unsettled, fd, tunnel)
+    tunnel.holders.pop(fd, None)
+    # Last: as long as it is found by its fd, what an exception has left undone is done by the next one.
+    _remove(by_fd, fd, tunnel)
 
 
 def end(tunnel: Tunnel) -> None:
@@ -204,8 +203,7 @@ def settle(tunnel: Tunnel) -> None:
     """Pollers may believe the kernel again."""
     tunnel.report = None
     for fd in list(tunnel.holders):
-        if unsettled.get(fd) is tunnel:
-            del unsettled[fd]
+        _remove(unsettled, fd, tunnel)
 
 
 def failed(tunnel: Tunnel, error: OSError) -> None:
@@ -260,6 +258,14 @@ def _add(fd: int, tunnel: Tunnel, holder: Holder | None) -> None:
         # It had no fd for a while, as the connection of a peer that was accepted.
         tunnel.released = False
         _by_identity.update(dict.fromkeys(tunnel.identities, tunnel))
+
+
+def _remove(table: dict[Any, Tunnel], key: object, tunnel: Tunnel) -> None:
+    """Take a tunnel out of a table, whatever a signal handler or another thread does to that meanwhile."""
+    if table.get(key) is tunnel:
+        removed = table.pop(key, tunnel)
+        if removed is not tunnel:
+            table.setdefault(key, removed)
 
 
 def _learn(tunnel: Tunnel, fd: int) -> None:

@@ -22,7 +22,7 @@ from select import POLLOUT, POLLWRNORM
 from socket import AF_INET6, SHUT_RDWR, SO_ACCEPTCONN, SOL_SOCKET
 
 from socksify import _real
-from socksify.interrupts import ours
+from socksify.interrupts import forks, ours
 from socksify.protocol import client
 from socksify.protocol.address import IPV4, IPV6, Address
 from socksify.protocol.conversation import Conversation
@@ -207,7 +207,7 @@ def _start(sock: Socket, idle: Tunnel, caller: FrameType, *, waits: bool) -> Tun
         for other in idle.verified():
             registry.add(other, tunnel)
 
-    return dial.start(sock, rendezvous.route, rendezvous.limit, begun, caller, idle)
+    return dial.start(sock, rendezvous.route, rendezvous.limit, begun, caller, forks(), idle)
 
 
 def _aim(callers: list[Tunnel], family: int, wanted: int) -> Address:

@@ -103,7 +103,8 @@ class Tunnel:
 
     def holder(self) -> Socket | None:
         """A living socket object that holds it, for reading and writing."""
-        waits = self.handshake is not None and self.handshake.waits
+        handshake = self.handshake
+        waits = handshake is not None and handshake.waits
         other = None
         for fd, reference in list(self.holders.items()):
             sock: Socket | None = reference() if reference is not None else None
