@@ -17,7 +17,7 @@ import socket as _python
 import sys
 import time as _time
 from functools import partial as _partial
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, FunctionType, SimpleNamespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,13 @@ def _original(owner: type | ModuleType, name: str) -> Callable[..., Any]:
     return method
 
 
-init = _original(PythonSocket, "__init__")
+def _past_the_module(method: Any) -> Callable[..., Any]:
+    """A method of socket.socket with `_socket` as it is before patches/copies.py has it watched, which costs time."""
+    known = {**method.__globals__, "_socket": SimpleNamespace(socket=_socket.socket)}
+    return FunctionType(method.__code__, known, method.__name__, method.__defaults__, method.__closure__)
+
+
+init = _past_the_module(_original(PythonSocket, "__init__"))
 accept = _original(PythonSocket, "accept")
 real_close = _original(PythonSocket, "_real_close")
 

@@ -1,5 +1,7 @@
 """importlib.reload(socket), or a second import of it, makes a class and functions that nobody has patched.
 
+copies.py sees to the copies of it that do not take its name.
+
 Tools that unload what they imported at the start (ddtrace) have it imported again. Ours take their places; the class
 stays the one that every socket so far, ssl's and subclasses are of.
 """
@@ -7,6 +9,7 @@ stays the one that every socket so far, ssl's and subclasses are of.
 from __future__ import annotations
 
 from socksify import _real
+from socksify.patches import copies
 from socksify.patches.arriving import when_imported
 
 TYPE_CHECKING = False
@@ -22,6 +25,8 @@ def outlive(replacements: Sequence[Replacement], journal: Journal) -> None:
     functions = [replacement for replacement in replacements if not isinstance(replacement.owner, type)]
 
     def reinstate(module: ModuleType) -> None:
+        if module.__name__ == "_socket":
+            copies.cover(module, journal)
         if module.__name__ == "socket" and module.socket is not _real.PythonSocket:
             journal.set_attribute(module, "socket", _real.PythonSocket)
         for function in functions:
