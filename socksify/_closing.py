@@ -9,6 +9,7 @@ something may be missing.
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _INTERPRETERS = ("_interpreters", "_xxsubinterpreters")
 # Why it is closed; None while it is open.
 why: str | None = None
 _listens = False
+# Whether the audit hook is in: another one may refuse it, and sys.addaudithook() says nothing then.
+_is_heard = False
 # What may not be imported meanwhile.
 _past: tuple[str, ...] = ()
 _replaced: list[tuple[Any, str, Any]] = []
@@ -50,6 +53,7 @@ def close(error: BaseException) -> None:
     if not _listens:
         _listens = True
         sys.addaudithook(_hear)
+        sys.audit("socksify.closed")
     shut_methods()
     there = [name for name in _past if name not in _INTERPRETERS and sys.modules.get(name) is not None]
     if there:
@@ -65,13 +69,19 @@ def reopen() -> None:
 
 def shut_methods() -> None:
     """Put refusing methods in the place of those of socket.socket that take an address."""
+    import _socket
     import socket
 
     cls, local = socket.socket, _local(socket)
     if _replaced:
         return
-    for name in _METHODS:
+    # Something may be missing: install() has failed.
+    for name in filter(partial(hasattr, cls), _METHODS):
         _replace(cls, name, _shut(getattr(cls, name), local))
+    for module in () if _is_heard else (_socket, socket):
+        names = (*(event.partition(".")[2] for event in _LOOK_UPS), "gethostbyname_ex")
+        for name in filter(partial(hasattr, module), names):
+            _replace(module, name, _refusing(getattr(module, name)))
     for interpreters in [sys.modules[name] for name in _INTERPRETERS if name in sys.modules]:
         _replace(interpreters, "create", _refusing(interpreters.create))
 
@@ -130,9 +140,12 @@ def _local(socket: Any) -> set[int]:
 
 def _hear(event: str, args: tuple[Any, ...]) -> None:
     """What goes past the methods: functions of modules, sockets of `_socket`, modules to come."""
+    global _is_heard
     if why is None:
         return
-    if event == "socksify.install":
+    if event == "socksify.closed":
+        _is_heard = True
+    elif event == "socksify.install":
         reopen()
     elif event in _LOOK_UPS:
         _refuse()

@@ -214,7 +214,7 @@ seen = dict(
     names=sorted(globals()),
     loader=(type(__loader__), __loader__ is __spec__.loader),
     data=pkgutil.get_data(__name__, "data.txt"),
-    file=__file__, cached=__cached__, path=__path__, package=__package__,
+    file=__file__, cached=__spec__.cached, path=__path__, package=__package__,
     code=sys._getframe().f_code.co_filename,
 )
 """

@@ -571,7 +571,7 @@ def test_a_program_ends_as_it_would(program: tuple[str, str], tmp_path: Path) ->
 
 
 def test_a_hook_that_lets_no_other_in(tmp_path: Path) -> None:
-    """sys.addaudithook() says nothing then; install() does, and nothing is patched."""
+    """sys.addaudithook() says nothing then; install() does, nothing is patched, and the network is closed."""
     both = Both(tmp_path)
     both.write(
         "program.py",
@@ -580,8 +580,13 @@ def test_a_hook_that_lets_no_other_in(tmp_path: Path) -> None:
         "sys.addaudithook(only)\n"
         "try:\n    socksify.install('socks5h://127.0.0.1:9', strict=True)\n"
         "except socksify.ConfigError as error:\n    print(error)\n"
-        "assert 'connect' not in vars(socket.socket)\n",
+        "from socksify import patches\n"
+        "assert not patches.is_installed()\n"
+        "for call in (lambda: socket.create_connection(('127.0.0.1', 9)), lambda: socket.gethostbyname('a.example'),\n"
+        "             lambda: socket.getaddrinfo('a.example', 1), lambda: socket.socket().connect(('127.0.0.1', 9))):\n"
+        "    try:\n        call()\n"
+        "    except OSError as error:\n        print(error.errno)\n",
     )
     child = both.python("program.py")
     assert (child.returncode, child.stderr) == (0, b"")
-    assert child.stdout == b"strict: another audit hook of this process does not let ours in\n"
+    assert child.stdout == b"strict: another audit hook of this process does not let ours in\n" + b"100\n" * 4
