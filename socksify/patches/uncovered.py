@@ -1,6 +1,7 @@
 """Modules with network code of their own, outside Python, where no patch reaches: named once, when they come.
 
-Under strict they do not come at all, unless they are allowed.
+Under strict they do not come at all, unless they are allowed. Here stand those for which something else can be named;
+others are judged by their files, in extensions.py.
 """
 
 from __future__ import annotations
@@ -64,10 +65,14 @@ def check(settings: Settings) -> None:
     for name in _unwanted(settings):
         if settings.strict and sys.modules.get(name) is not None:
             raise ImportedAlreadyError(f"{name} is imported already; {_why(name)}; {_allow(name)}", name=name)
+    from socksify.patches import extensions
+
+    extensions.check(settings)
 
 
 def watch(settings: Settings, journal: Journal) -> None:
     """Name each of them, or under strict refuse it, until the journal is undone; none under proxychains4."""
+    from socksify.patches import extensions
     from socksify.patches.arriving import when_imported
 
     if settings.native and not settings.strict:
@@ -77,6 +82,7 @@ def watch(settings: Settings, journal: Journal) -> None:
             return
     for name in _unwanted(settings):
         journal.on_undo(when_imported(name, _naming(name), refuse if settings.strict else None))
+    extensions.watch(settings, journal)
 
 
 def refuse(name: str) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 
 from socksify._hook import is_hooked
+from socksify.patches import elf
 from socksify.patches.children import environment
 from socksify.patches.children.programs import Program, Start, is_executable, programs
 from socksify.tunnel import errors, log
@@ -71,7 +72,7 @@ def _judge(program: Program) -> None:
             return
     shared = environment.shared
     what = f"is not covered: {why_not}" if program.is_python else "is no Python"
-    if shared is not None and shared.configuration is not None and (not program.is_python or "S" not in why_not):
+    if shared is not None and shared.configuration is not None and not elf.read(path, ()).is_static:
         if _is_new(path, why_not):
             log.line(f"{log.name}: the child {path} {what}: proxychains4 is put under it")
         return

@@ -1,0 +1,113 @@
+"""What an ELF file takes from other libraries: the dynamic symbols that it imports, and the libraries that it names.
+
+Only what the dynamic loader reads is read: program headers, the dynamic section, and of the symbols those in front of
+the hash table's, which are the imported ones (gABI chapter 5; the GNU hash table by its `symoffset`). All reads are
+bounded; a file that is damaged, or of another kind, imports nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import Struct, error, iter_unpack
+
+from socksify._record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_MAGIC = b"\x7fELF\x02\x01"
+_HEADER = Struct("<32xQ14xHH")
+_SEGMENT = Struct("<IIQQQQ16x")
+_LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3
+_NEEDED, _HASH, _STRINGS, _SYMBOLS, _STRINGS_SIZE, _RPATH, _RUNPATH, _GNU_HASH = 1, 4, 5, 6, 10, 15, 29, 0x6FFFFEF5
+# In bytes.
+_SYMBOL = 24
+_LONGEST_DYNAMIC, _LONGEST_SYMBOLS, _LONGEST_STRINGS = 1 << 16, 1 << 24, 1 << 26
+_MOST_SEGMENTS = 64
+
+
+class Library(Record):
+    """`imports` are those of the names that were asked for; `needed` are sonames, `paths` where they are looked for.
+
+    `is_static` tells of a program that no dynamic loader loads.
+    """
+
+    imports: frozenset[bytes] = frozenset()
+    needed: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    is_static: bool = False
+
+
+def read(path: str, names: Collection[bytes]) -> Library:
+    """What a file imports, of these names; nothing for what is no ELF file of 64 bits, little-endian."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return Library()
+    try:
+        return _File(fd).library(names)
+    except (OSError, error, IndexError, OverflowError):
+        return Library()
+    finally:
+        os.close(fd)
+
+
+class _File:
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._segments: list[tuple[int, ...]] = []
+
+    def library(self, names: Collection[bytes]) -> Library:
+        head = os.pread(self._fd, 64, 0)
+        if not head.startswith(_MAGIC):
+            return Library()
+        place, size, count = _HEADER.unpack_from(head)
+        table = os.pread(self._fd, size * min(count, _MOST_SEGMENTS), place)
+        self._segments = [_SEGMENT.unpack_from(table, start) for start in range(0, len(table), size)] if size else []
+        kinds = {segment[0] for segment in self._segments}
+        dynamic = next((segment for segment in self._segments if segment[0] == _DYNAMIC), None)
+        if dynamic is None:
+            return Library(is_static=_INTERPRETER not in kinds)
+        data = os.pread(self._fd, min(dynamic[5], _LONGEST_DYNAMIC), dynamic[2])
+        entries = list(iter_unpack("<QQ", data[: len(data) // 16 * 16]))
+        values = dict(reversed(entries))
+        strings = self._at(values.get(_STRINGS, 0), min(values.get(_STRINGS_SIZE, 0), _LONGEST_STRINGS))
+
+        def texts(*tags: int) -> tuple[str, ...]:
+            starts = [value for tag, value in entries if tag in tags]
+            return tuple(os.fsdecode(strings[start : strings.index(b"\0", start)]) for start in starts)
+
+        try:
+            needed, paths = texts(_NEEDED), texts(_RPATH, _RUNPATH)
+        except ValueError:
+            return Library()
+        searched = tuple(entry for path in paths for entry in path.split(":"))
+        return Library(self._imported(values, strings, names), needed, searched)
+
+    def _imported(self, values: dict[int, int], strings: bytes, names: Collection[bytes]) -> frozenset[bytes]:
+        # A name may be the end of a longer one.
+        found: dict[int, bytes] = {}
+        for name in names:
+            place = strings.find(name + b"\0")
+            while place >= 0:
+                found[place] = name
+                place = strings.find(name + b"\0", place + 1)
+        if not found:
+            return frozenset()
+        if _GNU_HASH in values:
+            (count,) = Struct("<4xI").unpack_from(self._at(values[_GNU_HASH], 8))
+        else:
+            (count,) = Struct("<4xI").unpack_from(self._at(values[_HASH], 8)) if _HASH in values else (0,)
+        symbols = self._at(values.get(_SYMBOLS, 0), min(count * _SYMBOL, _LONGEST_SYMBOLS))
+        whole = symbols[: len(symbols) // _SYMBOL * _SYMBOL]
+        return frozenset(
+            found[name] for name, section in iter_unpack("<I2xH16x", whole) if not section and name in found
+        )
+
+    def _at(self, address: int, length: int) -> bytes:
+        """What is loaded to an address."""
+        for kind, _, place, start, _, size in self._segments:
+            if kind == _LOAD and start <= address < start + size:
+                return os.pread(self._fd, length, place + address - start)
+        return b""
