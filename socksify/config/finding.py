@@ -67,7 +67,8 @@ def users_path(environ: Mapping[str, str]) -> str:
     user = environ.get("XDG_CONFIG_HOME", "")
     # XDG Base Directory Specification: a relative path is invalid and to be ignored; unset means $HOME/.config.
     if not isabs(user):
-        user = join(environ["HOME"], ".config") if environ.get("HOME") else ""
+        # Nor is a relative home, which would be the working directory's.
+        user = join(environ["HOME"], ".config") if isabs(environ.get("HOME", "")) else ""
     return join(user, "socksify", NAME) if user else ""
 
 

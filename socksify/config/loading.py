@@ -70,10 +70,14 @@ def _tell_displaced(path: str, in_force: str, environ: Mapping[str, str]) -> Non
 
 
 def _of_hook() -> str:
-    """The settings file of the hook that this process was started with, empty where there is none, or it is off."""
+    """What names the proxy of the hook that this process was started with, empty where there is none, or it is off."""
     hook = sys.modules.get("socksify_hook")
-    is_on = getattr(hook, "state", "off").partition(":")[0] in ("waiting", "installing", "installed")
-    return getattr(hook, "settings", "") if is_on and getattr(hook, "settings_installed", False) else ""
+    if getattr(hook, "state", "off").partition(":")[0] not in ("waiting", "installing", "installed"):
+        return ""
+    # Its own variables outrank a file, which is not looked for beside them.
+    if getattr(hook, "environ", {}).get(passing.VARIABLE):
+        return "the parent process"
+    return getattr(hook, "settings", "") if getattr(hook, "settings_installed", False) else ""
 
 
 _told: set[str] = set()

@@ -59,6 +59,12 @@ def test_a_relative_xdg_directory_is_ignored(tmp_path: Path) -> None:
     assert find("", {}, Path("/nowhere")) == ("", [])
 
 
+def test_so_is_a_relative_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "", ".config/socksify/socksify.toml")
+    monkeypatch.chdir(tmp_path)
+    assert find("", {"HOME": "."}, tmp_path) == ("", [])
+
+
 def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
     written(tmp_path)
     with pytest.raises(ConfigError, match=r"/absent.toml: No such file or directory"):

@@ -114,3 +114,15 @@ def test_an_install_in_a_launched_program_is_led_elsewhere_not_in_silence(here: 
     result = run(here, words, {})
     assert LED_ELSEWHERE in result.stdout
     assert "socksify.toml: its proxy takes the place of that of --proxy\n" in result.stderr
+
+
+@pytest.mark.parametrize("child", ["-m socksify client.py", "install.py"])
+def test_nor_is_a_child_of_a_covered_program(here: Path, child: str) -> None:
+    """Which is told the settings of its parent, and asks for others."""
+    (here / "socksify.toml").write_text(f'proxy = "{ELSEWHERE}"')
+    (here / "client.py").write_text(CONNECT)
+    (here / "install.py").write_text(INSTALL.format(""))
+    program = f"import subprocess, sys; subprocess.run([sys.executable, *{child.split()}])"
+    result = run(here, (*MODULES, "--proxy", PROXY, "-c", program), {})
+    assert LED_ELSEWHERE in result.stdout
+    assert result.stderr.count("socksify.toml: its proxy takes the place of that of ") == 1
