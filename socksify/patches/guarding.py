@@ -10,12 +10,13 @@ until the failure has been told: by SO_ERROR, by connect(), or by the first call
 from __future__ import annotations
 
 import os
+import sys
 from errno import EAGAIN
 from socket import SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SOL_SOCKET
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.patches import arguments
+from socksify.patches import arguments, scope
 from socksify.patches.disguise import Disguise
 from socksify.tunnel import dial, errors, registry
 from socksify.tunnel.tunnel import not_connected
@@ -101,6 +102,7 @@ def unguard_object(sock: Socket) -> None:
 def _members(cls: type) -> Members:
     tls = hasattr(cls, "do_handshake")
     members: Members = {name: _method(name) for name in _NAMES + (_TLS_NAMES if tls else ())}
+    members["__reduce_ex__"] = _reduce_ex
     return {**members, "getsockopt": _getsockopt(cls), "sendfile": _sendfile(cls), "shutdown": _shutdown(cls)}
 
 
@@ -171,6 +173,24 @@ def _is_blocking(sock: Socket, tunnel: Tunnel) -> bool:
     """An object made from a non-blocking fd does not know that it is; and the fd of a connect() that waits looks so."""
     handshake = tunnel.handshake
     return (handshake is not None and handshake.unblocked) or os.get_blocking(_real.fileno(sock))
+
+
+def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
+    """For multiprocessing, which sends sockets to other processes: a process that takes over no handshake gets none.
+
+    The connect is waited for, as long as for who asks for its outcome. After a failure the socket is sent as it is.
+    """
+    tunnel = registry.find(self)
+    if tunnel is not None and tunnel.rendezvous is None and tunnel.handshake is not None:
+        dial.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
+        if tunnel.handshake is not None:
+            raise BlockingIOError(
+                EAGAIN, "the connection through the proxy is not there yet; send the socket when it is"
+            )
+    unguard_object(self)
+    pickler = sys._getframe(1).f_globals.get("ForkingPickler")
+    reduce = getattr(pickler, "_extra_reducers", {}).get(type(self))
+    return self.__reduce_ex__(protocol) if reduce is None else reduce(self)
 
 
 def _sendfile(cls: Any) -> Callable[..., Any]:
