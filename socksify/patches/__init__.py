@@ -34,6 +34,7 @@ _PATCHING = (
     "listening",
     "muting",
     "naming",
+    "pickling",
     "reloading",
     "scope",
     "stale",
@@ -209,6 +210,7 @@ def _apply() -> None:
         listening,
         muting,
         naming,
+        pickling,
         reloading,
         stale,
         waiting,
@@ -234,6 +236,7 @@ def _apply() -> None:
             journal.apply(replacement)
         reloading.outlive(replacements, journal)
         carrying.carry(journal)
+        pickling.refer(journal)
         adapters.adapt(journal)
     except BaseException:
         journal.undo()

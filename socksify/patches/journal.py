@@ -75,6 +75,11 @@ def _module(module: ModuleType) -> _Module:
     return _modules.setdefault(module.__name__, _Module(module))
 
 
+def stands_for_function(value: Any) -> bool:
+    """Whether a value is what takes the place of a function in C."""
+    return type(value) is MethodType and type(value.__self__) is _Module
+
+
 class Journal:
     """Sets attributes and items, and puts everything back in the reverse order."""
 
