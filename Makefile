@@ -11,7 +11,7 @@
 #   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table
 #   make loops-3.15, wire-3.15, clients-3.15, conformance-3.15 and so on: the same on another Python
 #   make tracers our hook before and behind ddtrace's, newrelic's and opentelemetry's
-#   make soak    100,000 connections that end in every way there is; ten minutes of the server with clients that do
+#   make soak    calls interrupted at every bytecode; 100,000 connections that end in every way there is; ten minutes of the server with clients that do
 #   make clean   removes what these made
 
 .PHONY: demo test full suite others lint bench loops wire clients conformance tracers soak clean
@@ -92,6 +92,7 @@ conformance-%: .venv-%/.equipped
 
 soak: .venv/.equipped
 	@.ci/packages
+	INTERRUPT_STEP=1 .venv/bin/python $(PYTEST) tests/interrupts
 	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:

@@ -156,9 +156,9 @@ def polling(kind: str) -> Callable[[socket.socket], None]:
             if sock.fileno() < 0:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             poller.add(sock)
-            for _ in range(20):
+            for _ in range(200):
                 # A socket that was closed is in no set that a poller watches.
-                if sock.fileno() < 0 or Children.is_child or poller.wait(0.5):
+                if sock.fileno() < 0 or Children.is_child or poller.wait(0.05):
                     break
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number:
@@ -195,7 +195,7 @@ def walk(scenario: str, action: str, mode: str, step: int, offset: int) -> Count
     gc.collect()
     fds = open_fds()
     # A fork before connect() has begun is one before it was called.
-    at, more = 1 + offset % step + (20 if action == "fork" else 0), True
+    at, more = 1 + offset % step + (80 if action == "fork" else 0), True
     while more:
         with patience(30):
             sock = socket.socket()

@@ -24,6 +24,7 @@ class Client:
         self.stream = stream
         self.received = b""
         self.greeted = self.opened = False
+        self.echoed = 0
 
     def go_on(self) -> bool:
         """Read and answer; False at the end."""
@@ -48,7 +49,8 @@ class Client:
             payload = self.received[len(GREETING + REQUEST) :]
             if not (PAYLOAD * (len(payload) // 4 + 1)).startswith(payload):
                 return self._complain()
-            self.stream.send(payload[-len(self.received) :][-4:])
+            self.stream.send(payload[self.echoed :])
+            self.echoed = len(payload)
         elif not (GREETING + REQUEST).startswith(self.received):
             return self._complain()
         return True
