@@ -31,7 +31,7 @@ class ConfigError(ValueError):
         super().__init__(" ".join(message.splitlines()))
 
 
-class Proxy(Record, hidden=("password",)):
+class Proxy(Record, hidden=("user", "password")):
     """One proxy, reached by TCP at (host, port) or, when `path` is set, through that Unix socket.
 
     `user` and `password` are what goes over the wire, or None. `name` is the one given to

@@ -14,6 +14,7 @@ from socksify.protocol import socks4 as v4
 from socksify.protocol import socks5 as v5
 from socksify.protocol.errors import AuthenticationRefused, Closed, Refused, garbled
 from socksify.protocol.http import PROXY_AUTHENTICATION_REQUIRED, UNAUTHORIZED, ConnectRequest, Response
+from socksify.protocol.login import Login, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from socksify.protocol.address import Address
     from socksify.protocol.conversation import Script
+    from socksify.protocol.login import Credentials
 
 
 class Exchange:
@@ -33,7 +35,7 @@ class Exchange:
     __slots__ = ("awaited", "judge", "message", "parse")
 
     def __init__(
-        self, message: bytes, awaited: str, parse: Callable[[], Script[Any]], judge: Callable[[Any], Any]
+        self, message: bytes | Secret, awaited: str, parse: Callable[[], Script[Any]], judge: Callable[[Any], Any]
     ) -> None:
         self.message = message
         self.awaited = awaited
@@ -57,7 +59,7 @@ class Exchange:
         return Closed(f"awaiting {self.awaited}: {closed}")
 
 
-def socks5(command: int, target: Address, credentials: tuple[bytes, bytes] | None = None) -> Script[v5.Reply]:
+def socks5(command: int, target: Address, credentials: Credentials = None) -> Script[v5.Reply]:
     """Negotiate, authenticate if the proxy wants it, request; returns the reply (of a BIND the first).
 
     Raises what `Address.encode` and `Credentials.encode` raise before anything is written, then ProtocolErrors.
@@ -83,13 +85,13 @@ def negotiate(exchanges: list[Exchange]) -> Script[v5.Reply]:
     return reply
 
 
-def socks5_exchanges(command: int, target: Address, credentials: tuple[bytes, bytes] | None = None) -> list[Exchange]:
+def socks5_exchanges(command: int, target: Address, credentials: Credentials = None) -> list[Exchange]:
     """Greeting, authentication if there are credentials, request."""
-    message = v5.Request(command, target).encode()
-    request = Exchange(message, "the reply to the request", v5.Reply.parse, _succeeded)
+    request = Exchange(v5.Request(command, target).encode(), "the reply to the request", v5.Reply.parse, _succeeded)
     if credentials is None:
         return [_greeting(bytes((v5.NO_AUTHENTICATION,))), request]
-    message = v5.Credentials(*credentials).encode()
+    message: bytes | Secret
+    message = credentials.rfc1929() if isinstance(credentials, Login) else v5.Credentials(*credentials).encode()
     authentication = Exchange(message, "the verdict on the credentials", v5.CredentialsStatus.parse, _accepted)
     return [_greeting(bytes((v5.NO_AUTHENTICATION, v5.USERNAME_PASSWORD))), authentication, request]
 
@@ -99,7 +101,7 @@ def socks5_peer() -> Script[v5.Reply]:
     return Exchange(b"", "the peer of BIND", v5.Reply.parse, partial(_met, _succeeded)).answer()
 
 
-def socks4(command: int, target: Address, userid: bytes) -> Script[v4.Reply]:
+def socks4(command: int, target: Address, userid: bytes | Login) -> Script[v4.Reply]:
     """Request; a name goes out in the form of SOCKS4A. Returns the reply (of a BIND the first).
 
     Raises what `socks4.Request.encode` raises before anything is written, Unsupported for IPv6 among it.
@@ -107,9 +109,13 @@ def socks4(command: int, target: Address, userid: bytes) -> Script[v4.Reply]:
     return socks4_exchange(command, target, userid).run()
 
 
-def socks4_exchange(command: int, target: Address, userid: bytes) -> Exchange:
+def socks4_exchange(command: int, target: Address, userid: bytes | Login) -> Exchange:
     """The request and its reply."""
-    message = v4.Request(command, target, userid).encode()
+    message: bytes | Secret
+    if isinstance(userid, Login):
+        message = userid.userid(v4.Request(command, target, b"").encode())
+    else:
+        message = v4.Request(command, target, userid).encode()
     return Exchange(message, "the reply to the request", v4.Reply.parse, _granted)
 
 
@@ -118,14 +124,18 @@ def socks4_peer() -> Script[v4.Reply]:
     return Exchange(b"", "the peer of BIND", v4.Reply.parse, partial(_met, _granted)).answer()
 
 
-def http(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Script[Response]:
+def http(target: Address, credentials: Credentials = None) -> Script[Response]:
     """CONNECT; raises what `ConnectRequest.encode` raises before anything is written."""
     return http_exchange(target, credentials).run()
 
 
-def http_exchange(target: Address, credentials: tuple[bytes, bytes] | None = None) -> Exchange:
+def http_exchange(target: Address, credentials: Credentials = None) -> Exchange:
     """The request and its response."""
-    message = ConnectRequest(target, credentials).encode()
+    message: bytes | Secret
+    if isinstance(credentials, Login):
+        message = credentials.basic(ConnectRequest(target).encode())
+    else:
+        message = ConnectRequest(target, credentials).encode()
     return Exchange(message, "the response to CONNECT", Response.parse, partial(_opened, credentials is not None))
 
 

@@ -5,6 +5,7 @@ A script is a generator whose program counter is the protocol's state. It yields
     int n     n bytes are needed; it is sent exactly these,
     Early     as an int, but it is sent fewer if nothing more comes and these are enough (a refusal's code),
     bytes     these are to be written; it is sent b"" when they were,
+    Secret    the same, of which no variable of a frame shows anything,
     Head      a header is needed, up to and including its empty line; it is sent exactly that,
 
 and returns its result. Nothing is ever read beyond what the script asked for: what follows the last message
@@ -15,6 +16,7 @@ header has no length known beforehand; it is looked at with MSG_PEEK, and exactl
 from __future__ import annotations
 
 from socksify.protocol.errors import Closed, garbled
+from socksify.protocol.login import Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeAlias, TypeVar
 
     Result = TypeVar("Result")
-    Script: TypeAlias = Generator["int | bytes | Head", bytes, Result]
+    Script: TypeAlias = Generator["int | bytes | Secret | Head", bytes, Result]
     # Whether what has come so far will do.
     Enough = Callable[[bytes], object]
 
@@ -148,11 +150,13 @@ class Conversation:
             self._want = 0
             self.result = stop.value
             return
-        self._want = want
+        self._want = want if not isinstance(want, Secret) else b""
         if isinstance(want, int):
             self.needs = want
         elif isinstance(want, bytes):
             self.outgoing = want
+        elif isinstance(want, Secret):
+            self.outgoing = want.value
         else:
             self.peeking = True
 

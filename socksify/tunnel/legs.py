@@ -9,6 +9,7 @@ from socksify.interrupts import ours
 from socksify.protocol import client
 from socksify.protocol.address import Address
 from socksify.protocol.errors import Unsupported
+from socksify.protocol.login import Login
 from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, CONNECT
 
 TYPE_CHECKING = False
@@ -49,15 +50,26 @@ def legs(
 
 
 def _script(proxy: Proxy, target: Address, command: int, isolation: bytes | None) -> Callable[[], Script[Any]]:
-    user, password = (proxy.user, proxy.password) if proxy.user is not None else (isolation, isolation)
-    credentials = None if user is None else (user, password or b"")
+    login = _login(proxy, isolation)
     if proxy.scheme in ("socks5", "socks5h"):
-        return partial(client.negotiate, client.socks5_exchanges(command, target, credentials))
+        return partial(client.negotiate, client.socks5_exchanges(command, target, login))
     if proxy.scheme == "http":
         if command != CONNECT:
             raise Unsupported("HTTP can ask for connections, not for listening sockets", COMMAND_NOT_SUPPORTED)
-        return client.http_exchange(target, credentials).run
-    return client.socks4_exchange(command, target, user if user is not None else user_name()).run
+        return client.http_exchange(target, login).run
+    return client.socks4_exchange(command, target, login if login is not None else user_name()).run
+
+
+def _login(proxy: Proxy, isolation: bytes | None) -> Login | None:
+    login = Login()
+    if proxy.user is not None:
+        login.user = proxy.user
+        login.password = proxy.password or b""
+    elif isolation is not None:
+        login.user = login.password = isolation
+    else:
+        return None
+    return login
 
 
 @cache

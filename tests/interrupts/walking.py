@@ -61,6 +61,8 @@ def interrupted(at: int, action: Callable[[], object], call: Callable[[], object
     """Make a call, interrupted at its n-th bytecode; whether it had so many. Raises what it raises."""
     walk = Walk(at, action)
     before = sys.gettrace()
+    # Python 3.12 asks this when tracing begins.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(walk)
     try:
         call()
