@@ -37,14 +37,17 @@ PRELUDE = """if True:
 def program(
     directory: Path, proxy: int, code: str, *options: str, port: int = 0, silent: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program as a user would; its PORT echoes, and through its SILENT nobody answers."""
+    """Runs a program as a user would; its PORT echoes, and through its SILENT nobody answers.
+
+    Without a proxy it has an embedded one.
+    """
     script = directory / "program.py"
     script.write_text(PRELUDE.format(port=port, silent=silent) + "".join(f"    {line}\n" for line in code.splitlines()))
-    url = f"socks5h://127.0.0.1:{proxy}"
+    way = ["--proxy", f"socks5h://127.0.0.1:{proxy}"] if proxy else ["--embedded"]
     routes = ["--route", "127.0.0.0/8=proxy"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SOCKSIFY_")}
     return subprocess.run(
-        [sys.executable, "-m", "socksify", "--proxy", url, *routes, *options, str(script)],
+        [sys.executable, "-m", "socksify", *way, *routes, *options, str(script)],
         check=False,
         cwd=directory,
         env=environ,

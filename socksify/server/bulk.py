@@ -35,12 +35,17 @@ class Bulk(Loop):
         self.lock = _thread.allocate_lock()
         self._relays: set[Relay] = set()
         self._looks = False
-        super().__init__()
+        super().__init__(home.is_guest)
         try:
             self._thread = Thread(self._run)
         except RuntimeError:
             self.close()
             raise
+
+    @property
+    def is_there(self) -> bool:
+        # Whoever closes everything begins with the lower numbers.
+        return self.home.is_there and super().is_there
 
     def take(self, relay: Relay) -> None:
         """Watches over a relay from now on. By the thread of `home`, where nobody watches it any more."""

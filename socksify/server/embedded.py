@@ -11,11 +11,13 @@ closed. The child's own connections reach the parent's server as long as the par
 
 from __future__ import annotations
 
+import atexit
 import os
 import weakref
 from collections.abc import Callable
 from signal import SIG_BLOCK, SIGPIPE, pthread_sigmask
 
+from socksify.server import mistakes
 from socksify.server.listening import listen
 from socksify.server.loop import Loop
 from socksify.server.policy import Policy
@@ -31,7 +33,8 @@ class Embedded:
     """A running server: `host`, `port`, and `url` for a client. `close()` ends it and every connection through it."""
 
     def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
-        self._loop = Loop()
+        mistakes.is_guest = True
+        self._loop = Loop(is_guest=True)
         try:
             self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy, ended)
         except BaseException:
@@ -41,6 +44,7 @@ class Embedded:
         self._thread = Thread(self._run)
         server = weakref.ref(self._server)
         os.register_at_fork(after_in_child=lambda: _abandon(server()))
+        atexit.register(lambda: _leave(server()))
 
     @property
     def url(self) -> str:
@@ -49,6 +53,10 @@ class Embedded:
 
     def close(self) -> None:
         """Returns when the port is free again. Calling it twice is harmless."""
+        if not self._loop.is_there:
+            # The thread waits for ever, or has ended.
+            self._loop.give_up()
+            return
         self._loop.stop()
         self._thread.wait()
 
@@ -56,7 +64,8 @@ class Embedded:
         # splice(2) cannot be told MSG_NOSIGNAL, and the program may have given SIGPIPE back its meaning.
         pthread_sigmask(SIG_BLOCK, [SIGPIPE])
         self._loop.run()
-        self._server.close()
+        if self._loop.is_there:
+            self._server.close()
         self._loop.close()
 
 
@@ -81,3 +90,9 @@ def start(verify: Verify | None = None, log: Callable[[str], None] | None = None
 def _abandon(server: Server | None) -> None:
     if server is not None:
         server.abandon()
+
+
+def _leave(server: Server | None) -> None:
+    """At the end of the program: what was closed behind our back is not closed once more, by its number."""
+    if server is not None:
+        server.give_up()

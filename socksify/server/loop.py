@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import traceback
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +26,8 @@ from math import inf
 
 from socksify import _real
 from socksify._real import monotonic
+from socksify.descriptors import Kept, write
+from socksify.server import mistakes
 from socksify.server.pipes import Pipes
 from socksify.server.reserve import SHORTAGES, Reserve
 from socksify.server.timers import Call, Timers, make
@@ -38,6 +39,8 @@ HUNG_UP = select.EPOLLRDHUP
 # Reported whatever is watched: there may be an error (SO_ERROR), or both directions are at their end.
 FAILED = select.EPOLLERR | select.EPOLLHUP
 
+# As many wakes are taken together.
+_WAKES = 4096
 # How long `pause` is.
 PAUSE_SECONDS = 0.2
 # Spares the call that makes it so afterwards.
@@ -54,9 +57,12 @@ Handler = Callable[[int, int], object]
 class Loop:
     """Not thread-safe, except for `call` and `stop`. `now` is the monotonic clock's time of the events at hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_guest: bool = False) -> None:
         self._epoll = select.epoll()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Whether the program around it may close its descriptors, for which it then looks at each turn.
+        self.is_guest = is_guest
+        # A pipe and no eventfd: to fstat(2) all of these are the same file.
+        self._woken_by, self._waker = map(Kept, os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
         # By descriptor, which are small numbers: a list costs an idle connection less than a dictionary.
         self._handlers: list[Handler | None] = []
         self._masks: list[int] = []
@@ -74,7 +80,7 @@ class Loop:
         self._lock = RLock()
         self._closed = False
         self.now = monotonic()
-        self.watch(self._wake_fd, READABLE, self._woken)
+        self.watch(self._woken_by.number, READABLE, self._woken)
 
     def stream(self, family: int) -> _real.Socket:
         """A new non-blocking stream socket; to be given back to `discard`."""
@@ -154,7 +160,7 @@ class Loop:
         with self._lock:
             if not self._closed:
                 self._calls.append(call)
-                os.eventfd_write(self._wake_fd, 1)
+                self._wake()
 
     def stop(self) -> None:
         """Ends `run`; from any thread or signal handler."""
@@ -164,10 +170,15 @@ class Loop:
         """Runs until `stop`."""
         poll, epoll, handlers, timers = _real.epoll_poll, self._epoll, self._handlers, self._timers
         self.now = now = monotonic()
-        while self._running:
+        while self._running and (not self.is_guest or self.is_there):
             # What the handlers have taken of the time since `now`, timers are late by.
             patience = timers.due - now
-            events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
+            try:
+                events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
+            except OSError:
+                if self.is_there:
+                    raise
+                return
             self.now = now = monotonic()
             for fd, happened in events:
                 handler = handlers[fd]
@@ -175,8 +186,10 @@ class Loop:
                     try:
                         handler(fd, happened)
                     except Exception:
+                        if self.is_guest and not self.is_there:
+                            return
                         # A mistake in one session must not end all the others; nor be made again for ever.
-                        traceback.print_exc()
+                        mistakes.tell()
                         self.watch(fd, 0, handler)
             if now >= timers.due:
                 timers.fire(now)
@@ -185,13 +198,17 @@ class Loop:
 
     def close(self) -> None:
         """Closes the loop's own descriptors, and every socket that it made."""
+        if not self.is_there:
+            self.give_up()
+            return
         self._doomed.extend(filter(None, self._streams))
         self._streams.clear()
         self._close_doomed()
         with self._lock:
             self._closed = True
             self._epoll.close()
-            os.close(self._wake_fd)
+            self._woken_by.close()
+            self._waker.close()
             self.pipes.close()
             self.reserve.close()
 
@@ -200,13 +217,42 @@ class Loop:
         if self._closed:
             # Its numbers are other people's by now.
             return
+        if not self.is_there:
+            self.give_up()
+            return
         for stream in (*filter(None, self._streams), *self._doomed):
             stream.close()
         self._epoll.close()
-        os.close(self._wake_fd)
+        self._woken_by.close()
+        self._waker.close()
         self.pipes.close()
         self.reserve.close()
         self._closed = True
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the loop still has its descriptors: a program around the server may close all that it finds."""
+        return self._woken_by.fd is not None and self._waker.fd is not None
+
+    def give_up(self) -> None:
+        """The descriptors were closed behind our back: close none, for their numbers are other people's."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for stream in (*filter(None, self._streams), *self._doomed):
+            stream.detach()
+        self._streams.clear()
+        self._doomed.clear()
+        # An epoll object cannot be told to let go of its number. This one lives until the interpreter's very end.
+        epoll = self._epoll
+        os.register_at_fork(after_in_child=lambda: epoll)
+
+    def _wake(self) -> None:
+        try:
+            write(self._waker, b"\0")
+        except BlockingIOError:  # it is full of wakes
+            pass
 
     def _socket(self, family: int, kind: int) -> _real.Socket:
         try:
@@ -239,7 +285,9 @@ class Loop:
         self._streams += [None] * missing
 
     def _woken(self, _fd: int, _events: int) -> None:
-        os.eventfd_read(self._wake_fd)
+        fd = self._woken_by.fd
+        if fd is not None:
+            _real.read(fd, _WAKES)
         while self._calls:
             make(self._calls.popleft())
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import traceback
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from sys import intern
 
 from socksify import _real
 from socksify.config.addresses import unmapped
+from socksify.server import mistakes
 from socksify.server.bulk import Bulk
 from socksify.server.limits import Counts
 from socksify.server.listening import addresses
@@ -97,9 +97,15 @@ class Server:
 
     def abandon(self) -> None:
         """In a forked child: closes every descriptor, and leaves the parent's connections as they are."""
-        self.loop.abandon()
         if self._bulk is not None:
             self._bulk.abandon()
+        self.loop.abandon()
+
+    def give_up(self) -> None:
+        """Forgets the descriptors that the program around the server has closed."""
+        for loop in (self.loop, self._bulk):
+            if loop is not None and not loop.is_there:
+                loop.give_up()
 
     def bulk(self) -> Bulk | None:
         """Where bulk is moved; None while there is no descriptor or no thread left for that."""
@@ -158,7 +164,7 @@ class Server:
             self._admit(session)
         except Exception:
             # As the loop does: a mistake must not end the listening.
-            traceback.print_exc()
+            mistakes.tell()
             session.end("failed", "a mistake of this program")
 
     def _admit(self, session: Session) -> None:

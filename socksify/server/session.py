@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import socket
-import traceback
 
 from socksify import _real
 from socksify.config.addresses import unmapped
 from socksify.protocol import server as role
 from socksify.protocol import socks5
 from socksify.protocol.address import Address
+from socksify.server import mistakes
 from socksify.server.associate import Associate
 from socksify.server.bind import Bind
 from socksify.server.connect import Connect
@@ -226,7 +226,7 @@ class Session:
             stage.start()
         except Exception:
             # As the loop does; but nobody else would ever end this session, which waits for nothing.
-            traceback.print_exc()
+            mistakes.tell()
             self.end("failed", "a mistake of this program")
 
     def _leave_stage(self) -> None:

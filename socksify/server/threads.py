@@ -11,12 +11,12 @@ The threads are started with `_thread`: in a program that runs with the embedded
 from __future__ import annotations
 
 import _thread
-import traceback
 from _queue import SimpleQueue
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
 
+from socksify.server import mistakes
 from socksify.server.loop import Loop
 
 TYPE_CHECKING = False
@@ -114,7 +114,7 @@ class Threads:
             try:
                 tell = partial(answer, work())
             except Exception:
-                traceback.print_exc()
+                mistakes.tell()
                 tell = None
             self._loop.call(partial(self._over, whose, tell))
             # Nothing of it is to live until there is more to do.

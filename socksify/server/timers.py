@@ -6,11 +6,11 @@ one that was cancelled leaves nothing behind.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from math import inf
 
 from socksify._real import monotonic
+from socksify.server import mistakes
 
 Call = Callable[[], object]
 
@@ -67,4 +67,4 @@ def make(call: Call) -> None:
     try:
         call()
     except Exception:
-        traceback.print_exc()
+        mistakes.tell()

@@ -79,25 +79,29 @@ def closed(fd: int) -> None:
 def stand_in(tunnel: Tunnel, fd: int) -> None:
     """Tell every epoll object that watches an fd to wait for what its tunnel waits for."""
     for epoll_fd in list(registrations.get(fd, ())):
-        epoll = tunnel.watchers.get((fd, epoll_fd))
-        if epoll is None:
-            epoll = _reopened(epoll_fd)
+        known = tunnel.watchers.get((fd, epoll_fd))
+        epoll = known or _reopened(epoll_fd)
         if epoll is not None and _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd))):
-            tunnel.watchers[fd, epoll_fd] = epoll
+            # Ours is not kept: at its end it would close whatever has its number by then.
+            tunnel.watchers[fd, epoll_fd] = known
         else:
             forget(epoll_fd, fd)
 
 
 def change(tunnel: Tunnel, events: int) -> None:
     """The handshake waits for something else now."""
-    for (fd, _), epoll in list(tunnel.watchers.items()):
-        _set(epoll, fd, events)
+    for (fd, epoll_fd), known in list(tunnel.watchers.items()):
+        epoll = known or _reopened(epoll_fd)
+        if epoll is not None:
+            _set(epoll, fd, events)
 
 
 def restore(tunnel: Tunnel) -> None:
     """Tell the kernel what the client asked for, of a listening socket without what that can never be."""
-    for (fd, epoll_fd), epoll in list(tunnel.watchers.items()):
-        _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd)))
+    for (fd, epoll_fd), known in list(tunnel.watchers.items()):
+        epoll = known or _reopened(epoll_fd)
+        if epoll is not None:
+            _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd)))
     unattended.discard(tunnel)
     tunnel.watchers.clear()
     unattended.add(tunnel)

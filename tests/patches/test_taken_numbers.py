@@ -250,3 +250,75 @@ def test_a_dead_control_connection_calls_nobody_back(tmp_path: Path) -> None:
         done = program(tmp_path, proxy.port, textwrap.dedent(code))
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert len(proxy.sessions) == 1
+
+
+def test_a_registration_from_before_keeps_no_descriptor(tmp_path: Path) -> None:
+    """An epoll object of the client's is reopened for a moment: what was kept would be closed by its number."""
+    code = """
+    import socksify
+    epoll = select.epoll()
+    sock = socket.socket()
+    sock.setblocking(False)
+    epoll.register(sock, select.EPOLLOUT)
+    assert sock.connect_ex(("127.0.0.1", SILENT)) == errno.EINPROGRESS
+    assert epoll.poll(0.05) == []
+    files = data()
+    select.select([], [], [], 0.05)
+    socksify.uninstall()
+    gc.collect()
+    # These two are the client's own.
+    sock.detach()
+    still(file for file in files if file.fileno() != epoll.fileno())
+    """
+    with BadProxy([READ_GREETING, HANG]) as proxy:
+        done = program(tmp_path, proxy.port, textwrap.dedent(code), silent=9)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+EMBEDDED = {
+    "goes on": "",
+    "forks": """
+import warnings
+warnings.simplefilter("ignore")
+child = os.fork()
+if not child:
+    still(files)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+""",
+    "connects": """
+try:
+    connect()
+except ConnectionRefusedError:
+    pass
+else:
+    raise AssertionError("nobody listens")
+""",
+    "uninstalls": """
+import socksify
+socksify.uninstall()
+""",
+}
+
+
+@pytest.mark.parametrize("does", EMBEDDED)
+@pytest.mark.parametrize("lowest", [2, 3])
+def test_an_embedded_server_leaves_the_programs_files_alone(
+    lowest: int, does: str, tmp_path: Path, echo_server: Target
+) -> None:
+    code = f"""
+kept = [connect() for _ in range(3)]
+pipe = socket.create_connection(("127.0.0.1", PORT))
+pipe.sendall(bytes(1 << 16))
+for sock in (*kept, pipe):
+    sock.detach()
+files = data({lowest})
+{EMBEDDED[does]}
+still(files)
+buffered = open("buffered", "w")
+buffered.write("flushed at the end")
+"""
+    done = program(tmp_path, 0, code, port=echo_server.port)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert (tmp_path / "data.db").read_bytes() == b""
+    assert (tmp_path / "buffered").read_text() == "flushed at the end"
