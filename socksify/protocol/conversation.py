@@ -132,10 +132,11 @@ class Conversation:
         Raises the script's own error where what has come is enough for that.
         """
         self.nothing_more()
-        closed = Closed(f"closed {self._progress()}")
-        # A script may say more about it (`awaiting` does), but not carry on without its peer.
-        self._script.throw(closed)
-        raise closed
+        what = f"closed {self._progress()}"
+        # A script may say more about it (`awaiting` does), but not carry on without its peer. No variable here has the
+        # error, whose traceback has this frame.
+        self._script.throw(Closed(what))
+        raise Closed(what)
 
     def _advance(self, answer: bytes) -> None:
         self.outgoing = b""
