@@ -63,12 +63,13 @@ class Conversation:
     peeking   a header is awaited: peek, hand over with `peeked`, and read as many bytes as it says; where there is
               nothing to read now, and when the connection breaks, say `nothing_more` first
     over      the script has returned `result`
+    heard     whether the peer has said anything
 
     The script runs up to its first need at once, so its errors may come from here too, as well as from `sent`,
     `receive`, `peeked` and `end`. After an error there is nothing left to do.
     """
 
-    __slots__ = ("_answer", "_held", "_script", "_want", "needs", "outgoing", "over", "peeking", "result")
+    __slots__ = ("_answer", "_held", "_script", "_want", "heard", "needs", "outgoing", "over", "peeking", "result")
 
     def __init__(self, script: Script[Any]) -> None:
         self._script = script
@@ -78,6 +79,7 @@ class Conversation:
         self.needs: int = 0
         self.peeking = False
         self.over = False
+        self.heard = False
         self.result: Any = None
         self._want: int | bytes | Head = 0
         self._advance(None)  # type: ignore[arg-type] # which starts a generator
@@ -90,6 +92,7 @@ class Conversation:
 
     def receive(self, data: bytes) -> None:
         """`data` was read: at least one byte, at most `needs`."""
+        self.heard = True
         missing = self.needs - len(data)
         if not missing and data and not self._held:  # the usual case
             self._advance(data)
@@ -106,6 +109,7 @@ class Conversation:
 
         Without the empty line that is all of it, so that peeking again shows something new.
         """
+        self.heard = True
         known = len(self._held)
         self._held += data[: LONGEST_HEAD - known]
         self._check_start()

@@ -79,8 +79,9 @@ class Upstream:
 
     def _reach(self, candidates: list[Candidate]) -> None:
         if not self._closed:
-            # Its own limit is the chain's.
-            self._dial = Dial(self._server.loop, candidates, self._reached, lambda *_: None, 0)
+            # Of the chain's time, so that a silent address leaves some to the others.
+            share = self._seconds / max(1, len(candidates))
+            self._dial = Dial(self._server.loop, candidates, self._reached, lambda *_: None, share)
             self._dial.start()
 
     def _reached(self, stream: _real.Socket | None, failure: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from _thread import _count as thread_count
 from _thread import get_ident
-from errno import EBADF, ECANCELED, ECONNRESET
+from errno import EBADF, ECANCELED, ECONNRESET, ETIMEDOUT
 from select import POLLOUT
 from socket import SHUT_RDWR
 
@@ -90,9 +90,12 @@ def start(
             _fail_in_child(tunnel, handshake)
         begun(tunnel)
         handshake.candidates = gateway.candidates(route.chain[0], _real.family(sock))
-        _reach(sock, tunnel, handshake)
+        if len(handshake.candidates) > 1:
+            handshake.share = limit / len(handshake.candidates)
+        _reach_or_look_again(sock, tunnel, handshake)
         handshake.reached = True
     except ours(OSError) as error:
+        gateway.forget(route.chain[0])
         fail(tunnel, errors.unreachable(error, route))
     except BaseException:
         fail(tunnel, _interrupted())
@@ -166,17 +169,19 @@ def _wait_until_settled(tunnel: Tunnel, seconds: float | None, step: Callable[[T
     handshake = tunnel.handshake
     if handshake is None:
         return
-    until = handshake.deadline if seconds is None else min(handshake.deadline, monotonic() + seconds)
+    until = handshake.until if seconds is None else min(handshake.until, monotonic() + seconds)
     # Where the first message has gone out already, there is nothing to do before its answer comes.
     events = handshake.events if handshake.begun and not handshake.outcome else step(tunnel)
     while events and not tunnel.released:
-        left = until - monotonic()
-        if left <= 0:
-            expire(tunnel, monotonic())
+        now = monotonic()
+        if now >= handshake.deadline and expire(tunnel, now) and tunnel.handshake is None:
+            return
+        left = min(handshake.deadline, until) - now
+        if now >= until:
             return
         if _is_beneath(tunnel, handshake):
             return
-        _wait(tunnel, events, left)
+        _wait(tunnel, handshake.events, max(left, 0))
         events = step(tunnel)
 
 
@@ -193,13 +198,55 @@ def _check_released(tunnel: Tunnel) -> None:
 
 
 def expire(tunnel: Tunnel, now: float) -> bool:
-    """Fail a handshake whose time is over."""
+    """Fail a handshake whose time is over, or go on to the next address where one has had its share of the time."""
     handshake = tunnel.handshake
     if handshake is None or now < handshake.deadline:
         return False
+    if handshake.deadline < handshake.until:
+        _attempt_next(tunnel, handshake)
+        return True
+    if not handshake.begun or (handshake.hop == 1 and not handshake.conversation.heard):
+        gateway.forget(handshake.route.chain[0])
     stage = "the connection to it" if not handshake.begun else "its answer"
     fail(tunnel, errors.silent(handshake.route, handshake.hop, handshake.limit, stage))
     return True
+
+
+def _attempt_next(tunnel: Tunnel, handshake: Handshake) -> None:
+    """The proxy's address at hand was silent for its share of the time."""
+    lock = tunnel.lock
+    if not handshake.reached or not lock.acquire():
+        # Another thread is at it, or the code beneath this signal handler.
+        handshake.deadline = min(handshake.until, monotonic() + _PATIENCE)
+        return
+    try:
+        if handshake.outcome or lock.was_broken:
+            fail(tunnel, _interrupted())
+        elif not handshake.may_begin_again():
+            handshake.candidates = []
+            handshake.deadline = handshake.until
+            pending.attempted(tunnel, handshake)
+        elif (sock := tunnel.holder()) is not None:
+            _leave_silent(sock, tunnel, handshake)
+        elif (sock := tunnel.borrow()) is not None:
+            try:
+                _leave_silent(sock, tunnel, handshake)
+            finally:
+                sock.detach()
+        else:
+            handshake.deadline = handshake.until
+    except BaseException:
+        fail(tunnel, _interrupted())
+        raise
+    finally:
+        lock.release()
+
+
+def _leave_silent(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
+    if handshake.attempted is not None:
+        gateway.demote(handshake.route.chain[0], handshake.attempted)
+    handshake.begin_again()
+    _reach_next(sock, tunnel, handshake, OSError(ETIMEDOUT, os.strerror(ETIMEDOUT)), is_spent=True)
 
 
 def fail(tunnel: Tunnel, error: OSError) -> None:
@@ -358,28 +405,47 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
     return events
 
 
-def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError) -> int:
+def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError, is_spent: bool = False) -> int:
     """The socket failed: if that was the connect itself, the proxy may have another address."""
     if handshake.begun:
         fail(tunnel, errors.broken(error, handshake.route, handshake.hop))
         return 0
     try:
         if not handshake.candidates:
-            raise error
-        _reach(sock, tunnel, handshake)
+            _look_again(sock, handshake, error)
+        _reach(sock, tunnel, handshake, is_spent)
     except ours(OSError) as last:
         gateway.forget(handshake.route.chain[0])
         fail(tunnel, errors.unreachable(last, handshake.route))
         return 0
+    handshake.events = POLLOUT if not handshake.begun else handshake.events
+    pending.attempted(tunnel, handshake)
     # A fresh socket has joined its epoll objects with the client's own masks.
     watch.change(tunnel, handshake.events)
-    return POLLOUT
+    return handshake.events
 
 
-def _reach(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
+def _reach_or_look_again(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
+    try:
+        _reach(sock, tunnel, handshake)
+    except ours(OSError) as error:
+        _look_again(sock, handshake, error)
+        _reach(sock, tunnel, handshake)
+
+
+def _look_again(sock: Socket, handshake: Handshake, error: OSError) -> None:
+    """No address can be connected to: where a connect() waits, the proxy may have moved. Raises the error if not."""
+    handshake.candidates = (
+        [] if not handshake.waits else gateway.moved(handshake.route.chain[0], _real.family(sock), handshake.started)
+    )
+    if not handshake.candidates:
+        raise error
+
+
+def _reach(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = False) -> None:
     """Connect to the first proxy, unless the tunnel has ended; if it ends meanwhile, nothing is left connected."""
     if not handshake.outcome:
-        reach.begin(sock, tunnel, handshake)
+        reach.begin(sock, tunnel, handshake, is_spent)
     if handshake.outcome:
         _silence(tunnel)
 

@@ -13,6 +13,7 @@ from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
 
 from socksify import _real
+from socksify._real import monotonic
 from socksify.interrupts import is_running, ours
 from socksify.protocol.address import NAME
 from socksify.protocol.conversation import Conversation
@@ -41,6 +42,7 @@ class Handshake:
     """What is left to be said on one socket until the tunnel is open; `hop` counts from 1."""
 
     __slots__ = (
+        "attempted",
         "begun",
         "caller",
         "candidates",
@@ -54,9 +56,11 @@ class Handshake:
         "outcome",
         "reached",
         "route",
+        "share",
         "started",
         "thread",
         "unblocked",
+        "until",
         "waits",
         "watched",
     )
@@ -65,7 +69,10 @@ class Handshake:
         self.route = route
         self.started = started
         self.limit = limit
-        self.deadline = started + limit
+        # When all of it has to be over, and when what is going on now has: the attempt of one address, for which it may
+        # take its share, as long as there are others.
+        self.until = self.deadline = started + limit
+        self.share = limit
         # The thread of its connect(), and the frame of that, until pollers are to go on with it (see `interrupts`).
         self.thread = get_ident()
         self.caller: FrameType | None = None
@@ -75,8 +82,9 @@ class Handshake:
         self.reached = False
         # Whether the first proxy has taken a byte: until then a failure is that of the connect itself.
         self.begun = False
-        # The addresses of the first proxy that were not tried yet.
+        # The addresses of the first proxy that were not tried yet, and the one that is.
         self.candidates: list[Candidate] = []
+        self.attempted: Candidate | None = None
         # Whether the client's connect() waits for the outcome; whether its fd was made non-blocking for that while.
         self.waits = True
         self.unblocked = False
@@ -97,6 +105,28 @@ class Handshake:
     def conclude(self, error: OSError | None) -> bool:
         """It has ended, with an error or, with None, well; False if it had ended otherwise before."""
         return self.outcome.setdefault("error", error) is error
+
+    def attempt(self) -> Candidate:
+        """The next address of the first proxy, and how long it may take."""
+        self.attempted, *self.candidates = self.candidates
+        if self.candidates:
+            self.deadline = min(self.until, monotonic() + self.share)
+        else:
+            self.deadline = self.until
+        return self.attempted
+
+    def may_begin_again(self) -> bool:
+        """Whether another address can be asked: of this one no more is known than that it is silent.
+
+        A greeting of SOCKS5's asks for nothing. Other first messages do, and a slow target is no silent proxy.
+        """
+        talk = self.conversation
+        return self.hop == 1 and not talk.heard and (not self.begun or self.leg.proxy.scheme in ("socks5", "socks5h"))
+
+    def begin_again(self) -> None:
+        """Say to another address what was said to a silent one."""
+        self.begun = False
+        self.conversation = Conversation(self.legs[0].script())
 
     @property
     def is_deserted(self) -> bool:
@@ -160,10 +190,19 @@ class Handshake:
         """Write what there is to say; an answer cannot have come yet, so it is not looked for."""
         talk = self.conversation
         while talk.outgoing:
-            written = _real.send(sock, talk.outgoing, _WRITE)
+            written = self._send(sock, talk.outgoing)
             self.begun = True
             talk.sent(written)
         return POLLIN
+
+    def _send(self, sock: Socket, data: bytes) -> int:
+        """send() that never waits.
+
+        On a socket with a timeout that of Python waits for the connection. It is there where the proxy has one address.
+        """
+        if self.share < self.limit and not self.begun and _real.gettimeout(sock):
+            return _real.write(_real.fileno(sock), data)
+        return _real.send(sock, data, _WRITE)
 
     def _peek(self, sock: Socket) -> None:
         """What comes behind an HTTP head belongs to the client: look first, then take exactly the head."""

@@ -19,6 +19,8 @@ _pending: dict[Tunnel, None] = {}
 
 # Those that pollers have to end in time, by how many seconds they may take.
 _timed: dict[float, dict[Tunnel, None]] = {}
+# Those among them that are to try another address of the proxy before, by how many seconds each may take.
+_attempts: dict[float, dict[Tunnel, None]] = {}
 
 
 def add(tunnel: Tunnel) -> None:
@@ -33,6 +35,8 @@ def discard(tunnel: Tunnel) -> None:
     handshake = tunnel.handshake
     if _timed and handshake is not None:
         _timed.get(handshake.limit, {}).pop(tunnel, None)
+        if _attempts:
+            _attempts.get(handshake.share, {}).pop(tunnel, None)
 
 
 def oldest() -> Tunnel | None:
@@ -52,9 +56,23 @@ def time(tunnel: Tunnel, handshake: Handshake) -> None:
         _timed[handshake.limit].pop(tunnel, None)
 
 
+def attempts(tunnel: Tunnel, handshake: Handshake) -> None:
+    """And to its going on to the next address of its proxy, as long as there is one."""
+    _attempts.setdefault(handshake.share, {})[tunnel] = None
+    if tunnel.handshake is None:
+        _attempts[handshake.share].pop(tunnel, None)
+
+
+def attempted(tunnel: Tunnel, handshake: Handshake) -> None:
+    """Another address is tried, or no other is to be."""
+    waiting = _attempts.get(handshake.share, {})
+    if waiting.pop(tunnel, tunnel) is None and handshake.candidates:
+        waiting[tunnel] = None
+
+
 def next_over() -> Tunnel | None:
     """The one whose time is over first, of those that pollers have to end."""
-    firsts = [tunnel for tunnel in map(_first, list(_timed.values())) if tunnel is not None]
+    firsts = [tunnel for tunnel in map(_first, [*_timed.values(), *_attempts.values()]) if tunnel is not None]
     if len(firsts) < 2:
         return firsts[0] if firsts else None
     return min(firsts, key=_deadline)

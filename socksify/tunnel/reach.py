@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from socksify.tunnel.tunnel import Tunnel
 
 
-def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
-    """Connect, or begin to, to one of the proxy's addresses; raises the OSError of the last if none can be reached."""
+def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = False) -> None:
+    """Connect, or begin to, to one of the proxy's addresses; raises the OSError of the last if none can be reached.
+
+    A socket `is_spent` that still connects, or is connected, to another address: a fresh one takes its place.
+    """
     while True:
-        candidate, *handshake.candidates = handshake.candidates
+        candidate = handshake.attempt()
         try:
-            _connect(sock, tunnel, handshake, candidate)
+            _connect(sock, tunnel, handshake, candidate, is_spent)
             return
         except ours(BlockingIOError):
             if _real.gettimeout(sock) is None and not handshake.unblocked:
@@ -43,17 +46,22 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
                 handshake.waits = False
             return
         except ours(OSError):
-            if not handshake.candidates or handshake.outcome or monotonic() >= handshake.deadline:
+            if not handshake.candidates or handshake.outcome or monotonic() >= handshake.until:
                 raise
 
 
-def _connect(sock: Socket, tunnel: Tunnel, handshake: Handshake, candidate: Candidate) -> None:
+def _connect(sock: Socket, tunnel: Tunnel, handshake: Handshake, candidate: Candidate, is_spent: bool) -> None:
     family, address, is_local = candidate
-    blocks = _real.gettimeout(sock) is None
+    timeout = _real.gettimeout(sock)
+    blocks = timeout is None
     if blocks and not is_local:
         _unblock(sock, handshake)
     if (SOL_SOCKET, SO_DOMAIN) in tunnel.options:
         _connect_fresh(sock, tunnel, candidate)
+    elif is_spent:
+        _connect_anew(sock, tunnel, candidate)
+    elif timeout and handshake.share < handshake.limit and family == _real.family(sock):
+        _begin_to_connect(sock, address)
     elif family == _real.family(sock):
         _connect_own(sock, tunnel, address, handshake if blocks and is_local else None)
     elif family == AF_INET and _takes_mapped(sock, tunnel):
@@ -81,6 +89,20 @@ def _connect_plainly(sock: Socket, address: Any) -> None:
         _real.connect(sock, address)
 
 
+def _begin_to_connect(sock: Socket, address: Any) -> None:
+    """connect(2) of a socket with a timeout, whose connect() would wait for all of it, where there are other addresses.
+
+    Its fd is non-blocking.
+    """
+    plain = _real.Socket(_real.family(sock), socket.SOCK_STREAM, 0, _real.fileno(sock))
+    try:
+        # The process may have a default timeout.
+        plain.setblocking(False)
+        plain.connect(address)
+    finally:
+        plain.detach()
+
+
 def _connect_from_another_port(sock: Socket, tunnel: Tunnel, address: Any) -> None:
     """The client chose a port that another connection to the proxy has, or had a moment ago.
 
@@ -89,11 +111,24 @@ def _connect_from_another_port(sock: Socket, tunnel: Tunnel, address: Any) -> No
     """
     if tunnel.chosen_port and registry.is_taken(tunnel, tunnel.chosen_port):
         raise errors.taken(tunnel.chosen_port, tunnel.route)
+    _connect_like(sock, tunnel, address)
+
+
+def _connect_like(sock: Socket, tunnel: Tunnel, address: Any) -> None:
+    """On a fresh socket of the same family."""
     family = _real.family(sock)
     fresh = transplant.fresh_socket(sock, family)
     if family == AF_INET6:
         fresh.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, _real.getsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY))
     _put_on(sock, tunnel, fresh, address)
+
+
+def _connect_anew(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
+    """Where the client's socket connects to another address already."""
+    if candidate[0] == _real.family(sock):
+        _connect_like(sock, tunnel, candidate[1])
+    else:
+        _connect_fresh(sock, tunnel, candidate)
 
 
 def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:

@@ -136,6 +136,8 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
     handshake = tunnel.handshake
     if handshake is not None:
         pending.time(tunnel, handshake)
+        if handshake.candidates:
+            pending.attempts(tunnel, handshake)
         watch.stand_in(tunnel, fd)
         unattended.add(tunnel)
         handshake.watched = bool(tunnel.watchers)
