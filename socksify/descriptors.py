@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Identity = tuple[int, int]
 
 STDERR = 2
+# Descriptors that are kept have this number or a higher one, where the limit of open files allows it.
+_HIGH = 100
 
 
 def identity(fd: int) -> Identity | None:
@@ -42,7 +44,7 @@ class Kept:
     def __init__(self, fd: int) -> None:
         """Takes a descriptor that was just opened. Raises OSError."""
         # For a name of it; `fd` is for its use.
-        self.number = _above_standard(fd)
+        self.number = _out_of_the_way(fd)
         self._identity = identity(self.number)
         # The program may have opened the same file under the same number, in another mode.
         self._flags = _flags(self.number)
@@ -92,16 +94,25 @@ def write(descriptor: Kept | Stderr, data: bytes) -> bool:
     return True
 
 
-def _above_standard(fd: int) -> int:
-    """The same file under a number that is none of the three standard ones: what C prints would go to it."""
-    if fd > STDERR:
-        return fd
+def _out_of_the_way(fd: int) -> int:
+    """The same file under a high number. Raises OSError.
+
+    The low numbers are the program's: the first file that it opens has the same one as without us. What C prints goes
+    to the three standard ones, so those are never kept.
+    """
+    try:
+        return _moved(fd, _HIGH)
+    except OSError:  # RLIMIT_NOFILE is lower
+        return fd if fd > STDERR else _moved(fd, STDERR + 1)
+
+
+def _moved(fd: int, lowest: int) -> int:
+    """The same file under the first free number from `lowest` on, and no longer under the old one."""
     from fcntl import F_DUPFD_CLOEXEC, fcntl
 
-    try:
-        return fcntl(fd, F_DUPFD_CLOEXEC, STDERR + 1)
-    finally:
-        os.close(fd)
+    moved = fcntl(fd, F_DUPFD_CLOEXEC, lowest)
+    os.close(fd)
+    return moved
 
 
 def _flags(fd: int) -> int:

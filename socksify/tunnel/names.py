@@ -91,6 +91,7 @@ class NameTable:
         self._lot = lot
         # What children read, once there are any, and what was handed down to us: files, the nearest ancestor's first.
         self._handed_down: HandedDown | None = None
+        self._reserved: HandedDown | None = None
         self._ancestors: tuple[str, ...] = ()
         self._clear(Networks(*networks))
 
@@ -128,14 +129,23 @@ class NameTable:
                 return name
         return self._inherited(place) if self._ancestors else None
 
+    def reserve(self) -> None:
+        """Open the file that `hand_down` writes, so that no descriptor appears when the first child is made."""
+        with self._lock:
+            if self._reserved is None or not self._reserved.is_there:
+                try:
+                    self._reserved = HandedDown(self._networks.places)
+                except ours(OSError, AttributeError):  # a system without
+                    self._reserved = None
+
     def hand_down(self) -> tuple[str, ...]:
         """The files in which child processes find what addresses stand for here, now and later on."""
         with self._lock:
             if self._handed_down is None or not self._handed_down.is_there:
-                try:
-                    self._handed_down = HandedDown(self._networks.places)
-                except ours(OSError, AttributeError):  # a system without
+                self.reserve()
+                if self._reserved is None:
                     return self._ancestors
+                self._handed_down = self._reserved
                 for place, name in self._names.items():
                     self._handed_down.put(place, name)
             return (self._handed_down.name, *self._ancestors)[:_GENERATIONS]
@@ -143,9 +153,9 @@ class NameTable:
     def hand_down_no_more(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._handed_down is not None:
-                self._handed_down.close()
-                self._handed_down = None
+            if self._reserved is not None:
+                self._reserved.close()
+            self._reserved = self._handed_down = None
 
     def stay_over_exec(self, stays: bool) -> None:
         """Whether the file is there for the program that takes this one's place."""

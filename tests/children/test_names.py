@@ -36,7 +36,7 @@ WAYS = {
     "spawn": "print(multiprocessing.get_context('spawn').Pool(1).apply(fetch, (address,)))",
     "forkserver, a name looked up later": "with multiprocessing.get_context('forkserver').Pool(1) as pool:\n"
     "        pool.apply(abs, (1,))\n        print(pool.apply(fetch, (socket.gethostbyname(sys.argv[1]),)))",
-    "descriptors closed": f"os.closerange(3, 100)\n    {CALL}\n    os.closerange(3, 100)\n"
+    "descriptors closed": f"os.closerange(3, 256)\n    {CALL}\n    os.closerange(3, 256)\n"
     "    with open('other', 'wb') as file:\n        socket.gethostbyname('b.example')\n"
     "    assert not os.stat('other').st_size",
 }
@@ -67,3 +67,24 @@ def test_an_orphan_is_refused_it(gateway: Gateway, tmp_path: Path) -> None:
     ended = run(program, "orphan.example", gateway, tmp_path)
     assert "is a made-up address that stands for no name in this process" in ended.stderr
     assert gateway.asked_for("orphan.example") == 0
+
+
+DESCRIPTORS = """
+import os, subprocess, socket
+def count():
+    return len(os.listdir("/proc/self/fd"))
+first, before = os.open("/dev/null", os.O_RDONLY), count()
+socket.gethostbyname("early.example")
+subprocess.run(["true"])
+print(first, count() - before)
+"""
+
+
+def test_no_descriptor_appears_with_the_first_child(gateway: Gateway) -> None:
+    """asyncio's tests of Python 3.14 count them; and the first file has the number that it has without us."""
+    launched = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), "-c", DESCRIPTORS]
+    natively = [sys.executable, "-c", DESCRIPTORS.replace('socket.gethostbyname("early.example")', "")]
+    outputs = [
+        subprocess.run(words, capture_output=True, text=True, timeout=60).stdout for words in (natively, launched)
+    ]
+    assert outputs[0] == outputs[1] != ""

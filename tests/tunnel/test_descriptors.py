@@ -119,8 +119,8 @@ def test_standard_error_that_no_child_is_to_have_is_still_that() -> None:
 def test_flags_are_part_of_what_a_file_is() -> None:
     reader, writer = os.pipe()
     kept = Kept(writer)
-    fcntl.fcntl(writer, fcntl.F_SETFL, fcntl.fcntl(writer, fcntl.F_GETFL) | os.O_NONBLOCK)
-    assert kept.fd == writer
+    fcntl.fcntl(kept.number, fcntl.F_SETFL, fcntl.fcntl(kept.number, fcntl.F_GETFL) | os.O_NONBLOCK)
+    assert kept.fd == kept.number
     kept.close()
     os.close(reader)
 
