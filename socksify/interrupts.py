@@ -70,35 +70,31 @@ _PAUSE = 1
 class OwnedLock:
     """At most one frame is inside; re-entrance and frames that an exception has ended are told apart from others.
 
-    acquire() and release() are called by the same function, whose frame is what the lock knows. `was_broken` tells
-    whether an exception has ever left it without release().
+    acquire() and release() are called by the same function, whose frame is what the lock knows; or both are given
+    another one. `was_broken` tells whether an exception has ever left it without release(). As a context manager it
+    waits for another thread for `patience` seconds, and lets in whoever is inside already, or has waited that long.
     """
 
-    __slots__ = ("_inside", "was_broken")
+    __slots__ = ("_inside", "_patience", "was_broken")
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 5.0) -> None:
         self._inside: list[tuple[FrameType, int, int]] = []
+        self._patience = patience
         self.was_broken = False
 
-    def acquire(self, seconds: float = 0.0) -> bool:
+    def acquire(self, seconds: float = 0.0, frame: FrameType | None = None) -> bool:
         """Take the lock, at the longest after `seconds`; False where it is held, at once where this thread holds it."""
-        if self._enter(sys._getframe(1)):
-            return True
-        if not seconds:
-            return False
-        until = _real.monotonic() + seconds
-        while not self.is_mine() and _real.monotonic() < until:
-            _real.poll().poll(_PAUSE)
-            if self._enter(sys._getframe(1)):
-                return True
-        return False
+        return self._enter(frame or sys._getframe(1), seconds)
 
-    def release(self) -> None:
+    def release(self, frame: FrameType | None = None) -> None:
         """Leave; does nothing where the calling function is not inside."""
-        frame = sys._getframe(1)
-        for entry in list(self._inside):
-            if entry[0] is frame:
-                _discard(self._inside, entry)
+        self._leave(frame or sys._getframe(1))
+
+    def __enter__(self) -> None:
+        self._enter(sys._getframe(1), self._patience)
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(sys._getframe(1))
 
     def is_mine(self) -> bool:
         """Whether a function of this thread is inside: the one beneath a signal handler, say."""
@@ -109,15 +105,26 @@ class OwnedLock:
         """Whether a function of any thread is inside."""
         return any(_is_inside(entry) for entry in list(self._inside))
 
-    def run(self, seconds: float, call: Callable[..., Result], *arguments: Any) -> Result:
-        """Call inside of the lock; without it where this thread is inside, or another one is for all the `seconds`."""
-        self.acquire(seconds)
-        try:
-            return call(*arguments)
-        finally:
-            self.release()
+    def is_empty(self) -> bool:
+        """Whether nobody has come in and not left, not even a thread of the parent of this process."""
+        return not self._inside
 
-    def _enter(self, frame: FrameType) -> bool:
+    def _enter(self, frame: FrameType, seconds: float) -> bool:
+        if self._try(frame):
+            return True
+        until = _real.monotonic() + seconds if seconds else 0.0
+        while until and not self.is_mine() and _real.monotonic() < until:
+            _real.poll().poll(_PAUSE)
+            if self._try(frame):
+                return True
+        return False
+
+    def _leave(self, frame: FrameType) -> None:
+        for entry in list(self._inside):
+            if entry[0] is frame:
+                _discard(self._inside, entry)
+
+    def _try(self, frame: FrameType) -> bool:
         inside = self._inside
         entry = (frame, get_ident(), len(_survivors))
         # Who stands first is inside; list.append() is atomic.

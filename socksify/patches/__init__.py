@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock, get_ident
 
+from socksify.interrupts import OwnedLock
 from socksify.patches.journal import Journal
 
 TYPE_CHECKING = False
@@ -14,11 +14,9 @@ if TYPE_CHECKING:
 
     from socksify.config.settings import Settings
 
-_lock = RLock()
+_lock = OwnedLock(60.0)
 _journal: Journal | None = None
 _settings: Settings | None = None
-# Threads that fork, and hold the lock for it.
-_forking: set[int] = set()
 # Seconds.
 _PATIENCE = 5.0
 # The modules of this package that fail to be imported on a Python that lacks something.
@@ -267,14 +265,16 @@ def _before_fork() -> None:
     if getattr(hook, "state", "") == "installing":
         # Waits for it, before our lock is held, which it needs.
         __import__("socket")
-    if _lock.acquire(timeout=_PATIENCE):
-        _forking.add(get_ident())
+    # Held by the frame that calls os.fork(), for as long as that takes.
+    frame = sys._getframe().f_back
+    if frame is not None:
+        _lock.acquire(_PATIENCE, frame)
 
 
 def _after_fork_in_parent() -> None:
-    if get_ident() in _forking:
-        _forking.discard(get_ident())
-        _lock.release()
+    frame = sys._getframe().f_back
+    if frame is not None:
+        _lock.release(frame)
 
 
 def _after_fork_in_child() -> None:
@@ -284,12 +284,11 @@ def _after_fork_in_child() -> None:
     from socksify.patches.children import environment
     from socksify.tunnel import dial, names, registry
 
+    names.TABLE.after_fork()
     interrupts.after_fork()
-    _lock = RLock()
-    _forking.clear()
+    _lock = OwnedLock(60.0)
     arriving.after_fork()
     environment.after_fork()
-    names.TABLE.after_fork()
     dial.after_fork()
     registry.after_fork()
 

@@ -39,11 +39,15 @@ class _File:
 
     def write(self, data: bytes) -> None:
         """Raises OSError."""
-        if not write(self._kept, data):
+        if not write(self._kept, data) and self._path:
             self._kept = _opened(self._path)
             write(self._kept, data)
+            if not self._path:  # closed meanwhile
+                self._kept.close()
 
     def close(self) -> None:
+        # A thread that still writes is not to open it again.
+        self._path = ""
         self._kept.close()
 
 

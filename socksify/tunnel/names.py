@@ -16,8 +16,7 @@ from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from collections import OrderedDict, deque
 from itertools import chain, filterfalse
 
-from socksify import _real
-from socksify.interrupts import ours
+from socksify.interrupts import OwnedLock, ours
 from socksify.tunnel.handed_down import HandedDown, read
 
 TYPE_CHECKING = False
@@ -87,7 +86,7 @@ class NameTable:
     def __init__(
         self, networks: tuple[str, str] = ("198.18.0.0/15", "100::/64"), lot: Callable[[int], int] = _lot
     ) -> None:
-        self._lock = _real.RLock()
+        self._lock = OwnedLock()
         self._lot = lot
         # What children read, once there are any, and what was handed down to us: files, the nearest ancestor's first.
         self._handed_down: HandedDown | None = None
@@ -178,10 +177,9 @@ class NameTable:
                 self._make_way(address, place)
 
     def after_fork(self) -> None:
-        """In the child: another thread may have held the lock, and been in the middle of a change."""
+        """In the child: another thread may have been in the middle of a change."""
         self._begin_anywhere()
-        whole = self._lock.acquire(blocking=False)
-        self._lock = _real.RLock()
+        whole = self._lock.is_empty()
         # The parent's, where it goes on writing; the child's children read the child's.
         self.hand_down_no_more()
         if not whole:

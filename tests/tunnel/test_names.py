@@ -14,6 +14,7 @@ from socket import AF_INET, AF_INET6
 
 import pytest
 
+from socksify import interrupts
 from socksify.tunnel.names import NameTable
 
 # The smallest networks there may be: 254 places, of which half are used.
@@ -367,6 +368,7 @@ def test_every_place_is_used_before_one_is_used_again() -> None:
 def _child(table: NameTable, known: str) -> int:
     """Exit status 0 if the table is whole. SIGALRM ends a child that hangs."""
     signal.alarm(10)
+    interrupts.after_fork()
     table.after_fork()
     whole = (
         table.name_of(known) == "known.example"
