@@ -14,7 +14,7 @@ from socksify import _real
 from socksify.patches import detours, muting, scope
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import CONNECTIONLESS, LINK, NOWHERE
-from socksify.tunnel import datagram_route, refusal
+from socksify.tunnel import datagram_route, fence, refusal
 from socksify.tunnel.datagram_route import is_tcp
 from socksify.tunnel.route import Direct
 from socksify.tunnel.sockaddr import ip_family
@@ -69,6 +69,9 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
     if len(args) > 1 and args[1]:
         args = (args[0], detours.admit_ancillary(args[1]), *args[2:])
     if len(args) != 4 or args[3] is None:
+        # Another object may have connected its socket; IP_PKTINFO would lead it round the fence.
+        if fence.held and muting.guard_late(self):
+            return self.sendmsg(*args)
         return _real.sendmsg(self, *args)
     buffers, ancdata, flags, address = args
     flags = _number(flags)

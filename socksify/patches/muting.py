@@ -62,6 +62,15 @@ def connect(sock: Socket, address: _real.SockAddress) -> None:
     _guard(sock, fence.put_up(sock, address))
 
 
+def guard_late(sock: Socket) -> bool:
+    """Guard an object whose socket another one has connected to where it may not send; False if that is not so."""
+    known = fence.find(sock) if id(sock) not in _guarded else None
+    if known is None:
+        return False
+    _guard(sock, known)
+    return True
+
+
 def release(sock: Socket) -> None:
     """Let an object send again, whose socket has been connected to somebody to whom it may."""
     _, _, known = _guarded.pop(id(sock), (None, None, None))
