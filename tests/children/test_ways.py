@@ -113,7 +113,8 @@ def test_launched(way: str, parents: Parents, gateway: Gateway) -> None:
     launcher = [sys.executable, *WAYS[way].flags, "-m", "socksify", "--config", config, *LOOPBACK, "--log", log]
     said = parents.run(launcher, WAYS[way], name, log)
     assert verdict(gateway, name, said) == ("covered" if WAYS[way].launched else "named"), said
-    assert WAYS[way].program.find("CHILD") < 0 or (parents.directory / "seen").exists()
+    # Some that are named do not start on every Python.
+    assert not WAYS[way].launched or "CHILD" not in WAYS[way].program or (parents.directory / "seen").exists()
     assert not any(text in parents.seen() + said.encode() for text in SPELLINGS)
 
 
