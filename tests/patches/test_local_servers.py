@@ -99,7 +99,9 @@ class Manager(multiprocessing.managers.BaseManager):
 
 
 def manager(host: str) -> None:
-    with Manager((host, 0), authkey=b"secret") as served:
+    # The fork server, from Python 3.14 on the default, outlives the test, and with it its descriptors.
+    fork = multiprocessing.get_context("fork")
+    with Manager((host, 0), authkey=b"secret", ctx=fork) as served:
         client = Manager(("127.0.0.1", served.address[1]), authkey=b"secret")
         client.connect()
 

@@ -13,7 +13,7 @@ import pytest
 import socksify
 from socksify.tunnel import log
 from tests.bad_proxy import BadProxy
-from tests.routing import LOOPBACK, routed
+from tests.routing import LOOPBACK, open_fds, routed
 from tests.steps import good
 from tests.targets import Target
 
@@ -107,6 +107,17 @@ def test_threads_do_not_mix_their_lines(file: Path) -> None:
         log.close_log()
     assert set(file.read_text().splitlines()) == {"socksify: " + "x" * 500}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_line_of_another_thread_opens_no_log_that_has_been_closed(file: Path) -> None:
+    log.open_log(str(file))
+    old = log._log
+    assert isinstance(old, log._File)
+    log.open_log("")
+    before = open_fds()
+    old.write(b"late\n")
+    assert open_fds() == before
+    assert file.read_text() == ""
 
 
 def test_a_log_that_cannot_be_opened_leaves_nothing_installed(tmp_path: Path) -> None:
