@@ -11,7 +11,7 @@ import socket as _module
 import sys
 from errno import EAGAIN, EALREADY, EINPROGRESS, EISCONN, ENOTCONN
 from functools import partial
-from socket import SO_ERROR, SOCK_STREAM, SOL_SOCKET
+from socket import SO_ERROR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
 from socksify._real import monotonic
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from socksify.config.settings import Rule
     from socksify.tunnel.sockaddr import SockAddress
     from socksify.tunnel.tunnel import Tunnel
+
+# Not empty where SO_SNDTIMEO was ever set: others are not asked for it at each connect().
+_send_timeouts: set[bool] = set()
+_TIMEVAL = 16
 
 
 def _connect(self: Socket, address: SockAddress, /) -> None:
@@ -88,9 +92,25 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
         # What interrupts it here leaves a pending tunnel whose connect() has ended: see `interrupts`.
         readiness.begin_watching(_real.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
-    dial.finish(tunnel)
+    dial.finish(tunnel, _send_timeout(sock))
+    if handshake is not None and tunnel.handshake is handshake:
+        # socket(7) of SO_SNDTIMEO: connect(2) then ends as that of a non-blocking socket, and goes on like that.
+        handshake.waits = False
+        readiness.begin_watching(_real.fileno(sock), tunnel)
+        raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     if tunnel.error is not None:
         raise errors.to_raise(tunnel.error)
+
+
+def _send_timeout(sock: Socket) -> float | None:
+    """Seconds for which the kernel lets a connect(2) on a blocking socket wait; None: for ever."""
+    if not _send_timeouts or _real.gettimeout(sock) is not None:
+        return None
+    # struct timeval: seconds and microseconds.
+    timeval = _real.getsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, _TIMEVAL)
+    half = len(timeval) // 2
+    seconds, microseconds = (int.from_bytes(part, sys.byteorder) for part in (timeval[:half], timeval[half:]))
+    return seconds + microseconds / 1e6 or None
 
 
 def _begun(sock: Socket, tunnel: Tunnel) -> None:
@@ -206,6 +226,8 @@ def _setsockopt(self: Socket, /, *options: Any) -> None:
         if tunnel is not None and transplant.store_option(self, tunnel, *options):
             return
     if len(options) in (3, 4):
+        if options[:2] == (SOL_SOCKET, SO_SNDTIMEO):
+            _send_timeouts.add(True)
         if options[0] in (IP, IPV6):
             detours.admit_option(self, *options[:3])
         if fence.held and options[:2] in fence.OPTIONS and fence.set_option(self, options):

@@ -142,10 +142,13 @@ def _advance(tunnel: Tunnel) -> int:
         lock.release()
 
 
-def finish(tunnel: Tunnel) -> None:
-    """Advance and wait, until the tunnel is settled, at the longest until its deadline: for the one that began it."""
+def finish(tunnel: Tunnel, seconds: float | None = None) -> None:
+    """Advance and wait, until the tunnel is settled, at the longest until its deadline or for `seconds`.
+
+    For the one that began it, which is to hand it over to pollers if it is still pending.
+    """
     try:
-        _wait_until_settled(tunnel, None, _advance)
+        _wait_until_settled(tunnel, seconds, _advance)
     except BaseException:
         fail(tunnel, _interrupted())
         raise
