@@ -28,7 +28,10 @@ from socksify.server.workers import Workers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 2 after one line on stderr for what cannot be run; `argv` is without the name."""
+    """Returns the exit status: 0, 1 for a --test that is denied, or 2 after one line on stderr for what cannot be run.
+
+    `argv` is without the name.
+    """
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["passwd"]:
         # Imported here because it is not what a server needs.
@@ -61,8 +64,9 @@ def _check(given: options.Options) -> int:
 
 
 def _test(given: options.Options) -> int:
-    _say(explain.test(configuring.configured(given), *given.asked))
-    return 0
+    told = explain.test(configuring.configured(given), *given.asked)
+    _say(told)
+    return 0 if explain.permits(told) else 1
 
 
 def _status(given: options.Options) -> int:

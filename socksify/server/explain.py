@@ -51,6 +51,11 @@ def test(configuration: Configuration, client: str, destination: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def permits(told: str) -> bool:
+    """Whether any command may be permitted, by what `test` tells."""
+    return any(line.partition(": ")[2].startswith(("permitted", "depends")) for line in told.splitlines())
+
+
 def _verdict(policy: Policy, demand: Demand) -> str:
     verdict = policy.decide(demand)
     rule, to = policy.explain(demand)

@@ -181,6 +181,26 @@ def test_the_history_remembers_lines_without_passwords(screen: Terminal, home: P
     assert history.stat().st_mode & 0o077 == 0
 
 
+def test_what_is_typed_at_name_is_no_line_of_the_history(rftp: Rftp, ftpd: Ftpd, home: Path) -> None:
+    (home / ".netrc").unlink()
+    with terminal([*rftp.argv, ftpd.host, str(ftpd.port)], rftp.environment, rftp.directory) as screen:
+        screen.see("Name (")
+        screen.type(f"{USER}\r")
+        screen.see("Password")
+        screen.type(f"{PASSWORD}\r")
+        screen.see(PROMPT)
+        say(screen, "pwd")
+        screen.type("quit\r")
+        assert screen.end() == 0
+    assert (home / ".local/state/socksify/rftp_history").read_text().splitlines() == ["pwd", "quit"]
+
+
+def test_no_bar_is_drawn_for_a_file_that_is_not_there(screen: Terminal) -> None:
+    said = say(screen, "get nowhere")
+    assert "550" in said
+    assert "B/s" not in said
+
+
 def test_the_history_comes_back(screen: Terminal, rftp: Rftp, ftpd: Ftpd) -> None:
     say(screen, "lpwd")
     screen.type("quit\r")

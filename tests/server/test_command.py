@@ -469,3 +469,23 @@ def test_it_is_in_nobodys_way() -> None:
         said = server.end()
     assert "Warning" not in said
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+
+
+@pytest.mark.parametrize(
+    ("rules", "client", "destination", "status"),
+    [
+        ("action = 'deny'", "127.0.0.1", "example.com:80", 1),
+        ("action = 'permit'\nto = '192.0.2.0/24'", "198.51.100.7", "192.0.2.1:80", 0),
+        ("action = 'permit'\nto = '192.0.2.0/24'", "198.51.100.7", "192.0.3.1:80", 1),
+        ("action = 'permit'\nto = '192.0.2.0/24'", "198.51.100.7", "example.com:80", 0),
+        ("action = 'permit'\ncommands = ['bind']", "198.51.100.7", "192.0.2.1:80", 0),
+        ("action = 'permit'\nfrom = '192.0.2.0/24'", "198.51.100.7", "192.0.2.1:80", 1),
+    ],
+)
+def test_the_status_tells_whether_it_is_permitted(
+    rules: str, client: str, destination: str, status: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "sockd.toml"
+    path.write_text(f"[[rules]]\n{rules}\n")
+    told = ask("--config", str(path), "--test", client, destination)
+    assert (told.returncode, told.stderr) == (status, ""), told.stdout

@@ -97,13 +97,13 @@ def _fetch(session: Session, remote: str, file: BinaryIO, start: int) -> None:
         # Some servers have nothing to send and call that an error.
         return
     write = file.write if session.binary else from_network(file.write)
-    with _measured(remote, total, start) as meter:
-        with server.transfer(f"RETR {remote}", start) as data:
-            while chunk := data.recv(_CHUNK):
-                write(chunk)
-                meter.add(len(chunk))
-        if not session.binary:
-            write(b"")
+    # There is nothing to measure of a file that the server does not have.
+    with server.transfer(f"RETR {remote}", start) as data, _measured(remote, total, start) as meter:
+        while chunk := data.recv(_CHUNK):
+            write(chunk)
+            meter.add(len(chunk))
+    if not session.binary:
+        write(b"")
     # A proxy that dies ends the data as a server does that has sent all.
     if total is not None and start + meter.count < total:
         raise Failure(f"{remote}: {start + meter.count} of {total} bytes came")
@@ -116,7 +116,7 @@ def _upload(session: Session, verb: str, local: str, remote: str, start: int) ->
         total = os.fstat(file.fileno()).st_size
         file.seek(start)
         convert = bytes if session.binary else to_network()
-        with _measured(local, total, start) as meter, session.server.transfer(f"{verb} {remote}", start) as data:
+        with session.server.transfer(f"{verb} {remote}", start) as data, _measured(local, total, start) as meter:
             while chunk := file.read(_CHUNK):
                 data.sendall(convert(chunk))
                 meter.add(len(chunk))

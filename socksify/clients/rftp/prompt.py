@@ -15,6 +15,9 @@ from socksify.clients.rftp.connection import Lost
 from socksify.clients.rftp.screen import Failure
 from socksify.clients.rftp.session import Session
 
+# What is typed at "Name:", which is asked before the first command, is no line of the history either.
+readline.set_auto_history(False)
+
 _PROMPT = "rftp> "
 _REMEMBERED = 1000
 
@@ -25,7 +28,6 @@ def converse(session: Session) -> None:
     readline.set_completer(completer.complete)
     readline.set_completer_delims(" \t")
     readline.parse_and_bind("tab: complete")
-    readline.set_auto_history(False)
     with _history(), contextlib.suppress(interpreter.Quit):
         while (line := _read()) is not None:
             _remember(line)
