@@ -120,9 +120,10 @@ class OwnedLock:
         return False
 
     def _leave(self, frame: FrameType) -> None:
-        for entry in list(self._inside):
-            if entry[0] is frame:
-                _discard(self._inside, entry)
+        inside = self._inside
+        # A frame that runs is removed by itself alone.
+        if inside and inside[0][0] is frame:
+            inside.pop(0)
 
     def _try(self, frame: FrameType) -> bool:
         inside = self._inside

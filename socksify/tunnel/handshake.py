@@ -190,19 +190,20 @@ class Handshake:
         """Write what there is to say; an answer cannot have come yet, so it is not looked for."""
         talk = self.conversation
         while talk.outgoing:
-            written = self._send(sock, talk.outgoing)
+            written = self._send(sock, talk)
             self.begun = True
             talk.sent(written)
         return POLLIN
 
-    def _send(self, sock: Socket, data: bytes) -> int:
+    def _send(self, sock: Socket, talk: Conversation) -> int:
         """send() that never waits.
 
         On a socket with a timeout that of Python waits for the connection. It is there where the proxy has one address.
         """
         if self.share < self.limit and not self.begun and _real.gettimeout(sock):
-            return _real.write(_real.fileno(sock), data)
-        return _real.send(sock, data, _WRITE)
+            # As `interrupts.at` does, which would have the bytes in a variable.
+            return next(map(_real.write, map(_real.fileno, (sock,)), (talk.outgoing,)))
+        return _real.send(sock, talk.outgoing, _WRITE)
 
     def _peek(self, sock: Socket) -> None:
         """What comes behind an HTTP head belongs to the client: look first, then take exactly the head."""
