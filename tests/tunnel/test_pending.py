@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ def hasty() -> Iterator[None]:
 @pytest.mark.usefixtures("hasty")
 def test_who_is_first_may_be_asked_while_others_come_and_go() -> None:
     """A poller asks at each wait, whatever another thread, or the garbage collector in its own, begins and ends."""
-    handshake: Any = SimpleNamespace(limit=1.5, deadline=0.0)
+    # Never over: servers of other tests poll in this process, and would end it.
+    handshake: Any = SimpleNamespace(limit=1.5, deadline=math.inf, share=1.5, candidates=[])
     over = threading.Event()
 
     def come_and_go() -> None:
@@ -51,3 +53,4 @@ def test_who_is_first_may_be_asked_while_others_come_and_go() -> None:
 class SimpleTunnel:
     def __init__(self, handshake: Any) -> None:
         self.handshake = handshake
+        self.watchers: dict[tuple[int, int], int] = {}
