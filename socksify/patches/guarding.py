@@ -180,6 +180,11 @@ def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
 
     The connect is waited for, as long as for who asks for its outcome. After a failure the socket is sent as it is.
     """
+    pickler = sys._getframe(1).f_globals.get("ForkingPickler")
+    reduce = getattr(pickler, "_extra_reducers", {}).get(_guards.plain(self))
+    if reduce is None:
+        # pickle and copy refuse every socket.
+        return object.__reduce_ex__(self, protocol)
     tunnel = registry.find(self)
     if tunnel is not None and tunnel.rendezvous is None and tunnel.handshake is not None:
         dial.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
@@ -188,9 +193,7 @@ def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
                 EAGAIN, "the connection through the proxy is not there yet; send the socket when it is"
             )
     unguard_object(self)
-    pickler = sys._getframe(1).f_globals.get("ForkingPickler")
-    reduce = getattr(pickler, "_extra_reducers", {}).get(type(self))
-    return self.__reduce_ex__(protocol) if reduce is None else reduce(self)
+    return reduce(self)
 
 
 def _sendfile(cls: Any) -> Callable[..., Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import _socket
-from socket import SO_DOMAIN, SO_PROTOCOL, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET
+from socket import SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
-from socksify.patches import detours, guarding, muting
+from socksify.patches import guarding, muting
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import LINK
 from socksify.tunnel import dial, registry, rendezvous, watch
@@ -26,9 +26,11 @@ def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, filen
 
 def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto: int, fileno: int | None) -> None:
     if fileno is not None or family == LINK:
-        if fileno is not None and _real.kind(sock) == SOCK_DGRAM and detours.is_raw(sock):
+        if fileno is not None and type != -1:
             # What fromfd() was told of an fd is for the kernel to confirm.
-            init(sock, _real.family(sock), SOCK_RAW, proto, fileno)
+            kind = _real.getsockopt(sock, SOL_SOCKET, SO_TYPE)
+            if kind not in (SOCK_STREAM, _real.kind(sock)):
+                init(sock, _real.family(sock), kind, proto, fileno)
         muting.adopt(sock)
     if fileno is not None and registry.by_fd:
         tunnel = registry.adopt(sock)

@@ -131,3 +131,23 @@ def test_a_raw_socket_that_is_declared_a_datagram_socket_is_a_raw_one() -> None:
 def test_strict_knows_the_other_families() -> None:
     with routed(URL, strict=True), socket.socket() as sock, pytest.raises(PermissionError):
         _socket.socket(AF_RDS, socket.SOCK_STREAM, 0, sock.fileno())
+
+
+@pytest.mark.parametrize("proto", PROTOCOLS)
+def test_a_datagram_socket_that_is_declared_a_stream_says_nothing_to_the_proxy(proto: int) -> None:
+    """It connects at once, as datagram sockets do, and its datagrams are judged as such."""
+    with socket.socket(type=socket.SOCK_DGRAM) as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        proxy.setblocking(False)
+        url = "socks5h://{}:{}".format(*proxy.getsockname())
+        with (
+            routed(url, routes=()),
+            socket.socket(type=socket.SOCK_DGRAM) as sock,
+            declared(sock, socket.AF_INET, socket.SOCK_STREAM, proto) as other,
+        ):
+            other.settimeout(5)
+            other.connect(("203.0.113.5", 80))
+            with pytest.raises(PermissionError):
+                other.send(b"x")
+        with pytest.raises(BlockingIOError):
+            proxy.recv(9)
