@@ -1,8 +1,10 @@
 """The table of made-up addresses, for child processes to read: an address among their arguments means the same name.
 
 It is a file in memory with a slot for each place, which the parent changes with its table, so that a worker is told of
-names that were looked up after it had started. Children read it as /proc/PID/fd/N, when they meet an address that they
-have not made up themselves, and for as long as the parent lives; after that such an address is refused, as ever.
+names that were looked up after it had started. The file has a name of its own, by which children find it among the
+parent's descriptors (/proc/PID/fd), when they meet an address that they have not made up themselves. The file may be
+opened after the child was made. It can be read for as long as the parent lives; after that such an address is refused,
+as ever.
 """
 
 from __future__ import annotations
@@ -19,15 +21,10 @@ _FILE = "socksify-names"
 class HandedDown:
     """The parent's side. Raises OSError where there is no such file to be had."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, path: str, places: int) -> None:
         # Not an mmap object, either: that has a duplicate of the descriptor, which it closes by its number.
-        self._kept = Kept(os.memfd_create(_FILE))
+        self._kept = Kept(os.memfd_create(os.path.basename(path)))
         os.truncate(self._kept.number, places * _SLOT)
-
-    @property
-    def name(self) -> str:
-        """By what name children open it."""
-        return f"/proc/{os.getpid()}/fd/{self._kept.number}"
 
     @property
     def is_there(self) -> bool:
@@ -65,11 +62,16 @@ class HandedDown:
             pass
 
 
-def read(file: str, place: int) -> str | None:
+def new_path() -> str:
+    """Where children find a table of this process that is opened now or later."""
+    return f"/proc/{os.getpid()}/fd/{_FILE}-{os.urandom(8).hex()}"
+
+
+def read(path: str, place: int) -> str | None:
     """What a place stands for in an ancestor's table; None if in none, or if the ancestor is gone."""
     try:
-        # The number of a process that has ended may be another one's.
-        if not _is_table(file):
+        file = _find(path)
+        if file is None:
             return None
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -81,8 +83,13 @@ def read(file: str, place: int) -> str | None:
         return None
 
 
-def _is_table(file: str) -> bool:
-    try:
-        return os.readlink(file).startswith(f"/memfd:{_FILE}")
-    except ours(OSError):
-        return False
+def _find(path: str) -> str | None:
+    """The descriptor that has the table; the number of a process that has ended may be another one's."""
+    directory, _, name = path.rpartition("/")
+    for number in os.listdir(directory):
+        try:
+            if os.readlink(f"{directory}/{number}").startswith(f"/memfd:{name}"):
+                return f"{directory}/{number}"
+        except ours(OSError):  # closed meanwhile
+            pass
+    return None

@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from itertools import chain, filterfalse
 
 from socksify.interrupts import OwnedLock, ours
-from socksify.tunnel.handed_down import HandedDown, read
+from socksify.tunnel.handed_down import HandedDown, new_path, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class NameTable:
         self._lot = lot
         # What children read, once there are any, and what was handed down to us: files, the nearest ancestor's first.
         self._handed_down: HandedDown | None = None
-        self._reserved: HandedDown | None = None
+        # Where children were told to look for it; "" while there are none.
+        self._path = ""
         self._ancestors: tuple[str, ...] = ()
         self._clear(Networks(*networks))
 
@@ -128,33 +129,32 @@ class NameTable:
                 return name
         return self._inherited(place) if self._ancestors else None
 
-    def reserve(self) -> None:
-        """Open the file that `hand_down` writes, so that no descriptor appears when the first child is made."""
-        with self._lock:
-            if self._reserved is None or not self._reserved.is_there:
-                try:
-                    self._reserved = HandedDown(self._networks.places)
-                except ours(OSError, AttributeError):  # a system without
-                    self._reserved = None
-
     def hand_down(self) -> tuple[str, ...]:
-        """The files in which child processes find what addresses stand for here, now and later on."""
+        """Where child processes find what addresses stand for here, now and later on.
+
+        The file is opened when there is a name to be written: a program that looks nothing up, and counts its
+        descriptors before and after a child, finds no new one.
+        """
         with self._lock:
-            if self._handed_down is None or not self._handed_down.is_there:
-                self.reserve()
-                if self._reserved is None:
-                    return self._ancestors
-                self._handed_down = self._reserved
-                for place, name in self._names.items():
-                    self._handed_down.put(place, name)
-            return (self._handed_down.name, *self._ancestors)[:_GENERATIONS]
+            self._path = self._path or new_path()
+            if self._names and (self._handed_down is None or not self._handed_down.is_there):
+                self._open_file()
+            return (self._path, *self._ancestors)[:_GENERATIONS]
+
+    def _open_file(self) -> None:
+        try:
+            self._handed_down = HandedDown(self._path, self._networks.places)
+        except ours(OSError, AttributeError):  # a system without
+            return
+        for place, name in self._names.items():
+            self._handed_down.put(place, name)
 
     def hand_down_no_more(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._reserved is not None:
-                self._reserved.close()
-            self._reserved = self._handed_down = None
+            if self._handed_down is not None:
+                self._handed_down.close()
+            self._handed_down, self._path = None, ""
 
     def stay_over_exec(self, stays: bool) -> None:
         """Whether the file is there for the program that takes this one's place."""
@@ -225,6 +225,8 @@ class NameTable:
         self._places[key] = place
         if self._handed_down is not None:
             self._handed_down.put(place, name)
+        elif self._path:
+            self._open_file()
         return place
 
     def _make_room(self) -> None:

@@ -90,7 +90,6 @@ def share(settings: Settings, environ: Mapping[str, str], journal: Journal) -> N
     """Give children these settings, which come from `environ`, until the journal is undone. Raises ConfigError."""
     global shared
     shared = Shared(settings, environ)
-    names.TABLE.reserve()
     journal.on_undo(_unshare)
     _hide(shared)
     if _SWITCH in os.environ:
