@@ -266,6 +266,11 @@ def _before_fork() -> None:
         # Waits for it, before our lock is held, which it needs.
         __import__("socket")
     # Held by the frame that calls os.fork(), for as long as that takes.
+    from socksify.patches.children import environment
+    from socksify.tunnel import handed_over
+
+    if environment.shared is not None:
+        handed_over.before_fork()
     frame = sys._getframe().f_back
     if frame is not None:
         _lock.acquire(_PATIENCE, frame)
@@ -282,8 +287,9 @@ def _after_fork_in_child() -> None:
     from socksify import interrupts
     from socksify.patches import arriving
     from socksify.patches.children import environment
-    from socksify.tunnel import dial, names, registry
+    from socksify.tunnel import dial, handed_over, names, registry
 
+    handed_over.after_fork()
     names.TABLE.after_fork()
     interrupts.after_fork()
     _lock = OwnedLock(60.0)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import socket as _module
 from operator import index
-from socket import SOCK_DGRAM
+from socket import AF_UNIX, SOCK_DGRAM
 
 from socksify import _real
 from socksify.patches import detours, muting, scope
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import CONNECTIONLESS, LINK, NOWHERE
-from socksify.tunnel import datagram_route, fence, refusal
+from socksify.tunnel import datagram_route, fence, handed_over, refusal, registry
 from socksify.tunnel.datagram_route import is_tcp
 from socksify.tunnel.route import Direct
 from socksify.tunnel.sockaddr import ip_family
@@ -68,6 +68,9 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
     # sendmsg(buffers[, ancdata[, flags[, address]]])
     if len(args) > 1 and args[1]:
         args = (args[0], detours.admit_ancillary(args[1]), *args[2:])
+        if registry.by_fd and _real.family(self) == AF_UNIX:
+            # It may send descriptors (SCM_RIGHTS).
+            handed_over.tell()
     if len(args) != 4 or args[3] is None:
         # Another object may have connected its socket; IP_PKTINFO would lead it round the fence.
         if fence.held and muting.guard_late(self):

@@ -6,10 +6,10 @@ import _socket
 from socket import SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
-from socksify.patches import guarding, muting
+from socksify.patches import guarding, muting, scope
 from socksify.patches.journal import Replacement
 from socksify.patches.muting import LINK
-from socksify.tunnel import dial, registry, rendezvous, watch
+from socksify.tunnel import dial, handed_over, registry, rendezvous, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto
             if kind not in (SOCK_STREAM, _real.kind(sock)):
                 init(sock, _real.family(sock), kind, proto, fileno)
         muting.adopt(sock)
-    if fileno is not None and registry.by_fd:
+    if fileno is not None and (registry.by_fd or handed_over.is_shared()):
         tunnel = registry.adopt(sock)
+        if tunnel is None and handed_over.is_shared():
+            tunnel = handed_over.ask(sock, scope.current().settings)
         if tunnel is None:
             return
         domain = tunnel.options.get((SOL_SOCKET, SO_DOMAIN)) if family == -1 else None

@@ -70,7 +70,7 @@ def new_path() -> str:
 def read(path: str, place: int) -> str | None:
     """What a place stands for in an ancestor's table; None if in none, or if the ancestor is gone."""
     try:
-        file = _find(path)
+        file = find(path)
         if file is None:
             return None
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -83,7 +83,7 @@ def read(path: str, place: int) -> str | None:
         return None
 
 
-def _find(path: str) -> str | None:
+def find(path: str) -> str | None:
     """The descriptor that has the table; the number of a process that has ended may be another one's."""
     directory, _, name = path.rpartition("/")
     for number in os.listdir(directory):

@@ -161,6 +161,24 @@ class NameTable:
         if self._handed_down is not None:
             self._handed_down.stay(stays)
 
+    @property
+    def path(self) -> str:
+        """Where children were told to look for the file, open or not; "" while there are none."""
+        return self._path
+
+    def open_file(self) -> HandedDown | None:
+        """The file that `hand_down` tells of, opened if it is not; None on a system without."""
+        with self._lock:
+            self._path = self._path or new_path()
+            if self._handed_down is None or not self._handed_down.is_there:
+                self._open_file()
+            return self._handed_down
+
+    @property
+    def ancestors(self) -> tuple[str, ...]:
+        """The files of the processes that started this one, the nearest first."""
+        return self._ancestors
+
     def inherit(self, files: tuple[str, ...]) -> None:
         """What an ancestor has handed down."""
         self._ancestors = files

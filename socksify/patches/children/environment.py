@@ -16,7 +16,7 @@ from socksify.config import environ as variables
 from socksify.config import passing
 from socksify.config import scope as blocks
 from socksify.patches import adapters, scope
-from socksify.tunnel import names
+from socksify.tunnel import handed_over, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,12 +55,16 @@ class Shared:
         self.proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
 
     def tell_names(self) -> None:
-        """Before a child is made: it can read what it is given, and learn there what made-up addresses stand for."""
+        """Before a child is made: it can read what it is given, and learn there what made-up addresses stand for.
+
+        It learns the targets of the connections that it inherits, too.
+        """
         handed_down = names.TABLE.hand_down()
         if handed_down != self._names or not passing.can_be_received():
             self._names = handed_down
             self.variables |= self._passing(self._settings)
             _tell_c(self)
+        handed_over.tell()
 
     def here(self) -> dict[bytes, bytes]:
         """The variables for a child that is started here, maybe inside of a block."""

@@ -12,6 +12,7 @@ from functools import partial
 
 from socksify._hook import is_hooked, template
 from socksify.patches.children import environment, naming, starting
+from socksify.tunnel import handed_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,6 +112,17 @@ def _adapt_forkserver(journal: Journal, module: Any) -> None:
     journal.set_attribute(module.ForkServer, "ensure_running", ensure_running)
 
 
+def _adapt_sharer(journal: Journal, module: Any) -> None:
+    """A socket may be closed here as soon as a pipe has it: the copy that it keeps is no connection known to us."""
+    original = module.DupFd.__init__
+
+    def __init__(self: Any, fd: int) -> None:
+        handed_over.tell()
+        original(self, fd)
+
+    journal.set_attribute(module.DupFd, "__init__", __init__)
+
+
 def _adapt_uvloop(journal: Journal, module: Any) -> None:
     from socksify.patches.children import uvloop
 
@@ -118,6 +130,8 @@ def _adapt_uvloop(journal: Journal, module: Any) -> None:
 
 
 ADAPTED = {
+    # Not `reduction`, in whose middle we are installed: it imports socket.
+    "multiprocessing.resource_sharer": _adapt_sharer,
     "multiprocessing.util": _adapt_util,
     "multiprocessing.spawn": _adapt_spawn,
     "multiprocessing.forkserver": _adapt_forkserver,

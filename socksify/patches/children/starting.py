@@ -13,6 +13,7 @@ from socksify import _real
 from socksify.patches.children import environment, naming
 from socksify.patches.children.programs import found, is_executable
 from socksify.patches.journal import Replacement
+from socksify.tunnel import handed_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def _fork_exec(
     if naming.is_on():
         given = None if env is None else _pairs(env)
         _look(_first(executables, cwd), args, cwd, given)
+        # subprocess always passes one, by which it is told of a failure.
+        if len(pass_fds) > 1 and environment.shared is not None:
+            handed_over.meet()
         env = _listed(env)
     pid: int = _real.fork_exec(args, executables, close_fds, pass_fds, cwd, env, *rest)
     return pid
