@@ -15,11 +15,12 @@ from operator import index
 from socksify import _real
 from socksify.patches import scope
 from socksify.patches.journal import Replacement
-from socksify.tunnel import names
-from socksify.tunnel.sockaddr import no_such_name, numeric
+from socksify.tunnel import log, names
+from socksify.tunnel.sockaddr import no_such_name, numeric, port_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from socksify.tunnel.lookups import Answer
@@ -70,7 +71,7 @@ def _getaddrinfo(
         _answers((_unspecified(family),), port, family, type, proto, flags)
         raise
     if found is None:
-        answers: list[Any] = _real.getaddrinfo(host, port, family, type, proto, flags)
+        answers: list[Any] = _natively(_real.getaddrinfo, host, port, family, type, proto, flags)
         names.TABLE.native(answer[4][0] for answer in answers)
         return answers
     if flags & _ADDRESS_CONFIGURED and family != AF_INET6 and names.TABLE.is_made_up(found[2][0]):
@@ -80,6 +81,18 @@ def _getaddrinfo(
     if answers[0][3]:
         answers[0] = (*answers[0][:3], found[0], answers[0][4])
     return answers
+
+
+def _natively(original: Callable[..., Any], host: Any, *hints: Any) -> Any:
+    """Ask the resolver for a name; a failure is logged, because no connection follows it that would be."""
+    try:
+        return original(host, *hints)
+    except (gaierror, herror) as error:
+        text = _text(host)
+        if log.is_open() and text is not None:
+            rule = scope.current().router.why_here(text.removesuffix("."), port_number(hints[0] if hints else None))
+            log.unresolved(text, rule, error)
+        raise
 
 
 def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto: int, flags: int) -> list[Any]:
@@ -108,7 +121,7 @@ def _gethostbyname(_: object, hostname: Any, /) -> Any:
     found = _found(hostname, AF_INET) if hostname else None
     if found is not None:
         return _real.gethostbyname(found[2][0])
-    address = _real.gethostbyname(hostname)
+    address = _natively(_real.gethostbyname, hostname) if hostname else _real.gethostbyname(hostname)
     names.TABLE.native((address,))
     return address
 
@@ -119,7 +132,7 @@ def _gethostbyname_ex(_: object, hostname: Any, /) -> Any:
         raise _unknown_host()
     found = _found(hostname, AF_INET)
     if found is None:
-        answer = _real.gethostbyname_ex(hostname)
+        answer = _natively(_real.gethostbyname_ex, hostname)
         names.TABLE.native(answer[2])
         return answer
     canonical, aliases, literals = found
@@ -137,7 +150,7 @@ def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
         return _real.gethostbyaddr(ip_address)
     found = _found(ip_address, 0)
     if found is None:
-        answer = _real.gethostbyaddr(ip_address)
+        answer = _natively(_real.gethostbyaddr, ip_address)
         names.TABLE.native(answer[2])
         return answer
     name, _, (literal, *_) = found

@@ -142,6 +142,11 @@ def direct(address: SockAddress, rule: str, started: float, error: OSError | Non
     line(f"{name}: connect {host_port(str(address[0]), address[1])} direct (rule {rule}) {_since(started)} {result}")
 
 
+def unresolved(host: str, rule: str, error: OSError) -> None:
+    """A name that is resolved on this machine cannot be: no connection is begun, so no other line tells of it."""
+    line(f"{name}: look up {host} here (rule {rule}) {type(error).__name__}: {error}")
+
+
 def denied(address: SockAddress, why: str, what: str = "connect") -> None:
     """A connection that is not made, or something else that is not sent."""
     line(f"{name}: {what} {host_port(str(address[0]), address[1])} denied: {why}")

@@ -15,7 +15,7 @@ from socksify.config.addresses import address as ip_address
 from socksify.config.addresses import fold
 from socksify.interrupts import ours
 from socksify.protocol.address import Address
-from socksify.tunnel import machine, names
+from socksify.tunnel import log, machine, names
 from socksify.tunnel.route import Denied, Direct, Via
 from socksify.tunnel.sockaddr import host_and_port, ip_family, may_be_name, no_such_name, numeric
 
@@ -83,6 +83,10 @@ class Router:
             return False
         # A blocked one gets an address, too, so that it is connect() which tells why.
         return via == "block" or self._takes_names(self.settings.chain(via))
+
+    def why_here(self, name: str, port: int | None) -> str:
+        """The rule by which a name is resolved on this machine."""
+        return rules.decide_name(self.settings.rules, name, port, self.settings.default)[1].text
 
     def reverse_is_native(self, address: str) -> bool:
         """Whether this machine's resolver may be asked whose an address is.
@@ -154,24 +158,31 @@ class Router:
     ) -> Direct | Via | Denied:
         """The route to a name; `made_up` is the address by which the client meant it, if it gave one."""
         if (fold(name), port) in self._gateways:
-            return Direct(rules.GATEWAY, resolve(family, name, port) if made_up else None)
+            return Direct(rules.GATEWAY, self._resolve(family, name, port, rules.GATEWAY) if made_up else None)
         here = machine.address_here(name, family)
         via, rule = self._rule(name, here, port)
         if via == "direct":
             if here is not None:
                 return self._forwarding(name, port, rule) or Direct(rule, _real.SockAddress((here, port, *address[2:])))
-            return Direct(rule, resolve(family, name, port) if made_up else None)
+            return Direct(rule, self._resolve(family, name, port, rule) if made_up else None)
         if via == "block":
             return _blocked(rule)
         chain = self.settings.chain(via)
         if not self._takes_names(chain):
-            return self._decide(family, resolve(family, name, port))
+            return self._decide(family, self._resolve(family, name, port, rule))
         try:
             target = Address.of(name, port)
         except ours(ValueError):  # too long
             raise no_such_name() from None
         peer = made_up or names.TABLE.address_of(name, family)
         return Via(chain, target, _peer(family, peer, port, address), rule)
+
+    def _resolve(self, family: int, name: str, port: int, rule: Rule) -> SockAddress:
+        try:
+            return resolve(family, name, port)
+        except gaierror as error:
+            log.unresolved(name, rule.text, error)
+            raise
 
     def _rule(self, name: str | None, literal: str | None, port: int) -> tuple[str, Rule]:
         return rules.decide(self.settings.rules, name, literal, port, self.is_own, self.settings.default)

@@ -11,6 +11,7 @@ import warnings
 import weakref
 from _socket import getaddrinfo as early_getaddrinfo
 from collections.abc import Callable
+from pathlib import Path
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 from socket import gethostbyname as early_gethostbyname
 from typing import Any
@@ -221,3 +222,36 @@ def test_addresses_of_the_networks_before_stand_for_nothing() -> None:
         with pytest.raises(socket.herror):
             socket.gethostbyaddr(before)
         assert socket.gethostbyname(NAME).startswith(("198.18.", "198.19."))
+
+
+@pytest.mark.parametrize("rule", ["*=direct", "*.example=direct"])
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda: socket.create_connection((NAME, 80)),
+        lambda: socket.getaddrinfo(NAME.encode(), 80),
+        lambda: socket.gethostbyname(NAME),
+        lambda: socket.gethostbyname_ex(NAME),
+        lambda: socket.gethostbyaddr(NAME),
+    ],
+    ids=["create_connection", "getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"],
+)
+@pytest.mark.usefixtures("asked")
+def test_a_name_that_is_unknown_here_has_a_line_in_the_log(
+    rule: str, look_up: Callable[[], object], tmp_path: Path
+) -> None:
+    with routed(URL, routes=[rule], log=str(tmp_path / "log")), pytest.raises(socket.gaierror):
+        look_up()
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    error = f"gaierror: [Errno {socket.EAI_AGAIN.value}] asked"
+    assert line == f"socksify: SOCKSclient: look up {NAME} here (rule {rule}) {error}"
+
+
+@pytest.mark.parametrize("call", ["connect", "connect_ex"])
+@pytest.mark.usefixtures("asked")
+def test_so_has_one_that_is_given_to_connect(call: str, tmp_path: Path) -> None:
+    url = URL.replace("socks5h", "socks5")
+    with routed(url, routes=(), log=str(tmp_path / "log")), socket.socket() as sock, pytest.raises(socket.gaierror):
+        getattr(sock, call)((NAME, 80))
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    assert f"look up {NAME} here (rule *=proxy) gaierror: " in line
