@@ -243,7 +243,7 @@ def test_a_name_that_is_unknown_here_has_a_line_in_the_log(
     with routed(URL, routes=[rule], log=str(tmp_path / "log")), pytest.raises(socket.gaierror):
         look_up()
     (line,) = (tmp_path / "log").read_text().splitlines()
-    error = f"gaierror: [Errno {socket.EAI_AGAIN.value}] asked"
+    error = f"gaierror: [Errno {socket.EAI_AGAIN}] asked"
     assert line == f"socksify: SOCKSclient: look up {NAME} here (rule {rule}) {error}"
 
 
