@@ -47,7 +47,7 @@ def close(error: BaseException) -> None:
         from socksify.patches.uncovered import MODULES
 
         _past = (*MODULES, *_IN_C, *_INTERPRETERS)
-    except ImportError:
+    except Exception:  # what has failed may be the import of this very package
         _past = (*_IN_C, *_INTERPRETERS)
     # An audit hook cannot be taken out.
     if not _listens:

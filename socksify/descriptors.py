@@ -19,6 +19,10 @@ from socksify.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    Result = TypeVar("Result")
     # st_dev, st_ino
     Identity = tuple[int, int]
 
@@ -92,6 +96,17 @@ def write(descriptor: Kept | Stderr, data: bytes) -> bool:
         return False
     _real.write(fd, data)
     return True
+
+
+def at(call: Callable[..., Result], sock: Any, *arguments: Any) -> Result:
+    """call(the socket's descriptor, *arguments), for C functions: no handler runs after the number was asked for."""
+    return next(map(call, map(_real.fileno, (sock,)), *[(argument,) for argument in arguments]))
+
+
+def put_onto(fd: int, sock: Any) -> None:
+    """dup2(2) of a descriptor onto that of a socket, in the same way; it stays as inheritable as it was."""
+    inheritable = at(os.get_inheritable, sock)
+    next(map(os.dup2, (fd,), map(_real.fileno, (sock,)), (inheritable,)))
 
 
 def _out_of_the_way(fd: int) -> int:

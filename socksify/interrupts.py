@@ -42,19 +42,14 @@ for it in the same bytecode.
 
 from __future__ import annotations
 
-import os
 import sys
 from _thread import get_ident
 
-from socksify import _real
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
-    Result = TypeVar("Result")
     Error = TypeVar("Error", bound=BaseException)
 
 # Of each fork by which this process came about, the thread that went on in the child.
@@ -112,8 +107,13 @@ class OwnedLock:
     def _enter(self, frame: FrameType, seconds: float) -> bool:
         if self._try(frame):
             return True
-        until = _real.monotonic() + seconds if seconds else 0.0
-        while until and not self.is_mine() and _real.monotonic() < until:
+        if not seconds:
+            return False
+        # Not above: a Python that lacks what _real takes has to be told so by who imports this for its locks.
+        from socksify import _real
+
+        until = _real.monotonic() + seconds
+        while not self.is_mine() and _real.monotonic() < until:
             _real.poll().poll(_PAUSE)
             if self._try(frame):
                 return True
@@ -172,17 +172,6 @@ def ours(*kinds: type[Error]) -> tuple[type[Error], ...]:
     """For an `except` clause: these kinds of exceptions, unless it is a signal handler that has raised one of them."""
     error = sys.exc_info()[1]
     return () if error is not None and is_foreign(error) else kinds
-
-
-def at(call: Callable[..., Result], sock: Any, *arguments: Any) -> Result:
-    """call(the socket's descriptor, *arguments), for C functions: no handler runs after the number was asked for."""
-    return next(map(call, map(_real.fileno, (sock,)), *[(argument,) for argument in arguments]))
-
-
-def put_onto(fd: int, sock: Any) -> None:
-    """dup2(2) of a descriptor onto that of a socket, in the same way; it stays as inheritable as it was."""
-    inheritable = at(os.get_inheritable, sock)
-    next(map(os.dup2, (fd,), map(_real.fileno, (sock,)), (inheritable,)))
 
 
 def forks() -> int:

@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_hook": set(),
     "_record": set(),
     "_real": set(),
+    # _real where a lock is waited for, alone.
     "interrupts": {"_real"},
     "descriptors": {"_real", "interrupts"},
     "program": set(),

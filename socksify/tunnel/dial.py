@@ -19,7 +19,8 @@ from socket import SHUT_RDWR
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.interrupts import at, forks, ours, put_onto
+from socksify.descriptors import at, put_onto
+from socksify.interrupts import forks, ours
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
 from socksify.tunnel import errors, gateway, log, pending, reach, registry, transplant, unattended, watch

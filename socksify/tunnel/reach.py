@@ -14,7 +14,8 @@ from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOM
 
 from socksify import _real
 from socksify._real import monotonic
-from socksify.interrupts import at, ours
+from socksify.descriptors import at
+from socksify.interrupts import ours
 from socksify.tunnel import errors, gateway, registry, transplant
 
 # Only Linux has it.

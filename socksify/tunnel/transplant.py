@@ -14,7 +14,8 @@ import sys
 from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _real
-from socksify.interrupts import ours, put_onto
+from socksify.descriptors import put_onto
+from socksify.interrupts import ours
 from socksify.tunnel import watch
 
 TYPE_CHECKING = False
