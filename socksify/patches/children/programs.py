@@ -92,6 +92,9 @@ def _wrapped(start: Start, name: str, depth: int) -> Iterator[Program]:
         return
     for command in commands:
         inner = start.replace(words=command.words, taken=start.taken or command.taken)
+        if not command.by_shell and any(mark in command.words[0] for mark in (shells.UNKNOWN, shells.QUOTED)):
+            yield Program(start.path, False)
+            continue
         if command.by_shell:
             yield from _by_shell(inner, ("sh", "-c", *command.words), depth)
         else:
@@ -121,7 +124,12 @@ def _by_command(start: Start, command: shells.Command) -> Start:
     if path and not any(mark in path for mark in (shells.UNKNOWN, shells.QUOTED)):
         environ["PATH"] = path
     inner = Start("", tuple(command.words), start.directory, environ, taken)
-    inner = Start(inner.found(command.words[0]), inner.words, start.directory, environ, taken)
+    word = command.words[0]
+    if command.moved and "/" in word and not word.startswith("/") and not is_python(word):
+        raise shells.Unreadable
+    # Nothing is found in what is no directory.
+    directory = os.devnull if command.moved else start.directory
+    inner = Start(inner.found(word), inner.words, directory, environ, taken)
     # An option of Python's may be among what nobody knows.
     if is_python(inner.path) and any(shells.UNKNOWN in word for word in _before_script(command.words[1:])):
         raise shells.Unreadable
@@ -147,7 +155,8 @@ def found(name: str, directories: Iterable[str]) -> str:
 
 def is_executable(path: str) -> bool:
     """Whether execve(2) would start it, which goes past directories."""
-    return os.access(path, os.X_OK) and os.path.isfile(path)
+    # The system refuses a NUL.
+    return "\0" not in path and os.access(path, os.X_OK) and os.path.isfile(path)
 
 
 def is_python(path: str) -> bool:

@@ -65,6 +65,8 @@ _FORMS = {
 _ENV_LONG = {"ignore-environment": "i", "unset": "u", "chdir": "C", "split-string": "S", "argv0": "a"}
 _ENV_WITH_VALUE = tuple("uCSa")
 _EXECUTING = ("-exec", "-execdir", "-ok", "-okdir")
+# A word that a program reads from its input; as a shell's text has a quoted expansion.
+READ = "\1"
 NAMES = frozenset((*_FORMS, "env", "find", "flock", "su", "runuser"))
 
 
@@ -90,7 +92,8 @@ def behind(name: str, words: Sequence[str]) -> list[Wrapped] | None:
     while name == "sudo" and rest and "=" in rest[0]:
         del rest[0]
     if name == "xargs":
-        rest = rest or ["echo"]
+        # Behind them stand words that nobody knows.
+        rest = [*(rest or ["echo"]), READ]
     return [Wrapped(tuple(rest), "" if form.keeps else name)] if rest else []
 
 
