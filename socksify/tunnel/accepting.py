@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 _GLANCE = 0.1
 
 
-def accept(sock: Socket) -> tuple[int, Tunnel]:
-    """Wait for the peer, as long as the socket's timeout says; returns an fd for the connection, and its tunnel.
+def accept(sock: Socket) -> tuple[_real.Socket, Tunnel]:
+    """Wait for the peer, as long as the socket's timeout says; returns the connection, and its tunnel.
 
-    The tunnel has still to be registered with the object that is made of the fd.
+    The connection is an object of ours, which closes it wherever an exception comes between. It is to be detached, and
+    the tunnel has still to be registered with the object that is made of the fd.
     """
     timeout = _real.gettimeout(sock)
     end = None if timeout is None else monotonic() + timeout
@@ -44,9 +45,9 @@ def accept(sock: Socket) -> tuple[int, Tunnel]:
         rendezvous = tunnel.rendezvous if tunnel is not None else None
         if tunnel is None or rendezvous is None:
             raise OSError(EBADF, os.strerror(EBADF))
-        fd = _step(sock, tunnel, rendezvous)
-        if fd is not None:
-            return fd, tunnel
+        connection = _step(sock, tunnel, rendezvous)
+        if connection is not None:
+            return connection, tunnel
         left = None if end is None else end - monotonic()
         if timeout == 0:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
@@ -57,8 +58,8 @@ def accept(sock: Socket) -> tuple[int, Tunnel]:
         readiness.attend(_real.fileno(sock), left)
 
 
-def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
-    """Go as far as possible without waiting; an fd when the peer has come."""
+def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _real.Socket | None:
+    """Go as far as possible without waiting; the connection when the peer has come."""
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         dial.advance(tunnel)
@@ -75,15 +76,22 @@ def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
         return None
     try:
         if lock.was_broken:
-            # A part of the second answer may be lost.
-            tunnel.error = OSError(ECANCELED, "accept() was interrupted")
+            tunnel.error = _interrupted()
             raise failure(sock, tunnel)
         return _collect(sock, tunnel, rendezvous)
+    except BaseException:
+        # A part of the second answer may be lost.
+        tunnel.error = tunnel.error or _interrupted()
+        raise
     finally:
         lock.release()
 
 
-def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None:
+def _interrupted() -> OSError:
+    return OSError(ECANCELED, "accept() was interrupted")
+
+
+def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _real.Socket | None:
     peer = rendezvous.peer
     if peer is None or registry.find(sock) is not tunnel:
         # Another thread was faster.
@@ -97,12 +105,14 @@ def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> int | None
         tunnel.error = errors.broken(error, tunnel.route, len(tunnel.route.chain))
     if tunnel.error is not None:
         raise failure(sock, tunnel)
-    fd = os.dup(_real.fileno(sock))
+    # In one bytecode: no handler's exception comes between the number and the object that closes it.
+    duplicates = map(os.dup, map(_real.fileno, (sock,)))
+    connection = next(map(_real.Socket, (-1,), (-1,), (-1,), duplicates))
     rest(sock, tunnel, rendezvous)
     # Afterwards: the listening socket's mode is that of the same file until then.
-    os.set_blocking(fd, True)
+    connection.setblocking(True)
     _become_connection(tunnel, rendezvous, peer.result.address.literal(), sock.family)
-    return fd
+    return connection
 
 
 def _hear(sock: Socket, peer: Conversation) -> bool:

@@ -85,6 +85,9 @@ def start(
     handshake.waits = timeout != 0
     handshake.caller = caller
     tunnel = Tunnel(route)
+    if instead_of is not None:
+        tunnel.rendezvous = instead_of.rendezvous
+        tunnel.options.update(instead_of.options)
     registry.begin(sock, tunnel, handshake, instead_of)
     try:
         if forks() != before:
@@ -99,7 +102,7 @@ def start(
         gateway.forget(route.chain[0])
         fail(tunnel, errors.unreachable(error, route))
     except BaseException:
-        fail(tunnel, _interrupted())
+        fail(tunnel, interrupted())
         raise
     return tunnel
 
@@ -113,7 +116,7 @@ def advance(tunnel: Tunnel) -> int:
     if handshake is not None and handshake.caller is not None and not handshake.outcome:
         if not handshake.is_deserted:
             return handshake.events
-        fail(tunnel, _interrupted())
+        fail(tunnel, interrupted())
     return _advance(tunnel)
 
 
@@ -130,14 +133,14 @@ def _advance(tunnel: Tunnel) -> int:
         return handshake.events
     try:
         if lock.was_broken:
-            fail(tunnel, _interrupted())
+            fail(tunnel, interrupted())
         if handshake.outcome:
             settle(tunnel)
             return 0
         sock = tunnel.holder()
         return _drive(tunnel, handshake, sock) if sock is not None else _drive_detached(tunnel, handshake)
     except BaseException:
-        fail(tunnel, _interrupted())
+        fail(tunnel, interrupted())
         raise
     finally:
         lock.release()
@@ -151,7 +154,7 @@ def finish(tunnel: Tunnel, seconds: float | None = None) -> None:
     try:
         _wait_until_settled(tunnel, seconds, _advance)
     except BaseException:
-        fail(tunnel, _interrupted())
+        fail(tunnel, interrupted())
         raise
     _check_released(tunnel)
 
@@ -163,7 +166,7 @@ def wait_for(tunnel: Tunnel, seconds: float | None = None) -> None:
     """
     handshake = tunnel.handshake
     if handshake is not None and handshake.is_deserted:
-        fail(tunnel, _interrupted())
+        fail(tunnel, interrupted())
     own = handshake is not None and handshake.thread == get_ident()
     _wait_until_settled(tunnel, seconds, _advance if own else advance)
     _check_released(tunnel)
@@ -225,7 +228,7 @@ def _attempt_next(tunnel: Tunnel, handshake: Handshake) -> None:
         return
     try:
         if handshake.outcome or lock.was_broken:
-            fail(tunnel, _interrupted())
+            fail(tunnel, interrupted())
         elif not handshake.may_begin_again():
             handshake.candidates = []
             handshake.deadline = handshake.until
@@ -240,7 +243,7 @@ def _attempt_next(tunnel: Tunnel, handshake: Handshake) -> None:
         else:
             handshake.deadline = handshake.until
     except BaseException:
-        fail(tunnel, _interrupted())
+        fail(tunnel, interrupted())
         raise
     finally:
         lock.release()
@@ -467,5 +470,6 @@ def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
     poller.poll(min(milliseconds, _GLANCE if thread_count() else _GLANCE_ALONE))
 
 
-def _interrupted() -> OSError:
+def interrupted() -> OSError:
+    """The outcome of a handshake that an exception of somebody else's has ended."""
     return OSError(ECANCELED, "connect() was interrupted")

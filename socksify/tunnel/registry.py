@@ -66,6 +66,10 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, instead_of: Tunnel
     holder = Holder(sock, _on_collected)
     holder.fd = fd
     tunnel.holders[fd] = holder
+    if instead_of is not None and by_fd.get(fd) is instead_of:
+        # At every moment one of the two is found, whatever interrupts this.
+        by_fd[fd] = _by_identity[name] = tunnel
+        drop(fd, instead_of)
     while (other := by_fd.setdefault(fd, tunnel)) is not tunnel:
         if other is not instead_of and other.error is None and other.is_on(fd):
             tunnel.holders.clear()
@@ -110,6 +114,9 @@ def add(sock: Socket, tunnel: Tunnel) -> None:
     fd = _real.fileno(sock)
     holder = Holder(sock, _on_collected)
     holder.fd = fd
+    if tunnel.is_unsettled:
+        # A listening socket is found here first.
+        unsettled[fd] = tunnel
     _add(fd, tunnel, holder)
     if tunnel.is_unsettled:
         unsettled[fd] = tunnel
@@ -175,6 +182,13 @@ def add_fd(fd: int, tunnel: Tunnel) -> None:
 def moving(tunnel: Tunnel, fresh: int) -> None:
     """The kernel socket of the fd `fresh` is about to be put on the tunnel's."""
     _learn(tunnel, fresh)
+
+
+def has_moved(tunnel: Tunnel) -> None:
+    """The latest kernel socket is on all of the tunnel's fds by now: the others are nobody's."""
+    for name in tunnel.identities[1:]:
+        _remove(_by_identity, name, tunnel)
+    tunnel.identities = tunnel.identities[:1]
 
 
 def drop(fd: int, tunnel: Tunnel) -> None:
@@ -248,16 +262,17 @@ def _on_collected(holder: Holder) -> None:
 
 def _add(fd: int, tunnel: Tunnel, holder: Holder | None) -> None:
     previous = by_fd.get(fd)
-    if previous is not None and previous is not tunnel:
-        drop(fd, previous)
+    # In this order: whatever interrupts this, one of the two is found by its fd, with all of its names.
     tunnel.holders[fd] = holder
     by_fd[fd] = tunnel
     if not tunnel.identities:
         _learn(tunnel, fd)
-    elif tunnel.released:
-        # It had no fd for a while, as the connection of a peer that was accepted.
+    else:
+        # It may have had no fd for a while, as the connection of a peer that was accepted.
         tunnel.released = False
         _by_identity.update(dict.fromkeys(tunnel.identities, tunnel))
+    if previous is not None and previous is not tunnel:
+        drop(fd, previous)
 
 
 def _remove(table: dict[Any, Tunnel], key: object, tunnel: Tunnel) -> None:

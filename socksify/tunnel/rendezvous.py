@@ -47,7 +47,7 @@ class Rendezvous:
     `limit` bounds the question, in seconds; `early` is whether getsockname() asks it before listen() was called.
     """
 
-    __slots__ = ("callers", "early", "limit", "listens", "peer", "route")
+    __slots__ = ("callers", "early", "is_parting", "limit", "listens", "peer", "route")
 
     def __init__(self, callers: list[Tunnel], family: int, wanted: int, limit: float, early: bool) -> None:
         self.callers = callers
@@ -55,6 +55,8 @@ class Rendezvous:
         self.early = early
         # Whether the client has asked for it, by listen() or early.
         self.listens = False
+        # Whether the last connection to the proxy may still be on its descriptors.
+        self.is_parting = False
         # The second answer, while it is awaited.
         self.peer: Conversation | None = None
         latest = callers[-1].route
@@ -112,6 +114,7 @@ def register(sock: Socket, rendezvous: Rendezvous) -> Tunnel:
 
 def ask(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
     """Have the proxy listen, and wait until it does; does nothing if it does already. Raises OSError."""
+    tunnel = _begun_anew(sock, tunnel, rendezvous)
     before, rendezvous.listens = rendezvous.listens, True
     lock = tunnel.lock
     try:
@@ -131,6 +134,17 @@ def ask(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
         raise failure(sock, tunnel)
 
 
+def _begun_anew(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> Tunnel:
+    """The tunnel of a socket whose last question an exception has ended: as with connect(), the next one may ask."""
+    handshake = tunnel.handshake
+    if handshake is not None and handshake.is_deserted:
+        dial.fail(tunnel, dial.interrupted())
+    if tunnel.error is None or tunnel.handshake is not None or rendezvous.listens:
+        return tunnel
+    registry.settle(tunnel)
+    return rest(sock, tunnel, rendezvous)
+
+
 def failure(sock: Socket, tunnel: Tunnel) -> OSError:
     """The failure of a question, to be raised; the socket is as good as new, and the next may ask again."""
     error = tunnel.error
@@ -140,8 +154,13 @@ def failure(sock: Socket, tunnel: Tunnel) -> OSError:
     return errors.to_raise(error)
 
 
-def rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
-    """Put an unconnected socket in the place of the connection to the proxy, on every fd of the listening one."""
+def rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> Tunnel:
+    """Put an unconnected socket in the place of the connection to the proxy, on every fd of the listening one.
+
+    Returns the tunnel that the listening socket has from now on. Where an exception ends this halfway, whoever is about
+    to ask the proxy does it again.
+    """
+    rendezvous.is_parting = True
     rendezvous.peer = None
     idle = Tunnel(rendezvous.route)
     idle.rendezvous = rendezvous
@@ -153,18 +172,20 @@ def rest(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> None:
     lock = idle.lock
     lock.acquire()
     try:
-        registry.moving(idle, fresh.fileno())
-        idle.identities += tunnel.identities
+        idle.identities = tunnel.identities
         for holder in (sock, *others):
             registry.add(holder, idle)
+        registry.moving(idle, fresh.fileno())
         _put_to_rest(sock, fresh, others)
-        idle.identities = idle.identities[:1]
+        registry.has_moved(idle)
         for holder in (sock, *others):
             watch.stand_in(idle, _real.fileno(holder))
     finally:
         lock.release()
     # Its epoll objects are found again when it is asked for.
     idle.watchers.clear()
+    rendezvous.is_parting = False
+    return idle
 
 
 def _put_to_rest(sock: Socket, fresh: _real.Socket, others: list[Socket]) -> None:
@@ -197,10 +218,11 @@ def end(tunnel: Tunnel) -> None:
 def _start(sock: Socket, idle: Tunnel, caller: FrameType, *, waits: bool) -> Tunnel:
     rendezvous = idle.rendezvous
     assert rendezvous is not None
+    if rendezvous.is_parting:
+        # An exception has ended rest(): the last connection to the proxy is still there.
+        idle = rest(sock, idle, rendezvous)
 
     def begun(tunnel: Tunnel) -> None:
-        tunnel.rendezvous = rendezvous
-        tunnel.options.update(idle.options)
         tunnel.settled.append(lambda: rendezvous.granted(tunnel))
         if tunnel.handshake is not None:
             tunnel.handshake.waits = waits

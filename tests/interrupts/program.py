@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import socksify
-from tests.interrupts import walking
+from tests.interrupts import listening, walking
 from tests.interrupts.walking import (
     Interrupted,
     Timeout,
@@ -180,32 +180,38 @@ SCENARIOS: dict[str, Callable[[socket.socket], None]] = {
     "connect_ex": connecting_ex,
     "close": closing,
     **{kind: polling(kind) for kind in POLLERS},
+    "listen": listening.listening,
+    "accept": listening.accepting,
+    "wait_for_peer": listening.polling,
 }
+LISTENING = ("listen", "accept", "wait_for_peer")
 
 
 def walk(scenario: str, action: str, mode: str, step: int, offset: int) -> Counter[str]:
     """Counts how it ended; what begins with an exclamation mark is a fault."""
     ended: Counter[str] = Counter()
     call = SCENARIOS[scenario]
+    made, used = (listening.listener, listening.use_listener) if scenario in LISTENING else (socket.socket, use)
     with socket.socket() as first:
         first.connect(walking.TARGET)
-    with contextlib.suppress(OSError), socket.socket() as first:
+    with contextlib.suppress(OSError), made() as first:
         first.settimeout(MODES[mode])
         call(first)
     gc.collect()
     fds = open_fds()
+    known = left_behind(fds)
     # A fork before connect() has begun is one before it was called.
     at, more = 1 + offset % step + (80 if action == "fork" else 0), True
     while more:
         with patience(30):
-            sock = socket.socket()
+            sock = made()
             sock.settimeout(MODES[mode])
             told, more = once(sock, call, action, at)
             if Children.is_child:
-                check_child(sock)
+                check_child(sock, used)
             try:
                 if sock.fileno() >= 0 and scenario != "close":
-                    use(sock)
+                    used(sock)
             except Exception as error:
                 told = f"!after {told}: {type(error).__name__} {error}"
             sock.close()
@@ -214,11 +220,17 @@ def walk(scenario: str, action: str, mode: str, step: int, offset: int) -> Count
                 Children.end()
             except AssertionError as error:
                 told = f"!{error}"
-            left = left_behind(fds)
+            left = [entry for entry in left_behind(fds) if entry not in known]
+            if left and scenario in LISTENING:
+                # A frame that was interrupted inside of a lock is in a reference cycle with it.
+                gc.collect()
+                left = [entry for entry in left_behind(fds) if entry not in known]
             if left:
                 told = f"!after {told}: left {left}"
-                forget_everything()
+                if not known:
+                    forget_everything()
                 fds = open_fds()
+                known = left_behind(fds)
         if told.startswith("!"):
             told += f" (bytecode {at})"
         ended[told] += 1
@@ -252,14 +264,14 @@ def once(sock: socket.socket, call: Callable[[socket.socket], None], action: str
     return "returned", count[0]
 
 
-def check_child(sock: socket.socket) -> None:
+def check_child(sock: socket.socket, used: Callable[[socket.socket], object]) -> None:
     """What a handler's fork has left to the child: its socket failed or is its own, and another one connects."""
     status = 1
     try:
         with patience(30):
             if sock.fileno() >= 0:
                 sock.settimeout(5)
-                use(sock)
+                used(sock)
             connect_another(sock)
         status = 0
     finally:
@@ -290,7 +302,7 @@ def main() -> None:
         walking.TARGET = ("127.0.0.1", int(given[1]))
     warnings.simplefilter("ignore", DeprecationWarning)
     with proxy(given) as (url, complaints):
-        socksify.install(url, routes=["*=proxy"])
+        socksify.install(url, routes=["*=proxy"], bind="always")
         gc.disable()
         ended = walk(scenario, action, mode, int(step), int(offset))
         for told, count in ended.items():

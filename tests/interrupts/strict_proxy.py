@@ -2,7 +2,7 @@
 
 A program of its own, so that a client that forks takes nothing of it along. Prints `listening on 127.0.0.1:PORT`, and
 then one line for each connection on which something else came than the handshake and, after its end, what an echo
-server is sent here: `ping`, again and again.
+server is sent here: `ping`, again and again. A BIND is answered twice at once: the peer has come.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 GREETING = b"\x05\x01\x00"
 REQUEST = b"\x05\x01\x00\x01\xcb\x00\x71\x05\x00\x50"
 REPLY = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x30\x39"
+BIND = b"\x05\x02\x00\x01\xcb\x00\x71\x05"
+PEER = b"\x05\x00\x00\x01\xcb\x00\x71\x05\x04\xd2"
 PAYLOAD = b"ping"
 
 
@@ -24,6 +26,7 @@ class Client:
         self.stream = stream
         self.received = b""
         self.greeted = self.opened = False
+        self.request = REQUEST
         self.echoed = 0
 
     def go_on(self) -> bool:
@@ -45,15 +48,28 @@ class Client:
         elif not self.opened and self.received == GREETING + REQUEST:
             self.opened = True
             self.stream.send(REPLY)
+        elif not self.opened and self._is_bind():
+            self.opened = True
+            self.request = self.received[len(GREETING) :]
+            self.stream.send(REPLY + PEER)
         elif self.opened:
-            payload = self.received[len(GREETING + REQUEST) :]
+            payload = self.received[len(GREETING + self.request) :]
             if not (PAYLOAD * (len(payload) // 4 + 1)).startswith(payload):
                 return self._complain()
             self.stream.send(payload[self.echoed :])
             self.echoed = len(payload)
-        elif not (GREETING + REQUEST).startswith(self.received):
+        elif not self._is_beginning():
             return self._complain()
         return True
+
+    def _is_bind(self) -> bool:
+        return self.received.startswith(GREETING + BIND) and len(self.received) == len(GREETING + REQUEST)
+
+    def _is_beginning(self) -> bool:
+        bind = self.received[: len(GREETING + BIND)]
+        return (GREETING + REQUEST).startswith(self.received) or (
+            (GREETING + BIND).startswith(bind) and len(self.received) < len(GREETING + REQUEST)
+        )
 
     def _complain(self) -> bool:
         tell(f"out of place: {self.received!r}")

@@ -37,6 +37,11 @@ WALKS = [
     ("connect", "fork_and_connect", "blocking"),
     ("epoll", "close", "nonblocking"),
     ("poll", "send", "nonblocking"),
+    ("listen", "Interrupted", "blocking"),
+    ("accept", "Timeout", "timeout"),
+    ("wait_for_peer", "KeyboardInterrupt", "blocking"),
+    ("accept", "connect_another", "blocking"),
+    ("accept", "fork_and_connect", "blocking"),
 ]
 if STEP < 5:
     POLLING = ("select", "poll", "epoll", "close")
@@ -47,6 +52,11 @@ if STEP < 5:
             (*walk, "nonblocking")
             for walk in itertools.product(POLLING, (*RAISING, *HANDLERS))
             if walk not in (("epoll", "fork"), ("close", "close"))
+        ),
+        *itertools.product(
+            ("listen", "accept", "wait_for_peer"),
+            (*RAISING, "connect_another", "duplicate", "fork_and_connect"),
+            ("blocking", "timeout"),
         ),
     ]
 

@@ -49,7 +49,8 @@ class Walk:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        if event == "opcode" and not self.done:
+        # Where an instruction belongs to no line, the compiler clears up after an `except`, and no handler runs.
+        if event == "opcode" and not self.done and frame.f_lineno is not None:
             self.seen += 1
             if self.seen == self.at:
                 self.done = True
