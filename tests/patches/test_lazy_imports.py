@@ -102,3 +102,42 @@ def test_a_module_in_c_is_named_or_refused_when_it_comes(keyword: str, mode: str
         assert "psycopg2 has network code of its own" in got.stderr
         assert ("psycopg2\n" in got.stdout) == (not strict)
         assert got.returncode == (1 if strict else 0)
+
+
+CONNECT = "import socket; socket.create_connection(('127.0.0.1', {port}), timeout=20).close()"
+# Before Python 3.14 the module has another name, and the program is the same.
+STARTED_LATER = """
+import multiprocessing, subprocess, sys
+from importlib import import_module
+def connect():
+    exec({code!r})
+if __name__ == "__main__":
+    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    interpreters = import_module(name)
+    made = interpreters.create()
+    assert interpreters.run_string(made, {code!r}) is None
+    interpreters.destroy(made)
+    for method in ("spawn", "forkserver"):
+        process = multiprocessing.get_context(method).Process(target=connect)
+        process.start()
+        process.join({seconds})
+        assert process.exitcode == 0, process.exitcode
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("isolated", [[], ["-I"]])
+def test_what_is_started_later_goes_through_it(
+    isolated: list[str], mode: str, tmp_path: Path, echo_server: Target
+) -> None:
+    program = tmp_path / "program.py"
+    code = CONNECT.format(port=echo_server.port)
+    program.write_text(STARTED_LATER.format(code=code, seconds=SECONDS))
+    options, variables = MODES[mode]
+    with BadProxy(*[good("socks5")] * 3) as proxy:
+        launcher = ["-m", "socksify", "--proxy", proxy.url(), "--route", "127.0.0.0/8=proxy"]
+        words = [sys.executable, *options, *isolated, *launcher, str(program)]
+        environ = {**os.environ, **variables}
+        got = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, env=environ, check=False)
+        assert (got.returncode, got.stderr) == (0, "")
+        assert len(proxy.sessions) == 3

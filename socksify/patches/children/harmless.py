@@ -40,6 +40,7 @@ _GIT_TEXT = (
     "status symbolic-ref tag var version --version --exec-path --help"
 )
 _GIT = frozenset(_GIT_TEXT.split())
+_OPENSSL = ("version", "rand", "dgst", "x509", "req", "genrsa", "genpkey", "passwd")
 # What -c may set without a program among it.
 _GIT_SETTINGS = ("advice.", "color.", "core.quotepath=", "core.quotePath=", "log.showSignature=", "safe.directory=")
 
@@ -109,7 +110,7 @@ _CONDITIONS: dict[str, Callable[[Sequence[str]], bool]] = {
     "zip": lambda words: not _has(words, "-T", "--unzip-command"),
     **dict.fromkeys(("arp", "netstat", "ss", "route", "lsof"), _is_numeric),
     "ip": lambda words: not _has([word for word in words if word not in ("-br", "-brief")], "netns", "vrf", "-b", "-r"),
-    "openssl": lambda words: words[:1] in (["version"], ["rand"], ["dgst"], ["x509"], ["req"], ["genrsa"], ["genpkey"]),
+    "openssl": lambda words: bool(words) and words[0] in _OPENSSL,
     "hostname": lambda words: not words,
     "sort": lambda words: not _has(words, "--compress"),
     "git": _goes_nowhere,

@@ -27,7 +27,8 @@ import os, sys
 environ = os.environ | passed
 if "socksify_hook" not in sys.modules:
     sys.path.insert(0, place)
-    import socksify_hook
+    # At once: a statement would wait for its name under -X lazy_imports=all.
+    __import__("socksify_hook")
     sys.path.remove(place)
 hook = sys.modules["socksify_hook"]
 hook.start(environ)

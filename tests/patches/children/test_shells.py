@@ -191,6 +191,7 @@ def test_only_plain_files_are_read(tmp_path: Path) -> None:
 def test_options_that_start_a_program(words: str, expected: bool) -> None:
     argv = words.split()
     assert harmless.is_harmless(f"/usr/bin/{argv[0]}", argv) == expected
+    assert harmless.is_harmless(f"/usr/bin/{argv[0]}", tuple(argv)) == expected
 
 
 @pytest.mark.parametrize(
