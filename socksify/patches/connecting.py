@@ -194,13 +194,13 @@ def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> A
             known = fence.option(self, level, optname, buflen)
             if known is not None:
                 return known
-        return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
+        return _real.getsockopt(self, level, optname) if buflen == 0 else _real.getsockopt(self, level, optname, buflen)
     if level == SOL_SOCKET and optname == SO_ERROR:
         return arguments.outcome_as(_outcome(self, tunnel), buflen)
     stored = transplant.stored_option(tunnel, level, optname, buflen)
     if stored is not None:
         return stored
-    return _real.getsockopt(self, level, optname, buflen) if buflen else _real.getsockopt(self, level, optname)
+    return _real.getsockopt(self, level, optname) if buflen == 0 else _real.getsockopt(self, level, optname, buflen)
 
 
 def _outcome(sock: Socket, tunnel: Tunnel) -> int:

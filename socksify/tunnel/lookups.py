@@ -101,7 +101,13 @@ class Lookups:
         parsed = host_and_port(family, address)
         if parsed is None or numeric(parsed[0]) is not None:
             return address
-        found = self.forward(*parsed, family)
+        try:
+            found = self.forward(*parsed, family)
+        except ours(UnicodeError):
+            if isinstance(address[0], str):
+                # C says what is wrong with it, before it asks anybody.
+                return address
+            raise no_such_name() from None
         return address if found is None else (found[2][0], *address[1:])
 
     def _find_out(self, host: str, port: object) -> str | Answer | None:

@@ -289,3 +289,8 @@ def test_what_is_written_past_the_object_opens_nothing(name: str) -> None:
         assert outcome(lambda: PAST_THE_OBJECT[name](sock)) == 5
         assert select.select([], [sock], [], 10)[1] == [sock]
         assert error(sock) in (errno.ECONNRESET, errno.ECONNABORTED)
+
+
+def test_getsockopt_takes_no_none_for_a_length() -> None:
+    with routed("socks5h://127.0.0.1:9"), socket.socket() as sock, pytest.raises(TypeError):
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, None)  # type: ignore[call-overload]

@@ -750,3 +750,11 @@ def test_nothing_piles_up(proxy: Calling, control: socket.socket) -> None:  # no
         with socket.create_server(("", 0)) as listener:
             accepted(listener, proxy).close()
     assert len(registry.by_fd) == 1
+
+
+@pytest.mark.parametrize("host", [b"\xff\xfe", "\udcff", "x" * 64 + ".example"])
+def test_bind_refuses_what_is_no_name_as_it_does_natively(host: str | bytes, proxy: Calling) -> None:  # noqa: ARG001
+    with socket.socket() as sock:
+        natively = TypeError if host == "\udcff" else socket.gaierror
+        with pytest.raises(natively):
+            sock.bind((host, 1))
