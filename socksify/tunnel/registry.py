@@ -129,12 +129,10 @@ def add(sock: Socket, tunnel: Tunnel) -> None:
 def find(sock: Socket) -> Tunnel | None:
     """The tunnel that a socket object belongs to, if any."""
     fd = _real.fileno(sock)
-    tunnel = by_fd.get(fd)
-    if tunnel is None:
-        return None
-    if _waits_in(tunnel, sock, fd) or tunnel.is_on(fd):
-        return tunnel
-    _forget_stale(fd, tunnel)
+    while (tunnel := by_fd.get(fd)) is not None:
+        if _waits_in(tunnel, sock, fd) or tunnel.is_on(fd):
+            return tunnel
+        _forget_stale(fd, tunnel)
     return None
 
 
@@ -143,7 +141,8 @@ def unsettled_at(fd: int) -> Tunnel | None:
     tunnel = unsettled.get(fd)
     if tunnel is not None and not tunnel.is_on(fd):
         _forget_stale(fd, tunnel)
-        return None
+        tunnel = unsettled.get(fd)
+        return tunnel if tunnel is not None and tunnel.is_on(fd) else None
     return tunnel
 
 
@@ -292,8 +291,12 @@ def _learn(tunnel: Tunnel, fd: int) -> None:
 
 
 def _forget_stale(fd: int, tunnel: Tunnel) -> None:
-    """The fd was closed behind our back: it means nothing, or something else, which inherits nothing."""
-    drop(fd, tunnel)
+    """The fd was closed behind our back: it means nothing, or something else, which inherits nothing.
+
+    Or another thread has just moved a fresh socket onto it (`rendezvous.rest`): so the kernel is asked once more.
+    """
+    if not tunnel.is_on(fd):
+        drop(fd, tunnel)
 
 
 def _held_by(sock: Socket) -> Tunnel | None:
