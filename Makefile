@@ -27,7 +27,7 @@ OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
 PARTS = 6
 PART = --part $(shell git rev-list --count HEAD 2>/dev/null || date +%j)/$(PARTS)
 # Two workers a core: most tests wait for somebody, most of the time.
-PYTEST = -m pytest -n $(shell echo $$((2 * $$(nproc))))
+PYTEST = -m pytest --durations=25 -n $(shell echo $$((2 * $$(nproc))))
 
 demo: .venv/.installed
 	.venv/bin/python tests/demo/demo.py

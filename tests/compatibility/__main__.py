@@ -64,9 +64,13 @@ def compared(where: Place) -> list[str]:
 
 
 def _results(cells: Sequence[str]) -> list[str]:
-    """What came of a program. How many connections a pool or a cluster's client makes is a matter of timing."""
+    """What came of a program.
+
+    How many connections a pool makes is a matter of timing, and whether a wheel has a part in C, which is named though
+    nothing uses it, is one of the Python that it is for.
+    """
     seen, _, reached = cells[0].partition(" of ")
-    return ["all seen" if seen == reached else cells[0], *cells[1:]]
+    return ["all seen" if seen == reached else cells[0], *(cell.removesuffix(", named") for cell in cells[1:])]
 
 
 def _row(line: Sequence[str]) -> str:
