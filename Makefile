@@ -24,10 +24,14 @@ OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
 # Each other Python runs one part of the suite, not the same one, so that all of it ends within 15 minutes on two cores.
 # The number of commits moves the parts on: after as many commits as there are parts every test has run on every
 # version, and the same commit always runs the same tests. An archive without history takes the day of the year.
-PARTS = 6
+PARTS = 12
 PART = --part $(shell git rev-list --count HEAD 2>/dev/null || date +%j)/$(PARTS)
 # Two workers a core: most tests wait for somebody, most of the time.
 PYTEST = -m pytest --durations=25 -n $(shell echo $$((2 * $$(nproc))))
+# What failed beside others runs once more, alone. A test that fails again has failed; the first run has told of the rest.
+ALONE = -m pytest --last-failed --last-failed-no-failures none
+# Bytecode is written for what is imported.
+PIP = $(PIP) --no-compile
 
 demo: .venv/.installed
 	.venv/bin/python tests/demo/demo.py
@@ -39,14 +43,15 @@ full: suite
 
 suite: .venv/.equipped
 	@.ci/packages
-	.venv/bin/python $(PYTEST)
+	.venv/bin/python $(PYTEST) || .venv/bin/python $(ALONE)
 
 others: .venv/.equipped .pythons/.unpacked
 	@.ci/pythons --complete
+	@$(MAKE) --no-print-directory -j 4 $(OTHERS:%=.venv-%/.equipped)
 	@set -e; for version in $(OTHERS); do $(MAKE) --no-print-directory suite-$$version; done
 
 suite-%: .venv-%/.equipped
-	.venv-$*/bin/python $(PYTEST) $(PART)
+	.venv-$*/bin/python $(PYTEST) $(PART) || .venv-$*/bin/python $(ALONE)
 
 lint: .venv/.equipped
 	.venv/bin/mypy
@@ -101,35 +106,35 @@ clean:
 
 .venv/.installed: pyproject.toml
 	"$(or $(DEFAULT),$(error no Python of 3.11 or later, with venv, was found; set PYTHON=))" -m venv .venv
-	.venv/bin/python -m pip install --quiet --editable .
+	.venv/bin/python $(PIP) --editable .
 	touch $@
 
 # `pip install --group` came with pip 25.1.
 .venv/.equipped: .venv/.installed
-	.venv/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv/bin/python -m pip install --quiet --group test --group clients --group loops --group children --group bench --group lint
+	.venv/bin/python $(PIP) 'pip>=25.1'
+	.venv/bin/python $(PIP) --group test --group clients --group loops --group children --group bench --group lint
 	touch $@
 
 # Much of it in C, and some of it beside its own successor.
 .venv-clients/.equipped: pyproject.toml
 	"$(or $(DEFAULT),$(error no Python of 3.11 or later, with venv, was found; set PYTHON=))" -m venv .venv-clients
-	.venv-clients/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv-clients/bin/python -m pip install --quiet --editable . --group test --group clients --group every-client
-	.venv-clients/bin/python -m pip install --quiet --target .venv-clients/older 'urllib3<2'
+	.venv-clients/bin/python $(PIP) 'pip>=25.1'
+	.venv-clients/bin/python $(PIP) --editable . --group test --group clients --group every-client
+	.venv-clients/bin/python $(PIP) --target .venv-clients/older 'urllib3<2'
 	touch $@
 
 # Before the rule for .venv-%, which would match it too.
 .venv-clients-%/.equipped: pyproject.toml .pythons/.unpacked
 	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-clients-$*
-	.venv-clients-$*/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv-clients-$*/bin/python -m pip install --quiet --editable . --group test --group clients --group every-client
-	.venv-clients-$*/bin/python -m pip install --quiet --target .venv-clients-$*/older 'urllib3<2'
+	.venv-clients-$*/bin/python $(PIP) 'pip>=25.1'
+	.venv-clients-$*/bin/python $(PIP) --editable . --group test --group clients --group every-client
+	.venv-clients-$*/bin/python $(PIP) --target .venv-clients-$*/older 'urllib3<2'
 	touch $@
 
 .venv-tracers/.equipped: pyproject.toml
 	"$(DEFAULT)" -m venv .venv-tracers
-	.venv-tracers/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv-tracers/bin/python -m pip install --quiet --editable . --group tracers
+	.venv-tracers/bin/python $(PIP) 'pip>=25.1'
+	.venv-tracers/bin/python $(PIP) --editable . --group tracers
 	touch $@
 
 # The Pythons that Debian has beside its stable ones.
@@ -140,6 +145,6 @@ clean:
 
 .venv-%/.equipped: pyproject.toml .pythons/.unpacked
 	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet 'pip>=25.1'
-	.venv-$*/bin/python -m pip install --quiet --editable . --group test --group clients --group loops --group children
+	.venv-$*/bin/python $(PIP) 'pip>=25.1'
+	.venv-$*/bin/python $(PIP) --editable . --group test --group clients --group loops --group children
 	touch $@

@@ -135,7 +135,7 @@ def _bundled(soname: str, paths: tuple[str, ...], origin: str) -> str | None:
 def _loaded() -> Iterator[tuple[str, str]]:
     """The name and the file of each that is loaded; one of cffi's has a second name, without its package."""
     names: dict[str, str] = {}
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         loader = getattr(getattr(module, "__spec__", None), "loader", None)
         if isinstance(loader, ExtensionFileLoader):
             names[loader.path] = max(name, names.get(loader.path, ""), key=len)

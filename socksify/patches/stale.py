@@ -33,7 +33,9 @@ def rebind(replacements: Sequence[Rebinding], journal: Journal, say: Callable[[s
     # Each pass goes through every name there is: one is made for all originals.
     by_identity = {id(original): item for original, item in moves}
     for names in modules.values():
-        for key, value in list(names.items()):
+        # Other threads change dicts. A copy is made in one step. For a list of items tuples are made, at which the
+        # garbage collector may run, and so another thread.
+        for key, value in names.copy().items():
             if id(value) in by_identity:
                 journal.set_item(names, key, by_identity[id(value)].new)
     for original, item in moves:
@@ -68,7 +70,7 @@ def _selector_classes() -> list[type]:
 
 
 def _rebind_class(cls: type, original: Any, item: Rebinding, journal: Journal) -> None:
-    for key in [key for key, value in list(vars(cls).items()) if value is original]:
+    for key in [key for key, value in vars(cls).copy().items() if value is original]:
         journal.set_attribute(cls, key, item.new)
 
 
@@ -103,12 +105,12 @@ def _rehouse(selector: Any, make_poll: Callable[[], Any]) -> None:
 
 
 def _own_modules() -> list[Any]:
-    return [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "socksify"]
+    return [module for name, module in sys.modules.copy().items() if name.partition(".")[0] == "socksify"]
 
 
 def _rebind_in(referrer: Any, original: Any, item: Rebinding, journal: Journal, say: Callable[[str], None]) -> None:
     if type(referrer) is dict:
-        for key in [key for key, value in list(referrer.items()) if value is original]:
+        for key in [key for key, value in referrer.copy().items() if value is original]:
             _rebind_key(referrer, key, original, item.new, journal)
     elif type(referrer) is list:
         for index in [index for index, value in enumerate(referrer) if value is original]:
@@ -133,7 +135,7 @@ def _rebind_in_instance(instance: Any, original: Any, item: Rebinding, journal: 
     slots = [
         name
         for cls in type(instance).__mro__
-        for name, member in list(vars(cls).items())
+        for name, member in vars(cls).copy().items()
         if type(member) is MemberDescriptorType and _slot(member, instance) is original
     ]
     for name in slots:
@@ -144,7 +146,7 @@ def _rebind_in_instance(instance: Any, original: Any, item: Rebinding, journal: 
 
 
 def _rebind_items(mapping: dict[Any, Any], original: Any, item: Rebinding, journal: Journal) -> None:
-    for key in [key for key, value in list(mapping.items()) if value is original]:
+    for key in [key for key, value in mapping.copy().items() if value is original]:
         journal.set_item(mapping, key, item.new)
 
 
@@ -156,7 +158,7 @@ def _slot(member: MemberDescriptorType, instance: Any) -> Any:
 
 
 def _key_of(mapping: dict[Any, Any], wanted: Any) -> Any:
-    return next((key for key, value in list(mapping.items()) if value is wanted), None)
+    return next((key for key, value in mapping.copy().items() if value is wanted), None)
 
 
 def _rebind_key(mapping: dict[Any, Any], key: Any, original: Any, new: Any, journal: Journal) -> None:

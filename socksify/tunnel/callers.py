@@ -48,7 +48,7 @@ def are_there() -> bool:
 def in_this_thread() -> list[Tunnel]:
     """The open ones that this thread began, the latest last."""
     own = get_ident()
-    return [tunnel for tunnel, thread in list(_callers.items()) if thread == own and _lives(tunnel)]
+    return [tunnel for tunnel, thread in _callers.copy().items() if thread == own and _lives(tunnel)]
 
 
 def anywhere() -> list[Tunnel]:

@@ -247,7 +247,7 @@ def after_fork() -> None:
 def sweep() -> None:
     """Forget every fd that no longer means the socket it was registered for."""
     global _sweep_at
-    for fd, tunnel in list(by_fd.items()):
+    for fd, tunnel in by_fd.copy().items():
         if not tunnel.is_on(fd):
             drop(fd, tunnel)
     _sweep_at = max(64, 2 * len(by_fd))

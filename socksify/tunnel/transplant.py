@@ -147,7 +147,7 @@ def restore_family(sock: Socket, tunnel: Tunnel) -> None:
 def renewed(sock: Socket, tunnel: Tunnel) -> _real.Socket:
     """A fresh kernel socket of the client's own family, with its options."""
     fresh = fresh_socket(sock, sock.family if sock.family != AF_UNIX else AF_INET)
-    for (level, name), value in list(tunnel.options.items()):
+    for (level, name), value in tunnel.options.copy().items():
         _try_option(fresh, level, name, value)
     return fresh
 

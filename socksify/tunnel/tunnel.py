@@ -106,7 +106,7 @@ class Tunnel:
         handshake = self.handshake
         waits = handshake is not None and handshake.waits
         other = None
-        for fd, reference in list(self.holders.items()):
+        for fd, reference in self.holders.copy().items():
             sock: Socket | None = reference() if reference is not None else None
             # A connect() that waits stands on the fd: it costs no further look.
             if sock is None or waits:

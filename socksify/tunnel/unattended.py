@@ -94,7 +94,7 @@ def beside(epoll_fd: int = _NONE, fds: Container[int] = ()) -> Others:
     """Those that a wait on an epoll object, or for some fds, does not cover."""
     others = NOBODY
     now = 0.0
-    for key, tunnels in list(_watched_by.items()):
+    for key, tunnels in _watched_by.copy().items():
         if not tunnels or (key == epoll_fd and key != _NONE):
             continue
         if others is NOBODY:

@@ -90,7 +90,7 @@ def stand_in(tunnel: Tunnel, fd: int) -> None:
 
 def change(tunnel: Tunnel, events: int) -> None:
     """The handshake waits for something else now."""
-    for (fd, epoll_fd), known in list(tunnel.watchers.items()):
+    for (fd, epoll_fd), known in tunnel.watchers.copy().items():
         epoll = known or _reopened(epoll_fd)
         if epoll is not None:
             _set(epoll, fd, events)
@@ -98,7 +98,7 @@ def change(tunnel: Tunnel, events: int) -> None:
 
 def restore(tunnel: Tunnel) -> None:
     """Tell the kernel what the client asked for, of a listening socket without what that can never be."""
-    for (fd, epoll_fd), known in list(tunnel.watchers.items()):
+    for (fd, epoll_fd), known in tunnel.watchers.copy().items():
         epoll = known or _reopened(epoll_fd)
         if epoll is not None:
             _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd)))
@@ -123,7 +123,7 @@ def leaving(fd: int) -> None:
 
 def moved(fd: int) -> None:
     """Another kernel socket was put on the fd, which took it out of every epoll object: put it back."""
-    for epoll_fd, mask in list(registrations.get(fd, {}).items()):
+    for epoll_fd, mask in registrations.get(fd, {}).copy().items():
         epoll = _reopened(epoll_fd)
         try:
             if epoll is not None:
