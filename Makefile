@@ -31,7 +31,7 @@ PYTEST = -m pytest --durations=25 -n $(shell echo $$((2 * $$(nproc))))
 # What failed beside others runs once more, alone. A test that fails again has failed; the first run has told of the rest.
 ALONE = -m pytest --last-failed --last-failed-no-failures none
 # Bytecode is written for what is imported.
-PIP = $(PIP) --no-compile
+PIP = -m pip install --quiet --no-compile
 
 demo: .venv/.installed
 	.venv/bin/python tests/demo/demo.py

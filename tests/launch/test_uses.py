@@ -84,7 +84,7 @@ def test_tools_run_programs(both: Both, words: list[str], stdin: bytes) -> None:
 def timeless(output: bytes) -> bytes:
     """Without numbers, which are times and line counts, and without the launcher's frames below pdb's."""
     output = re.sub(rb"  /[^\n]*/socksify/[^\n]*\n->[^\n]*\n", b"", output)
-    return re.sub(rb"\d+(\.\d+)? ?(nsec|usec|msec|sec|s)?", b"0", output)
+    return re.sub(rb"\d+(\.\d+)?(e[+-]\d+)? ?(nsec|usec|msec|sec|s)?", b"0", output)
 
 
 def test_breakpoint_in_a_script(both: Both) -> None:
