@@ -19,7 +19,7 @@ def test_the_readme_has_a_line_for_each_python() -> None:
 
 
 def test_the_readme_knows_of_nothing_that_only_we_fail() -> None:
-    assert [line[-1] for line in table.rows(table.read())] == ["0"] * 3
+    assert {line[-1] for line in table.rows(table.read())} == {"0"}
 
 
 def test_a_line_counts_tests_of_all_modules() -> None:
