@@ -24,7 +24,7 @@ OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
 # Each other Python runs one part of the suite, not the same one, so that all of it ends within 15 minutes on two cores.
 # The number of commits moves the parts on: after as many commits as there are parts every test has run on every
 # version, and the same commit always runs the same tests. An archive without history takes the day of the year.
-PARTS = 12
+PARTS = 20
 PART = --part $(shell git rev-list --count HEAD 2>/dev/null || date +%j)/$(PARTS)
 # Two workers a core: most tests wait for somebody, most of the time.
 PYTEST = -m pytest --durations=25 -n $(shell echo $$((2 * $$(nproc))))
