@@ -12,15 +12,15 @@ class Malformed(Exception):
     """What is wrong with a URL or its credentials, in words that quote no part of it."""
 
 
-def parse(userinfo: str, scheme: str) -> tuple[bytes, bytes | None]:
-    """User and password of a URL's percent-encoded `user[:password]`; raises Malformed as check() does."""
+def parse_userinfo(userinfo: str, scheme: str) -> tuple[bytes, bytes | None]:
+    """User and password of a URL's percent-encoded `user[:password]`; raises Malformed as check_credentials() does."""
     name, colon, secret = userinfo.partition(":")
     user, password = unquote(name), unquote(secret) if colon else None
-    check(user, password, scheme)
+    check_credentials(user, password, scheme)
     return user, password
 
 
-def check(user: bytes, password: bytes | None, scheme: str) -> None:
+def check_credentials(user: bytes, password: bytes | None, scheme: str) -> None:
     """Raises Malformed for credentials that the scheme's protocol cannot carry."""
     if scheme == "http":
         _check_basic(user, password or b"")

@@ -28,7 +28,7 @@ def first_hops(settings: Settings) -> list[Proxy]:
     return [chain[0] for chain in (settings.proxy, *settings.proxies.values())]
 
 
-def numbered(settings: Settings, addresses: Mapping[str, str]) -> Settings:
+def with_addresses(settings: Settings, addresses: Mapping[str, str]) -> Settings:
     """The settings with addresses for the first hops' names: under proxychains4 nobody here can ask for them."""
 
     def chain(hops: tuple[Proxy, ...]) -> tuple[Proxy, ...]:
@@ -40,7 +40,7 @@ def numbered(settings: Settings, addresses: Mapping[str, str]) -> Settings:
 
 
 def configuration(settings: Settings, addresses: Mapping[str, str]) -> str:
-    """The file, of settings that are `numbered`; raises ConfigError for a default chain that it cannot name."""
+    """The file, of settings that are with_addresses(); raises ConfigError for a default chain that it cannot name."""
     lines = ["strict_chain", "quiet_mode", "tcp_read_time_out 30000", "tcp_connect_time_out 30000"]
     lines += [f"{_KNOWN}{name} {number}" for name, number in addresses.items()]
     if _resolves_there(settings):

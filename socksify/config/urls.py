@@ -85,7 +85,7 @@ def authorised(proxy: Proxy, user: str, password: str | None, source: str) -> Pr
     """The proxy with credentials that are written beside its URL; raises ConfigError for what its protocol lacks."""
     try:
         pair = fsencode(user), None if password is None else fsencode(password)
-        credentials.check(*pair, proxy.scheme)
+        credentials.check_credentials(*pair, proxy.scheme)
     except Malformed as problem:
         raise ConfigError(f"{source}: {problem}") from None
     with_them: Proxy = proxy.replace(user=pair[0], password=pair[1])
@@ -115,7 +115,7 @@ def _proxy(text: str, default_scheme: str) -> Proxy:
         raise Malformed("blanks and unprintable characters have to be percent-encoded")
     authority, path = _split(rest)
     userinfo, at, place = authority.rpartition("@")
-    user, password = credentials.parse(userinfo, scheme) if at else (None, None)
+    user, password = credentials.parse_userinfo(userinfo, scheme) if at else (None, None)
     if path:
         return Proxy(scheme, "localhost", 0, _socket_path(place, path), user, password)
     host, port = _place(place)

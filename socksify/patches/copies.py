@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MARKS = ("__init__", "_real_close", "_decref_socketios", "makefile")
 
 
-def cover(module: ModuleType, journal: Journal) -> None:
+def cover_copies(module: ModuleType, journal: Journal) -> None:
     """Cover every copy that there is, or that comes, of the class on this `_socket`, until the journal is undone."""
 
     names: dict[str, Any] = module.__dict__

@@ -45,21 +45,21 @@ _MOST_LIBRARIES = 64
 _STANDARD = sys.stdlib_module_names
 _FROZEN = "<frozen importlib._bootstrap_external>"
 
-_named: set[str] = set()
+_named_packages: set[str] = set()
 # By path: whether it imports one of the names.
 _known: dict[str, bool] = {}
 
 
-def check(settings: Settings) -> None:
+def check_files(settings: Settings) -> None:
     """Raises ImportedAlreadyError if strict forbids a module that is loaded already."""
     if settings.strict:
         for name, path in _loaded():
             if connects(name, path) and not _is_allowed(name, settings):
-                why = f"{_package(name)} is imported already; {_why(name)}; {_allow(name)}"
+                why = f"{_package(name)} is imported already; {_why_file(name)}; {_allow_package(name)}"
                 raise uncovered.ImportedAlreadyError(why, name=name)
 
 
-def watch(settings: Settings, journal: Journal) -> None:
+def watch_files(settings: Settings, journal: Journal) -> None:
     """Name each of them, or under strict refuse it, until the journal is undone."""
     original = ExtensionFileLoader.create_module
 
@@ -80,13 +80,13 @@ def _look(name: str, path: str, settings: Settings) -> None:
     if not connects(name, path) or _is_allowed(name, settings):
         return
     if settings.strict:
-        raise ImportError(f"import of {name} refused by strict: {_why(name)}; {_allow(name)}", name=name)
+        raise ImportError(f"import of {name} refused by strict: {_why_file(name)}; {_allow_package(name)}", name=name)
     package = _package(name)
-    if package not in _named:
+    if package not in _named_packages:
         from socksify.tunnel import log
 
-        _named.add(package)
-        log.notice(f"{_why(name)}; or start the program with python -m socksify --native, under proxychains4")
+        _named_packages.add(package)
+        log.notice(f"{_why_file(name)}; or start the program with python -m socksify --native, under proxychains4")
 
 
 def connects(name: str, path: str) -> bool:
@@ -153,13 +153,13 @@ def _is_allowed(name: str, settings: Settings) -> bool:
     return not names.isdisjoint(settings.allow)
 
 
-def _why(name: str) -> str:
+def _why_file(name: str) -> str:
     package = _package(name)
     what = package if package == name else f"{package} ({name})"
     why = f"{what} has network code of its own, outside Python, that goes past the proxy"
     return f"{why}; instead use {_INSTEAD[package]}" if package in _INSTEAD else why
 
 
-def _allow(name: str) -> str:
+def _allow_package(name: str) -> str:
     package = _package(name)
     return f'--allow {package}, or allow=["{package}"], lets it in all the same'

@@ -26,7 +26,7 @@ def outlive(replacements: Sequence[Replacement], journal: Journal) -> None:
 
     def reinstate(module: ModuleType) -> None:
         if module.__name__ == "_socket":
-            copies.cover(module, journal)
+            copies.cover_copies(module, journal)
         if module.__name__ == "socket" and module.socket is not _real.PythonSocket:
             journal.set_attribute(module, "socket", _real.PythonSocket)
         for function in functions:

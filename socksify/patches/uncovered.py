@@ -67,7 +67,7 @@ def check(settings: Settings) -> None:
             raise ImportedAlreadyError(f"{name} is imported already; {_why(name)}; {_allow(name)}", name=name)
     from socksify.patches import extensions
 
-    extensions.check(settings)
+    extensions.check_files(settings)
 
 
 def watch(settings: Settings, journal: Journal) -> None:
@@ -82,7 +82,7 @@ def watch(settings: Settings, journal: Journal) -> None:
             return
     for name in _unwanted(settings):
         journal.on_undo(when_imported(name, _naming(name), refuse if settings.strict else None))
-    extensions.watch(settings, journal)
+    extensions.watch_files(settings, journal)
 
 
 def refuse(name: str) -> None:

@@ -49,7 +49,7 @@ def log(value: object, source: str) -> str:
     raise ConfigError(f'{source}: expected "stderr", "syslog" or "syslog:/path/of/a/socket"')
 
 
-def match(text: str, source: str) -> Match:
+def match_of(text: str, source: str) -> Match:
     """A MATCH as in a client's rules."""
     return Match(text, source, "", **matching.parse(text, source))
 
@@ -81,7 +81,7 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> Rule:
     words = _texts(table, "commands", source)
     commands = frozenset(COMMANDS[readers.one_of(*COMMANDS)(word, f"{source}: commands")] for word in words)
     ident = _IDENT[readers.one_of(*_IDENT)(table.get("ident", "off"), f"{source}: ident")]
-    names = _users(table, source, users, ident) if "users" in table else None
+    names = _user_names(table, source, users, ident) if "users" in table else None
     anonymous = _flag(table, "anonymous", source)
     reserved = _flag(table, "reserved", source)
     if not permit and (anonymous or reserved or ident):
@@ -91,7 +91,7 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> Rule:
     # Whom the client's identd vouches for need not authenticate as well, which SOCKS4 could not.
     claimed = ident == "I" and names is not None
     clients = tuple(_client(text, f"{source}: from") for text in _texts(table, "from", source))
-    destinations = tuple(match(text, f"{source}: to") for text in _texts(table, "to", source))
+    destinations = tuple(match_of(text, f"{source}: to") for text in _texts(table, "to", source))
     return Rule(
         _text(table, source),
         source,
@@ -121,7 +121,7 @@ def _flag(table: dict[str, Any], key: str, source: str) -> bool:
     return readers.yes_or_no(table.get(key, False), f"{source}: {key}")
 
 
-def _users(table: dict[str, Any], source: str, users: Users | None, ident: str) -> frozenset[bytes]:
+def _user_names(table: dict[str, Any], source: str, users: Users | None, ident: str) -> frozenset[bytes]:
     names = frozenset(fsencode(name) for name in _texts(table, "users", source))
     if ident == "I":
         return names
@@ -134,7 +134,7 @@ def _users(table: dict[str, Any], source: str, users: Users | None, ident: str) 
 
 
 def _client(text: str, source: str) -> Match:
-    found = match(text, source)
+    found = match_of(text, source)
     if found.network is None or found.ports != Match.ports:
         raise ConfigError(f"{source}: {text!r}: expected an address or a network without ports; clients have no names")
     return found

@@ -56,11 +56,11 @@ def load(path: str, is_own: Callable[[str], bool]) -> Configuration:
         key: read(document[key], f"{path}: {key}") for key, read in _KEYS.items() if key in document
     }
     users = _users(document["users"], path) if "users" in document else None
-    rules = reading.rules(document.get("rules", []), path, users)
+    server_rules = reading.rules(document.get("rules", []), path, users)
     policy = Policy(
-        _completed(rules, users), users, _limits(document.get("limits", {}), path), _routes(document, path), is_own
+        _completed(server_rules, users), users, _limits(document.get("limits", {}), path), _routes(document, path), is_own
     )
-    return Configuration(policy, guarded=bool(rules or users), path=path, **operation)
+    return Configuration(policy, guarded=bool(server_rules or users), path=path, **operation)
 
 
 def _completed(rules: tuple[Rule, ...], users: Users | None) -> tuple[Rule, ...]:
@@ -111,4 +111,4 @@ def _source(text: str, source: str) -> Source:
     match, _, literal = text.partition("=")
     if address(literal.strip()) is None:
         raise ConfigError(f"{source}: {text!r}: expected MATCH=ADDRESS, such as *=192.0.2.1")
-    return Source(reading.match(match.strip(), source), literal.strip())
+    return Source(reading.match_of(match.strip(), source), literal.strip())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from socksify.server.server import Server
     from socksify.server.timers import Timer
 
-    Done = Callable[["_real.Socket | None", Address, Exception | None], None]
+    Reached = Callable[["_real.Socket | None", Address, Exception | None], None]
 
 
 def takes_names(chain: tuple[Proxy, ...]) -> bool:
@@ -38,7 +38,7 @@ class Upstream:
     """
 
     def __init__(
-        self, server: Server, chain: tuple[Proxy, ...], target: Address, seconds: float, whose: str, done: Done
+        self, server: Server, chain: tuple[Proxy, ...], target: Address, seconds: float, whose: str, done: Reached
     ) -> None:
         self._server = server
         self._route = Via(chain, target, (target.host, target.port), DEFAULT)

@@ -97,13 +97,13 @@ def _write_all(directory: str, settings: str | None, secret: bool) -> None:
 def _write_startup(directory: str, with_settings: bool, mode: int) -> None:
     pth, start, module = _outside(directory)
     if startup.needs_start_file():
-        _replace(directory, module, startup.module(with_settings=with_settings), mode & 0o666)
+        _replace(directory, module, startup.module_text(with_settings=with_settings), mode & 0o666)
         _compile(module, mode)
         _replace(directory, start, startup.START, mode & 0o666)
     else:
         # An older version of us wrote one.
         _delete(start)
-    _replace(directory, pth, startup.pth(with_settings=with_settings), mode & 0o666)
+    _replace(directory, pth, startup.pth_text(with_settings=with_settings), mode & 0o666)
 
 
 def _modules() -> list[str]:

@@ -32,7 +32,7 @@ def needs_start_file() -> bool:
     return sys.version_info >= (3, 18)
 
 
-def pth(*, with_settings: bool) -> str:
+def pth_text(*, with_settings: bool) -> str:
     """The .pth file. Its line knows whether settings were installed: where they are gone, the network is closed.
 
     site executes it with `sitedir`, the directory that it is in. Each start compiles it, and of what is in quotes no
@@ -41,7 +41,7 @@ def pth(*, with_settings: bool) -> str:
     return f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and exec({_call(with_settings)!r})\n"
 
 
-def module(*, with_settings: bool) -> str:
+def module_text(*, with_settings: bool) -> str:
     """The module that the .start file names; site calls its function without arguments."""
     return f"""\
 import os

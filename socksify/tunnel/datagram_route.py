@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What a stream socket speaks by default, IPPROTO_TCP and IPPROTO_MPTCP, which falls back to TCP (RFC 8684).
 TCP = (0, 6, 262)
 # Not every system tells the protocol.
-_PROTOCOL: int | None = getattr(_module, "SO_PROTOCOL", None)
+_PROTOCOL_OPTION: int | None = getattr(_module, "SO_PROTOCOL", None)
 
 
 def is_tcp(sock: Socket) -> bool:
@@ -35,10 +35,10 @@ def is_tcp(sock: Socket) -> bool:
     try:
         if _real.getsockopt(sock, SOL_SOCKET, SO_TYPE) != SOCK_STREAM:
             return False
-        if _PROTOCOL is None:
+        if _PROTOCOL_OPTION is None:
             return _real.protocol(sock) in TCP
         # A Unix socket has no protocol; it may be the way to the proxy, in the place of the client's own.
-        return _real.getsockopt(sock, SOL_SOCKET, _PROTOCOL) in TCP
+        return _real.getsockopt(sock, SOL_SOCKET, _PROTOCOL_OPTION) in TCP
     except ours(OSError):
         return False
 

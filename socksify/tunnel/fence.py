@@ -36,7 +36,7 @@ _MARK = (SOL_SOCKET, int(getattr(_module, "SO_MARK", -1)))
 _DEVICE_NUMBER = (SOL_SOCKET, 62)
 _UNICAST_INTERFACES = ((_IP, 50), (_IPV6, 76))
 _PACKET_INFO = (_IPV6, 50)
-_PROTOCOL = int(getattr(_module, "SO_PROTOCOL", -1))
+_SO_PROTOCOL = int(getattr(_module, "SO_PROTOCOL", -1))
 _ANY_DEVICE = (b"", b"\0")
 _NAME_SIZE, _PACKET_INFO_SIZE = 16, 20
 
@@ -193,7 +193,7 @@ def _settings_of(sock: Socket) -> list[Setting]:
 def _like(sock: Socket, settings: list[Setting], *, strict: bool = False) -> _real.Socket:
     """A fresh socket of the kind that a socket is to the kernel, with these options; raises OSError if `strict`."""
     kind = _real.getsockopt(sock, SOL_SOCKET, SO_TYPE)
-    fresh = _real.Socket(_real.family(sock), kind, _get(sock, SOL_SOCKET, _PROTOCOL) or 0)
+    fresh = _real.Socket(_real.family(sock), kind, _get(sock, SOL_SOCKET, _SO_PROTOCOL) or 0)
     try:
         for setting in settings:
             if strict and setting is settings[-1]:

@@ -1,6 +1,6 @@
 import pytest
 
-from socksify.config.credentials import Malformed, check, parse
+from socksify.config.credentials import Malformed, check_credentials, parse_userinfo
 
 LONGEST = b"x" * 255
 
@@ -22,7 +22,7 @@ LONGEST = b"x" * 255
     ],
 )
 def test_what_the_protocols_carry(scheme: str, user: bytes, password: bytes | None) -> None:
-    check(user, password, scheme)
+    check_credentials(user, password, scheme)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_what_the_protocols_carry(scheme: str, user: bytes, password: bytes | No
 )
 def test_what_they_do_not(scheme: str, user: bytes, password: bytes | None, reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
-        check(user, password, scheme)
+        check_credentials(user, password, scheme)
 
 
 def test_userinfo_is_cut_at_the_first_colon_and_decoded() -> None:
-    assert parse("a%3Ab:c:d%40", "socks5h") == (b"a:b", b"c:d@")
-    assert parse("name", "socks4") == (b"name", None)
+    assert parse_userinfo("a%3Ab:c:d%40", "socks5h") == (b"a:b", b"c:d@")
+    assert parse_userinfo("name", "socks4") == (b"name", None)

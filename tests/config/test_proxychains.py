@@ -75,7 +75,7 @@ def test_what_is_lost_is_known() -> None:
 def test_names_of_first_hops_have_addresses() -> None:
     named = settings("x=socks5h://other", proxy="socks5h://gw,http://inner")
     numbers = {"gw": "10.0.0.1", "other": "fd00::2"}
-    text = proxychains.configuration(proxychains.numbered(named, numbers), numbers)
+    text = proxychains.configuration(proxychains.with_addresses(named, numbers), numbers)
     assert proxychains.known_addresses(text) == numbers
     assert "socks5 10.0.0.1 1080\nhttp inner 1080" in text
     assert "localnet [fd00::2]:1080/128" in text

@@ -77,7 +77,7 @@ def check(settings: Settings) -> None:
 def numbered(settings: Settings) -> Settings:
     """The settings with the proxies' addresses for names: a look-up under proxychains4 would go through the proxy."""
     _take_over(os.environ)
-    return proxychains.numbered(settings, _addresses(settings))
+    return proxychains.with_addresses(settings, _addresses(settings))
 
 
 def is_loaded() -> bool:
@@ -97,7 +97,7 @@ def start_over(settings: Settings) -> None:
     if _own_file(os.environ) is not None:
         raise ConfigError(f"native: {preloaded} cannot be loaded into {sys.executable}; expected a dynamic executable")
     addresses = _addresses(settings)
-    fd = _written(proxychains.configuration(proxychains.numbered(settings, addresses), addresses))
+    fd = _written(proxychains.configuration(proxychains.with_addresses(settings, addresses), addresses))
     os.set_inheritable(fd, True)
     # Not the process's own environment: one that was started otherwise shall look as it did.
     environ = {
