@@ -34,7 +34,7 @@ ALONE = -m pytest --last-failed --last-failed-no-failures none
 PIP = -m pip install --quiet --no-compile
 
 demo: .venv/.installed
-	.venv/bin/python tests/demo/demo.py
+	.venv/bin/python tests/demo.py
 
 test: lint suite others
 
@@ -63,41 +63,41 @@ bench: .venv/.equipped
 	.venv/bin/python -m tests.bench
 
 loops: .venv/.equipped
-	.venv/bin/python -m tests.loops
+	.venv/bin/python -m tests.reports.loops
 
 loops-%: .venv-%/.equipped
-	.venv-$*/bin/python -m tests.loops
+	.venv-$*/bin/python -m tests.reports.loops
 
 wire: .venv/.equipped
 	@.ci/packages
-	.venv/bin/python -m tests.wire
+	.venv/bin/python -m tests.reports.wire
 
 wire-%: .venv-%/.equipped
 	@.ci/packages
-	.venv-$*/bin/python -m tests.wire
+	.venv-$*/bin/python -m tests.reports.wire
 
 clients: .venv-clients/.equipped
 	@.ci/packages clients
-	.venv-clients/bin/python -m tests.compatibility
+	.venv-clients/bin/python -m tests.reports.compatibility
 
 clients-%: .venv-clients-%/.equipped
 	@.ci/packages clients
-	.venv-clients-$*/bin/python -m tests.compatibility
+	.venv-clients-$*/bin/python -m tests.reports.compatibility
 
 tracers: .venv/.equipped .venv-tracers/.equipped
-	TRACERS=.venv-tracers/bin/python .venv/bin/python -m pytest tests/site/tracers
+	TRACERS=.venv-tracers/bin/python .venv/bin/python -m pytest tests/integration/site/tracers
 
 conformance: .venv/.equipped
 	@.ci/packages
-	.venv/bin/python -m tests.conformance
+	.venv/bin/python -m tests.reports.conformance
 
 conformance-%: .venv-%/.equipped
 	@.ci/packages
-	.venv-$*/bin/python -m tests.conformance
+	.venv-$*/bin/python -m tests.reports.conformance
 
 soak: .venv/.equipped
 	@.ci/packages
-	INTERRUPT_STEP=1 .venv/bin/python $(PYTEST) tests/interrupts
+	INTERRUPT_STEP=1 .venv/bin/python $(PYTEST) tests/integration/interrupts
 	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:

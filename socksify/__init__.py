@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from socksify.clients.rcmd import rcmd
     from socksify.config.settings import ConfigError
-    from socksify.patches.detour import Detour
+    from socksify.patches.via import Detour
     from socksify.tunnel.errors import (
         ProxyConnectionAbortedError,
         ProxyConnectionRefusedError,
@@ -126,9 +126,9 @@ def _close(error: BaseException) -> None:
 
     patches = sys.modules.get("socksify.patches")
     if patches is None or not patches.is_installed():
-        from socksify import _closing
+        from socksify import _network_block
 
-        _closing.close(error)
+        _network_block.close(error)
 
 
 def uninstall() -> None:
@@ -138,7 +138,7 @@ def uninstall() -> None:
     """
     import sys
 
-    closing = sys.modules.get("socksify._closing")
+    closing = sys.modules.get("socksify._network_block")
     if closing is not None:
         closing.reopen()
     from socksify import patches
@@ -161,7 +161,7 @@ def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> Detour:
     threads do not. What is open keeps its way.
     Raises ConfigError for what cannot be used, and RuntimeError when it is entered before install().
     """
-    from socksify.patches.detour import Detour
+    from socksify.patches.via import Detour
 
     return Detour(proxy, isolate)
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from socksify.config.options import Actions
+    from socksify.config.command_line import Actions
     from socksify.config.settings import Settings
 
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _leave_path()
         argv = sys.argv[1:]
     if argv[:1] == ["site"]:
-        from socksify.site.command import main as site
+        from socksify.site.cli import main as site
 
         return site(argv[1:])
     withdraw_shadowed = _shield(argv)
@@ -53,8 +53,8 @@ def _leave_path() -> None:
 
 
 def _shield(argv: Sequence[str]) -> Callable[[], None]:
-    """See socksify.program.shadows; it has to come before any module of ours that imports inside a function."""
-    from socksify.config.options import parse
+    """See socksify.program.main_module; it has to come before any module of ours that imports inside a function."""
+    from socksify.config.command_line import parse
     from socksify.config.settings import ConfigError
 
     try:
@@ -64,14 +64,14 @@ def _shield(argv: Sequence[str]) -> Callable[[], None]:
     if not program:
         return lambda: None
     from socksify.program import directory_of
-    from socksify.program.shadows import shield
+    from socksify.program.main_module import shield
 
     return shield(directory_of(program))
 
 
 def _prepare(argv: Sequence[str]) -> list[str]:
     """Does what the options ask for; the program's words when one is to be run. Raises ConfigError."""
-    from socksify.config.options import parse
+    from socksify.config.command_line import parse
     from socksify.config.settings import ConfigError
 
     arguments, program, actions = parse(argv)
@@ -90,7 +90,7 @@ def _prepare(argv: Sequence[str]) -> list[str]:
 def _answer(arguments: Mapping[str, object], actions: Actions) -> str | None:
     """What the options that only ask want printed; None when none of them is there."""
     if "help" in actions:
-        from socksify.config.options import usage
+        from socksify.config.command_line import usage
 
         return usage()
     if "version" in actions:
@@ -110,7 +110,7 @@ def _settings(arguments: Mapping[str, object], actions: Actions) -> Settings:
     import os
 
     from socksify import config
-    from socksify.program.surroundings import working_directory
+    from socksify.program.main_module import working_directory
 
     if "embedded" in actions:
         arguments = {**arguments, "proxy": _embedded(arguments)}
@@ -130,7 +130,7 @@ def _embedded(arguments: Mapping[str, object]) -> str:
 def _show(settings: Settings, as_json: bool) -> str:
     import os
 
-    from socksify.config.show import show, show_json
+    from socksify.config.settings_text import show, show_json
 
     return (show_json if as_json else show)(settings, os.environ)
 
@@ -139,8 +139,8 @@ def _explain(settings: Settings, destination: str) -> str:
     from socket import AF_INET, AF_INET6, gaierror
 
     from socksify.config.settings import ConfigError
-    from socksify.tunnel.route import Denied, Via
-    from socksify.tunnel.router import Router
+    from socksify.routing.route import Denied, Via
+    from socksify.routing.router import Router
 
     host, port = _host_and_port(destination)
     try:
@@ -180,12 +180,12 @@ def _install(arguments: Mapping[str, object], actions: Actions) -> None:
     from socksify import patches
 
     if settings.native:
-        from socksify.patches.children import native
+        from socksify.patches.children import proxychains
 
         if "embedded" in actions:
             raise ConfigError("--embedded and --native exclude each other: the server's connections are no client's")
-        native.start_over(settings)
-    from socksify.patches.uncovered import ImportedAlreadyError
+        proxychains.start_over(settings)
+    from socksify.patches.c_extensions import ImportedAlreadyError
 
     try:
         patches.install(settings)

@@ -1,7 +1,7 @@
 """The servers every test may ask for, started once a session.
 
-The SOCKS fixtures yield `tests.servers.Server`, the targets `tests.targets.Target`. Loopback destinations are routed
-direct by default, so a test that means to go through a proxy says so in its routes.
+The SOCKS fixtures yield `tests.support.servers.Server`, the targets `tests.support.targets.Target`. Loopback
+destinations are routed direct by default, so a test that means to go through a proxy says so in its routes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from socksify import _closing
+from socksify import _network_block
 from socksify.tunnel import log
-from tests import servers, targets
-from tests.wire.namespaces import needs_root
+from tests.reports.wire.namespaces import needs_root
+from tests.support import servers, targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tests.wire.outside import Outside
+    from tests.reports.wire.outside import Outside
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,8 +81,8 @@ def client_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_network() -> Iterator[None]:
     """What failed to be installed in one test closes the network of no other."""
     yield
-    if _closing.why is not None:
-        _closing.reopen()
+    if _network_block.why is not None:
+        _network_block.reopen()
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +150,7 @@ def root() -> None:
 def net(root: None) -> Iterator[Outside]:  # noqa: ARG001
     """A network that records what leaves a client's machine, with targets and a proxy."""
     # It has the servers of many libraries in it, which few tests want imported.
-    from tests.wire import outside
+    from tests.reports.wire import outside
 
     with outside.outside() as network:
         yield network

@@ -1,8 +1,11 @@
-"""The direction of imports is the architecture: read from the source, whoever imports whom, at whatever depth."""
+"""The direction of imports is the architecture. It is read from the source: imports inside functions and those that are
+for type checkers alone count too.
+"""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,45 +13,100 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 PACKAGE = ROOT / "socksify"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A layer is a directory or a top-level module of the package; `""` is the public face, socksify/__init__.py.
 # An entry may name a layer, or one module of it.
-ROUTES = {"tunnel.route", "tunnel.router"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "_closing": {"patches.uncovered"},
-    "_hook": set(),
+    "_network_block": {"patches.c_extensions"},
+    "_hook_location": set(),
     "_record": set(),
-    "_real": set(),
-    # _real where a lock is waited for, alone.
-    "interrupts": {"_real"},
-    "descriptors": {"_real", "interrupts"},
+    "_originals": set(),
+    # _originals where a lock is waited for, alone.
+    "_signal_safety": {"_originals"},
+    "_descriptors": {"_originals", "_signal_safety"},
     "program": set(),
     "config": {"_record"},
     "protocol": {"_record"},
-    "tunnel": {"_record", "_real", "interrupts", "descriptors", "config", "protocol"},
-    "patches": {"_hook", "_record", "_real", "interrupts", "descriptors", "config", "protocol", "tunnel"},
-    "server": {"_record", "_real", "interrupts", "descriptors", "config", "protocol", *ROUTES}
-    | {"tunnel.handshake", "tunnel.machine"},
-    "": {"_closing", "_record", "_real", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
+    "routing": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "tunnel.log"},
+    "tunnel": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"},
+    "patches": {"_hook_location", "_record", "_originals", "_signal_safety", "_descriptors"}
+    | {"config", "protocol", "routing", "tunnel"},
+    "server": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"}
+    | {"tunnel.handshake"},
+    "": {"_network_block", "_record", "_originals", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
     "launch": {
         "",
         "_record",
-        "_real",
+        "_originals",
         "config",
         "program",
         "protocol",
         "patches",
         "server",
-        "site.command",
-        "tunnel.route",
-        "tunnel.router",
+        "site.cli",
+        "routing",
     },
     "__main__": {"launch"},
-    "site": {"", "_hook", "_record", "config", "program", "patches"},
+    "site": {"", "_hook_location", "_record", "config", "program", "patches"},
     "clients": {""},
+}
+# Inside of these layers, from the lowest upwards: a module imports from its own line and from those above it alone. A
+# name is that of a module or of a subpackage; "" is the package itself.
+SUBLAYERS: dict[str, list[set[str]]] = {
+    "tunnel": [
+        {"proxy_address", "handshake"},
+        {"state"},
+        {"log", "errors", "unattended", "control_connections"},
+        {"deadlines", "epoll_masks"},
+        {"registry", "socket_swap"},
+        {"first_hop"},
+        {"connect"},
+        {"readiness"},
+        {"bind"},
+        {"handover", "datagrams"},
+        {""},
+    ],
+    "patches": [
+        {"journal", "post_import", "scope", "elf"},
+        {"early_references"},
+        {"guards"},
+        {"sockets", "polling"},
+        {"adapters", "children", "executors"},
+        {"c_extensions", "strict"},
+        {""},
+        {"via"},
+    ],
+    "server": [
+        {"core", "policy"},
+        {"net"},
+        {"session"},
+        {"config"},
+        {"operation"},
+        {"embedded", "explain", "passwd"},
+        {"cli"},
+        {""},
+    ],
+}
+# Arrows that are still to be turned round.
+TO_MEND: set[tuple[str, str]] = {
+    ("socksify.tunnel.state", "socksify.tunnel.bind.listener"),
+    ("socksify.server.config.options", "socksify.server.operation.log"),
+    ("socksify.server.config.plan", "socksify.server.operation.status"),
+    ("socksify.server.net.dialer", "socksify.server.session.server"),
+    ("socksify.server.net.listeners", "socksify.server.session.report"),
+    ("socksify.server.session.bulk_thread", "socksify.server.session.relay"),
+    ("socksify.server.session.session", "socksify.server.session.server"),
+    ("socksify.server.session.bind", "socksify.server.session.session"),
+    ("socksify.server.session.connect", "socksify.server.session.session"),
+    ("socksify.server.session.lingering_close", "socksify.server.session.session"),
+    ("socksify.server.session.negotiation", "socksify.server.session.session"),
+    ("socksify.server.session.udp_associate", "socksify.server.session.session"),
+    ("socksify.server.session.udp_destinations", "socksify.server.session.session"),
+    ("socksify.clients.rtelnet.escape_commands", "socksify.clients.rtelnet.session"),
 }
 # Layers that never touch the network or the clock: the interpreter's own modules that would.
 FORBIDDEN = {
@@ -67,7 +125,7 @@ def module_name(path: Path) -> str:
 
 
 def layer(module: str) -> str:
-    """`config` of `socksify.config.urls`."""
+    """`config` of `socksify.config.proxy_url`."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -83,7 +141,7 @@ def imports(source: str, package: str) -> Iterator[str]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             origin = ".".join([*above, *([node.module] if node.module else [])])
             for alias in node.names:
-                # `from socksify.config import urls` imports a module, `from socksify.config import load` a function.
+                # `from socksify.config import match` imports a module, `from socksify.config import load` a function.
                 deeper = f"{origin}.{alias.name}"
                 yield deeper if deeper in MODULES else origin
 
@@ -113,8 +171,8 @@ def test_imports_follow_the_direction(path: Path) -> None:
     ("module", "source", "found"),
     [
         ("socksify.protocol.x", "import socket", "socket"),
-        ("socksify.protocol.x", "def f():\n    from socksify.tunnel import dial", "socksify.tunnel.dial"),
-        ("socksify.protocol.x", "from ..config import urls", "socksify.config.urls"),
+        ("socksify.protocol.x", "def f():\n    from socksify.tunnel import connect", "socksify.tunnel.connect"),
+        ("socksify.protocol.x", "from ..config import proxy_url", "socksify.config.proxy_url"),
         ("socksify.server.x", "from socksify.tunnel import registry", "socksify.tunnel.registry"),
         ("socksify.server.x", "import socksify.patches", "socksify.patches"),
         ("socksify.tunnel.x", "if TYPE_CHECKING:\n    from socksify.patches import install", "socksify.patches"),
@@ -123,6 +181,49 @@ def test_imports_follow_the_direction(path: Path) -> None:
 )
 def test_a_wrong_arrow_is_seen(module: str, source: str, found: str) -> None:
     assert forbidden_arrows(source, module, module.rpartition(".")[0]) == {found}
+
+
+def arrows() -> dict[str, set[str]]:
+    """What each module of the package imports from the package."""
+    found: dict[str, set[str]] = {}
+    for path in FILES:
+        module = module_name(path)
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        targets = set(imports(path.read_text(), package)) & MODULES - {module}
+        found[module] = {target for target in targets if (module, target) not in TO_MEND}
+    return found
+
+
+def test_there_is_no_circle() -> None:
+    graphlib.TopologicalSorter(arrows()).prepare()
+
+
+@pytest.mark.parametrize("package", SUBLAYERS)
+def test_sublayers_follow_the_direction(package: str) -> None:
+    heights = {name: height for height, names in enumerate(SUBLAYERS[package]) for name in names}
+    upward = {
+        (module, target)
+        for module, targets in arrows().items()
+        for target in targets
+        if layer(module) == layer(target) == package and heights[sublayer(module)] < heights[sublayer(target)]
+    }
+    assert upward == set()
+
+
+def sublayer(module: str) -> str:
+    """`bind` of `socksify.tunnel.bind.accept`."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 else ""
+
+
+def test_no_arrow_is_listed_in_vain() -> None:
+    assert {(module, target) for module, target in TO_MEND if target not in set(every_arrow(module))} == set()
+
+
+def every_arrow(module: str) -> Iterator[str]:
+    """What a module imports, whether that is to be mended or not."""
+    (path,) = (path for path in FILES if module_name(path) == module)
+    return imports(path.read_text(), module if path.name == "__init__.py" else module.rpartition(".")[0])
 
 
 def test_every_layer_is_known() -> None:

@@ -162,13 +162,13 @@ def goes_past(event: str, args: "tuple[Any, ...]") -> bool:
 
 
 def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":
-    """A function of waiting.py, or what is called instead where that cannot be loaded; the network is shut then."""
+    """A function of import_watch.py. Where that cannot be loaded, the function shuts the network instead."""
     # A program may have unloaded what it has not imported; with a second one of us, none would have started.
     sys.modules[__name__] = _this
     try:
-        from socksify_hook import waiting
+        from socksify_hook import import_watch
 
-        return getattr(waiting, name)
+        return getattr(import_watch, name)
     except Exception as error:
         if not state.startswith("closed"):
             shut(error)

@@ -34,6 +34,6 @@ def load(
 
     Raises ConfigError for what cannot be used, and when no proxy is configured at all.
     """
-    from socksify.config.loading import load as load_all
+    from socksify.config.loader import load as load_all
 
     return load_all(arguments, environ, directory, caller, in_force)

@@ -7,10 +7,10 @@ NO_PROXY left over from a desktop must not send that client out unproxied.
 from __future__ import annotations
 
 from socksify._record import Record
-from socksify.config import matching, urls
-from socksify.config.passing import VARIABLE as INHERITED
+from socksify.config import match, proxy_url
+from socksify.config.inherited import VARIABLE as INHERITED
+from socksify.config.schema import BY_VARIABLE, SETTINGS
 from socksify.config.settings import ConfigError, Proxy, Rule, Settings
-from socksify.config.table import BY_VARIABLE, SETTINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _all_proxy(environ: Mapping[str, str]) -> Conventional | None:
         # http://, https:// and a bare host:port, which is http there, are not for us.
         if not value.lower().startswith("socks") or "://" not in value:
             return None
-        return Conventional(urls.chain(value, variable), variable, _no_proxy(environ))
+        return Conventional(proxy_url.chain(value, variable), variable, _no_proxy(environ))
     return None
 
 
@@ -100,14 +100,14 @@ def _no_proxy(environ: Mapping[str, str]) -> tuple[Rule, ...]:
 
 
 def _exception(entry: str, variable: str) -> Rule:
-    return Rule(f"{entry}=direct", variable, "direct", **matching.exception(entry, variable))
+    return Rule(f"{entry}=direct", variable, "direct", **match.exception(entry, variable))
 
 
 def _server(environ: Mapping[str, str]) -> Conventional | None:
     for variable, scheme in _SERVERS:
         value = environ.get(variable, "")
         if value:
-            proxy = urls.parse(value, variable, scheme)
+            proxy = proxy_url.parse(value, variable, scheme)
             return Conventional((_with_credentials(proxy, environ),), variable)
     return None
 
@@ -120,7 +120,7 @@ def _with_credentials(proxy: Proxy, environ: Mapping[str, str]) -> Proxy:
     # The variables are Dante's for every version; SOCKS4 has a user alone.
     if proxy.scheme in ("socks4", "socks4a"):
         password = None
-    return urls.authorised(proxy, environ[user_variable], password, user_variable)
+    return proxy_url.authorised(proxy, environ[user_variable], password, user_variable)
 
 
 def _is_proxy_variable(name: str) -> bool:

@@ -6,8 +6,9 @@ and a rule of the user's that speaks of the address outranks it anyway.
 
 from __future__ import annotations
 
-from socksify.config import matching, urls
-from socksify.config.addresses import address, fold, unmapped
+from socksify.config import match as config_match
+from socksify.config import proxy_url
+from socksify.config.ip import address, fold, unmapped
 from socksify.config.quoting import masked
 from socksify.config.settings import DEFAULT, EVERY_PORT, UNDECIDED, ConfigError, Rule
 
@@ -102,7 +103,7 @@ def parse(text: str, source: str, proxies: Proxies | None = None) -> Rule:
     match, via = match.strip(), via.strip()
     if not equals or not via or "://" in match:
         raise ConfigError(f"{source}: {masked(text)!r}: expected MATCH=VIA, such as *.corp.example=direct")
-    fields = matching.parse(match, source)
+    fields = config_match.parse(match, source)
     via = read_via(via, source, {} if proxies is None else proxies)
     return Rule(f"{match}={via}", source, via, **fields)
 
@@ -112,7 +113,7 @@ def read_via(text: str, source: str, proxies: Proxies) -> str:
 
     Raises ConfigError.
     """
-    return entered(urls.chain(text, source), proxies) if "://" in text else _known(text, source, proxies)
+    return entered(proxy_url.chain(text, source), proxies) if "://" in text else _known(text, source, proxies)
 
 
 def direct(match: str, source: str) -> Rule:
@@ -120,7 +121,7 @@ def direct(match: str, source: str) -> Rule:
     match = match.strip()
     if "=" in match:
         raise ConfigError(f"{source}: {masked(match)!r}: expected a MATCH alone, such as *.corp.example")
-    return Rule(f"{match}=direct", source, "direct", **matching.parse(match, source))
+    return Rule(f"{match}=direct", source, "direct", **config_match.parse(match, source))
 
 
 def _known(via: str, source: str, proxies: Proxies) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from os import fsencode
 
 from socksify._record import Record
-from socksify.config.addresses import address, fold
+from socksify.config.ip import address, fold
 from socksify.config.quoting import quote
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Address, IPv6Address
 
-    from socksify.config.addresses import Address
+    from socksify.config.ip import Address
 
 
 EVERY_PORT = (0, 65535)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from socksify.interrupts import OwnedLock
+from socksify._signal_safety import OwnedLock
 from socksify.patches.journal import Journal
 
 TYPE_CHECKING = False
@@ -22,22 +22,21 @@ _PATIENCE = 5.0
 # The modules of this package that fail to be imported on a Python that lacks something.
 _PATCHING = (
     "adapters",
-    "carrying",
-    "children.passing",
-    "children.starting",
-    "connecting",
-    "datagrams",
-    "interpreters",
-    "lifetime",
-    "listening",
-    "muting",
-    "naming",
-    "pickling",
-    "reloading",
+    "c_extensions",
+    "children.process_calls",
+    "children.spawn_message",
+    "children.subinterpreters",
+    "early_references",
+    "executors",
+    "guards.datagrams",
+    "polling",
     "scope",
-    "stale",
-    "uncovered",
-    "waiting",
+    "sockets.connect",
+    "sockets.datagrams",
+    "sockets.lifecycle",
+    "sockets.listen",
+    "sockets.lookups",
+    "sockets.other_classes",
 )
 
 
@@ -55,9 +54,9 @@ def install(settings: Settings, environ: Mapping[str, str] | None = None) -> Non
     with _Needed():
         _load()
     if settings.native:
-        from socksify.patches.children import native
+        from socksify.patches.children import proxychains
 
-        settings = native.numbered(settings)
+        settings = proxychains.numbered(settings)
     with _lock:
         if settings == _settings:
             return
@@ -97,7 +96,8 @@ class _Needed:
 
 
 def _put_in_force(settings: Settings, environ: Mapping[str, str]) -> None:
-    from socksify.patches import children, interpreters
+    from socksify.patches import children
+    from socksify.patches.children import subinterpreters
 
     if _journal is None:
         with _Needed():
@@ -105,7 +105,7 @@ def _put_in_force(settings: Settings, environ: Mapping[str, str]) -> None:
     _keep_watch(settings)
     _environment.undo()
     children.cover(settings, environ, _environment)
-    interpreters.cover(_environment)
+    subinterpreters.cover(_environment)
     _clean_environment(settings)
 
 
@@ -123,16 +123,17 @@ def uninstall() -> None:
 def _take_back(journal: Journal) -> None:
     from socksify.config.rules import EVERYTHING_DIRECT
     from socksify.config.settings import Settings
-    from socksify.patches import listening, scope
-    from socksify.tunnel import dial, log
+    from socksify.patches import scope
+    from socksify.patches.sockets import listen
+    from socksify.tunnel import connect, log
 
     journal.undo()
     # Nobody would go on with them.
-    dial.abandon()
-    listening.abandon()
+    connect.abandon()
+    listen.abandon()
     # Obeyed by who took our functions out of their modules while installed.
     scope.installed = scope.Unrouted(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
-    listening.configure(scope.installed.settings)
+    listen.configure(scope.installed.settings)
     log.close_log()
 
 
@@ -152,15 +153,16 @@ _watches = Journal()
 
 def _prepare_watch(settings: Settings) -> None:
     """Raise what there is to raise while nothing has been changed."""
-    from socksify.patches import interpreters, uncovered
+    from socksify.patches import c_extensions
+    from socksify.patches.children import subinterpreters
 
     if settings.native:
-        from socksify.patches.children import native
+        from socksify.patches.children import proxychains
 
-        native.check(settings)
+        proxychains.check(settings)
 
-    uncovered.check(settings)
-    interpreters.check(settings)
+    c_extensions.check(settings)
+    subinterpreters.check(settings)
     if settings.strict:
         from socksify.patches import strict
 
@@ -169,10 +171,10 @@ def _prepare_watch(settings: Settings) -> None:
 
 def _keep_watch(settings: Settings) -> None:
     """Name or refuse what goes past the patches."""
-    from socksify.patches import uncovered
+    from socksify.patches import c_extensions
 
     _watches.undo()
-    uncovered.watch(settings, _watches)
+    c_extensions.watch(settings, _watches)
     if settings.strict:
         from socksify.patches import strict
 
@@ -180,14 +182,16 @@ def _keep_watch(settings: Settings) -> None:
 
 
 def _configure(settings: Settings) -> None:
-    from socksify.patches import listening, scope
-    from socksify.tunnel import log, machine, names
+    from socksify.patches import scope
+    from socksify.patches.sockets import listen
+    from socksify.routing import fake_addresses, local_host
+    from socksify.tunnel import log
 
     log.open_log(settings.log)
-    names.TABLE.configure(settings.fake_networks)
+    fake_addresses.TABLE.configure(settings.fake_networks)
     scope.installed = scope.Scope(settings)
-    listening.configure(settings)
-    machine.prime()
+    listen.configure(settings)
+    local_host.prime()
 
 
 def _load() -> None:
@@ -198,43 +202,32 @@ def _load() -> None:
 
 def _apply() -> None:
     global _journal
-    from socksify import _real
-    from socksify.patches import (
-        adapters,
-        carrying,
-        connecting,
-        datagrams,
-        lifetime,
-        listening,
-        muting,
-        naming,
-        pickling,
-        reloading,
-        stale,
-        waiting,
-    )
-    from socksify.patches.children import starting
-    from socksify.tunnel import log, watch
+    from socksify import _originals
+    from socksify.patches import adapters, early_references, executors, polling
+    from socksify.patches.children import process_calls
+    from socksify.patches.guards import datagrams as guards_datagrams
+    from socksify.patches.sockets import connect, datagrams, lifecycle, listen, lookups, other_classes
+    from socksify.tunnel import epoll_masks, log
 
-    closing = sys.modules.get("socksify._closing")
+    closing = sys.modules.get("socksify._network_block")
     if closing is not None:
         # What is put away now is to be the stdlib's.
         closing.free_methods()
-    modules = (lifetime, naming, connecting, listening, datagrams, starting)
+    modules = (lifecycle, lookups, connect, listen, datagrams, process_calls)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
-    replacements += waiting.replacements()
+    replacements += polling.replacements()
     journal = Journal()
-    journal.on_undo(muting.release_all)
-    watch.prime()
+    journal.on_undo(guards_datagrams.release_all)
+    epoll_masks.prime()
     try:
-        starting.tell_abilities(journal)
-        stale.rebind(replacements, journal, log.notice)
-        stale.rehouse_poll_selectors(journal, waiting.make_poll, _real.poll)
+        process_calls.tell_abilities(journal)
+        early_references.rebind(replacements, journal, log.notice)
+        early_references.rehouse_poll_selectors(journal, polling.make_poll, _originals.poll)
         for replacement in replacements:
             journal.apply(replacement)
-        reloading.outlive(replacements, journal)
-        carrying.carry(journal)
-        pickling.refer(journal)
+        other_classes.outlive(replacements, journal)
+        executors.carry(journal)
+        early_references.refer(journal)
         adapters.adapt(journal)
     except BaseException:
         journal.undo()
@@ -267,10 +260,10 @@ def _before_fork() -> None:
         __import__("socket")
     # Held by the frame that calls os.fork(), for as long as that takes.
     from socksify.patches.children import environment
-    from socksify.tunnel import handed_over
+    from socksify.tunnel import handover
 
     if environment.shared is not None:
-        handed_over.before_fork()
+        handover.before_fork()
     frame = sys._getframe().f_back
     if frame is not None:
         _lock.acquire(_PATIENCE, frame)
@@ -284,18 +277,19 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock
-    from socksify import interrupts
-    from socksify.patches import arriving
+    from socksify import _signal_safety
+    from socksify.patches import post_import
     from socksify.patches.children import environment
-    from socksify.tunnel import dial, handed_over, names, registry
+    from socksify.routing import fake_addresses
+    from socksify.tunnel import connect, handover, registry
 
-    handed_over.after_fork()
-    names.TABLE.after_fork()
-    interrupts.after_fork()
+    handover.after_fork()
+    fake_addresses.TABLE.after_fork()
+    _signal_safety.after_fork()
     _lock = OwnedLock(60.0)
-    arriving.after_fork()
+    post_import.after_fork()
     environment.after_fork()
-    dial.after_fork()
+    connect.after_fork()
     registry.after_fork()
 
 

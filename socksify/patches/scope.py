@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from _contextvars import ContextVar
 
-from socksify.config import scope as config
+from socksify.config import via as config
 from socksify.config.settings import ConfigError
-from socksify.tunnel.lookups import Lookups
-from socksify.tunnel.router import Router
+from socksify.routing.lookups import Lookups
+from socksify.routing.router import Router
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ import _socket
 import sys
 from socket import AF_INET, SOCK_STREAM
 
-from socksify import _real
+from socksify import _originals
 from socksify.config.settings import ConfigError
-from socksify.patches import covering, scope
+from socksify.patches import scope
+from socksify.patches.sockets import other_classes
+from socksify.routing.route import Direct
+from socksify.routing.sockaddr import host_and_port, numeric
 from socksify.tunnel import errors, log
-from socksify.tunnel.route import Direct
-from socksify.tunnel.sockaddr import host_and_port, numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.journal import Journal
-    from socksify.tunnel.sockaddr import SockAddress
+    from socksify.routing.sockaddr import SockAddress
 
 _IP = tuple(
     int(getattr(_socket, name)) for name in ("AF_INET", "AF_INET6", "AF_RDS", "AF_DIVERT") if hasattr(_socket, name)
@@ -76,7 +77,7 @@ def _hook(event: str, args: tuple[Any, ...], check: Callable[[str], Callable[...
 
 def _made(sock: object, family: int, *_: int) -> None:
     cls = type(sock)
-    if family in _COVERED and not issubclass(cls, (*covering.covered, _real.Socket)):
+    if family in _COVERED and not issubclass(cls, (*other_classes.covered, _originals.Socket)):
         _refuse(f"a socket of {cls.__module__}.{cls.__qualname__}", "use socket.socket")
 
 
@@ -89,18 +90,18 @@ def _connected(sock: Any, address: SockAddress) -> None:
 def _sent(sock: Any, address: SockAddress | None) -> None:
     if address is None or _is_ours(sock, address) or _may_go(sock):
         return
-    if _real.family(sock) == _AF_PACKET and address[0] not in ("", "lo"):
+    if _originals.family(sock) == _AF_PACKET and address[0] not in ("", "lo"):
         _refuse(f"a frame for {address[0]}", _METHODS)
     _check_route(sock, address, "sending to")
 
 
 def _bound(sock: Any, address: SockAddress) -> None:
-    if not _is_ours(sock, address) and _real.family(sock) in _IP:
+    if not _is_ours(sock, address) and _originals.family(sock) in _IP:
         _looked_up(*address[:2])
 
 
 def _looked_up(host: Any, port: object = None, *_: int) -> None:
-    if isinstance(host, (str, bytes, bytearray)) and type(host) is not _real.Host:
+    if isinstance(host, (str, bytes, bytearray)) and type(host) is not _originals.Host:
         host = bytes(host) if isinstance(host, bytearray) else host
         if not scope.current().lookups.may_ask_for(host, port):
             _refuse(f"looking up {host!r}", _FUNCTIONS)
@@ -112,27 +113,27 @@ def _asked_whose(host: Any) -> None:
     number = numeric(parsed[0]) if parsed is not None else None
     if number is None:
         _looked_up(host)
-    elif type(host) is not _real.Host and not scope.current().lookups.may_ask(number):
+    elif type(host) is not _originals.Host and not scope.current().lookups.may_ask(number):
         _refuse(f"looking up {number}", _FUNCTIONS)
 
 
 def _named(address: SockAddress) -> None:
     """getnameinfo() takes no name."""
-    if type(address) is not _real.SockAddress:
+    if type(address) is not _originals.SockAddress:
         _asked_whose(address[0])
 
 
 def _is_ours(sock: Any, address: SockAddress) -> bool:
-    return type(sock) is _real.Socket or type(address) is _real.SockAddress
+    return type(sock) is _originals.Socket or type(address) is _originals.SockAddress
 
 
 def _may_go(sock: Any) -> bool:
-    return scope.current().settings.udp == "direct" and _real.kind(sock) != SOCK_STREAM
+    return scope.current().settings.udp == "direct" and _originals.kind(sock) != SOCK_STREAM
 
 
 def _check_route(sock: Any, address: SockAddress, doing: str) -> None:
     """What is not direct would have gone to a proxy, or nowhere, if it had come through us."""
-    route = scope.current().router.decide(_real.family(sock), address)
+    route = scope.current().router.decide(_originals.family(sock), address)
     if not isinstance(route, Direct):
         because = f" (rule {route.rule.text!r})" if route.rule is not None else ""
         _refuse(f"{doing} {log.host_port(str(address[0]), address[1])}{because}", _METHODS)

@@ -12,9 +12,9 @@ from functools import partial
 
 from socksify.protocol import socks4 as v4
 from socksify.protocol import socks5 as v5
+from socksify.protocol.credentials import Login, Secret
 from socksify.protocol.errors import AuthenticationRefused, Closed, Refused, garbled
-from socksify.protocol.http import PROXY_AUTHENTICATION_REQUIRED, UNAUTHORIZED, ConnectRequest, Response
-from socksify.protocol.login import Login, Secret
+from socksify.protocol.http_connect import PROXY_AUTHENTICATION_REQUIRED, UNAUTHORIZED, ConnectRequest, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from socksify.protocol.address import Address
     from socksify.protocol.conversation import Script
-    from socksify.protocol.login import Credentials
+    from socksify.protocol.credentials import Credentials
 
 
 class Exchange:

@@ -15,8 +15,8 @@ header has no length known beforehand; it is looked at with MSG_PEEK, and exactl
 
 from __future__ import annotations
 
+from socksify.protocol.credentials import Secret
 from socksify.protocol.errors import Closed, garbled
-from socksify.protocol.login import Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from socksify.protocol import http, socks5
+from socksify.protocol import http_connect, socks5
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError, Refused, Unsupported
 
@@ -24,7 +24,7 @@ _OF_SOCKS5 = {
 }
 _OF_HTTP = {
     403: errno.EACCES,
-    http.PROXY_AUTHENTICATION_REQUIRED: errno.EACCES,
+    http_connect.PROXY_AUTHENTICATION_REQUIRED: errno.EACCES,
     502: errno.EHOSTUNREACH,
     503: errno.EHOSTUNREACH,
     504: errno.ETIMEDOUT,

@@ -6,7 +6,7 @@ Strings end with a null byte and have no length before them.
 from __future__ import annotations
 
 from socksify._record import Record
-from socksify.protocol import literals
+from socksify.protocol import address as protocol_address
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, NAME, UNSPECIFIED, Address, encode_name
 from socksify.protocol.conversation import Early
 from socksify.protocol.errors import Unsupported, garbled
@@ -59,7 +59,7 @@ class Request(Record, hidden=("userid",)):
             return None
         port, ip, userid = int.from_bytes(said[2:4], "big"), said[4:8], said[8:end]
         if not _marks_name(ip):
-            return cls(said[1], Address(IPV4, literals.ipv4_text(ip), port), userid), end + 1
+            return cls(said[1], Address(IPV4, protocol_address.ipv4_text(ip), port), userid), end + 1
         name = end + 1
         end = _end(said, name, "name")
         if end is None:
@@ -85,7 +85,7 @@ class Reply(Record):
         if len(answer) < _REPLY:
             # A refusal whose server says no more.
             return cls(answer[1], UNSPECIFIED)
-        address = Address(IPV4, literals.ipv4_text(answer[4:]), int.from_bytes(answer[2:4], "big"))
+        address = Address(IPV4, protocol_address.ipv4_text(answer[4:]), int.from_bytes(answer[2:4], "big"))
         return cls(answer[1], address)
 
 
@@ -102,7 +102,7 @@ def _ip(address: Address) -> bytes:
 
 
 def _packed(address: Address) -> bytes:
-    packed = literals.ipv4(address.host) if address.type == IPV4 else None
+    packed = protocol_address.ipv4(address.host) if address.type == IPV4 else None
     if packed is None:
         raise Unsupported(f"SOCKS4 carries IPv4 addresses, not {address.host}", ADDRESS_TYPE_NOT_SUPPORTED)
     return packed

@@ -17,14 +17,14 @@ import weakref
 from collections.abc import Callable
 from signal import SIG_BLOCK, SIGPIPE, pthread_sigmask
 
-from socksify.server import mistakes
-from socksify.server.listening import listen
-from socksify.server.loop import Loop
-from socksify.server.policy import Policy
-from socksify.server.report import Report, line
-from socksify.server.rules import LOCAL
-from socksify.server.server import Server
-from socksify.server.threads import Thread
+from socksify.server.core import tracebacks
+from socksify.server.core.loop import Loop
+from socksify.server.core.thread_pool import Thread
+from socksify.server.net.listeners import listen
+from socksify.server.policy.policy import Policy
+from socksify.server.policy.rules import LOCAL
+from socksify.server.session.report import Report, line
+from socksify.server.session.server import Server
 
 Verify = Callable[[bytes, bytes], bool]
 
@@ -33,7 +33,7 @@ class Embedded:
     """A running server: `host`, `port`, and `url` for a client. `close()` ends it and every connection through it."""
 
     def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
-        mistakes.is_guest = True
+        tracebacks.is_guest = True
         self._loop = Loop(is_guest=True)
         try:
             self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy, ended)

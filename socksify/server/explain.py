@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from socksify.config.addresses import address
+from socksify.config.ip import address
 from socksify.config.settings import ConfigError
-from socksify.server.limits import Limits
-from socksify.server.policy import Demand, Denied, Permitted
-from socksify.server.rules import COMMANDS, NOBODY
+from socksify.server.policy.limits import Limits
+from socksify.server.policy.policy import Demand, Denied, Permitted
+from socksify.server.policy.rules import COMMANDS, NOBODY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.configuration import Configuration
-    from socksify.server.policy import Policy
-    from socksify.server.routes import Routes
+    from socksify.server.config import Configuration
+    from socksify.server.policy.policy import Policy
+    from socksify.server.policy.rules import Routes
 
 
 def check(configuration: Configuration) -> str:

@@ -25,14 +25,14 @@ from socket import gaierror
 
 from socksify.protocol.errnos import errno_of
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
-from socksify.protocol.http import UNAUTHORIZED
+from socksify.protocol.http_connect import UNAUTHORIZED
 from socksify.protocol.socks5 import BIND, METHODS, TTL_EXPIRED, USERNAME_PASSWORD
 from socksify.tunnel.log import host_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.config.settings import Proxy
-    from socksify.tunnel.route import Via
+    from socksify.routing.route import Via
 
 
 class ProxyError(OSError):

@@ -12,9 +12,9 @@ from _thread import get_ident
 from select import POLLIN, POLLOUT
 from socket import MSG_DONTWAIT, MSG_PEEK
 
-from socksify import _real
-from socksify._real import monotonic
-from socksify.interrupts import is_running, ours
+from socksify import _originals
+from socksify._originals import monotonic
+from socksify._signal_safety import is_running, ours
 from socksify.protocol.address import NAME
 from socksify.protocol.conversation import Conversation
 from socksify.protocol.socks5 import BIND, Reply
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from types import FrameType
 
-    from socksify.tunnel.gateway import Candidate
-    from socksify.tunnel.legs import Leg
-    from socksify.tunnel.route import Via
+    from socksify.routing.route import Leg, Via
+    from socksify.tunnel.proxy_address import Candidate
 
 _ANY = ("0.0.0.0", "::")
 # An HTTP head is peeked at in pieces of this size.
@@ -171,8 +170,8 @@ class Handshake:
                     self._peek(sock)
                 else:
                     # As read() does, without the call: the usual case.
-                    plain = _real.gettimeout(sock) is None
-                    data = _real.recv(sock, talk.needs, _DONTWAIT) if plain else read(sock, talk.needs)
+                    plain = _originals.gettimeout(sock) is None
+                    data = _originals.recv(sock, talk.needs, _DONTWAIT) if plain else read(sock, talk.needs)
                     if not data:
                         talk.end()
                     talk.receive(data)
@@ -200,10 +199,10 @@ class Handshake:
 
         On a socket with a timeout that of Python waits for the connection. It is there where the proxy has one address.
         """
-        if self.share < self.limit and not self.begun and _real.gettimeout(sock):
+        if self.share < self.limit and not self.begun and _originals.gettimeout(sock):
             # As `interrupts.at` does, which would have the bytes in a variable.
-            return next(map(_real.write, map(_real.fileno, (sock,)), (talk.outgoing,)))
-        return _real.send(sock, talk.outgoing, _WRITE)
+            return next(map(_originals.write, map(_originals.fileno, (sock,)), (talk.outgoing,)))
+        return _originals.send(sock, talk.outgoing, _WRITE)
 
     def _peek(self, sock: Socket) -> None:
         """What comes behind an HTTP head belongs to the client: look first, then take exactly the head."""
@@ -216,12 +215,12 @@ class Handshake:
 
 def peek(sock: Socket, count: int) -> bytes:
     """recv() with MSG_PEEK that never waits, as `read` does not; read(2) cannot peek, so the kernel is asked first."""
-    if _real.gettimeout(sock):
-        poller = _real.poll()
-        poller.register(_real.fileno(sock), POLLIN)
+    if _originals.gettimeout(sock):
+        poller = _originals.poll()
+        poller.register(_originals.fileno(sock), POLLIN)
         if not poller.poll(0):
             raise BlockingIOError
-    return _real.recv(sock, count, _PEEK)
+    return _originals.recv(sock, count, _PEEK)
 
 
 def read(sock: Socket, count: int) -> bytes:
@@ -230,6 +229,6 @@ def read(sock: Socket, count: int) -> bytes:
     On a socket with a timeout the recv() of Python polls first, for as long as that timeout and not for what is
     left of the handshake's time; its fd is non-blocking, so a plain read(2) does.
     """
-    if _real.gettimeout(sock) is None:
-        return _real.recv(sock, count, _DONTWAIT)
-    return _real.read(_real.fileno(sock), count)
+    if _originals.gettimeout(sock) is None:
+        return _originals.recv(sock, count, _DONTWAIT)
+    return _originals.read(_originals.fileno(sock), count)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 
-from socksify._real import monotonic
-from socksify.descriptors import Kept, Stderr, write
-from socksify.interrupts import ours
+from socksify._descriptors import Kept, Stderr, write
+from socksify._originals import monotonic
+from socksify._signal_safety import ours
 from socksify.protocol.socks5 import BIND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.address import Address
-    from socksify.tunnel.sockaddr import SockAddress
-    from socksify.tunnel.tunnel import Tunnel
+    from socksify.routing.sockaddr import SockAddress
+    from socksify.tunnel.state import Tunnel
 
 # The client's name, as SOCKSinit() gave it.
 DEFAULT_NAME = "SOCKSclient"

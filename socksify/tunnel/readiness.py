@@ -19,9 +19,9 @@ from __future__ import annotations
 from math import ceil
 from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM
 
-from socksify import _real
-from socksify._real import monotonic
-from socksify.tunnel import dial, pending, unattended, watch
+from socksify import _originals
+from socksify._originals import monotonic
+from socksify.tunnel import connect, deadlines, epoll_masks, unattended
 from socksify.tunnel.registry import unsettled_at
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from socksify.tunnel.tunnel import Tunnel
+    from socksify.tunnel.state import Tunnel
     from socksify.tunnel.unattended import Others
 
     Events = list[tuple[int, int]]
@@ -116,7 +116,7 @@ def push(tunnel: Tunnel) -> int:
         return tunnel.rendezvous.ask_again(tunnel)
     if handshake is not None:
         handshake.watched = True
-    return dial.advance(tunnel)
+    return connect.advance(tunnel)
 
 
 def wanted(fd: int, mask: int = 0) -> int | None:
@@ -135,10 +135,10 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
     """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
     handshake = tunnel.handshake
     if handshake is not None:
-        pending.time(tunnel, handshake)
+        deadlines.time(tunnel, handshake)
         if handshake.candidates:
-            pending.attempts(tunnel, handshake)
-        watch.stand_in(tunnel, fd)
+            deadlines.attempts(tunnel, handshake)
+        epoll_masks.stand_in(tunnel, fd)
         unattended.add(tunnel)
         handshake.watched = bool(tunnel.watchers)
         # Its connect() answers for it no longer.
@@ -152,7 +152,7 @@ def attend(fd: int, timeout: float | None) -> None:
     """
 
     def look(clock: Clock) -> Events:
-        poller = _real.poll()
+        poller = _originals.poll()
         own = wanted(fd, POLLIN)
         poller.register(fd, POLLIN if own is None else own)
         others = unattended.beside(fds=(fd,))
@@ -180,7 +180,7 @@ def poll_beside(others: Others, poller: Any, clock: Clock, glances: bool = False
 def go_on(others: Others, ready: Iterable[int]) -> None:
     """Go on with those handshakes of which an fd is ready; nobody has been told of them, so nobody polls them."""
     for tunnel in others.among(ready):
-        dial.advance(tunnel)
+        connect.advance(tunnel)
 
 
 def _is_driven(tunnel: Tunnel) -> bool:
@@ -195,7 +195,7 @@ def _asks_again(tunnel: Tunnel) -> bool:
 
 
 def _next_deadline() -> float | None:
-    tunnel = pending.next_over()
+    tunnel = deadlines.next_over()
     handshake = tunnel.handshake if tunnel is not None else None
     return handshake.deadline if handshake is not None else None
 
@@ -204,6 +204,6 @@ def _expire_oldest() -> bool:
     """Fail the handshakes whose time is over."""
     expired = False
     now = monotonic()
-    while (tunnel := pending.next_over()) is not None and dial.expire(tunnel, now):
+    while (tunnel := deadlines.next_over()) is not None and connect.expire(tunnel, now):
         expired = True
     return expired

@@ -18,19 +18,19 @@ from _weakref import ref as weak_reference
 from errno import EALREADY, EBADF, EISCONN
 from operator import index
 
-from socksify import _real
-from socksify.descriptors import identity
-from socksify.tunnel import callers, pending, unattended
-from socksify.tunnel.tunnel import Holder, Tunnel, not_connected
+from socksify import _originals
+from socksify._descriptors import identity
+from socksify.tunnel import control_connections, deadlines, unattended
+from socksify.tunnel.state import Holder, Tunnel, not_connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any
 
-    from socksify.descriptors import Identity
+    from socksify._descriptors import Identity
+    from socksify.routing.sockaddr import SockAddress
     from socksify.tunnel.handshake import Handshake
-    from socksify.tunnel.sockaddr import SockAddress
 
 
 by_fd: dict[int, Tunnel] = {}
@@ -58,7 +58,7 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, instead_of: Tunnel
     the socket.
     """
     tunnel.handshake = handshake
-    fd = _real.fileno(sock)
+    fd = _originals.fileno(sock)
     name = identity(fd)
     if name is None:
         raise OSError(EBADF, os.strerror(EBADF))
@@ -78,10 +78,10 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, instead_of: Tunnel
         drop(fd, other)
     _by_identity[name] = tunnel
     unsettled[fd] = tunnel
-    pending.add(tunnel)
+    deadlines.add(tunnel)
     if len(by_fd) > _sweep_at:
         sweep()
-    if _real.fileno(sock) != fd:
+    if _originals.fileno(sock) != fd:
         drop(fd, tunnel)
         raise OSError(EBADF, os.strerror(EBADF))
 
@@ -111,7 +111,7 @@ def is_taken(tunnel: Tunnel, port: int) -> bool:
 
 def add(sock: Socket, tunnel: Tunnel) -> None:
     """Register a socket object as a holder of a tunnel."""
-    fd = _real.fileno(sock)
+    fd = _originals.fileno(sock)
     holder = Holder(sock, _on_collected)
     holder.fd = fd
     if tunnel.is_unsettled:
@@ -128,7 +128,7 @@ def add(sock: Socket, tunnel: Tunnel) -> None:
 
 def find(sock: Socket) -> Tunnel | None:
     """The tunnel that a socket object belongs to, if any."""
-    fd = _real.fileno(sock)
+    fd = _originals.fileno(sock)
     while (tunnel := by_fd.get(fd)) is not None:
         if _waits_in(tunnel, sock, fd) or tunnel.is_on(fd):
             return tunnel
@@ -150,7 +150,7 @@ def adopt(sock: Socket) -> Tunnel | None:
     """Register an object that was made from an fd, if the fd's socket is one of ours."""
     if not by_fd:
         return None
-    fd = _real.fileno(sock)
+    fd = _originals.fileno(sock)
     name = identity(fd)
     tunnel = _by_identity.get(name) if name is not None else None
     if tunnel is not None:
@@ -162,7 +162,7 @@ def detach(sock: Socket) -> None:
     """The object is about to give up its fd, which goes on without an object."""
     tunnel = _held_by(sock)
     if tunnel is not None:
-        tunnel.holders[_real.fileno(sock)] = None
+        tunnel.holders[_originals.fileno(sock)] = None
 
 
 def closing(sock: Socket) -> Tunnel | None:
@@ -194,8 +194,8 @@ def drop(fd: int, tunnel: Tunnel) -> None:
     """Forget that an fd belongs to a tunnel."""
     if tunnel.holders.keys() <= {fd}:
         tunnel.released = True
-        pending.discard(tunnel)
-        callers.forget(tunnel)
+        deadlines.discard(tunnel)
+        control_connections.forget(tunnel)
         for name in tunnel.identities:
             _remove(_by_identity, name, tunnel)
     _remove(unsettled, fd, tunnel)
@@ -206,7 +206,7 @@ def drop(fd: int, tunnel: Tunnel) -> None:
 
 def end(tunnel: Tunnel) -> None:
     """The tunnel is no longer pending: the last step by which it is settled."""
-    pending.discard(tunnel)
+    deadlines.discard(tunnel)
     if tunnel.report is None and unsettled and not tunnel.listens:
         settle(tunnel)
     tunnel.handshake = None
@@ -301,7 +301,7 @@ def _forget_stale(fd: int, tunnel: Tunnel) -> None:
 
 def _held_by(sock: Socket) -> Tunnel | None:
     """The tunnel that an object itself was registered with under the fd that it has."""
-    fd = _real.fileno(sock)
+    fd = _originals.fileno(sock)
     tunnel = by_fd.get(fd)
     holder = tunnel.holders.get(fd) if tunnel is not None else None
     return tunnel if holder is not None and holder() is sock else None

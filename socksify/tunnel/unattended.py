@@ -14,14 +14,14 @@ from __future__ import annotations
 from _thread import get_ident
 from select import POLLIN, POLLOUT
 
-from socksify._real import monotonic
+from socksify._originals import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
     from typing import Any
 
-    from socksify.tunnel.tunnel import Tunnel
+    from socksify.tunnel.state import Tunnel
 
 # Stands for an epoll object where there is none.
 _NONE = -1

@@ -21,7 +21,7 @@ PARTS = {part.__name__.rpartition(".")[2]: part.rows for part in MODULES}
 
 
 def measured(name: str) -> list[Row]:
-    """The rows of one part; a last one that says so when a program is missing, which `tests.processes` raises."""
+    """The rows of one part; a last one that says so when a program is missing, raised by `tests.support.processes`."""
     rows: list[Row] = []
     began = monotonic()
     try:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from tests.bench.programs import ENVIRONMENT, ROOT, Argv
-from tests.processes import require
+from tests.support.processes import require
 
 Calls = Mapping[str, float]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from tests import servers
 from tests.bench import programs
 from tests.bench.counting import Calls, per_unit, total
 from tests.bench.table import Row, counted
+from tests.support import servers
 
 EXACT = "counted"
 ROUND = 1000

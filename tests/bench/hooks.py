@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.table import Row, Verdict, counted
-from tests.site.environments import PROXY, TEMPLATE, create
+from tests.support.environments import PROXY, TEMPLATE, create
 
 ROUNDS = 200
 Start = tuple[Path, Mapping[str, str]]

@@ -10,11 +10,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
-from tests.processes import end
+from tests.support.paths import ROOT
+from tests.support.processes import end
 
-ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
     **os.environ,
     # The same hashes in every run; nothing compiled is left behind that only the next run finds.

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import servers
-from tests.processes import free_port
+from tests.support import servers
+from tests.support.processes import free_port
 
-SOCKD = "import sys; from socksify.server.command import main; sys.exit(main())"
+SOCKD = "import sys; from socksify.server.cli import main; sys.exit(main())"
 # With uvloop there, it takes that for granted, and asks it for a loop that today's makes no more.
 PPROXY = "import sys; sys.modules['uvloop'] = None; from pproxy.server import main; main()"
 LISTENING = "0A"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
-from tests import servers
 from tests.bench import programs
 from tests.bench.interleaved import BASELINE, race
 from tests.bench.table import Row, timed
+from tests.support import servers
 
 PEERS = ("PySocks", "python-socks")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import end
-from tests.streams import receive
-from tests.targets import Target
+from tests.support.processes import end
+from tests.support.streams import receive
+from tests.support.targets import Target
 
 DELAY = 0.2
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench import programs
 from tests.bench.counting import Calls, per_unit, total
-from tests.servers import Server
+from tests.support.servers import Server
 
 FEW, MANY = 10, 110
 MEBIBYTES = 64

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import client
-from tests.server.running_sockd import Sockd, sockd
-from tests.streams import receive
-from tests.targets import Target
+from tests.support.running_sockd import Sockd, sockd
+from tests.support.streams import receive
+from tests.support.targets import Target
+from tests.unit.server import client
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "5"))
 # The first fifth is for warming up. A short run has seen too little of the allocator to be as strict.

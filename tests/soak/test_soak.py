@@ -9,20 +9,19 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.servers import Server
-from tests.targets import Target
+from tests.support.paths import ROOT
+from tests.support.servers import Server
+from tests.support.targets import Target
 
-ROOT = Path(__file__).parents[2]
 CONNECTIONS = int(os.environ.get("SOAK", "1000"))
 
 CLIENT = """
 import json, sys
-from tests import leaks
-from tests.routing import routed
+from tests.support import leaks
+from tests.support.routing import routed
 
 url, host, port, count = json.loads(sys.argv[1])
 with routed(url):

@@ -1,5 +1,5 @@
 """python -m socksify.clients.rftp"""
 
-from socksify.clients.rftp.command import main
+from socksify.clients.rftp.cli import main
 
 raise SystemExit(main())

@@ -10,9 +10,9 @@ import readline
 import shlex
 from collections.abc import Iterator
 
-from socksify.clients.rftp import interpreter, names, words
+from socksify.clients.rftp import dispatch, globbing, parsing
 from socksify.clients.rftp.connection import Lost
-from socksify.clients.rftp.screen import Failure
+from socksify.clients.rftp.console import Failure
 from socksify.clients.rftp.session import Session
 
 # What is typed at "Name:", which is asked before the first command, is no line of the history either.
@@ -28,10 +28,10 @@ def converse(session: Session) -> None:
     readline.set_completer(completer.complete)
     readline.set_completer_delims(" \t")
     readline.parse_and_bind("tab: complete")
-    with _history(), contextlib.suppress(interpreter.Quit):
+    with _history(), contextlib.suppress(dispatch.Quit):
         while (line := _read()) is not None:
             _remember(line)
-            interpreter.run(session, line)
+            dispatch.run(session, line)
 
 
 def _read() -> str | None:
@@ -47,7 +47,7 @@ def _read() -> str | None:
 
 
 def _remember(line: str) -> None:
-    if line.strip() and not words.is_secret(line):
+    if line.strip() and not parsing.is_secret(line):
         readline.add_history(line)
 
 
@@ -93,10 +93,10 @@ class Completer:
     def candidates(self, before: str, text: str) -> list[str]:
         """All completions of `text`, which stands behind `before` on the line."""
         if not before.strip():
-            return [f"{name} " for name in sorted(interpreter.BY_NAME) if name.startswith(text)]
-        command = interpreter.find(before.split()[0].lower())
+            return [f"{name} " for name in sorted(dispatch.BY_NAME) if name.startswith(text)]
+        command = dispatch.find(before.split()[0].lower())
         if command.name == "help":
-            return [name for name in sorted(interpreter.BY_NAME) if name.startswith(text)]
+            return [name for name in sorted(dispatch.BY_NAME) if name.startswith(text)]
         # The second name of get is local, that of put is remote.
         first = len(before.split()) == 1 or command.most is None or command.name == "rename"
         if command.completes and (command.completes == "remote") == first:
@@ -105,7 +105,7 @@ class Completer:
 
     def _remote(self, text: str) -> list[str]:
         directory, slash, start = text.rpartition("/")
-        found = names.entries(self._session, _unquoted(directory) or slash)
+        found = globbing.entries(self._session, _unquoted(directory) or slash)
         return [f"{directory}{slash}{shlex.quote(name)}" for name in found if name.startswith(_unquoted(start))]
 
 

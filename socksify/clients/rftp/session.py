@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from socksify.clients.rftp.connection import Connection, Lost
-from socksify.clients.rftp.screen import Failure, Screen
+from socksify.clients.rftp.console import Failure, Screen
 
 # RFC 1635: "the user name 'anonymous' ... the email address as password"; nobody's address is sent.
 _ANONYMOUS_PASSWORD = "anonymous@"

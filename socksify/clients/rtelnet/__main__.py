@@ -1,5 +1,5 @@
 """python -m socksify.clients.rtelnet"""
 
-from socksify.clients.rtelnet.command import main
+from socksify.clients.rtelnet.cli import main
 
 raise SystemExit(main())

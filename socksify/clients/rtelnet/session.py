@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from socksify.clients.rtelnet.protocol import Protocol
+from socksify.clients.rtelnet.telnet import Protocol
 from socksify.clients.rtelnet.terminal import Terminal, visible
 
 _CHUNK = 1 << 16
@@ -152,7 +152,7 @@ class Session:
 
     def prompt(self, typed: bytes = b"") -> None:
         """Asks the user for one command, and obeys it."""
-        from socksify.clients.rtelnet.escape import obey
+        from socksify.clients.rtelnet.escape_commands import obey
 
         # What was typed before does not wait for it.
         self._send()

@@ -34,17 +34,17 @@ ADAPTERS = {
     "eventlet.hubs": "socksify.patches.adapters.eventlet",
     "eventlet.support.greendns": "socksify.patches.adapters.eventlet",
     "eventlet.tpool": "socksify.patches.adapters.eventlet",
-    "gevent.resolver.ares": "socksify.patches.adapters.gevent_resolvers",
-    "gevent.resolver.dnspython": "socksify.patches.adapters.gevent_resolvers",
-    "gevent.select": "socksify.patches.adapters.gevent_select",
-    "gevent.selectors": "socksify.patches.adapters.gevent_select",
+    "gevent.resolver.ares": "socksify.patches.adapters.gevent.resolvers",
+    "gevent.resolver.dnspython": "socksify.patches.adapters.gevent.resolvers",
+    "gevent.select": "socksify.patches.adapters.gevent.select",
+    "gevent.selectors": "socksify.patches.adapters.gevent.select",
     "gevent.socket": "socksify.patches.adapters.gevent",
-    "gevent.ssl": "socksify.patches.adapters.gevent_ssl",
-    "gevent.threadpool": "socksify.patches.adapters.gevent_threads",
+    "gevent.ssl": "socksify.patches.adapters.gevent.ssl",
+    "gevent.threadpool": "socksify.patches.adapters.gevent.threads",
     "pycares": "socksify.patches.adapters.pycares",
     "trio._socket": "socksify.patches.adapters.trio",
     "twisted.internet.base": "socksify.patches.adapters.twisted",
-    "twisted.internet.pollreactor": "socksify.patches.adapters.twisted_poll",
+    "twisted.internet.pollreactor": "socksify.patches.adapters.twisted.poll",
     "twisted.python.threadpool": "socksify.patches.adapters.twisted",
     "uvloop": "socksify.patches.adapters.uvloop",
     "zmq.sugar.socket": "socksify.patches.adapters.zmq",
@@ -53,7 +53,7 @@ ADAPTERS = {
 
 def adapt(journal: Journal) -> None:
     """Adapt each of these modules: those that are imported already, the others as soon as they are."""
-    from socksify.patches.arriving import when_imported
+    from socksify.patches.post_import import when_imported
 
     for name, adapter in ADAPTERS.items():
         journal.on_undo(when_imported(name, _patching(adapter, journal)))
@@ -66,7 +66,7 @@ def wrap(journal: Journal, owner: Any, name: str, wrapper: Callable[..., Any]) -
 
 def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str, Callable[..., Any]]) -> None:
     """As wrap(), of functions of a module that others have imported by name; `wrappers` is by their names."""
-    from socksify.patches import stale
+    from socksify.patches import early_references
     from socksify.patches.journal import Rebinding
     from socksify.tunnel import log
 
@@ -77,7 +77,7 @@ def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str,
         for name, wrapper in wrappers.items()
         if name in names
     ]
-    stale.rebind(rebindings, journal, log.notice)
+    early_references.rebind(rebindings, journal, log.notice)
     for rebinding in rebindings:
         journal.apply(rebinding)
 

@@ -13,9 +13,9 @@ from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
 
 from socksify.patches import scope
 from socksify.patches.adapters import wrap
-from socksify.tunnel import datagram_route
-from socksify.tunnel.route import Direct
-from socksify.tunnel.sockaddr import numeric
+from socksify.routing.route import Direct
+from socksify.routing.sockaddr import numeric
+from socksify.tunnel import datagrams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _may_be_sent(where: str, port: int) -> bool:
     if literal is None:
         return True
     family = AF_INET6 if ":" in literal else AF_INET
-    return isinstance(datagram_route.decide(scope.current().router, family, (literal, port)), Direct)
+    return isinstance(datagrams.decide(scope.current().router, family, (literal, port)), Direct)
 
 
 def _records(query: QueryMessage) -> list[str] | None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 
-from socksify import _real
-from socksify._real import monotonic
-from socksify.patches import covering, driving, guarding
-from socksify.patches.adapters import green_select, wrap_everywhere
-from socksify.patches.adapters.resolving import NAMES, answering
-from socksify.patches.carrying import carried
+from socksify import _originals
+from socksify._originals import monotonic
+from socksify.patches.adapters import external_loops, wrap_everywhere
+from socksify.patches.adapters.resolver_functions import NAMES, answering
+from socksify.patches.executors import carried
+from socksify.patches.guards import pending
+from socksify.patches.sockets import other_classes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.journal import Journal
-    from socksify.tunnel.tunnel import Tunnel
+    from socksify.tunnel.state import Tunnel
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
@@ -31,8 +32,8 @@ def patch(module: ModuleType, journal: Journal) -> None:
 
 
 def _patch_sockets(greenio: ModuleType, journal: Journal) -> None:
-    if greenio._original_socket is not _real.PythonSocket:
-        covering.cover(greenio._original_socket, journal)
+    if greenio._original_socket is not _originals.PythonSocket:
+        other_classes.cover(greenio._original_socket, journal)
 
 
 def _patch_hubs(hubs: ModuleType, journal: Journal) -> None:
@@ -40,7 +41,7 @@ def _patch_hubs(hubs: ModuleType, journal: Journal) -> None:
 
 
 def _patch_select(select: ModuleType, journal: Journal) -> None:
-    wrap_everywhere(journal, select, {"select": green_select.select})
+    wrap_everywhere(journal, select, {"select": external_loops.select})
 
 
 def _patch_names(greendns: ModuleType, journal: Journal) -> None:
@@ -48,8 +49,8 @@ def _patch_names(greendns: ModuleType, journal: Journal) -> None:
 
 
 def _patch_tls(ssl: ModuleType, journal: Journal) -> None:
-    guarding.waits[ssl.GreenSSLSocket] = _wait_for_connect
-    journal.on_undo(lambda: guarding.waits.pop(ssl.GreenSSLSocket))
+    pending.waits[ssl.GreenSSLSocket] = _wait_for_connect
+    journal.on_undo(lambda: pending.waits.pop(ssl.GreenSSLSocket))
 
 
 def _patch_threads(tpool: ModuleType, journal: Journal) -> None:
@@ -100,7 +101,7 @@ class _Over(Exception):
 
 def _trampoline(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
     file = args[0] if args else kwargs["fd"]
-    tunnel = driving.pending(file if isinstance(file, int) else file.fileno())
+    tunnel = external_loops.pending(file if isinstance(file, int) else file.fileno())
     if tunnel is None:
         return wrapped(*args, **kwargs)
     return _settle_first(wrapped, tunnel, *args, **kwargs)
@@ -130,8 +131,8 @@ def _settle_first(
         if turn.lasts(None if until is None else max(0.0, until - monotonic())):
             raise timeout_exc
 
-    driving.settle(tunnel, wait, _Turn, rest)
-    driving.outcome(tunnel)
+    external_loops.settle(tunnel, wait, _Turn, rest)
+    external_loops.outcome(tunnel)
     if not read:
         # Now it can be written to; and several may have waited, of whom the hub would take one.
         return None

@@ -12,8 +12,8 @@ from functools import partial
 
 from OpenSSL import SSL
 
-from socksify.patches import guarding
 from socksify.patches.adapters import wrap
+from socksify.patches.guards import pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _init(wrapped: Callable[..., None], connection: Any, args: Any, kwargs: Any)
 
 def _guarded(connection: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     try:
-        guarding.admit(connection.fileno())
+        pending.admit(connection.fileno())
     except BlockingIOError:
         raise SSL.WantWriteError from None
     except OSError as error:

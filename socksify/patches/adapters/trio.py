@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from socksify import _real
+from socksify import _originals
 from socksify.patches.adapters import wrap
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def patch(module: ModuleType, journal: Journal) -> None:
 
 async def _connect(wrapped: Callable[..., Awaitable[None]], sock: Any, args: Any, kwargs: Any) -> None:
     await wrapped(*args, **kwargs)
-    if type(sock._sock) is not _real.PythonSocket:
+    if type(sock._sock) is not _originals.PythonSocket:
         sock.send = partial(_send, sock)
 
 

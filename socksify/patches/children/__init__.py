@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from socksify.config.passing import Inherited
+    from socksify.config.inherited import Inherited
     from socksify.config.settings import Settings
     from socksify.patches.journal import Journal
 
@@ -25,18 +25,18 @@ def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> N
 
     Where they say that children get none, what is started is named, or under strict refused.
     """
-    from socksify.patches.children import environment, naming, passing
+    from socksify.patches.children import environment, spawn_message, uncovered_programs
 
-    naming.begin(settings, journal)
+    uncovered_programs.begin(settings, journal)
     if settings.children:
         environment.share(settings, environ, journal)
-    passing.watch(journal)
+    spawn_message.watch(journal)
 
 
 def inherit(inherited: Inherited) -> None:
     """In a child: what beside the settings a parent has passed on."""
     from socksify.patches import adapters
-    from socksify.tunnel import names
+    from socksify.routing import fake_addresses
 
     adapters.borrow(inherited.library)
-    names.TABLE.inherit(inherited.names)
+    fake_addresses.TABLE.inherit(inherited.names)

@@ -10,25 +10,26 @@ from __future__ import annotations
 import os
 import sys
 
-from socksify import _real
-from socksify._hook import template
+from socksify import _originals
+from socksify._hook_location import template
 from socksify.config import environ as variables
-from socksify.config import passing
-from socksify.config import scope as blocks
+from socksify.config import inherited
+from socksify.config import via as blocks
 from socksify.patches import adapters, scope
-from socksify.tunnel import handed_over, names
+from socksify.routing import fake_addresses
+from socksify.tunnel import handover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from socksify.config.settings import Settings
-    from socksify.patches.children.native import Configuration
+    from socksify.patches.children.proxychains import Configuration
     from socksify.patches.journal import Journal
 
 # os.environ is a view of it, whose changes are told to C; this one is not.
 _view: dict[bytes, bytes] = getattr(os.environ, "_data", {})
-_PASSED = os.fsencode(passing.VARIABLE)
+_PASSED = os.fsencode(inherited.VARIABLE)
 # It would turn the hook off.
 _SWITCH = "SOCKSIFY_DISABLE"
 
@@ -42,13 +43,13 @@ class Shared:
         self._settings, self._environ = settings, dict(environ)
         self._names: tuple[str, ...] = ()
         self._library = adapters.library()
-        passed = passing.variables(settings, environ, library=self._library)
+        passed = inherited.variables(settings, environ, library=self._library)
         self.configuration: Configuration | None = None
         if settings.native:
-            from socksify.patches.children import native
+            from socksify.patches.children import proxychains
 
-            self.configuration = native.Configuration(settings)
-            self.lists[os.fsencode(native.PRELOAD)] = os.fsencode(native.library())
+            self.configuration = proxychains.Configuration(settings)
+            self.lists[os.fsencode(proxychains.PRELOAD)] = os.fsencode(proxychains.library())
             passed |= self.configuration.variables()
         self.variables = _encoded(passed)
         # We take them out of os.environ, for clients that cannot make use of them; a copy of it lacks them.
@@ -59,12 +60,12 @@ class Shared:
 
         It learns the targets of the connections that it inherits, too.
         """
-        handed_down = names.TABLE.hand_down()
-        if handed_down != self._names or not passing.can_be_received():
+        handed_down = fake_addresses.TABLE.hand_down()
+        if handed_down != self._names or not inherited.can_be_received():
             self._names = handed_down
             self.variables |= self._passing(self._settings)
             _tell_c(self)
-        handed_over.tell()
+        handover.tell()
 
     def here(self) -> dict[bytes, bytes]:
         """The variables for a child that is started here, maybe inside of a block."""
@@ -79,7 +80,7 @@ class Shared:
         return {**self.proxies, **environ, **self.here(), **lists}
 
     def _passing(self, settings: Settings) -> dict[bytes, bytes]:
-        return _encoded(passing.variables(settings, self._environ, self._names, self._library))
+        return _encoded(inherited.variables(settings, self._environ, self._names, self._library))
 
     def listed(self, name: bytes, own: bytes) -> bytes:
         """A list of a child's own behind our entry; it may come from here, and have the entry already."""
@@ -111,7 +112,7 @@ def after_fork() -> None:
 
 def leave_behind(stays: bool) -> None:
     """Before execve(2): what is in memory stays for the program that takes this one's place; not, if that fails."""
-    names.TABLE.stay_over_exec(stays)
+    fake_addresses.TABLE.stay_over_exec(stays)
     if shared is not None and shared.configuration is not None:
         shared.configuration.stay(stays)
 
@@ -125,9 +126,9 @@ def given(environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None
 
 def _tell_c(shared: Shared) -> None:
     for name, value in shared.variables.items():
-        _real.putenv(name, value)
+        _originals.putenv(name, value)
     for name in shared.lists:
-        _real.putenv(name, shared.listed(name, _view.get(name, b"")))
+        _originals.putenv(name, shared.listed(name, _view.get(name, b"")))
 
 
 def _unshare() -> None:
@@ -137,12 +138,12 @@ def _unshare() -> None:
     for name in (*shared.variables, *shared.lists):
         # What os.environ says holds again.
         if name in _view:
-            _real.putenv(name, _view[name])
+            _originals.putenv(name, _view[name])
         else:
-            _real.unsetenv(name)
+            _originals.unsetenv(name)
     if shared.configuration is not None:
         shared.configuration.close()
-    names.TABLE.hand_down_no_more()
+    fake_addresses.TABLE.hand_down_no_more()
     shared = None
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from socksify._record import Record
-from socksify.config.passing import VARIABLE
+from socksify.config.inherited import VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,116 @@
+"""The commands behind the escape character."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+
+from socksify.clients.rtelnet.session import Session
+from socksify.clients.rtelnet.telnet import COMMANDS as SENDABLE
+from socksify.clients.rtelnet.terminal import visible
+
+
+class Unusable(Exception):
+    """A command that is none, or not with these words; says what would be one."""
+
+
+def obey(session: Session, line: str) -> None:
+    """Does what a line asks for; an empty one goes back to the session."""
+    try:
+        if line.startswith("!"):
+            _shell(line[1:].strip())
+        elif line:
+            word, *words = line.split()
+            name = _find(word.lower())
+            run, usage, _ = _COMMANDS[name]
+            if not words if usage.endswith("...") else len(words) != len(usage.split()):
+                raise Unusable(f"usage: {name} {usage}".rstrip())
+            run(session, *words)
+    except Unusable as error:
+        session.terminal.tell(str(error))
+
+
+def _find(name: str) -> str:
+    """The command of that name, or the only one that begins so."""
+    begun = [full for full in _COMMANDS if full.startswith(name)]
+    if name in _COMMANDS or len(begun) == 1:
+        return name if name in _COMMANDS else begun[0]
+    raise Unusable(f"which of {', '.join(begun)}?" if begun else f"{name}: no such command; see help")
+
+
+def _close(session: Session) -> None:
+    session.is_over = True
+    session.terminal.tell("Connection closed.")
+
+
+def _mode(session: Session, wanted: str) -> None:
+    modes = {"character": True, "raw": True, "line": False}
+    if wanted not in modes:
+        raise Unusable(f"mode: one of {', '.join(modes)}")
+    session.forced = modes[wanted]
+    if session.protocol.speaks_telnet:
+        session.protocol.ask_by_character(modes[wanted])
+
+
+def _send(session: Session, *names: str) -> None:
+    for name in names:
+        if name == "escape" and session.escape is not None:
+            session.protocol.send_keys(session.escape)
+        elif name in SENDABLE:
+            session.protocol.send_command(name)
+        else:
+            raise Unusable(f"send: one of escape, {', '.join(SENDABLE)}")
+
+
+def _toggle(session: Session, what: str) -> None:
+    protocol = session.protocol
+    if what == "crlf":
+        protocol.sends_crlf = not protocol.sends_crlf
+        session.terminal.tell(f"the return key sends CR {'LF' if protocol.sends_crlf else 'NUL'}")
+    elif what == "binary":
+        protocol.ask_binary(not protocol.sends_binary)
+    else:
+        raise Unusable("toggle: crlf or binary")
+
+
+def _status(session: Session) -> None:
+    protocol, tell = session.protocol, session.terminal.tell
+    tell(f"{'telnet' if protocol.speaks_telnet else 'no telnet so far'}, escape character {visible(session.escape)}")
+    tell(f"keys go {'one by one' if session.by_character else 'in lines'}")
+    tell(f"{'the server' if protocol.echoes else 'this side'} shows what is typed")
+    tell(f"eight bits: sent {_yes(protocol.sends_binary)}, received {_yes(protocol.receives_binary)}")
+
+
+def _suspend(session: Session) -> None:
+    session.terminal.restore()
+    os.kill(0, signal.SIGTSTP)
+
+
+def _shell(line: str) -> None:
+    subprocess.run(line or os.environ.get("SHELL", "/bin/sh"), shell=True, check=False)
+
+
+def _help(session: Session) -> None:
+    for name, (_, words, text) in _COMMANDS.items():
+        session.terminal.tell(f"{f'{name} {words}':24}{text}")
+    session.terminal.tell(f"{'!COMMAND':24}run a command of the shell; an empty line goes back to the session")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+# What runs it, its words, and what it does.
+_COMMANDS: dict[str, tuple[Callable[..., None], str, str]] = {
+    "close": (_close, "", "close the connection, and leave"),
+    "quit": (_close, "", "the same"),
+    "mode": (_mode, "character|raw|line", "send keys one by one, or lines"),
+    "send": (_send, "WORD...", f"send escape, {', '.join(SENDABLE)}"),
+    "toggle": (_toggle, "crlf|binary", "what the return key sends; eight bits both ways"),
+    "status": (_status, "", "tell how the session goes"),
+    "z": (_suspend, "", "suspend rtelnet"),
+    "help": (_help, "", "tell the commands"),
+    "?": (_help, "", "the same"),
+}

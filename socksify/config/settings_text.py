@@ -1,0 +1,131 @@
+"""What --show prints: the settings in force, each with its source, and the rules in the order in which they apply.
+
+Passwords appear nowhere: the values shown are Proxy.url and Rule.text, which hold none.
+"""
+
+from __future__ import annotations
+
+from os import curdir, devnull
+from os.path import abspath, join
+
+from socksify.config import rules, toml_file
+from socksify.config.environ import conflicting
+from socksify.config.loader import load
+from socksify.config.schema import BY_NAME, SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from socksify.config.settings import Proxy, Settings
+
+# The rules have a list of their own.
+_SHOWN = tuple(setting.name for setting in SETTINGS if setting.name not in ("routes", "direct"))
+_COLUMN = 1 + max(map(len, _SHOWN))
+
+
+def show(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The settings as lines of text."""
+    shown = _collected(settings, environ)
+    lines = [f"{row['name']:<{_COLUMN}}{row['value']}  ({row['source']})" for row in shown["settings"]]
+    lines += [f"{'proxies':<{_COLUMN}}{name} = {url}" for name, url in shown["proxies"].items()]
+    lines += ["rules, the first match wins:"]
+    lines += [f"  {row['rule']}  ({row['source']})" for row in shown["rules"]]
+    if shown["taken_out"]:
+        lines += [f"taken out of the environment while installed: {', '.join(shown['taken_out'])}"]
+    return "\n".join(lines) + "\n"
+
+
+def show_json(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The same as JSON: objects `settings` and `rules` in lists, `proxies` by name, `taken_out` the variables."""
+    import json
+
+    return json.dumps(_collected(settings, environ), indent=2) + "\n"
+
+
+def _collected(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
+    in_order = (*settings.rules, *rules.BUILT_IN, rules.OWN, settings.default)
+    return {
+        "settings": [{"name": name} | _value_and_source(settings, name) for name in _SHOWN],
+        "proxies": {name: _urls(chain) for name, chain in settings.proxies.items() if "://" not in name},
+        "rules": [{"rule": rule.text, "source": rule.source} for rule in in_order],
+        "taken_out": list(conflicting(settings, environ)),
+    }
+
+
+def _value_and_source(settings: Settings, name: str) -> dict[str, object]:
+    source = settings.sources.get(name, "default")
+    if name == "config":
+        # Where the file's values came from is the file itself.
+        return {"value": source, "source": "read"} if name in settings.sources else {"value": "none", "source": source}
+    value = _urls(settings.proxy) if name == "proxy" else _in_words(getattr(settings, name))
+    return {"value": value, "source": source}
+
+
+def _in_words(value: str | float | bool | tuple[str | int, ...]) -> str | float:
+    """As the option would be given it, and a word for what is empty."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return value if value != "" else "off"
+
+
+def _urls(chain: tuple[Proxy, ...]) -> str:
+    return ",".join(hop.url for hop in chain)
+
+
+# The settings of a command line as a TOML file, for programs that start without that command line.
+
+
+def document(arguments: Mapping[str, object], directory: str = curdir) -> tuple[str, bool]:
+    """What load() reads back as these arguments and nothing else, and whether there is a password in it.
+
+    The file that `config` names is copied into it. Relative names of files are made absolute, from `directory` on.
+    Raises ConfigError for what load() would refuse, a missing proxy too.
+    """
+    named = str(arguments.get("config", "")) or devnull
+    loaded = load({**arguments, "config": named}, {}, directory, caller="command line")
+    secret = any(hop.password is not None for chain in (loaded.proxy, *loaded.proxies.values()) for hop in chain)
+    given = {name: BY_NAME[name].read(value, name) for name, value in arguments.items() if name != "config"}
+    settings = _merged(given, toml_file.read(join(directory, named)))
+    log = BY_NAME["log"].read(settings.get("log", "-"), "log")
+    if log not in ("", "stderr"):
+        settings["log"] = abspath(join(directory, str(log)))
+    proxies = settings.pop("proxies", {})
+    lines = [f"{name} = {_value(value)}" for name, value in settings.items()]
+    if isinstance(proxies, dict) and proxies:
+        lines += ["", "[proxies]", *(f"{_text(name)} = {_value(value)}" for name, value in proxies.items())]
+    return "\n".join(lines) + "\n", secret
+
+
+def _merged(given: dict[str, object], file: dict[str, object]) -> dict[str, object]:
+    """The stronger of both, and all rules: the command line's `direct` outranks the file's routes."""
+    stronger = [*_listed(given.get("routes")), *(f"{match}=direct" for match in _listed(given.get("direct")))]
+    merged = {**file, **{name: value for name, value in given.items() if name not in ("routes", "direct")}}
+    routes = BY_NAME["routes"].read(file["routes"], "routes") if "routes" in file else ()
+    if stronger or routes:
+        merged["routes"] = [*stronger, *_listed(routes)]
+    return merged
+
+
+def _listed(values: object) -> tuple[str, ...]:
+    return values if isinstance(values, tuple) else ()
+
+
+def _value(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _text(value) if isinstance(value, str) else repr(value)
+
+
+def _text(text: str) -> str:
+    """TOML 1.0, basic strings: what is a control character, a quotation mark or a backslash is escaped."""
+    return '"' + "".join(char if char.isprintable() and char not in '"\\' else _escape(char) for char in text) + '"'
+
+
+def _escape(char: str) -> str:
+    return f"\\{char}" if char in '"\\' else f"\\U{ord(char):08X}"

@@ -1,0 +1,51 @@
+"""gevent.ssl: it reads and writes in C, on a socket's fd, past the methods that are guarded while this connects."""
+
+from __future__ import annotations
+
+from wrapt import ObjectProxy
+
+from socksify.patches.adapters import wrap
+from socksify.patches.guards import pending
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from socksify.patches.journal import Journal
+
+
+def patch(module: ModuleType, journal: Journal) -> None:
+    """Wrap what makes the C part of a TLS socket; it is made before the socket connects."""
+    wrap(journal, module.SSLSocket, "_SSLSocket__create_sslobj", _create)
+
+
+def _create(wrapped: Callable[..., Any], sock: Any, args: Any, kwargs: Any) -> Any:
+    made = wrapped(*args, **kwargs)
+    return made if sock._connected else _Connecting(made, sock)
+
+
+class _Connecting(ObjectProxy):  # type: ignore[type-arg]
+    """The C part of a socket that connects, until the first call that is let through."""
+
+    def __init__(self, part: Any, sock: Any) -> None:
+        super().__init__(part)
+        self._self_sock = sock
+
+    def read(self, *args: Any) -> Any:
+        return self._self_admitted().read(*args)
+
+    def write(self, *args: Any) -> Any:
+        return self._self_admitted().write(*args)
+
+    def do_handshake(self) -> Any:
+        return self._self_admitted().do_handshake()
+
+    def _self_admitted(self) -> Any:
+        try:
+            pending.admit(self._self_sock.fileno())
+        except BlockingIOError:
+            raise pending.wants_write() from None
+        self._self_sock._sslobj = self.__wrapped__
+        return self.__wrapped__

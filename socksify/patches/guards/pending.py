@@ -1,0 +1,237 @@
+"""No byte of the client's mixes with the handshake's: the I/O methods of a socket whose connect is pending.
+
+`send` and `recv` are never patched on `socket.socket`. An object on a pending kernel socket is moved to a
+subclass of its own class instead, and moved back when the tunnel is settled; every object on it is, however it
+came about, for one that was left out once took a byte of the proxy's reply. Meanwhile I/O fails as on a socket
+that is still connecting: EAGAIN, and ENOTCONN where the kernel would say so. After a failure it stays guarded
+until the failure has been told: by SO_ERROR, by connect(), or by the first call that would have met it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from errno import EAGAIN
+from socket import SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SOL_SOCKET
+
+from socksify import _originals
+from socksify._originals import monotonic
+from socksify.patches import scope
+from socksify.patches.guards import argument_checks
+from socksify.patches.guards.subclass_swap import Disguise
+from socksify.tunnel import connect, errors, registry
+from socksify.tunnel.state import not_connected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.patches.guards.subclass_swap import Members
+    from socksify.tunnel.state import Tunnel
+
+_NAMES = (
+    "send",
+    "sendall",
+    "sendmsg",
+    "sendto",
+    "recv",
+    "recv_into",
+    "recvfrom",
+    "recvfrom_into",
+    "recvmsg",
+    "recvmsg_into",
+)
+# What SSLSocket adds.
+_TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
+# What ssl does not try before it has seen that the socket is connected.
+_OF_THE_CONNECTED = ("do_handshake", "unwrap")
+
+
+_DIRECTIONS = (SHUT_RD, SHUT_WR, SHUT_RDWR)
+
+# Classes whose objects wait by a loop, on fds that do not block; each tells whether it has waited.
+waits: dict[type, Callable[[Any], bool]] = {}
+
+
+def guard(tunnel: Tunnel) -> None:
+    """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
+    tunnel.settled.append(lambda: _settled(tunnel))
+    for sock in tunnel.objects():
+        guard_object(sock)
+    if tunnel.handshake is None:  # settled by another thread meanwhile
+        _settled(tunnel)
+
+
+def guard_object(sock: Socket) -> None:
+    """Guard one more object."""
+    _guards.put_on(sock)
+
+
+def admit(fd: int) -> None:
+    """What stands before guarded methods, for those who do I/O on an fd in C: raises OSError if they may not yet."""
+    tunnel = registry.unsettled_at(fd) if registry.unsettled else None
+    sock = tunnel.holder() if tunnel is not None else None
+    if tunnel is not None and sock is not None:
+        _pass(sock, tunnel, "send")
+
+
+def told(tunnel: Tunnel) -> OSError:
+    """The failure that has still to be reported, which it thereby is: as with SO_ERROR, once."""
+    error = errors.to_raise(tunnel.report or not_connected())
+    registry.settle(tunnel)
+    _unguard(tunnel)
+    return error
+
+
+def _settled(tunnel: Tunnel) -> None:
+    if tunnel.report is None:
+        _unguard(tunnel)
+
+
+def _unguard(tunnel: Tunnel) -> None:
+    for sock in tunnel.objects():
+        unguard_object(sock)
+
+
+def unguard_object(sock: Socket) -> None:
+    """Give one object back its own class."""
+    _guards.take_off(sock)
+
+
+def _members(cls: type) -> Members:
+    tls = hasattr(cls, "do_handshake")
+    members: Members = {name: _method(name) for name in _NAMES + (_TLS_NAMES if tls else ())}
+    members["__reduce_ex__"] = _reduce_ex
+    return {**members, "getsockopt": _getsockopt(cls), "sendfile": _sendfile(cls), "shutdown": _shutdown(cls)}
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def guarded(self: Socket, *args: Any, **kwargs: Any) -> Any:
+        tunnel = registry.find(self)
+        if tunnel is not None:
+            if tunnel.handshake is not None and (answer := argument_checks.answered(self, name, args, kwargs)):
+                return answer[0]
+            _pass(self, tunnel, name)
+        unguard_object(self)
+        return getattr(self, name)(*args, **kwargs)
+
+    return guarded
+
+
+def _pass(sock: Socket, tunnel: Tunnel, name: str) -> None:
+    """Let a call through to the kernel if the tunnel is open; else raise what the kernel would."""
+    if tunnel.rendezvous is not None:
+        raise not_connected()
+    if tunnel.handshake is not None:
+        _push(sock, tunnel)
+    if tunnel.handshake is not None:
+        raise _still_connecting(sock, name)
+    if tunnel.error is not None:
+        raise told(tunnel) if tunnel.report is not None else not_connected()
+
+
+def _still_connecting(sock: Any, name: str) -> OSError:
+    """EAGAIN; of a TLS socket what ssl makes of it."""
+    if not hasattr(sock, "do_handshake"):
+        return BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+    if sock._sslobj is None or name in _OF_THE_CONNECTED:
+        # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
+        return not_connected()
+    return wants_write()
+
+
+def wants_write() -> OSError:
+    """What ssl makes of EAGAIN."""
+    from ssl import SSL_ERROR_WANT_WRITE, SSLWantWriteError
+
+    return SSLWantWriteError(SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+
+
+def _push(sock: Socket, tunnel: Tunnel) -> None:
+    """Who never polls but tries again and again gets on, too; a call that waits, waits for the connect to be over."""
+    if not wait(sock, tunnel):
+        connect.advance(tunnel)
+        connect.expire(tunnel, monotonic())
+    elif tunnel.handshake is not None and _originals.gettimeout(sock) is not None:
+        raise TimeoutError("timed out")
+
+
+def wait(sock: Socket, tunnel: Tunnel) -> bool:
+    """Wait for a connect to be over as long as a call on the socket may; False where none may wait."""
+    by_loop = waits.get(_guards.plain(sock))
+    if by_loop is not None:
+        return by_loop(sock)
+    timeout = _originals.gettimeout(sock)
+    if timeout == 0 or (timeout is None and not _is_blocking(sock, tunnel)):
+        return False
+    connect.wait_for(tunnel, timeout)
+    return True
+
+
+def _is_blocking(sock: Socket, tunnel: Tunnel) -> bool:
+    """An object made from a non-blocking fd does not know that it is; and the fd of a connect() that waits looks so."""
+    handshake = tunnel.handshake
+    return (handshake is not None and handshake.unblocked) or os.get_blocking(_originals.fileno(sock))
+
+
+def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
+    """For multiprocessing, which sends sockets to other processes: a process that takes over no handshake gets none.
+
+    The connect is waited for, as long as for who asks for its outcome. After a failure the socket is sent as it is.
+    """
+    pickler = sys._getframe(1).f_globals.get("ForkingPickler")
+    reduce = getattr(pickler, "_extra_reducers", {}).get(_guards.plain(self))
+    if reduce is None:
+        # pickle and copy refuse every socket.
+        return object.__reduce_ex__(self, protocol)
+    tunnel = registry.find(self)
+    if tunnel is not None and tunnel.rendezvous is None and tunnel.handshake is not None:
+        connect.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
+        if tunnel.handshake is not None:
+            raise BlockingIOError(
+                EAGAIN, "the connection through the proxy is not there yet; send the socket when it is"
+            )
+    unguard_object(self)
+    return reduce(self)
+
+
+def _sendfile(cls: Any) -> Callable[..., Any]:
+    """os.sendfile(), which it calls, goes past every method; on a non-blocking socket it refuses to do anything."""
+
+    def sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
+        tunnel = registry.find(self)
+        if tunnel is not None and _originals.gettimeout(self) != 0:
+            _pass(self, tunnel, "sendfile")
+        return cls.sendfile(self, *args, **kwargs)
+
+    return sendfile
+
+
+def _shutdown(cls: Any) -> Callable[..., Any]:
+    """shutdown(2) of a socket that connects ends that, in whichever direction; SO_ERROR then tells ECONNRESET."""
+
+    def shutdown(self: Socket, how: int, /) -> None:
+        tunnel = registry.find(self)
+        if tunnel is not None and tunnel.handshake is not None and tunnel.rendezvous is None and how in _DIRECTIONS:
+            connect.shut(self, tunnel)
+        else:
+            cls.shutdown(self, how)
+
+    return shutdown
+
+
+def _getsockopt(cls: Any) -> Callable[..., Any]:
+    """Tells a failure when socksify has been uninstalled, too."""
+
+    def getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
+        tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None
+        if tunnel is not None and tunnel.report is not None:
+            return argument_checks.outcome_as(told(tunnel).errno or 0, *buflen) if buflen else told(tunnel).errno
+        return cls.getsockopt(self, level, optname, *buflen)
+
+    return getsockopt
+
+
+_guards = Disguise(_members)

@@ -1,0 +1,261 @@
+"""connect, connect_ex, getpeername and the options of a socket, as the client sees them.
+
+What a connected tunnel looks like: getpeername() is the target, SO_ERROR the outcome of a non-blocking connect,
+told once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket as _module
+import sys
+from errno import EAGAIN, EALREADY, EINPROGRESS, EISCONN, ENOTCONN
+from functools import partial
+from socket import SO_ERROR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET
+
+from socksify import _originals
+from socksify._originals import monotonic
+from socksify._signal_safety import forks, ours
+from socksify.patches import scope
+from socksify.patches.guards import argument_checks, pending
+from socksify.patches.journal import Replacement
+from socksify.patches.sockets import datagrams, source_routes
+from socksify.patches.sockets.source_routes import IP, IPV6
+from socksify.routing.route import Denied, Via
+from socksify.tunnel import connect, control_connections, errors, log, readiness, registry, socket_swap
+from socksify.tunnel import datagrams as tunnel_datagrams
+from socksify.tunnel.datagrams import TCP, is_tcp
+from socksify.tunnel.state import not_connected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.config.settings import Rule
+    from socksify.routing.sockaddr import SockAddress
+    from socksify.tunnel.state import Tunnel
+
+# Not empty where SO_SNDTIMEO was ever set: others are not asked for it at each connect().
+_send_timeouts: set[bool] = set()
+_TIMEVAL = 16
+
+
+def _connect(self: Socket, address: SockAddress, /) -> None:
+    before = forks()
+    # What fromfd() was told of an fd is for the kernel to confirm.
+    if (_originals.kind(self) != SOCK_STREAM or _originals.protocol(self) not in TCP) and not is_tcp(self):
+        datagrams.connect(self, address)
+        return
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is not None:
+        argument_checks.check_address(self, address)
+        _connect_again(self, tunnel)
+    route = scope.current().router.decide(_originals.family(self), address)
+    if isinstance(route, Via):
+        _connect_via(self, route, before)
+    elif isinstance(route, Denied):
+        log.denied(address, route.why)
+        raise errors.denied(route.why, address)
+    elif log.is_open() and route.rule is not None:
+        _connect_logged(self, route.address or address, route.rule)
+    else:
+        _originals.connect(self, route.address or address)
+
+
+def _connect_ex(self: Socket, address: SockAddress, /) -> int:
+    try:
+        _connect(self, address)
+    except (_module.gaierror, _module.herror):
+        raise
+    except ours(TypeError, OverflowError) as error:
+        # What the stdlib says of a bad address has the method's name in it.
+        raise type(error)(str(error).replace("connect()", "connect_ex()")) from None
+    except ours(TimeoutError) as error:
+        # A timeout of the socket's own is EAGAIN here, the stdlib says; a proxy's word for it is ETIMEDOUT.
+        return (
+            EAGAIN if getattr(error, "reply", None) is None and _originals.gettimeout(self) else error.errno or EAGAIN
+        )
+    except ours(OSError) as error:
+        if error.errno is None:
+            raise
+        return error.errno
+    return 0
+
+
+def _connect_via(sock: Socket, route: Via, before: int) -> None:
+    settings = scope.current().settings
+    if settings.isolate != "none":
+        from socksify.routing.stream_isolation import isolated
+
+        route = isolated(route, settings.isolate)
+    begun = partial(_begun, sock)
+    # The frame is in no variable of its own, or it would keep the socket.
+    tunnel = connect.start(sock, route, settings.connect_timeout, begun, sys._getframe(), before)
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.waits:
+        # What interrupts it here leaves a pending tunnel whose connect() has ended: see `interrupts`.
+        readiness.begin_watching(_originals.fileno(sock), tunnel)
+        raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
+    connect.finish(tunnel, _send_timeout(sock))
+    if handshake is not None and tunnel.handshake is handshake:
+        # socket(7) of SO_SNDTIMEO: connect(2) then ends as that of a non-blocking socket, and goes on like that.
+        handshake.waits = False
+        readiness.begin_watching(_originals.fileno(sock), tunnel)
+        raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
+    if tunnel.error is not None:
+        raise errors.to_raise(tunnel.error)
+
+
+def _send_timeout(sock: Socket) -> float | None:
+    """Seconds for which the kernel lets a connect(2) on a blocking socket wait; None: for ever."""
+    if not _send_timeouts or _originals.gettimeout(sock) is not None:
+        return None
+    # struct timeval: seconds and microseconds.
+    timeval = _originals.getsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, _TIMEVAL)
+    half = len(timeval) // 2
+    seconds, microseconds = (int.from_bytes(part, sys.byteorder) for part in (timeval[:half], timeval[half:]))
+    return seconds + microseconds / 1e6 or None
+
+
+def _begun(sock: Socket, tunnel: Tunnel) -> None:
+    tunnel.chosen_port = registry.chosen_port(sock)
+    pending.guard(tunnel)
+    control_connections.note(tunnel)
+
+
+def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
+    """Another connect() on a socket that has a tunnel: raises, unless the socket is free for a new one.
+
+    EALREADY while pending, then the outcome: EISCONN, as the original promised, or the error. After an error the
+    socket is as good as new. One that was to listen through the proxy and does not may connect instead.
+    """
+    if tunnel.rendezvous is not None and not tunnel.listens:
+        registry.drop(sock.fileno(), tunnel)
+        return
+    if tunnel.handshake is not None:
+        connect.advance(tunnel)
+    if tunnel.handshake is not None:
+        raise OSError(EALREADY, os.strerror(EALREADY))
+    if tunnel.report is not None and not tunnel.is_shut:
+        raise pending.told(tunnel)
+    if tunnel.error is None and _is_connected(sock):
+        raise OSError(EISCONN, os.strerror(EISCONN))
+    # In this order: where an exception comes between, the next connect() does it again.
+    socket_swap.restore_family(sock, tunnel)
+    # The address that the client chose, it keeps.
+    socket_swap.bind(sock, registry.chosen_address(sock))
+    registry.drop(_originals.fileno(sock), tunnel)
+
+
+def _is_connected(sock: Socket) -> bool:
+    try:
+        _originals.getpeername(sock)
+    except ours(OSError) as error:
+        return error.errno != ENOTCONN
+    return True
+
+
+def _connect_logged(sock: Socket, address: SockAddress, rule: Rule) -> None:
+    started = monotonic()
+    try:
+        _originals.connect(sock, address)
+    except ours(OSError) as error:
+        log.direct(address, rule.text, started, error)
+        raise
+    log.direct(address, rule.text, started, None)
+
+
+def _getpeername(self: Socket, /) -> Any:
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is None:
+        return _originals.getpeername(self) if not tunnel_datagrams.held else _peer_in_appearance(self)
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.waits:
+        # The server may have accepted it by now, from which its client concludes that it is connected.
+        pending.wait(self, tunnel)
+    if not tunnel.is_open:
+        raise not_connected()
+    # The kernel's word on whether it still is connected.
+    _originals.getpeername(self)
+    return tunnel.route.peer
+
+
+def _peer_in_appearance(sock: Socket) -> Any:
+    """The peer of a socket that may be a datagram socket behind the fence."""
+    try:
+        return _originals.getpeername(sock)
+    except ours(OSError):
+        known = tunnel_datagrams.find(sock)
+        if known is None or known.peer is None:
+            raise
+        return known.peer
+
+
+def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> Any:
+    tunnel = registry.find(self) if registry.by_fd else None
+    if tunnel is None:
+        if tunnel_datagrams.held and (level, optname) in tunnel_datagrams.OPTIONS:
+            known = tunnel_datagrams.option(self, level, optname, buflen)
+            if known is not None:
+                return known
+        return (
+            _originals.getsockopt(self, level, optname)
+            if buflen == 0
+            else _originals.getsockopt(self, level, optname, buflen)
+        )
+    if level == SOL_SOCKET and optname == SO_ERROR:
+        return argument_checks.outcome_as(_outcome(self, tunnel), buflen)
+    stored = socket_swap.stored_option(tunnel, level, optname, buflen)
+    if stored is not None:
+        return stored
+    return (
+        _originals.getsockopt(self, level, optname)
+        if buflen == 0
+        else _originals.getsockopt(self, level, optname, buflen)
+    )
+
+
+def _outcome(sock: Socket, tunnel: Tunnel) -> int:
+    """SO_ERROR of a non-blocking connect: 0 while it is pending and when it is open, its errno once if it failed.
+
+    A watcher in C that believes the kernel asks too early; the handshake is then finished here.
+    """
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.watched and not handshake.waits:
+        log.line(f"{log.name}: SO_ERROR asked for before any poll; waiting for {log.text(tunnel.route.target)}")
+        connect.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
+    if tunnel.report is not None:
+        return pending.told(tunnel).errno or 0
+    if not tunnel.is_open:
+        return 0
+    return int(_originals.getsockopt(sock, SOL_SOCKET, SO_ERROR))
+
+
+def _setsockopt(self: Socket, /, *options: Any) -> None:
+    # A wrong number of arguments, or a value of another type, is C's to refuse, in its own words.
+    if len(options) == 3 and registry.by_fd and isinstance(options[2], (int, bytes, bytearray, memoryview)):
+        tunnel = registry.find(self)
+        if tunnel is not None and socket_swap.store_option(self, tunnel, *options):
+            return
+    if len(options) in (3, 4):
+        if options[:2] == (SOL_SOCKET, SO_SNDTIMEO):
+            _send_timeouts.add(True)
+        if options[0] in (IP, IPV6):
+            source_routes.admit_option(self, *options[:3])
+        if (
+            tunnel_datagrams.held
+            and options[:2] in tunnel_datagrams.OPTIONS
+            and tunnel_datagrams.set_option(self, options)
+        ):
+            return
+    _originals.setsockopt(self, *options)
+
+
+REPLACEMENTS = (
+    Replacement(_originals.PythonSocket, "connect", _connect),
+    Replacement(_originals.PythonSocket, "connect_ex", _connect_ex),
+    Replacement(_originals.PythonSocket, "getpeername", _getpeername),
+    Replacement(_originals.PythonSocket, "getsockopt", _getsockopt),
+    Replacement(_originals.PythonSocket, "setsockopt", _setsockopt),
+)

@@ -1,0 +1,112 @@
+"""How socket objects come and go: made from an fd, detached, closed. The registry is told."""
+
+from __future__ import annotations
+
+import _socket
+from socket import SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_STREAM, SOL_SOCKET
+
+from socksify import _originals
+from socksify.patches import scope
+from socksify.patches.guards import datagrams, pending
+from socksify.patches.guards.datagrams import LINK
+from socksify.patches.journal import Replacement
+from socksify.tunnel import connect, epoll_masks, handover, registry
+from socksify.tunnel.bind import listener
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket as Socket
+
+    from socksify.tunnel.state import Tunnel
+
+
+def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+    _originals.init(self, family, type, proto, fileno)
+    _made(self, _originals.init, family, type, proto, fileno)
+
+
+def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto: int, fileno: int | None) -> None:
+    if fileno is not None or family == LINK:
+        if fileno is not None and type != -1:
+            # What fromfd() was told of an fd is for the kernel to confirm.
+            kind = _originals.getsockopt(sock, SOL_SOCKET, SO_TYPE)
+            if kind not in (SOCK_STREAM, _originals.kind(sock)):
+                init(sock, _originals.family(sock), kind, proto, fileno)
+        datagrams.adopt(sock)
+    if fileno is not None and (registry.by_fd or handover.is_shared()):
+        tunnel = registry.adopt(sock)
+        if tunnel is None and handover.is_shared():
+            tunnel = handover.ask(sock, scope.current().settings)
+        if tunnel is None:
+            return
+        domain = tunnel.options.get((SOL_SOCKET, SO_DOMAIN)) if family == -1 else None
+        if domain is not None:
+            # The kernel knows the family of the way to the proxy, which is not the client's.
+            init(sock, domain, type, tunnel.options[SOL_SOCKET, SO_PROTOCOL] if proto == -1 else proto, fileno)
+        if tunnel.handshake is not None or tunnel.rendezvous is not None:
+            pending.guard_object(sock)
+
+
+def _detach(self: Socket) -> int:
+    _detaching(self)
+    # As the stdlib's, whose super() holds for one class only.
+    self._closed = True  # type: ignore[attr-defined]
+    return _originals.detach(self)
+
+
+def _detaching(sock: Socket) -> None:
+    if registry.by_fd:
+        registry.detach(sock)
+        pending.unguard_object(sock)
+
+
+def _real_close(self: Socket, _ss: type = _socket.socket) -> None:
+    _closing(self)
+    _originals.real_close(self, _ss)
+
+
+def _closing(sock: Socket) -> None:
+    fd = _originals.fileno(sock)
+    tunnel = registry.closing(sock) if registry.by_fd else None
+    if tunnel is not None:
+        if len(tunnel.holders) == 1:
+            _wake(tunnel)
+        registry.drop(fd, tunnel)
+        pending.unguard_object(sock)
+    if fd in epoll_masks.registrations:
+        epoll_masks.closed(fd)
+
+
+def _wake(tunnel: Tunnel) -> None:
+    """Whoever waits for a connect or for a peer is not left behind on a socket that is closed."""
+    if tunnel.handshake is not None:
+        connect.cancel(tunnel)
+    elif tunnel.listens:
+        listener.end(tunnel)
+
+
+# The same for a class that inherits these from `_socket.socket`.
+
+
+def _init_plain(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+    _originals.init_plain(self, family, type, proto, fileno)
+    _made(self, _originals.init_plain, family, type, proto, fileno)
+
+
+def _detach_plain(self: Socket) -> int:
+    _detaching(self)
+    return _originals.detach(self)
+
+
+def _close_plain(self: Socket) -> None:
+    _closing(self)
+    _originals.close(self)
+
+
+PLAIN = (("__init__", _init_plain), ("detach", _detach_plain), ("close", _close_plain))
+REPLACEMENTS = (
+    Replacement(_originals.PythonSocket, "__init__", _init),
+    Replacement(_originals.PythonSocket, "detach", _detach),
+    Replacement(_originals.PythonSocket, "_real_close", _real_close),
+)

@@ -1,0 +1,101 @@
+"""What `socksify.via()` returns: a context manager, and a decorator, that may be entered again and by many at once."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from types import CoroutineType
+
+from socksify.config import proxy_url, values
+from socksify.config.quoting import masked
+from socksify.config.schema import BY_NAME
+from socksify.config.settings import ConfigError
+from socksify.patches import is_installed, scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+_SOURCE = "via()"
+# Python's C API, code.h: CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR. `inspect` would cost its import.
+_GENERATORS, _COROUTINE = 0x20 | 0x200, 0x80
+
+
+class Detour:
+    """A way that connections and look-ups take inside `with`, or inside a function or coroutine that it decorates."""
+
+    def __init__(self, proxy: str | Sequence[str], isolate: str | None) -> None:
+        vias = values.urls(proxy, _SOURCE)
+        if not vias:
+            raise ConfigError(f"{_SOURCE}: nothing in it, expected direct, block, proxy, a proxy's name or a URL")
+        for via in vias:
+            if "://" in via:
+                proxy_url.chain(via, _SOURCE)
+        if isolate is not None:
+            BY_NAME["isolate"].read(isolate, "via(isolate=)")
+        self._way = vias, isolate
+        if is_installed():
+            # The names of proxies are known: better told here than at the first `with`.
+            scope.installed.enter(self._way)
+
+    def __enter__(self) -> None:
+        """Raises RuntimeError where nothing is installed, ConfigError where the proxy's name is not known."""
+        if not is_installed():
+            raise RuntimeError("socksify.via() before socksify.install(): nothing would go through the proxy")
+        scope.installed.enter(self._way)
+        scope.enter(self, self._way)
+
+    def __exit__(self, *_: object) -> None:
+        scope.leave(self)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function, or the coroutine function, with all that it does inside the block."""
+        if _flags(_innermost(function)) & _GENERATORS:
+            raise TypeError("a generator runs in the context of whoever goes through it; use `with` inside of it")
+
+        @wraps(function)
+        def inside(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with self:
+                result = function(*args, **kwargs)
+            # What it returns may be a coroutine all the same.
+            return self._awaited(result) if isinstance(result, CoroutineType) else result
+
+        @wraps(function)
+        async def inside_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return await self._awaited(function(*args, **kwargs))
+
+        is_coroutine = _flags(_without_partials(function)) & _COROUTINE
+        return inside_coroutine if is_coroutine else inside  # type: ignore[return-value]
+
+    async def _awaited(self, coroutine: Any) -> Any:
+        with self:
+            return await coroutine
+
+    def __repr__(self) -> str:
+        vias, isolate = self._way
+        shown = ", ".join(repr(masked(via)) for via in vias)
+        return f"socksify.via({shown if len(vias) == 1 else f'[{shown}]'}{f', isolate={isolate!r}' if isolate else ''})"
+
+
+def _flags(function: Any) -> int:
+    """Of the code of a function, or of an object that is called."""
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return getattr(code, "co_flags", 0)
+
+
+def _without_partials(function: Any) -> Any:
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def _innermost(function: Any) -> Any:
+    """What is called in the end, behind partials and decorators."""
+    while True:
+        inner = getattr(_without_partials(function), "__wrapped__", None)
+        if inner is None:
+            return _without_partials(function)
+        function = inner

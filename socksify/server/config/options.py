@@ -1,0 +1,137 @@
+"""The command line of `sockd`. What is left out there is as the configuration file has it, and else the default."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from socksify._record import Record
+from socksify.config.ip import address
+from socksify.server.operation.log import FORMATS
+
+DEFAULT_LISTEN = (("127.0.0.1", 1080),)
+
+_DESCRIPTION = "A SOCKS4, 4A and 5 server: CONNECT, BIND and UDP ASSOCIATE, with rules, users and limits."
+_EPILOG = (
+    "`sockd passwd FILE USER` asks for a password and puts its salted hash into a file for --users. "
+    "SIGHUP reads rules and users again; SIGTERM and SIGINT let the live sessions end, a second one ends them."
+)
+
+
+class Options(Record):
+    """What the command line says; None and "" where it says nothing.
+
+    `question` is what is only asked ("check", "test", "status", "version"), or "" to serve; `asked` are its words.
+    """
+
+    question: str = ""
+    asked: tuple[str, ...] = ()
+    listen: tuple[tuple[str, int], ...] = ()
+    config: str = ""
+    route: str = ""
+    users: str = ""
+    open: bool = False
+    allow_unsupported: bool = False
+    workers: int | None = None
+    log: str = ""
+    log_format: str = ""
+    metrics: str = ""
+    status_directory: str = ""
+
+
+def parse(words: Sequence[str] | None) -> Options:
+    """Raises SystemExit, as argparse does: with 2 after a line on stderr for what makes no sense, with 0 after help."""
+    parser = _parser()
+    given = {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
+    question = next((name for name in ("check", "test", "status", "version") if name in given), "")
+    asked = tuple(given.pop(question, ()))
+    options = Options(question, asked, **{**given, "listen": tuple(given.get("listen", ()))})
+    if question == "check":
+        options = options.replace(config=asked[0])
+    if options.config and (options.users or options.open):
+        parser.error("--users and --open are for a server without --config, which says both in the file")
+    if (options.route or options.allow_unsupported) and not is_classic(options.config):
+        parser.error("--route and --allow-unsupported are for a classic --config, a file named *.conf")
+    return options
+
+
+def is_classic(path: str) -> bool:
+    """Whether a configuration file is to be read as the original server's."""
+    return path.endswith(".conf")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("sockd", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    add = parser.add_argument
+    add("--listen", metavar="ADDRESS:PORT", type=_listen, action="append", help=_LISTEN_HELP)
+    add("--config", metavar="FILE", type=_file, help="rules, users and limits: TOML, or a classic file if named *.conf")
+    add("--route", metavar="FILE", type=_file, help="the classic sockd.route that goes with a classic --config")
+    add("--allow-unsupported", action="store_true", help="read classic files with lines that are not obeyed")
+    # Credentials never come by argv, which every user of the machine can read.
+    add("--users", metavar="FILE", type=_file, help="without --config: who may connect, as written by `sockd passwd`")
+    add("--open", action="store_true", help="without --config: serve everybody who can reach the address")
+    add("--workers", metavar="N", type=_count, help="processes that share the port (default: 1)")
+    add("--log", metavar="WHERE", type=_where, help="stderr (the default), syslog or syslog:PATH")
+    add("--log-format", choices=FORMATS, help="text (the default), or json: an object a line")
+    add("--metrics", metavar="ADDRESS:PORT", type=_metrics, help="tell Prometheus, on a loopback address")
+    add("--status-directory", metavar="DIR", type=_file, help="where the live sessions are told on a Unix socket")
+    questions = parser.add_mutually_exclusive_group()
+    ask = questions.add_argument
+    ask("--check", metavar="FILE", nargs=1, type=_file, help="read a configuration and print it")
+    ask("--test", metavar=("CLIENT", "DEST:PORT"), nargs=2, help="tell which rule decides")
+    ask("--status", metavar="json", nargs="?", type=_form, const=("text",), help="show the live sessions")
+    ask("--version", action="store_const", const=(), help="show the version")
+    return parser
+
+
+_LISTEN_HELP = "may be given several times; port 0 is any free one (default: 127.0.0.1:1080)"
+
+
+def place(text: str) -> tuple[str, int]:
+    """The host and port of ADDRESS:PORT; IPv6 in brackets or not. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError(f"{text!r}: expected ADDRESS:PORT")
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host, int(port)
+
+
+def _listen(text: str) -> tuple[str, int]:
+    try:
+        host, port = place(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if address(host) is None:
+        raise argparse.ArgumentTypeError(
+            f"{host!r} is no address; a name may stand for several, and for others tomorrow"
+        )
+    return host, port
+
+
+def _file(text: str) -> str:
+    """Not what a shell makes of a variable that is not set: --users "$USERS" must not come to mean nobody is asked."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a file's name")
+    return text
+
+
+def _metrics(text: str) -> str:
+    _listen(text)
+    return text
+
+
+def _form(text: str) -> tuple[str]:
+    if text not in FORMATS:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {' or '.join(FORMATS)}")
+    return (text,)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 1 to 1024")
+    return int(text)
+
+
+def _where(text: str) -> str:
+    if text not in ("stderr", "syslog") and not text.startswith("syslog:/"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected stderr, syslog or syslog:PATH")
+    return text

@@ -1,0 +1,206 @@
+"""The original server's files, read as they are: sockd.conf(5), who may do what, and sockd.route(5), from where.
+
+    permit|deny [?=I|i|n] [*=userlist] src_addr src_mask [[dst_addr dst_mask] [op dst_port]] [: shell_cmd]
+    interface_address dst_addr dst_mask
+
+The first line that matches counts, and where none does it is denied. The original passed over a line that it could not
+read; here it is an error, since nobody knows what it would have denied.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from socket import getservbyname
+
+from socksify.config import match
+from socksify.config.ip import address, looks_numeric
+from socksify.config.settings import EVERY_PORT, ConfigError
+from socksify.config.settings import Rule as Match
+from socksify.server.config import Configuration
+from socksify.server.policy.policy import Policy
+from socksify.server.policy.rules import Routes, Rule, Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.config.match import Match as Fields
+
+_ACTIONS = {"permit": True, "deny": False}
+_IDENT = {"I": "I", "i": "i", "n": "", "": ""}
+_OPERATORS: dict[str, Callable[[int], list[tuple[int, int]]]] = {
+    "eq": lambda port: [(port, port)],
+    "neq": lambda port: [(0, port - 1), (port + 1, 65535)],
+    "lt": lambda port: [(0, port - 1)],
+    "gt": lambda port: [(port + 1, 65535)],
+    "le": lambda port: [(0, port)],
+    "ge": lambda port: [(port, 65535)],
+}
+# Comments to those who do not know better: shell commands for clients without identd, or with another's name.
+_HIDDEN_COMMANDS = ("#NO_IDENTD:", "#BAD_ID:")
+_FORM = "permit|deny [?=I|i|n] [*=USERS] SRC MASK [DST MASK] [eq|neq|lt|gt|le|ge PORT]"
+
+
+def load(
+    conf_path: str, route_path: str | None, is_own: Callable[[str], bool], allow_unsupported: bool
+) -> Configuration:
+    """The rules of a sockd.conf, with the addresses of a sockd.route; raises ConfigError with the file and the line.
+
+    With `allow_unsupported` the lines hold without what is not done here: their shell commands.
+    """
+    rules = tuple(_rules(conf_path, allow_unsupported))
+    sources = tuple(_sources(route_path)) if route_path is not None else ()
+    policy = Policy(rules, routes=Routes(None, sources), is_own=is_own)
+    return Configuration(policy, guarded=True, path=conf_path)
+
+
+def lists(conf_path: str) -> list[str]:
+    """The files of users that a sockd.conf names; raises ConfigError if it cannot be read."""
+    words = (word for _, line in _lines(conf_path) for word in _split(line)[0].split() if word.startswith("*="))
+    return [item for word in words for item in word[2:].split(",") if item.startswith("/")]
+
+
+def _rules(path: str, allow_unsupported: bool) -> Iterator[Rule]:
+    for source, line in _lines(path):
+        statement, command = _split(line)
+        if (command or line.startswith(_HIDDEN_COMMANDS)) and not allow_unsupported:
+            raise ConfigError(f"{source}: shell commands are not run here; take it out, or say --allow-unsupported")
+        words = statement.split()
+        if words:
+            yield _rule(words, source)
+
+
+def _sources(path: str) -> Iterator[Source]:
+    for source, line in _lines(path):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) != 3 or _ipv4(words[0]) is None:
+            raise ConfigError(f"{source}: expected INTERFACE_ADDRESS DST MASK")
+        yield Source(Match(" ".join(words[1:]), source, "", **_destination(words[1], words[2], source)), words[0])
+
+
+def _lines(path: str) -> Iterator[tuple[str, str]]:
+    """Each line, and where it stands."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            for number, line in enumerate(file, 1):
+                yield f"{path}, line {number}", line.rstrip("\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; expected a file that can be read") from None
+
+
+def _split(line: str) -> tuple[str, str]:
+    """The statement and the shell command; a # before that begins a comment, one in it is the shell's."""
+    statement, colon, command = line.partition(":")
+    if "#" in statement:
+        return statement.partition("#")[0], ""
+    return statement, colon and command.strip()
+
+
+def _rule(words: list[str], source: str) -> Rule:
+    rest = words.copy()
+    permit = _ACTIONS.get(rest.pop(0))
+    if permit is None:
+        raise ConfigError(f"{source}: expected {_FORM}")
+    ident = _IDENT.get(rest.pop(0)[2:]) if rest and rest[0].startswith("?=") else ""
+    if ident is None:
+        raise ConfigError(f"{source}: behind ?= expected I, i or n")
+    userlist = rest.pop(0)[2:] if rest and rest[0].startswith("*=") else ""
+    clients = _clients(_pair(rest, source), source)
+    fields: Fields = {}
+    if rest and rest[0] not in _OPERATORS:
+        fields = _destination(*_pair(rest, source), source)
+    if "network" not in fields and fields and not permit:
+        raise ConfigError(f"{source}: a name that is denied can be reached by its address; deny that")
+    ports = _ports(_pair(rest, source), source) if rest else []
+    if rest:
+        raise ConfigError(f"{source}: expected {_FORM}")
+    text = " ".join(words)
+    return Rule(
+        text,
+        source,
+        permit,
+        clients=clients,
+        users=_users(userlist, source) if userlist else None,
+        claimed=True,
+        destinations=_matches(text, source, fields, ports),
+        # Without the source port they expect, rcmd(3)'s servers turn clients away.
+        reserved=permit,
+        ident=ident if permit else "",
+    )
+
+
+def _pair(rest: list[str], source: str) -> tuple[str, str]:
+    if len(rest) < 2:
+        raise ConfigError(f"{source}: expected {_FORM}")
+    return rest.pop(0), rest.pop(0)
+
+
+def _clients(pair: tuple[str, str], source: str) -> tuple[Match, ...]:
+    network = _network(*pair, source)
+    return (Match(" ".join(pair), source, "", network=network),) if network else ()
+
+
+def _destination(host: str, mask: str, source: str) -> Fields:
+    """What a DST and its mask stand for: a network, everything, or since 4.3 a name, whose mask means nothing."""
+    if not looks_numeric(host):
+        return match.parse(host, source)
+    network = _network(host, mask, source)
+    return {"network": network} if network else {}
+
+
+def _network(host: str, mask: str, source: str) -> tuple[int, int, int] | None:
+    """As rules have it; None for the mask 0.0.0.0, by which everything matches, IPv6 too."""
+    number, bits = _ipv4(host), _ipv4(mask)
+    if number is None or bits is None:
+        raise ConfigError(f"{source}: {host} {mask}: expected an IPv4 address and a mask such as 255.255.255.0")
+    # "Bits in dst_mask that are set to 0 indicate the bit positions to be ignored", in both addresses.
+    return (32, bits, number & bits) if bits else None
+
+
+def _ports(pair: tuple[str, str], source: str) -> list[tuple[int, int]]:
+    operator, text = pair
+    if operator not in _OPERATORS:
+        raise ConfigError(f"{source}: {operator!r}: expected {', '.join(_OPERATORS)}")
+    ranges = [(low, high) for low, high in _OPERATORS[operator](_port(text, source)) if low <= high]
+    if not ranges:
+        raise ConfigError(f"{source}: {operator} {text}: there is no such port")
+    return ranges
+
+
+def _port(text: str, source: str) -> int:
+    try:
+        port = int(text) if text.isascii() and text.isdecimal() else getservbyname(text, "tcp")
+    except OSError:
+        raise ConfigError(f"{source}: {text!r}: expected a port, or the name of a TCP service") from None
+    if port > EVERY_PORT[1]:
+        raise ConfigError(f"{source}: {text}: ports are 0 to {EVERY_PORT[1]}")
+    return port
+
+
+def _matches(text: str, source: str, fields: Fields, ports: list[tuple[int, int]]) -> tuple[Match, ...]:
+    if not fields and not ports:
+        return ()
+    return tuple(Match(text, source, "", **fields).replace(ports=span) for span in ports or [EVERY_PORT])
+
+
+def _users(userlist: str, source: str) -> frozenset[bytes]:
+    """The users of a list: named in it, or in a file ("filenames must be full pathnames with the leading /")."""
+    users: set[str] = set()
+    for item in userlist.split(","):
+        if item.startswith("/"):
+            users.update(user for _, line in _lines(item) for user in _names(line))
+        elif item:
+            users.add(item)
+    if not users:
+        raise ConfigError(f"{source}: *={userlist}: nobody in it")
+    return frozenset(map(os.fsencode, users))
+
+
+def _names(line: str) -> list[str]:
+    return line.partition("#")[0].replace(",", " ").split()
+
+
+def _ipv4(text: str) -> int | None:
+    number = address(text)
+    return number[1] if number is not None and ":" not in text else None

@@ -1,0 +1,81 @@
+"""`sockd passwd FILE USER`: puts a user and the salted hash of a password into a file of users."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from getpass import getpass
+
+from socksify.server.policy.users import entry
+
+_DESCRIPTION = (
+    "Asks for a password, twice at a terminal and else by one line of standard input, and writes its salted hash "
+    "into FILE, which is made if need be, in place of what USER had there."
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser("sockd passwd", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("user", metavar="USER")
+    given = parser.parse_args(words)
+    try:
+        write(given.file, os.fsencode(given.user), _password())
+    except OSError as error:
+        # Not the name of the file beside it that was to take its place.
+        sys.stderr.write(f"sockd passwd: {given.file}: {error.strerror}\n")
+        return 1
+    except ValueError as error:
+        sys.stderr.write(f"sockd passwd: {error}\n")
+        return 1
+    except (EOFError, KeyboardInterrupt) as thought_better:
+        sys.stderr.write("\nsockd passwd: nothing was changed\n")
+        return 130 if isinstance(thought_better, KeyboardInterrupt) else 1
+    return 0
+
+
+def write(path: str, user: bytes, password: bytes) -> None:
+    """Replaces the user's line or adds one; whoever reads the file meanwhile sees it whole. Raises OSError, ValueError.
+
+    Comments, order, mode and owner stay as they are; a new file is its owner's alone.
+    """
+    line = os.fsencode(entry(user, password))
+    path = os.path.realpath(path)
+    before, status = _read(path)
+    kept = [other for other in before if other.strip().rpartition(b":")[0] != user]
+    fd, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".passwd-")
+    try:
+        with open(fd, "wb") as file:
+            if status is not None:
+                os.fchmod(fd, status.st_mode & 0o7777)
+                os.fchown(fd, status.st_uid, status.st_gid)
+            file.write(b"".join(kept_line + b"\n" for kept_line in [*kept, line]))
+            file.flush()
+            os.fsync(fd)
+        os.rename(beside, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def _read(path: str) -> tuple[list[bytes], os.stat_result | None]:
+    try:
+        with open(path, "rb") as file:
+            return file.read().splitlines(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return [], None
+
+
+def _password() -> bytes:
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.readline().rstrip(b"\r\n")
+    password = getpass("Password: ")
+    if getpass("Again: ") != password:
+        raise ValueError("these were two different passwords")
+    return os.fsencode(password)

@@ -1,0 +1,173 @@
+"""Where a demand is for, and the destinations that nobody means to open to a network by permitting "everything".
+
+The server sits where its clients do not: what listens on its loopback, on its link or at a cloud's metadata address
+trusts whoever can connect. IPv6 has ways to write an IPv4 address that gateways turn into it again; they count as it.
+"""
+
+from __future__ import annotations
+
+from socksify._record import Record
+from socksify.config.ip import address, fold
+from socksify.config.match import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from socksify.config.ip import Address
+
+    # Bits of an address, mask, number.
+    Network = tuple[int, int, int]
+
+
+class Guard(Record):
+    """Why a destination is closed to clients that are not local: `what` it is, and the `network` of such."""
+
+    what: str
+    network: Network
+
+
+class Destination(Record):
+    """A demand's destination as rules compare it; without name and address it is anyone, not known yet.
+
+    `aliases` are the IPv4 addresses that an IPv6 one stands for.
+    """
+
+    name: str | None
+    address: Address | None
+    port: int
+    aliases: tuple[Address, ...] = ()
+    guard: Guard | None = None
+
+    @property
+    def anyone(self) -> bool:
+        return self.name is None and self.address is None
+
+
+ANYONE = Destination(None, None, 0)
+
+
+def _network(text: str) -> Network:
+    return parse(text, "built in")["network"]
+
+
+GUARDED = tuple(
+    Guard(what, _network(network))
+    for network, what in (
+        ("127.0.0.0/8", "loopback"),
+        ("::1", "loopback"),
+        # connect(2) to the unspecified address reaches loopback; RFC 791 knows the rest as "this network".
+        ("0.0.0.0/8", "unspecified"),
+        ("::", "unspecified"),
+        # With 169.254.169.254, where nearly all clouds tell a machine its secrets.
+        ("169.254.0.0/16", "link-local"),
+        ("fe80::/10", "link-local"),
+        # The other addresses of that kind: of Amazon, Google, Alibaba, Azure, Oracle and Scaleway.
+        ("fd00:ec2::254", "a metadata address"),
+        ("fd20:ce::254", "a metadata address"),
+        ("100.100.100.200", "a metadata address"),
+        ("168.63.129.16", "a metadata address"),
+        ("192.0.0.192", "a metadata address"),
+        ("fd00:42::42", "a metadata address"),
+        ("224.0.0.0/4", "multicast"),
+        ("ff00::/8", "multicast"),
+        ("255.255.255.255", "broadcast"),
+    )
+)
+# A gateway turns no address into "this network"; what reads as such was most likely meant in another way.
+_BEHIND_GATEWAYS = tuple(guard for guard in GUARDED if guard.what != "unspecified")
+
+# Networks whose addresses hold an IPv4 one, and how far to the left of the last bit it ends. RFC 6052 section 2.2 puts
+# it behind the prefix of a NAT64, round bits 64 to 71; RFC 8215 leaves the length of a local prefix to the operator,
+# so such an address stands for several, of which one is meant.
+_EMBEDDING = tuple(
+    (_network(network), right)
+    for network, right in (
+        # IPv4-compatible (RFC 4291 section 2.5.5.1), IPv4-translated (RFC 2765 section 2.1), NAT64 (RFC 6052).
+        ("::/96", 0),
+        ("::ffff:0:0:0/96", 0),
+        ("64:ff9b::/96", 0),
+        ("64:ff9b:1::/48", 0),
+        # 6to4 (RFC 3056 section 2).
+        ("2002::/16", 80),
+    )
+)
+_LOCAL_NAT64 = _network("64:ff9b:1::/48")
+# RFC 4380 section 4: the address of the client's translator, each bit inverted.
+_TEREDO = _network("2001::/32")
+# RFC 5214 section 6.1: 5efe and an IPv4 address, below any prefix; one bit says whether that is unique worldwide.
+_ISATAP = 0x5EFE
+_IPV4 = 0xFFFFFFFF
+_OWN = "an address of this server"
+
+
+def destination(name: str | None, literal: str | None, port: int, is_own: Callable[[str], bool] | None) -> Destination:
+    """The destination of a demand, guarded unless `is_own`, which knows this machine's addresses, is None."""
+    number = None if literal is None else address(literal)
+    if literal is None or number is None:
+        return Destination(None if name is None else fold(name), None, port)
+    aliases = tuple(dict.fromkeys(embedded(number)))
+    guard = None if is_own is None else _guard(literal.partition("%")[0], number, aliases, is_own)
+    return Destination(None if name is None else fold(name), number, port, aliases, guard)
+
+
+def embedded(number: Address) -> Iterator[Address]:
+    """The IPv4 addresses that an IPv6 address stands for, where there are gateways that know it."""
+    bits, value = number
+    if bits == 32:
+        return
+    for network, right in _EMBEDDING:
+        if within(number, network):
+            yield 32, value >> right & _IPV4
+    if within(number, _LOCAL_NAT64):
+        yield 32, value >> 48 & 0xFFFF0000 | value >> 40 & 0xFFFF
+        yield 32, value >> 40 & 0xFF000000 | value >> 32 & 0xFFFFFF
+        yield 32, value >> 24 & _IPV4
+    if within(number, _TEREDO):
+        yield 32, ~value & _IPV4
+    if value >> 32 & 0xFDFFFFFF == _ISATAP:
+        yield 32, value & _IPV4
+
+
+def within(number: Address, network: Network) -> bool:
+    bits, mask, prefix = network
+    return number[0] == bits and number[1] & mask == prefix
+
+
+def names(network: Network | None, guard: Guard) -> bool:
+    """Whether a network of a rule speaks of nothing but what is guarded."""
+    if network is None:
+        return False
+    bits, mask, number = guard.network
+    return network[0] == bits and network[1] & mask == mask and network[2] & mask == number
+
+
+def reads_as_address(name: str) -> bool:
+    """Whether getaddrinfo(3) would turn a name into an address of a kind that may be guarded, whoever resolves it.
+
+    inet_aton(3) reads 127.1, 2130706433, 0177.1 and 0x7f000001; RFC 6761 section 6.3 makes all of localhost loopback.
+    glibc takes an asterisk for no name at all, which is loopback, and fe80::1%eth0 for link-local. What is not ASCII
+    may be turned into anything.
+    """
+    if not name.isascii():
+        return True
+    last = fold(name).rpartition(".")[2]
+    return last in ("localhost", "*") or last.isdecimal() or last.startswith("0x") or ":" in name
+
+
+def _guard(literal: str, number: Address, aliases: tuple[Address, ...], is_own: Callable[[str], bool]) -> Guard | None:
+    direct = next((guard for guard in GUARDED if within(number, guard.network)), None)
+    if direct is not None:
+        return direct
+    alone = number[0], (1 << number[0]) - 1, number[1]
+    if is_own(literal):
+        return Guard(_OWN, alone)
+    for alias in aliases:
+        what = next((guard.what for guard in _BEHIND_GATEWAYS if within(alias, guard.network)), None)
+        if what is not None or is_own(_dotted(alias)):
+            return Guard(f"{what or _OWN} in other words", alone)
+    return None
+
+
+def _dotted(number: Address) -> str:
+    return ".".join(map(str, number[1].to_bytes(4, "big")))

@@ -1,0 +1,69 @@
+"""What the hook calls in the package, once `socket` is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from socksify import config
+from socksify.config import toml_file
+from socksify.config.inherited import VARIABLE, received
+from socksify.config.settings import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from socksify.config.settings import Settings
+
+
+def install(environ: Mapping[str, str], directory: str, settings_file: str, with_settings: bool = False) -> None:
+    """Install by what load() says; raises what that and patches.install() raise."""
+    from socksify import patches
+    from socksify.patches import children
+
+    settings = load(environ, directory, settings_file, with_settings=with_settings)
+    inherited = received(environ)
+    if inherited is not None:
+        children.inherit(inherited)
+    patches.install(settings, environ)
+
+
+def load(environ: Mapping[str, str], directory: str, settings_file: str, *, with_settings: bool) -> Settings:
+    """The settings by the variables, the working directory and the settings file that the interpreter started with.
+
+    The settings file, where there is one, is read instead of the files that are looked for elsewhere, unless
+    SOCKSIFY_CONFIG names another or a parent process has passed its settings on. `with_settings` tells that it was
+    installed: then it has to be there. Raises ConfigError.
+    """
+    if environ.get("SOCKSIFY_CONFIG") or VARIABLE in environ:
+        return config.load({}, environ, directory)
+    if not with_settings and not os.path.lexists(settings_file):
+        return config.load({}, environ, directory)
+    if with_settings and not os.path.lexists(settings_file):
+        raise _lost(settings_file, "it was installed and is gone; put it back")
+    named = {**environ, "SOCKSIFY_CONFIG": settings_file}
+    try:
+        settings = config.load({}, named, directory)
+    except ConfigError:
+        if with_settings and not _names_proxy(settings_file):
+            raise _lost(settings_file, _NAMELESS) from None
+        raise
+    if with_settings and not settings.sources["proxy"].startswith(settings_file) and not _names_proxy(settings_file):
+        # A variable names a proxy, and the rules are lost all the same.
+        raise _lost(settings_file, _NAMELESS)
+    return settings
+
+
+# `site install` writes no file without it.
+_NAMELESS = "it was installed with a proxy and names none any more"
+
+
+def _names_proxy(settings_file: str) -> bool:
+    return "proxy" in toml_file.load(settings_file).values
+
+
+def _lost(settings_file: str, problem: str) -> ConfigError:
+    """What the program would do without the settings that were installed is to go direct, or by another proxy."""
+    again = f"{sys.executable} -m socksify site install --proxy URL ..."
+    return ConfigError(f"{settings_file}: {problem}, or give the options again: {again}")

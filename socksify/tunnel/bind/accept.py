@@ -1,0 +1,147 @@
+"""accept() of a socket that a proxy listens for: wait for the second answer, and collect the connection.
+
+The peer has come when the proxy says so on the connection on which it was asked. That connection is then the client's.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import _count as thread_count
+from errno import EAGAIN, EBADF, ECANCELED
+from socket import SO_ACCEPTCONN, SOL_SOCKET
+
+from socksify import _originals
+from socksify._originals import monotonic
+from socksify._signal_safety import ours
+from socksify.protocol.address import NAME, Address
+from socksify.protocol.errors import ProtocolError
+from socksify.protocol.socks5 import CONNECT
+from socksify.tunnel import connect, errors, log, readiness, registry
+from socksify.tunnel.bind import external
+from socksify.tunnel.bind.listener import failure, rest
+from socksify.tunnel.handshake import read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+
+    from socksify.protocol.conversation import Conversation
+    from socksify.tunnel.bind.listener import Rendezvous
+    from socksify.tunnel.state import Tunnel
+
+# Seconds after which a waiting thread looks whether another one has taken the peer it waits for.
+_GLANCE = 0.1
+
+
+def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
+    """Wait for the peer, as long as the socket's timeout says; returns the connection, and its tunnel.
+
+    The connection is an object of ours, which closes it wherever an exception comes between. It is to be detached, and
+    the tunnel has still to be registered with the object that is made of the fd.
+    """
+    timeout = _originals.gettimeout(sock)
+    end = None if timeout is None else monotonic() + timeout
+    while True:
+        tunnel = registry.find(sock)
+        rendezvous = tunnel.rendezvous if tunnel is not None else None
+        if tunnel is None or rendezvous is None:
+            raise OSError(EBADF, os.strerror(EBADF))
+        connection = _step(sock, tunnel, rendezvous)
+        if connection is not None:
+            return connection, tunnel
+        left = None if end is None else end - monotonic()
+        if timeout == 0:
+            raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+        if left is not None and left <= 0:
+            raise TimeoutError("timed out")
+        if thread_count():
+            left = _GLANCE if left is None else min(left, _GLANCE)
+        readiness.attend(_originals.fileno(sock), left)
+
+
+def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _originals.Socket | None:
+    """Go as far as possible without waiting; the connection when the peer has come."""
+    handshake = tunnel.handshake
+    if handshake is not None and not handshake.waits:
+        connect.advance(tunnel)
+        connect.expire(tunnel, monotonic())
+    if tunnel.error is not None:
+        raise failure(sock, tunnel)
+    if tunnel.handshake is not None:
+        return None
+    if rendezvous.is_idle:
+        rendezvous.ask_again(tunnel)
+        return None
+    lock = tunnel.lock
+    if not lock.acquire():
+        return None
+    try:
+        if lock.was_broken:
+            tunnel.error = _interrupted()
+            raise failure(sock, tunnel)
+        return _collect(sock, tunnel, rendezvous)
+    except BaseException:
+        # A part of the second answer may be lost.
+        tunnel.error = tunnel.error or _interrupted()
+        raise
+    finally:
+        lock.release()
+
+
+def _interrupted() -> OSError:
+    return OSError(ECANCELED, "accept() was interrupted")
+
+
+def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _originals.Socket | None:
+    peer = rendezvous.peer
+    if peer is None or registry.find(sock) is not tunnel:
+        # Another thread was faster.
+        return None
+    try:
+        if not _hear(sock, peer):
+            return None
+    except ProtocolError as error:
+        tunnel.error = errors.wrong_peer(error, tunnel.route)
+    except ours(OSError) as error:
+        tunnel.error = errors.broken(error, tunnel.route, len(tunnel.route.chain))
+    if tunnel.error is not None:
+        raise failure(sock, tunnel)
+    # In one bytecode: no handler's exception comes between the number and the object that closes it.
+    duplicates = map(os.dup, map(_originals.fileno, (sock,)))
+    connection = next(map(_originals.Socket, (-1,), (-1,), (-1,), duplicates))
+    rest(sock, tunnel, rendezvous)
+    # Afterwards: the listening socket's mode is that of the same file until then.
+    connection.setblocking(True)
+    _become_connection(tunnel, rendezvous, peer.result.address.literal(), sock.family)
+    return connection
+
+
+def _hear(sock: Socket, peer: Conversation) -> bool:
+    """Read on in the second answer; whether it is complete."""
+    while not peer.over:
+        try:
+            data = read(sock, peer.needs)
+            if not data:
+                peer.end()
+            peer.receive(data)
+        except ours(BlockingIOError):
+            if not peer.nothing_more():
+                return False
+        except ours(OSError):
+            # A reset may come right behind a refusal.
+            peer.nothing_more()
+            raise
+    return True
+
+
+def _become_connection(tunnel: Tunnel, rendezvous: Rendezvous, peer: Address, family: int) -> None:
+    """A tunnel whose peer has come is one like any other."""
+    if peer.type == NAME or peer.host in ("0.0.0.0", "::"):
+        # The proxy does not say who came: it was to let in nobody else.
+        expected = rendezvous.route.target.literal()
+        peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
+    tunnel.rendezvous = None
+    tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)
+    sockaddr = external.sockaddr(family, peer.host, peer.port)
+    tunnel.route = rendezvous.route.replace(target=peer, peer=sockaddr, command=CONNECT)
+    log.accepted(tunnel)

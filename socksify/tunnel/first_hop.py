@@ -1,0 +1,201 @@
+"""Connect the client's fd to the first proxy: its own kernel socket where that can serve, else a fresh one.
+
+An AF_INET6 socket reaches an IPv4 proxy by a mapped address (RFC 4291 section 2.5.5.2), for which IPV6_V6ONLY
+must be off (RFC 3493 section 5.3); the client goes on seeing what it set.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from errno import EADDRNOTAVAIL, ECONNREFUSED, EOPNOTSUPP
+from select import POLLIN
+from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOMAIN, SOL_SOCKET
+
+from socksify import _originals
+from socksify._descriptors import at
+from socksify._originals import monotonic
+from socksify._signal_safety import ours
+from socksify.tunnel import errors, proxy_address, registry, socket_swap
+
+# Only Linux has it.
+_FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+    from typing import Any
+
+    from socksify.tunnel.handshake import Handshake
+    from socksify.tunnel.proxy_address import Candidate
+    from socksify.tunnel.state import Tunnel
+
+
+def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = False) -> None:
+    """Connect, or begin to, to one of the proxy's addresses; raises the OSError of the last if none can be reached.
+
+    A socket `is_spent` that still connects, or is connected, to another address: a fresh one takes its place.
+    """
+    while True:
+        candidate = handshake.attempt()
+        try:
+            _connect(sock, tunnel, handshake, candidate, is_spent)
+            return
+        except ours(BlockingIOError):
+            if _originals.gettimeout(sock) is None and not handshake.unblocked:
+                # The fd is non-blocking, whatever Python thinks of it: so is the client's connect().
+                handshake.waits = False
+            return
+        except ours(OSError):
+            if not handshake.candidates or handshake.outcome or monotonic() >= handshake.until:
+                raise
+
+
+def _connect(sock: Socket, tunnel: Tunnel, handshake: Handshake, candidate: Candidate, is_spent: bool) -> None:
+    family, address, is_local = candidate
+    timeout = _originals.gettimeout(sock)
+    blocks = timeout is None
+    if blocks and not is_local:
+        _unblock(sock, handshake)
+    if (SOL_SOCKET, SO_DOMAIN) in tunnel.options:
+        _connect_fresh(sock, tunnel, candidate)
+    elif is_spent:
+        _connect_anew(sock, tunnel, candidate)
+    elif timeout and handshake.share < handshake.limit and family == _originals.family(sock):
+        _begin_to_connect(sock, address)
+    elif family == _originals.family(sock):
+        _connect_own(sock, tunnel, address, handshake if blocks and is_local else None)
+    elif family == AF_INET and _takes_mapped(sock, tunnel):
+        _connect_own(sock, tunnel, proxy_address.mapped(address), None)
+    else:
+        _connect_fresh(sock, tunnel, candidate)
+
+
+def _connect_own(sock: Socket, tunnel: Tunnel, address: Any, handshake: Handshake | None) -> None:
+    """connect(2); with a handshake, whose first message the same system call is to send, if it can."""
+    try:
+        if handshake is None or not _fast_open(sock, address, handshake):
+            _connect_plainly(sock, address)
+    except ours(OSError) as error:
+        if error.errno != EADDRNOTAVAIL or not _originals.getsockname(sock)[1]:
+            raise
+        _connect_from_another_port(sock, tunnel, address)
+
+
+def _connect_plainly(sock: Socket, address: Any) -> None:
+    try:
+        _originals.connect(sock, address)
+    except ours(ConnectionAbortedError):
+        # After a non-blocking connect has failed, Linux says so once more before it takes another address.
+        _originals.connect(sock, address)
+
+
+def _begin_to_connect(sock: Socket, address: Any) -> None:
+    """connect(2) of a socket with a timeout, whose connect() would wait for all of it, where there are other addresses.
+
+    Its fd is non-blocking.
+    """
+    plain = _originals.Socket(_originals.family(sock), socket.SOCK_STREAM, 0, _originals.fileno(sock))
+    try:
+        # The process may have a default timeout.
+        plain.setblocking(False)
+        plain.connect(address)
+    finally:
+        plain.detach()
+
+
+def _connect_from_another_port(sock: Socket, tunnel: Tunnel, address: Any) -> None:
+    """The client chose a port that another connection to the proxy has, or had a moment ago.
+
+    Natively one port leads to many hosts, as each pair of addresses is another one. Towards the proxy all pairs are
+    the same; so this connection gets a port of its own there, and the client goes on to be told the one it chose.
+    """
+    if tunnel.chosen_port and registry.is_taken(tunnel, tunnel.chosen_port):
+        raise errors.taken(tunnel.chosen_port, tunnel.route)
+    _connect_like(sock, tunnel, address)
+
+
+def _connect_like(sock: Socket, tunnel: Tunnel, address: Any) -> None:
+    """On a fresh socket of the same family."""
+    family = _originals.family(sock)
+    fresh = socket_swap.fresh_socket(sock, family)
+    if family == AF_INET6:
+        fresh.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, _originals.getsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY))
+    _put_on(sock, tunnel, fresh, address)
+
+
+def _connect_anew(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
+    """Where the client's socket connects to another address already."""
+    if candidate[0] == _originals.family(sock):
+        _connect_like(sock, tunnel, candidate[1])
+    else:
+        _connect_fresh(sock, tunnel, candidate)
+
+
+def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
+    """tcp(7), MSG_FASTOPEN: connect and write at once, which saves a system call.
+
+    Only for a proxy on this machine: on the way to another one, middleboxes have been seen to drop what they do
+    not know. Where the kernel does not offer it, and on a Unix socket, nothing has happened.
+    """
+    if not _FAST_OPEN or handshake.begun:
+        return False
+    talk = handshake.conversation
+    try:
+        written = _originals.sendto(sock, talk.outgoing, _FAST_OPEN, address)
+    except ours(OSError) as error:
+        if error.errno == EOPNOTSUPP:
+            return False
+        raise
+    handshake.begun = True
+    handshake.events = POLLIN
+    talk.sent(written)
+    return True
+
+
+def _unblock(sock: Socket, handshake: Handshake) -> None:
+    """A connect(2) that blocks is bounded by the kernel's patience, not by ours.
+
+    On the machine itself it takes no time, and the two system calls are saved.
+    """
+    if not handshake.unblocked and at(os.get_blocking, sock):
+        handshake.unblocked = True
+        at(os.set_blocking, sock, False)
+
+
+def _takes_mapped(sock: Socket, tunnel: Tunnel) -> bool:
+    """Make an AF_INET6 socket take mapped addresses; one that is bound to an IPv6 address cannot."""
+    if _originals.family(sock) != AF_INET6 or _originals.getsockname(sock)[0] not in ("::", ""):
+        return False
+    if _originals.getsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY):
+        try:
+            _originals.setsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY, 0)
+        except ours(OSError):  # it has a port already
+            return False
+        tunnel.options[IPPROTO_IPV6, IPV6_V6ONLY] = 1
+    return True
+
+
+def _connect_fresh(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
+    family, address, _ = candidate
+    socket_swap.remember_options(sock, tunnel)
+    _put_on(sock, tunnel, socket_swap.fresh_socket(sock, family), address)
+
+
+def _put_on(sock: Socket, tunnel: Tunnel, fresh: _originals.Socket, address: Any) -> None:
+    """Connect a fresh socket, from the host that the client chose, and move it onto the client's fd."""
+    try:
+        if fresh.family == _originals.family(sock):
+            socket_swap.bind_host(fresh, registry.chosen_address(sock))
+        fresh.connect(address)
+    except ours(BlockingIOError):
+        if fresh.family == AF_UNIX:
+            # connect(2), EAGAIN: "the socket is nonblocking, and the connection cannot be completed immediately".
+            fresh.close()
+            why = "the proxy's Unix socket has no room for another connection"
+            raise ConnectionRefusedError(ECONNREFUSED, why) from None
+    except BaseException:
+        fresh.close()
+        raise
+    registry.moving(tunnel, fresh.fileno())
+    socket_swap.move(fresh, sock)

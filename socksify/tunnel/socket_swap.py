@@ -1,0 +1,172 @@
+"""A fresh kernel socket moved onto the client's fd, when the one that is there cannot serve.
+
+That is so when the proxy is reached over another address family (an AF_INET socket and an IPv6 or Unix-socket
+proxy) and before the next connect() after a failure. dup2(2) exchanges the two at once, so no other thread can
+get hold of the fd's number in between; the options that the client had set are carried over. Other dups of the
+old socket, and whoever watches the fd from C, do not follow.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
+
+from socksify import _originals
+from socksify._descriptors import put_onto
+from socksify._signal_safety import ours
+from socksify.tunnel import epoll_masks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket as Socket
+
+    from socksify.routing.sockaddr import SockAddress
+    from socksify.tunnel.state import Tunnel
+
+    _Options = tuple[tuple[int, int], ...]
+
+
+def _named(level: int, *names: str) -> _Options:
+    """The options of these names that this platform has."""
+    return tuple((level, getattr(socket, name)) for name in names if hasattr(socket, name))
+
+
+# Values of these fit an int. SO_RCVBUF and SO_SNDBUF are apart: the kernel doubles what it is given.
+_SOCKET_OPTIONS = _named(
+    SOL_SOCKET, "SO_KEEPALIVE", "SO_REUSEADDR", "SO_REUSEPORT", "SO_OOBINLINE", "SO_PRIORITY", "SO_MARK"
+)
+_BUFFERS = _named(SOL_SOCKET, "SO_RCVBUF", "SO_SNDBUF")
+# struct linger, struct timeval.
+_STRUCTURES = _named(SOL_SOCKET, "SO_LINGER", "SO_RCVTIMEO", "SO_SNDTIMEO")
+# An interface's name.
+_DEVICE = _named(SOL_SOCKET, "SO_BINDTODEVICE")
+_TCP_OPTIONS = _named(
+    IPPROTO_TCP, "TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT", "TCP_SYNCNT"
+)
+_IP_OPTIONS = _named(IPPROTO_IP, "IP_TOS", "IP_TTL") + _named(IPPROTO_IPV6, "IPV6_TCLASS", "IPV6_UNICAST_HOPS")
+# What one family's socket has and another's has not, or not in the same place.
+_FAMILY_OPTIONS = (
+    _named(SOL_SOCKET, "SO_DOMAIN", "SO_PROTOCOL", "SO_REUSEPORT")
+    + _named(IPPROTO_IPV6, "IPV6_V6ONLY")
+    + (_TCP_OPTIONS + _IP_OPTIONS)
+)
+
+_STRUCTURE_SIZE = 64
+# From linux/in.h; Python has no name for it before 3.12.
+_NO_PORT = int(getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
+
+
+def fresh_socket(sock: Socket, family: int) -> _originals.Socket:
+    """A new stream socket of `family` with the options and the blocking mode of the client's."""
+    fresh = _originals.Socket(family, SOCK_STREAM)
+    try:
+        # Of the object, too, which a default timeout of the process would make wait.
+        fresh.setblocking(os.get_blocking(_originals.fileno(sock)))
+        for level, name in _SOCKET_OPTIONS + _TCP_OPTIONS + _IP_OPTIONS:
+            _carry(sock, fresh, level, name)
+        for level, name in _BUFFERS:
+            _carry(sock, fresh, level, name, halved=True)
+        for level, name in _STRUCTURES + _DEVICE:
+            _carry(sock, fresh, level, name, size=_STRUCTURE_SIZE)
+    except BaseException:
+        fresh.close()
+        raise
+    return fresh
+
+
+def move(fresh: _originals.Socket, sock: Socket) -> None:
+    """Put a fresh kernel socket on the client's fd; the old one is closed, as far as no dup holds it."""
+    fd = _originals.fileno(sock)
+    epoll_masks.leaving(fd)
+    put_onto(fresh.fileno(), sock)
+    fresh.close()
+    epoll_masks.moved(fd)
+
+
+def bind(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
+    """Bind a fresh socket to what the client chose for the one before. Raises OSError."""
+    if chosen is None:
+        return
+    try:
+        _originals.bind(sock, _originals.SockAddress(chosen))
+    except ours(OSError):
+        bind_host(sock, chosen)
+
+
+def bind_host(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
+    """The same with any port. Raises OSError."""
+    if chosen is None:
+        return
+    try:
+        # The port is chosen when it is connected, when it only has to be unlike those to the same proxy: ip(7).
+        _originals.setsockopt(sock, IPPROTO_IP, _NO_PORT, 1)
+    except ours(OSError):  # a system without
+        pass
+    _originals.bind(sock, _originals.SockAddress((chosen[0], 0, *chosen[2:])))
+
+
+def remember_options(sock: Socket, tunnel: Tunnel) -> None:
+    """Before a move to another family: what the client may ask for later and the new socket could not tell."""
+    for level, name in _FAMILY_OPTIONS:
+        # What is there already the client's own socket said, not one that was moved onto its fd since.
+        if (level, name) not in tunnel.options:
+            try:
+                tunnel.options[level, name] = _originals.getsockopt(sock, level, name)
+            except ours(OSError):
+                continue
+
+
+def stored_option(tunnel: Tunnel, level: int, name: int, size: int) -> int | bytes | None:
+    """An option as the client set it, in the form that getsockopt() gives; None where the kernel knows."""
+    stored = tunnel.options.get((level, name))
+    if stored is None or not size:
+        return stored
+    return stored.to_bytes(4, sys.byteorder, signed=True)[:size]
+
+
+def store_option(sock: Socket, tunnel: Tunnel, level: int, name: int, value: int | bytes) -> bool:
+    """Keep an option that the socket that is really there may not have; False where that is for the kernel to say."""
+    in_its_place = tunnel.route.chain[0].path is not None and level in (IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6)
+    if not in_its_place and (level, name) not in tunnel.options:
+        return False
+    if not isinstance(value, int):
+        # setsockopt(2): most options are an int; of others a Unix socket has no use.
+        value = int.from_bytes(value[:4], sys.byteorder, signed=True)
+    tunnel.options[level, name] = value
+    _try_option(sock, level, name, value)
+    return True
+
+
+def restore_family(sock: Socket, tunnel: Tunnel) -> None:
+    """Before another connect() on a socket whose last one failed: as good as new, and of the client's own family."""
+    move(renewed(sock, tunnel), sock)
+
+
+def renewed(sock: Socket, tunnel: Tunnel) -> _originals.Socket:
+    """A fresh kernel socket of the client's own family, with its options."""
+    fresh = fresh_socket(sock, sock.family if sock.family != AF_UNIX else AF_INET)
+    for (level, name), value in tunnel.options.copy().items():
+        _try_option(fresh, level, name, value)
+    return fresh
+
+
+def _try_option(sock: Socket | _originals.Socket, level: int, name: int, value: int) -> None:
+    try:
+        _originals.setsockopt(sock, level, name, value)
+    except ours(OSError):
+        pass
+
+
+def _carry(
+    sock: Socket, fresh: _originals.Socket, level: int, name: int, *, halved: bool = False, size: int = 0
+) -> None:
+    """Set one option as the client's socket has it, unless the fresh one has it so by default or cannot have it."""
+    try:
+        wanted = _originals.getsockopt(sock, level, name, size)
+        if wanted == fresh.getsockopt(level, name, size):
+            return
+        fresh.setsockopt(level, name, wanted // 2 if halved and isinstance(wanted, int) else wanted)
+    except ours(OSError):
+        pass

@@ -1,0 +1,70 @@
+"""A Python that has neither us nor what we depend on, and is started by one that has both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.integration.children.gateway import Gateway
+from tests.support.paths import ROOT
+
+# What has to be adapted, by wrapt.
+PROGRAM = """
+import asyncio, sys, uvloop, dns.query
+
+async def connect():
+    reader, writer = await asyncio.open_connection(sys.argv[1], 1)
+    writer.write(b"GET")
+    await reader.read()
+    writer.close()
+
+uvloop.run(connect())
+print("wrapt" in sys.modules)
+"""
+GRANDCHILD = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True)"
+
+
+@pytest.fixture
+def libraries(tmp_path: Path) -> Path:
+    """Some of our own environment's, and not wrapt."""
+    there, place = Path(sysconfig.get_path("platlib")), tmp_path / "libraries"
+    place.mkdir()
+    for name in ("uvloop", "dns"):
+        (place / name).symlink_to(there / name)
+    return place
+
+
+def test_it_is_given_that_too(plain: Path, libraries: Path, gateway: Gateway) -> None:
+    check(plain, libraries, gateway, "lent.example", [])
+
+
+def test_and_passes_it_on(plain: Path, libraries: Path, gateway: Gateway) -> None:
+    check(plain, libraries, gateway, "lent-twice.example", ["-c", GRANDCHILD])
+
+
+def check(python: Path, libraries: Path, gateway: Gateway, name: str, between: list[str]) -> None:
+    command = [str(python), *between, "-c", PROGRAM, name]
+    program = f"import subprocess; subprocess.run({command}, env={{'PYTHONPATH': {str(libraries)!r}}}, check=True)"
+    launcher = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), "-c", program]
+    ended = subprocess.run(launcher, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
+    assert gateway.asked_for(name) == 1
+
+
+def test_it_stands_beside_an_installed_package(plain: Path, libraries: Path, tmp_path: Path, gateway: Gateway) -> None:
+    """Without a parent that could say where."""
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    for name in ("socksify", "sitecustomize_template"):
+        (installed / name).symlink_to(ROOT / name)
+    (installed / "wrapt").symlink_to(Path(sysconfig.get_path("platlib")) / "wrapt")
+    path = f"{installed / 'sitecustomize_template'}:{libraries}"
+    variables = {"PYTHONPATH": path, "SOCKSIFY_PROXY": gateway.url()}
+    command = [plain, "-c", PROGRAM, "alone.example"]
+    ended = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
+    assert gateway.asked_for("alone.example") == 1

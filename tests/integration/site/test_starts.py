@@ -1,0 +1,448 @@
+"""Ways of starting Python in a hooked environment, and of coming to `socket`: each is covered, and none is changed."""
+
+from __future__ import annotations
+
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from socksify.patches import c_extensions, executors
+from socksify.patches.adapters import ADAPTERS
+from socksify.patches.children import spawn_message
+from tests.support import environments
+from tests.support.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Environment
+from tests.support.servers import Server
+from tests.support.targets import Target
+
+
+def test_through_a_real_proxy(environment: Environment, microsocks: Server, http_server: Target) -> None:
+    log = environment.directory / "log"
+    environment.install("--proxy", microsocks.url(), "--route", "127.0.0.0/8=proxy", "--log", log)
+    fetch = f"import urllib.request; print(urllib.request.urlopen('{http_server.url}').read().decode())"
+    assert "hello" in environment.code(fetch)
+    assert f"127.0.0.1:{http_server.port}" in log.read_text()
+
+
+@pytest.mark.parametrize("flags", [(), "-I", "-E", "-s", "-P", "-O", "-b", ("-W", "error"), ("-X", "dev")], ids=str)
+def test_options(hooked: Environment, flags: tuple[str, ...] | str) -> None:
+    flags = (flags,) if isinstance(flags, str) else flags
+    assert PROXIED in hooked.code(CONNECT, *flags)
+
+
+def test_without_site_there_is_no_hook(hooked: Environment) -> None:
+    assert hooked.code("import sys, socket; print('socksify_hook' in sys.modules)", "-S") == "False"
+
+
+WAYS = {
+    "socket": "import socket",
+    "_socket": "import _socket",
+    "what imports it": "import urllib.request",
+    "its name": "import importlib; importlib.import_module('socket')",
+    "its spec": "import importlib.util as u; s = u.find_spec('socket'); m = u.module_from_spec(s); import sys;"
+    "sys.modules['socket'] = m; s.loader.exec_module(m)",
+    "a thread": "import threading; t = threading.Thread(target=__import__, args=('socket',)); t.start(); t.join()",
+    "our own package": "import socksify; socksify.ProxyError",
+    "our own modules": "import socksify.tunnel.errors",
+    "our own server": "import socksify.server.cli",
+    "our own client": "import socksify.clients.rftp.cli",
+    "a child that was forked before": "import os; pid = os.fork(); pid and os._exit(os.waitpid(pid, 0)[1])",
+    "another directory, without variables": "import os; os.environ.clear(); os.chdir('/')",
+    "modules that were unloaded": "import sys; [sys.modules.pop(n) for n in [*sys.modules] if 'socksify' in n]",
+    "a path of its own": "import sys; sys.path[:] = [p for p in sys.path if 'packages' not in p and '/work' not in p]",
+}
+
+
+@pytest.mark.parametrize("code", WAYS.values(), ids=WAYS)
+def test_ways_of_importing_it(hooked: Environment, code: str) -> None:
+    assert PROXIED in hooked.code(f"{code}\n{CONNECT}")
+
+
+LIBRARIES = sysconfig.get_path("platlib")
+
+
+@pytest.mark.parametrize("name", [*ADAPTERS, *executors.EXECUTORS, *spawn_message.ADAPTED])
+def test_what_is_adapted_imports_it_in_its_own_middle(hooked: Environment, name: str) -> None:
+    """Or not at all: it is adapted nevertheless, and has the network."""
+    program = f"import {name}\n{CONNECT}"
+    assert PROXIED in hooked.code(program, "-W", "ignore", PYTHONPATH=LIBRARIES)
+
+
+def test_the_package_is_there_before_all_that_it_looks_after(hooked: Environment) -> None:
+    looked_after = {name.partition(".")[0] for name in ADAPTERS} | {*c_extensions.MODULES, "concurrent.futures.process"}
+    assert set(hooked.code("import socksify_hook; print(*socksify_hook._AHEAD)").split()) == looked_after
+
+
+def test_what_connects_without_it_is_refused(hooked: Environment) -> None:
+    """libzmq has sockets of its own, and pyzmq needs none of Python's."""
+    program = """
+import sys, zmq
+assert "socket" in sys.modules
+with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+    try:
+        push.connect("tcp://192.0.2.1:80")
+    except PermissionError as error:
+        print(error)
+"""
+    assert "libzmq would go past the proxy" in hooked.code(program, PYTHONPATH=LIBRARIES)
+
+
+def test_modules_with_network_code_of_their_own_are_named_and_under_strict_refused(
+    hooked: Environment, tmp_path: Path
+) -> None:
+    """Though they are all that the program imports."""
+    for name in c_extensions.MODULES:
+        (tmp_path / f"{name}.py").touch()
+        named = hooked.run("-c", f"import {name}", PYTHONPATH=str(tmp_path))
+        assert (named.returncode, named.stderr.count(f"{name} has network code of its own")) == (0, 1), named.stderr
+    program = f"""
+for name in {[*c_extensions.MODULES]}:
+    try:
+        __import__(name)
+    except ImportError as error:
+        assert "refused by strict" in str(error), error
+    else:
+        raise AssertionError(name)
+{CONNECT}"""
+    assert PROXIED in hooked.code(program, PYTHONPATH=str(tmp_path), SOCKSIFY_STRICT="yes")
+
+
+def test_threads_that_import_it_at_once(hooked: Environment) -> None:
+    """None of them gets a socket that is not covered."""
+    program = """
+import threading
+start, told = threading.Barrier(20), []
+def use():
+    start.wait()
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        told.append(str(error))
+threads = [threading.Thread(target=use) for _ in range(20)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in told))
+"""
+    assert hooked.code(program) == "20"
+
+
+@pytest.mark.parametrize("_", range(4))
+def test_threads_that_import_it_and_what_it_is_the_middle_of_at_once(hooked: Environment, _: int) -> None:
+    program = f"""
+import collections.abc, threading  # of 3.13.0, the first is not to be imported by several threads at once
+names = ["uvloop", "socket", "concurrent.futures.process", "gevent.socket", "asyncio", "dns.query", "zmq", "ssl"] * 3
+start, told = threading.Barrier(len(names)), []
+def use(name):
+    start.wait()
+    __import__(name)
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        told.append(str(error))
+threads = [threading.Thread(target=use, args=(name,)) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(threads), sum({PROXIED!r} in text for text in told))
+"""
+    assert hooked.code(program, "-W", "ignore", PYTHONPATH=LIBRARIES) == "24 24"
+
+
+def test_a_thread_that_imports_it_while_another_starts_a_child(hooked: Environment) -> None:
+    """The child makes the hook install; the thread gets no socket that is not covered yet."""
+    program = """
+import os, sys, threading
+sys.setswitchinterval(1e-5)
+hook = sys.modules["socksify_hook"]
+said = []
+
+def connect():
+    while hook.state == "waiting":
+        pass
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        said.append(str(error))
+
+threads = [threading.Thread(target=connect) for _ in range(5)] + [threading.Thread(target=os.system, args=("true",))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(said), sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for text in said))
+"""
+    assert hooked.code(program) == "5 5"
+
+
+@pytest.mark.parametrize("first", ["import socket", "os.system('true')"])
+def test_a_fork_waits_for_another_threads_install(hooked: Environment, first: str) -> None:
+    """Else what that thread is in the middle of importing would be waited for in the child for ever."""
+    program = f"""
+import os, signal, sys, threading
+hook = sys.modules["socksify_hook"]
+
+def install():
+    {first}
+
+thread = threading.Thread(target=install)
+thread.start()
+while hook.state == "waiting":
+    pass
+if os.fork() == 0:
+    signal.alarm(30)
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        print(error, flush=True)
+    os._exit(0)
+thread.join()
+os.wait()
+"""
+    assert PROXIED in hooked.code(program, "-W", "ignore")
+
+
+def test_what_starts_children_looks_as_it_does_after_the_install(hooked: Environment) -> None:
+    program = """
+import inspect, os, pickle
+def looks():
+    same = pickle.loads(pickle.dumps(os.system))
+    return [inspect.signature(os.execve), same.__name__, os.execve in os.supports_fd, os.execv.__doc__]
+before = looks()
+import socket
+print(before == looks(), before[2])
+"""
+    assert hooked.code(program) == "True True"
+
+
+def test_what_starts_children_does_not_become_a_method(hooked: Environment) -> None:
+    """Functions in C do not, and this one is kept from before the install."""
+    program = """
+import os
+class Shell:
+    run = os.system
+print(repr(os.system), os.system.__text_signature__, flush=True)
+print(Shell().run("exit 3") >> 8, Shell.run("exit 4") >> 8)
+"""
+    assert hooked.code(program).splitlines() == ["<built-in function system> ($module, /, command)", "3 4"]
+
+
+def test_a_reload_of_socket_is_covered(hooked: Environment) -> None:
+    assert PROXIED in hooked.code(f"import importlib, socket; importlib.reload(socket)\n{CONNECT}")
+
+
+SUBINTERPRETER = f"""
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+made = interpreters.create()
+interpreters.run_string(made, {CONNECT!r})
+interpreters.destroy(made)
+"""
+
+
+def test_a_subinterpreter_has_a_hook_of_its_own(hooked: Environment) -> None:
+    assert PROXIED in hooked.code(SUBINTERPRETER)
+
+
+def test_subinterpreters_before_and_after(environment: Environment) -> None:
+    """Without a settings file: reading it imports datetime, which more than one of 3.12 and 3.13 do not survive."""
+    environment.install()
+    assert environment.code(f"{SUBINTERPRETER}{CONNECT}{SUBINTERPRETER}", SOCKSIFY_PROXY=PROXY).count(PROXIED) == 3
+
+
+def test_socket_is_what_it_would_be(hooked: Environment) -> None:
+    program = """
+import socket, _socket, importlib.util, sys
+for module in (socket, _socket):
+    spec = importlib.util.find_spec(module.__name__)
+    print(module.__spec__ == spec, module.__loader__ is module.__spec__.loader, type(module.__loader__).__module__)
+print(module.__spec__._initializing if hasattr(module.__spec__, "_initializing") else False)
+print([type(finder).__module__ for finder in sys.meta_path if type(finder).__module__.startswith("socksify")])
+"""
+    plain = hooked.run("-S", "-c", program).stdout
+    told = hooked.code(program)
+    assert told.splitlines()[:3] == plain.splitlines()[:3]
+    # That of our own adapters.
+    assert told.splitlines()[3] == "['socksify.patches.post_import']"
+
+
+def test_scripts_modules_archives_and_startup_files(hooked: Environment, tmp_path) -> None:
+    (tmp_path / "script.py").write_text(CONNECT)
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        archive.writestr("__main__.py", CONNECT)
+    (tmp_path / "startup.py").write_text("import socket")
+    for words in (["script.py"], ["-m", "script"], ["app.pyz"], ["-X", "importtime", "script.py"]):
+        assert PROXIED in hooked.run(*words, cwd=tmp_path).stdout
+    interactive = hooked.run("-i", "-c", CONNECT, cwd=tmp_path, PYTHONSTARTUP=str(tmp_path / "startup.py"))
+    assert PROXIED in interactive.stdout
+
+
+def test_a_package_of_our_name_in_the_programs_directory_is_not_ours(hooked: Environment, tmp_path) -> None:
+    (tmp_path / "socksify.py").write_text("raise SystemExit('hijacked')")
+    (tmp_path / "script.py").write_text(CONNECT)
+    assert PROXIED in hooked.run("script.py", cwd=tmp_path).stdout
+
+
+def test_a_venv_made_inside_is_one_without_a_hook(hooked: Environment, tmp_path) -> None:
+    made = hooked.run("-m", "venv", "--without-pip", str(tmp_path / "inner"))
+    assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
+    inner = Environment(tmp_path / "inner")
+    assert inner.code("import sys, socket; print('socksify_hook' in sys.modules)") == "False"
+
+
+def test_the_launchers_options_win(hooked: Environment) -> None:
+    (hooked.directory / "client.py").write_text(CONNECT + "\nimport sys; print(sys.modules['socksify_hook'].state)")
+    launched = hooked.run("-m", "socksify", "--proxy", "socks5h://127.0.0.1:8", "client.py")
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in launched.stdout
+    assert launched.stderr == ""
+
+
+@pytest.mark.parametrize("first", ["", "import socket\n"])
+def test_install_in_the_program_replaces_the_settings(hooked: Environment, first: str) -> None:
+    code = f"{first}import socksify; socksify.install('socks5h://127.0.0.1:8'){CONNECT}"
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
+
+
+def test_via_in_the_program(hooked: Environment) -> None:
+    """It needs what is installed, and the hook may not have been asked for it yet."""
+    code = f"import socksify\nwith socksify.via('socks5h://127.0.0.1:8'):\n    exec({CONNECT!r})"
+    assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
+
+
+def test_what_a_parent_passes_on_is_no_matter_of_the_programs(hooked: Environment) -> None:
+    """Of one that opens no socket, either; and what that gives its own children is theirs."""
+    code = """
+import os, subprocess, sys
+if len(sys.argv) > 1:
+    import socket
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError as error:
+        print(str(error).partition(" for ")[0])
+else:
+    print([name for name in os.environ if "INHERITED" in name])
+    os.environ["SOCKSIFY_PROXY"] = "socks5h://127.0.0.1:8"
+    sys.stdout.flush()
+    subprocess.run([sys.executable, "-c", sys.orig_argv[-1], "child"])
+"""
+    parent = f"import socket, subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+    assert hooked.code(parent).splitlines() == ["[]", "[Errno 111] proxy socks5h://127.0.0.1:8"]
+
+
+def test_uninstall_before_any_socket(hooked: Environment) -> None:
+    code = "import socksify; socksify.uninstall(); import socket; print('connect' in vars(socket.socket))"
+    assert hooked.code(code) == "False"
+
+
+def test_uninstall_in_the_program(hooked: Environment) -> None:
+    code = """
+import socket, socksify
+covered = vars(socket.socket).copy()
+socksify.uninstall()
+print("connect" in covered, "connect" in vars(socket.socket))
+"""
+    assert hooked.code(code) == "True False"
+
+
+def test_it_installs_once(hooked: Environment) -> None:
+    """A directory on PYTHONPATH and the environment are one installation, whichever copy of the hook is loaded."""
+    code = """
+import sys
+installed = []
+sys.addaudithook(lambda event, _: event == "socksify.install" and installed.append(event))
+import socket, sitecustomize
+print(len(installed), sys.modules["socksify_hook"].state)
+"""
+    for variables in ({}, {"SOCKSIFY_PROXY": PROXY}):
+        assert hooked.code(code, PYTHONPATH=str(TEMPLATE), **variables) == "1 installed"
+
+
+def test_variables_outrank_the_settings_file(environment: Environment) -> None:
+    (environment.directory / "other.toml").write_text('proxy = "socks5h://127.0.0.1:7"')
+    environment.install("--proxy", PROXY, "--udp", "direct")
+    udp = "import socket; from socksify.patches.scope import installed as i; print(i.settings.udp, i.settings.proxy[0])"
+    assert environment.code(udp) == f"direct {PROXY}"
+    assert environment.code(udp, SOCKSIFY_UDP="block") == f"block {PROXY}"
+    assert environment.code(udp, SOCKSIFY_PROXY="socks5h://127.0.0.1:8") == "direct socks5h://127.0.0.1:8"
+    other = str(environment.directory / "other.toml")
+    assert environment.code(udp, SOCKSIFY_CONFIG=other) == "block socks5h://127.0.0.1:7"
+
+
+def test_a_file_in_the_working_directory_is_not_the_environments(environment: Environment) -> None:
+    (environment.directory / "socksify.toml").write_text('direct = ["*"]')
+    environment.install("--proxy", PROXY)
+    assert PROXIED in environment.code(CONNECT)
+
+
+def test_one_that_takes_the_environments_place_says_so(environment: Environment) -> None:
+    """A launcher, or an install(), in a hooked environment."""
+    (environment.directory / "socksify.toml").write_text('proxy = "socks5h://127.0.0.1:8"')
+    environment.install("--proxy", PROXY)
+    for words in (("-m", "socksify", "-c", CONNECT), ("-c", f"import socksify; socksify.install(){CONNECT}")):
+        result = environment.run(*words)
+        assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in result.stdout
+        assert f"its proxy takes the place of that of {environment.hook}/settings.toml" in result.stderr
+
+
+OFF = {
+    "disabled": {"SOCKSIFY_DISABLE": "1", "SOCKSIFY_PROXY": PROXY},
+    "disabled in words": {"SOCKSIFY_DISABLE": "true"},
+    "no settings": {},
+    "an empty variable": {"SOCKSIFY_PROXY": ""},
+    "a switch alone": {"SOCKSIFY_ON_ERROR": "exit", "SOCKSIFY_DISABLE": "0"},
+}
+
+
+@pytest.mark.parametrize("variables", OFF.values(), ids=OFF)
+def test_off(environment: Environment, variables: dict[str, str]) -> None:
+    environment.install(*(["--proxy", PROXY] if "SOCKSIFY_DISABLE" in variables and len(variables) < 2 else []))
+    hook = "import sys, socket; print(getattr(sys.modules.get('socksify_hook'), 'state', 'off: not even loaded'))"
+    assert environment.code(hook, **variables).startswith("off: ")
+    assert environment.code("import sys, socket; print('socksify' in sys.modules)", **variables) == "False"
+
+
+def test_only_variables(environment: Environment) -> None:
+    environment.install()
+    assert PROXIED in environment.code(CONNECT, SOCKSIFY_PROXY=PROXY)
+    assert PROXIED in environment.code(CONNECT, SOCKSIFY_PROXY=PROXY, SOCKSIFY_DISABLE="0")
+
+
+def test_what_is_left_behind_alone_says_nothing(environment: Environment) -> None:
+    import shutil
+
+    environment.install("--proxy", PROXY)
+    shutil.rmtree(environment.hook)
+    assert environment.code("print('fine')") == "fine"
+
+
+def test_the_system_wide_copy_and_the_environments_start_once(environment: Environment) -> None:
+    """site goes through the .pth files of a virtual environment twice; and a user may start the hook as well."""
+    environment.install("--proxy", PROXY)
+    code = "import socksify_hook, sys; socksify_hook.start(); socksify_hook.start()"
+    finders = "print(sum(type(f).__module__ == 'socksify_hook' for f in sys.meta_path))"
+    assert environment.code(f"{code}; {finders}") == "1"
+
+
+def test_the_hook_is_the_packages(environment: Environment) -> None:
+    import socksify
+
+    hook = environments.TEMPLATE / "socksify_hook" / "__init__.py"
+    assert f'VERSION = "{socksify.__version__}"' in hook.read_text()
+    assert environment.packages.is_dir()
+
+
+def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(hooked: Environment, tmp_path) -> None:
+    """Reading the settings takes tomllib, and that takes `string` and `datetime`."""
+    for name in ("string", "datetime", "tomllib"):
+        (tmp_path / f"{name}.py").write_text(f"print('my {name}')\n")
+    (tmp_path / "script.py").write_text(f"{CONNECT}\nimport string, datetime, tomllib; print(string.__file__)")
+    result = hooked.run("script.py", cwd=tmp_path)
+    assert result.stderr == ""
+    told = result.stdout.splitlines()
+    assert PROXIED in told[0]
+    assert told[1:] == ["my string", "my datetime", "my tomllib", str(tmp_path / "string.py")]

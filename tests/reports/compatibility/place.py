@@ -1,0 +1,112 @@
+"""Where the programs' servers run: on the far side of the wire, beside the proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socketserver
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.reports.wire.outside import Outside
+from tests.reports.wire.places import TARGET4, TARGET6
+from tests.support.processes import running
+from tests.support.targets import Server4, Server6, serving
+
+# Some start a virtual machine, or make their files first.
+START_SECONDS = 60.0
+
+
+class Port:
+    """The usual ones, where the servers of `targets` have left them; plain numbers, for getaddrinfo()."""
+
+    NNTP = 119
+    LDAP = 389
+    SUBMISSION = 587
+    POP3S = 995
+    MQTT = 1883
+    NATS = 4222
+    S3 = 5000
+    POSTGRESQL = 5432
+    ZEROMQ = 5555
+    AMQP = 5672
+    TELEGRAM = 8081
+    HTTP2 = 8443
+    KAFKA = 9092
+    KAFKA_LEADER = 9093
+    ELASTICSEARCH = 9200
+    ELASTICSEARCH_OTHER = 9201
+    SSH = 10022
+    IMAP = 10143
+    MARIADB = 13306
+    REDIS = 16379
+    REDIS_TLS = 16380
+    REDIS_NODES = 17001
+    RPYC = 18861
+    MONGODB = 27017
+    MONGODB_PRIMARY = 27018
+    MONGODB_SECONDARY = 27019
+    GRPC = 50051
+    STOMP = 61613
+
+
+@dataclass(frozen=True)
+class Place:
+    """The network's far side, with a directory for the servers, which anybody may enter."""
+
+    net: Outside
+    directory: Path
+
+    @property
+    def authority(self) -> Path:
+        return self.net.certificates.authority
+
+    def certificate(self, owner: str = "root") -> tuple[Path, Path]:
+        """The files of the target's certificate and of its key, which belongs to `owner`."""
+        made = []
+        for file in self.net.certificates.files:
+            made.append(self.directory / f"{owner}-{file.name}")
+            shutil.copy(file, made[-1])
+            made[-1].chmod(0o600)
+            shutil.chown(made[-1], owner)
+        return made[0], made[1]
+
+    def subdirectory(self, name: str, owner: str = "root") -> Path:
+        """An empty directory."""
+        path = self.directory / name
+        path.mkdir()
+        shutil.chown(path, owner)
+        return path
+
+    @contextlib.contextmanager
+    def running(self, argv: list[str], port: int) -> Iterator[None]:
+        """Runs a server for the length of the block, which begins when it can be connected to."""
+        log = self.directory / f"{port}.log"
+        command = self.net.namespace.command(*argv)
+        with contextlib.ExitStack() as stack:
+            with self.net.namespace.inside():
+                stack.enter_context(running(command, argv[0], (TARGET4, port), log, START_SECONDS))
+            yield
+
+    @contextlib.contextmanager
+    def serving(self, handlers: Mapping[int, type[socketserver.BaseRequestHandler]], tls: bool) -> Iterator[None]:
+        """Serves in threads of this process, on both of the target's addresses."""
+        with contextlib.ExitStack() as stack:
+            with self.net.namespace.inside():
+                for port, handler in handlers.items():
+                    for server in (Server4((TARGET4, port), handler), Server6((TARGET6, port), handler)):
+                        if tls:
+                            server.socket = self.net.certificates.server().wrap_socket(server.socket, server_side=True)
+                        stack.enter_context(serving(server))
+            yield
+
+
+@contextlib.contextmanager
+def place(net: Outside) -> Iterator[Place]:
+    with tempfile.TemporaryDirectory(prefix="socksify-compatibility-") as name:
+        directory = Path(name)
+        # Servers that begin as root do not stay it.
+        directory.chmod(0o755)
+        yield Place(net, directory)

@@ -1,0 +1,90 @@
+"""`make conformance`: CPython's own tests natively and through a proxy; status 1 when one fails under us alone.
+
+    python -m tests.reports.conformance [--proxy danted|microsocks|sockd] [MODULE]...
+
+With a proxy or MODULEs named, the README is left alone. All of it happens in a network namespace that has nothing but
+loopback, so whatever a test tries, nothing leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.reports.conformance import modules, table
+from tests.reports.conformance.comparing import Comparison, compare
+from tests.reports.conformance.proxies import PROXIES, connections
+from tests.reports.conformance.runs import through
+from tests.reports.wire.namespaces import Namespace, etc, needs_root
+from tests.support.servers import Server
+
+WORKERS = 2
+WIDTH = 32
+COLUMNS = ("tests", "native", "unsteady", "excepted", "only ours")
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Everything that is begun in the block is in a network of its own: loopback."""
+    needs_root()
+    with tempfile.TemporaryDirectory() as directory:
+        files = etc(Path(directory, "etc"), {"hosts": "127.0.0.1 localhost\n::1 localhost\n"})
+        with Namespace(files, "conformance") as namespace, namespace.inside():
+            yield
+
+
+def compared(names: Sequence[str], proxy: Server) -> list[Comparison]:
+    """Compares module by module, and tells of each as it is done."""
+    way = through(proxy.url())
+    print(f"{'':{WIDTH}}{''.join(f'{name:>10}' for name in COLUMNS)}{'seconds':>10}")
+    with ThreadPoolExecutor(WORKERS) as workers:
+        return list(workers.map(lambda name: _compared(name, way), names))
+
+
+def _compared(name: str, way: Sequence[str]) -> Comparison:
+    began = time.monotonic()
+    found = compare(name, way)
+    numbers = map(len, (found.ran, found.native, found.unsteady, found.excepted, found.only_ours))
+    seconds = time.monotonic() - began
+    print(f"{name:{WIDTH}}{''.join(f'{number:>10}' for number in numbers)}{seconds:>10.1f}", flush=True)
+    return found
+
+
+def tell(comparison: Comparison) -> None:
+    """What was not good, test by test."""
+    for what in ("native", "unsteady", "excepted", "only_ours"):
+        for test in sorted(getattr(comparison, what)):
+            print(f"{what.replace('_', ' ')}: {test}")
+            for each in comparison.rounds if what in ("only_ours", "unsteady") else ():
+                print(f"-- natively {each.natively(test).verdict}: {each.natively(test).told}")
+                print(f"-- under us {each.with_us(test).verdict}: {each.with_us(test).told}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.reports.conformance")
+    parser.add_argument("--proxy", choices=PROXIES)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="all of them if none is named")
+    arguments = parser.parse_args()
+    names = modules.chosen(arguments.modules)
+    if not names:
+        parser.error(f"{' '.join(arguments.modules)}: no such modules; there are {' '.join(modules.names())}")
+    with alone(), PROXIES[arguments.proxy or "danted"]() as proxy:
+        comparisons = compared(names, proxy)
+        seen = connections(proxy)
+    for comparison in comparisons:
+        tell(comparison)
+    line = table.row(comparisons, seen)
+    print(*(f"{what}: {number}" for what, number in zip(table.COLUMNS, line, strict=True)), sep=", ")
+    if not arguments.modules and not arguments.proxy:
+        table.write(line)
+    return 1 if any(comparison.only_ours for comparison in comparisons) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

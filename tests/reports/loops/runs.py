@@ -1,0 +1,86 @@
+"""Runs the programs of this directory: as they are, under the launcher, and with a late install()."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from socksify import _originals
+from tests.reports.loops.places import Place
+from tests.support.bad_proxy import BadProxy, Session
+from tests.support.steps import CLOSE, HANG, READ_GREETING, READ_REQUEST, RELAY, Send, Step, socks5_reply
+
+HERE = Path(__file__).parent
+# What the proxy alone knows.
+NAME = "target.example"
+# Seconds that it thinks before each of its answers.
+PAUSE = 0.15
+SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of each behaviour, by the way it was run; what the proxy saw; how often the loop ticked each time."""
+
+    results: dict[str, Any]
+    targets: list[tuple[str, int] | None]
+    ticks: list[int]
+
+
+def run(program: str, *arguments: str, place: Place, late: bool) -> Report:
+    """Runs a program under the launcher; or, `late`, natively first and then installed in the running loop."""
+    with slow_proxy(place) as proxy:
+        given = {
+            "echo": place.echo,
+            "tls": place.tls,
+            "closed": place.closed,
+            "deaf": place.deaf,
+            "authority": str(place.authority),
+            "name": NAME,
+            "proxy": proxy.url() if late else None,
+        }
+        launcher = [] if late else ["-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", "*=proxy"]
+        command = [sys.executable, *launcher, str(HERE / program), *arguments, json.dumps(given)]
+        child = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=_environment())
+        assert child.returncode == 0, child.stderr
+        ticks = [int(number) for number in re.findall(r"^(\d+) ticks$", child.stderr, re.MULTILINE)]
+        said = re.sub(r"^\d+ ticks\n", "", child.stderr, flags=re.MULTILINE)
+        assert said == "", said
+        return Report(json.loads(child.stdout), [session.target for session in proxy.sessions], ticks)
+
+
+def _environment() -> dict[str, str]:
+    """From Python 3.14 on eventlet complains of a lock of the standard library's, natively too; not under pytest."""
+    return {**os.environ, "PYTEST_CURRENT_TEST": "loops"}
+
+
+@contextlib.contextmanager
+def slow_proxy(place: Place) -> Iterator[BadProxy]:
+    def dial(session: Session) -> None:
+        assert session.target is not None
+        host, port = session.target
+        if port == place.deaf[1]:
+            HANG(session)
+        session.outbound = _originals.PythonSocket()
+        try:
+            session.outbound.connect(("127.0.0.1" if host == NAME else host, port))
+        except ConnectionRefusedError:
+            session.stream.sendall(socks5_reply(5))
+            CLOSE(session)
+            raise
+
+    def think(session: Session) -> None:
+        session.ended.wait(PAUSE)
+
+    script: list[Step] = [READ_GREETING, think, Send(b"\x05\0"), READ_REQUEST]
+    script += [dial, think, Send(socks5_reply(0)), RELAY]
+    with BadProxy(script) as proxy:
+        yield proxy

@@ -1,0 +1,66 @@
+"""A name server as small as can be, over UDP and TCP: a few names and their addresses, both ways; no others exist."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socketserver
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+
+from tests.reports.wire.packets import question
+from tests.support.targets import Server4, serving
+
+# RFC 1035, 3.2.2 and 4.1.1; RFC 3596.
+A, PTR, AAAA, IN = 1, 12, 28, 1
+RESPONSE, RECURSION_AVAILABLE, NO_SUCH_NAME = 0x8000, 0x0080, 3
+HEADER = struct.Struct("!6H")
+TYPES = {4: A, 6: AAAA}
+TTL_SECONDS = 60
+# A pointer to the name in the question, which comes right behind the header (4.1.4).
+THE_NAME_ASKED_FOR = 0xC000 | HEADER.size
+
+
+def answer(query: bytes, known: Mapping[str, Sequence[str]]) -> bytes:
+    """The answer to a query, for a server that knows these names' addresses."""
+    number, flags, *_ = HEADER.unpack_from(query)
+    name = question(query) or ""
+    end = HEADER.size + len(name) + 2 + 4
+    (wanted,) = struct.unpack_from("!H", query, end - 4)
+    records = list(_records(name.lower(), known))
+    wanted_ones = [_record(kind, data) for kind, data in records if kind == wanted]
+    flags |= RESPONSE | RECURSION_AVAILABLE | (0 if records else NO_SUCH_NAME)
+    return HEADER.pack(number, flags, 1, len(wanted_ones), 0, 0) + query[HEADER.size : end] + b"".join(wanted_ones)
+
+
+def _records(name: str, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[int, bytes]]:
+    """Type and data of all there is about a name."""
+    for host, addresses in known.items():
+        for address in map(ipaddress.ip_address, addresses):
+            if name == host:
+                yield TYPES[address.version], address.packed
+            if name == address.reverse_pointer:
+                yield PTR, b"".join(bytes([len(label)]) + label.encode() for label in (*host.split("."), ""))
+
+
+def _record(kind: int, data: bytes) -> bytes:
+    return struct.pack("!HHHIH", THE_NAME_ASKED_FOR, kind, IN, TTL_SECONDS, len(data)) + data
+
+
+@contextlib.contextmanager
+def name_server(host: str, known: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    """Answers on port 53 of `host`."""
+
+    class Datagrams(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            query, server = self.request
+            server.sendto(answer(query, known), self.client_address)
+
+    class Stream(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while length := self.rfile.read(2):
+                reply = answer(self.rfile.read(int.from_bytes(length)), known)
+                self.wfile.write(len(reply).to_bytes(2) + reply)
+
+    with serving(socketserver.ThreadingUDPServer((host, 53), Datagrams)), serving(Server4((host, 53), Stream)):
+        yield

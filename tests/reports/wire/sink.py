@@ -1,0 +1,91 @@
+"""Records every packet that comes out of a client's namespace, at the far end of its wire.
+
+One packet socket hears all the wires, and the kernel tells which one each packet came by. It taps before any layer
+that could drop, answer or forward: what a client sent is seen, whatever became of it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections import defaultdict
+
+from tests.reports.wire.namespaces import Namespace
+from tests.reports.wire.packets import Packet, parse
+
+ETH_P_ALL = 0x0003
+# packet(7), socket(7).
+SOL_PACKET, PACKET_STATISTICS, PACKET_OUTGOING, SO_RCVBUFFORCE = 263, 6, 4, 33
+ETHERNET_HEADER = 14
+LOOPBACK = "lo"
+# Headers, and a DNS question, are in the first bytes.
+SNAPSHOT = 512
+BUFFER_BYTES = 1 << 26
+SETTLE_SECONDS = 10.0
+# Markers go to port 9 (discard, RFC 863) of an address that no client is told of (RFC 5737).
+MARKER = ("192.0.2.9", 9)
+
+
+class Sink:
+    """Records, by interface, all that arrives in `namespace` from now on."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        with namespace.inside():
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
+        self._socket.settimeout(SETTLE_SECONDS)
+        self._arrived: dict[str, list[Packet]] = defaultdict(list)
+        self._markers: dict[str, int] = defaultdict(int)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def packets(self, client: Namespace, interface: str) -> list[Packet]:
+        """What the programs in `client` have sent by this interface so far, all of it; forgotten here by then."""
+        expected = _mark(client)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while self._markers[interface] < expected:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the markers did not arrive by {interface}")
+            self._read()
+        self._check_that_none_is_lost()
+        del self._markers[interface]
+        return self._arrived.pop(interface, [])
+
+    def at_home(self) -> list[Packet]:
+        """What was sent inside the recorded namespace before the last `packets()`; forgotten here by then."""
+        return self._arrived.pop(LOOPBACK, [])
+
+    def _read(self) -> None:
+        frame, (interface, ethertype, direction, _, _) = self._socket.recvfrom(SNAPSHOT)
+        packet = parse(ethertype, frame[ETHERNET_HEADER:])
+        if direction == PACKET_OUTGOING or packet.link_talk:
+            return
+        if (packet.target, packet.port) == MARKER:
+            self._markers[interface] += 1
+        else:
+            self._arrived[interface].append(packet)
+
+    def _check_that_none_is_lost(self) -> None:
+        _, dropped = struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        if dropped:
+            raise RuntimeError(f"the sink lost {dropped} packets")
+
+
+def _mark(client: Namespace) -> int:
+    """Sends a marker from every CPU, and says how many.
+
+    A packet waits in the queue of the CPU that sent it, and such queues keep their order: when each CPU's marker has
+    arrived, so has everything before it.
+    """
+    cpus = os.sched_getaffinity(0)
+    with client.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                sender.sendto(b"", MARKER)
+        finally:
+            os.sched_setaffinity(0, cpus)
+    return len(cpus)

@@ -1,0 +1,124 @@
+"""The servers outside, each on its usual port: the standard library's, the client library's own, or a few lines."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator, Sequence
+from xmlrpc.server import SimpleXMLRPCServer
+
+import paramiko
+from websockets.sync.server import ServerConnection, serve
+
+from tests.reports.wire.dialects import Ftp, Imap, Redis, Smtp, Telnet
+from tests.reports.wire.mysql import Mysql
+from tests.reports.wire.places import Port
+from tests.support.certificates import Certificates
+from tests.support.targets import Echo, Page, Server4, Server6, serving
+
+
+class XmlRpc4(SimpleXMLRPCServer):
+    """Has one thing to call: pow()."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, logRequests=False)
+        self.register_function(pow)
+
+
+class XmlRpc6(XmlRpc4):
+    address_family = socket.AF_INET6
+
+
+class UdpEcho(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        data, server = self.request
+        server.sendto(data, self.client_address)
+
+
+class Udp6(socketserver.UDPServer):
+    address_family = socket.AF_INET6
+
+
+class Visitors(paramiko.ServerInterface):
+    """Lets everybody in, and answers every command with itself."""
+
+    def check_auth_password(self, username: str, password: str) -> int:  # noqa: ARG002
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Thread(target=self._run, args=(channel, command), daemon=True).start()
+        return True
+
+    def _run(self, channel: paramiko.Channel, command: bytes) -> None:
+        channel.sendall(command + b"\n")
+        channel.send_exit_status(0)
+        # Closing is the client's: it may not have been told yet that its command runs.
+        channel.shutdown_write()
+
+
+class Ssh(socketserver.BaseRequestHandler):
+    KEY = paramiko.ECDSAKey.generate()
+
+    def handle(self) -> None:
+        with contextlib.closing(paramiko.Transport(self.request)) as transport:
+            transport.add_server_key(self.KEY)
+            transport.start_server(server=Visitors())
+            transport.join()
+
+
+HANDLERS = {
+    Port.ECHO: Echo,
+    Port.FTP: Ftp,
+    Port.SSH: Ssh,
+    Port.TELNET: Telnet,
+    Port.SMTP: Smtp,
+    Port.HTTP: Page,
+    Port.IMAP: Imap,
+    Port.MYSQL: Mysql,
+    Port.REDIS: Redis,
+}
+
+
+@contextlib.contextmanager
+def targets(hosts: Sequence[str], certificates: Certificates) -> Iterator[None]:
+    """All of them on each of the hosts, for the length of the block."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            for server in _servers(host, certificates):
+                stack.enter_context(serving(server))
+            stack.enter_context(_websockets(host))
+        yield
+
+
+def _servers(host: str, certificates: Certificates) -> Iterator[socketserver.BaseServer]:
+    tcp, udp, xml_rpc = (Server6, Udp6, XmlRpc6) if ":" in host else (Server4, socketserver.UDPServer, XmlRpc4)
+    for port, handler in HANDLERS.items():
+        yield tcp((host, port), handler)
+    secure = tcp((host, Port.HTTPS), Page)
+    secure.socket = certificates.server().wrap_socket(secure.socket, server_side=True)
+    yield secure
+    yield udp((host, Port.ECHO), UdpEcho)
+    yield xml_rpc((host, Port.XMLRPC))
+
+
+@contextlib.contextmanager
+def _websockets(host: str) -> Iterator[None]:
+    """Echoes messages."""
+
+    def echo(connection: ServerConnection) -> None:
+        for message in connection:
+            connection.send(message)
+
+    with serve(echo, host, Port.WEBSOCKET, family=socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()

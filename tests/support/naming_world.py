@@ -1,0 +1,147 @@
+"""A world in which every name of `naming_calls` has one address, the one that is made up for it when routed.
+
+A network namespace whose only machine is this one, its hosts file, and a name server that writes down what it is
+asked: natively it answers what the table of made-up addresses would, so that results compare letter for letter; when
+routed, nobody may ask it anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tests.reports.wire.namespaces import Namespace, etc, needs_root
+from tests.reports.wire.packets import question
+from tests.support.naming_calls import MADE_UP, OWN, OWN_ADDRESS
+from tests.support.paths import ROOT
+
+# The machine's addresses that others see, and names that the name server knows besides.
+HERE = ("203.0.113.7", "2001:db8:ffff::7")
+OTHERS = ("printer.lan", "www.corp.example")
+PROXY = "socks5h://192.0.2.1:1080"
+SECONDS = 60
+FILES = {
+    "hosts": f"127.0.0.1 localhost\n::1 ip6-localhost\n{OWN_ADDRESS} {OWN}.lan {OWN}\n",
+    "resolv.conf": "nameserver 127.0.0.1\nsearch .\noptions timeout:1 attempts:1\n",
+    "nsswitch.conf": "hosts: files dns\nservices: files\nprotocols: files\nnetworks: files\n",
+}
+# RFC 1035, 3.2.2 and 4.1.1; RFC 3596.
+A, PTR, AAAA, IN = 1, 12, 28, 1
+RESPONSE, NO_SUCH_NAME = 0x8180, 3
+HEADER = struct.Struct("!6H")
+# A pointer to the name in the question, which comes right behind the header (4.1.4).
+THE_NAME_ASKED_FOR = 0xC000 | HEADER.size
+
+
+class Zone:
+    """What the name server knows: the addresses of one family, and whose they are."""
+
+    def __init__(self) -> None:
+        known = {**MADE_UP, **dict.fromkeys(OTHERS, HERE)}
+        self.addresses = {name: dict(zip((A, AAAA), both, strict=True)) for name, both in known.items()}
+        self._reverse = {_reverse(literal): name for name, both in MADE_UP.items() for literal in both}
+        self.type = A
+
+    def answer(self, query: bytes) -> bytes:
+        """The answer, as a name server gives it whose hosts have an address each."""
+        number, *_ = HEADER.unpack_from(query)
+        name = (question(query) or "").lower()
+        end = query.index(b"\0", HEADER.size) + 5
+        (wanted,) = struct.unpack_from("!H", query, end - 4)
+        known = name in self.addresses or name in self._reverse
+        record = self._record(name, wanted)
+        head = HEADER.pack(number, RESPONSE | (0 if known else NO_SUCH_NAME), 1, 1 if record else 0, 0, 0)
+        return head + query[HEADER.size : end] + record
+
+    def _record(self, name: str, wanted: int) -> bytes:
+        if wanted == PTR and name in self._reverse:
+            labels = self._reverse[name].encode().split(b".")
+            data = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+        elif wanted == self.type and name in self.addresses:
+            family = socket.AF_INET if wanted == A else socket.AF_INET6
+            data = socket.inet_pton(family, self.addresses[name][wanted])
+        else:
+            return b""
+        return struct.pack("!HHHIH", THE_NAME_ASKED_FOR, wanted, IN, 60, len(data)) + data
+
+
+def _reverse(literal: str) -> str:
+    if ":" in literal:
+        return ".".join(reversed(socket.inet_pton(socket.AF_INET6, literal).hex())) + ".ip6.arpa"
+    return ".".join(reversed(literal.split("."))) + ".in-addr.arpa"
+
+
+class World:
+    """Programs run in it; `queries` are what they have asked the name server."""
+
+    def __init__(self, namespace: Namespace, zone: Zone, queries: list[str]) -> None:
+        self._namespace, self.zone, self.queries = namespace, zone, queries
+
+    def run(self, *argv: str, **environment: str) -> str:
+        """What a program prints that ends well; Python, unless the first word is another program's path."""
+        command = self._namespace.command(*self._argv(argv))
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT), **environment},
+        )  # fmt: skip
+        assert done.returncode == 0 and not done.stderr, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+    @staticmethod
+    def _argv(argv: tuple[str, ...]) -> list[str]:
+        return list(argv) if argv[0].startswith("/") else [sys.executable, "-bb", "-W", "error", *argv]
+
+    def outcomes(self, family: int, *words: str) -> Mapping[str, str]:
+        """What the calls that ask for this family come to, natively or, given a proxy, routed."""
+        self.zone.type = AAAA if family == socket.AF_INET6 else A
+        wanted = "6" if family == socket.AF_INET6 else "4"
+        printed = self.run("-m", "tests.support.naming_calls", wanted, *words)
+        outcomes: dict[str, str] = json.loads(printed)
+        return outcomes
+
+
+@contextlib.contextmanager
+def world(hosts: str = FILES["hosts"], addresses: Sequence[str] = HERE) -> Iterator[World]:
+    """The world, for the length of the block."""
+    needs_root()
+    with tempfile.TemporaryDirectory(prefix="socksify-naming-") as path:
+        files = etc(Path(path) / "etc", {**FILES, "hosts": hosts})
+        with Namespace(files, OWN) as namespace:
+            # AI_ADDRCONFIG asks whether there is an address beside loopback's.
+            namespace.ip(*(f"addr add {literal} dev lo" for literal in addresses))
+            zone, queries = Zone(), list[str]()
+            with _served(namespace, zone, queries):
+                yield World(namespace, zone, queries)
+
+
+@contextlib.contextmanager
+def _served(namespace: Namespace, zone: Zone, queries: list[str]) -> Iterator[None]:
+    with namespace.inside():
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("127.0.0.1", 53))
+
+    def serve() -> None:
+        while True:
+            query, client = server.recvfrom(4096)
+            if not query:
+                return
+            queries.append(question(query) or ".")
+            server.sendto(zone.answer(query), client)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        with namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+            end.sendto(b"", ("127.0.0.1", 53))
+        thread.join()
+        server.close()

@@ -1,0 +1,278 @@
+"""State lives in objects that own their transitions: no other code assigns their attributes.
+
+Module-level state is listed here, in one place. What a process has of tunnels is in `tunnel.registry.Registry`; what
+one install() has put in place is in `patches.Installation`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+FILES = sorted([*(ROOT / "socksify").rglob("*.py"), *(ROOT / "sitecustomize_template").rglob("*.py")])
+
+# Assignments to attributes of objects that are not ours, by file. The reason stands beside each.
+FOREIGN: dict[str, set[str]] = {
+    # An import spec is the import system's; its loader is what a post-import hook replaces.
+    "sitecustomize_template/socksify_hook/import_watch.py": {"spec.loader", "self._spec.loader"},
+    "socksify/patches/post_import.py": {"spec.loader", "self._spec.loader"},
+    # An ssl.SSLContext is configured by its attributes.
+    "socksify/clients/rftp/cli.py": {"context.check_hostname", "context.verify_mode"},
+    # Objects of the adapted library, which the adapter completes as the library itself would.
+    "socksify/patches/adapters/anyio.py": {"sock._protocol.exception"},
+    "socksify/patches/adapters/gevent/ssl.py": {"self._self_sock._sslobj"},
+    "socksify/patches/adapters/pycares/__init__.py": {"result.node"},
+    "socksify/patches/adapters/trio.py": {"sock.send"},
+    "socksify/patches/adapters/twisted/poll.py": {"reactor._poller"},
+    "socksify/patches/adapters/uvloop/__init__.py": {"sock._io_refs"},
+    # Methods of the standard library's classes, written again: `self` is an object of theirs.
+    "socksify/patches/children/spawn_message.py": {"self._preload_modules"},
+    "socksify/patches/early_references.py": {"selector._selector"},
+    "socksify/patches/sockets/lifecycle.py": {"self._closed"},
+    "socksify/patches/sockets/listen.py": {"sock._io_refs", "sock._closed"},
+    # What the interpreter sets when it reports an exception; ctypes declares functions by attributes.
+    "socksify/program/__init__.py": {"sys.excepthook", "sys.last_traceback"},
+    "socksify/program/source.py": {"fdopen.restype", "fdopen.argtypes", "run_file.restype", "run_file.argtypes"},
+    # OSError tells the file by its attribute.
+    "socksify/server/net/listeners.py": {"error.filename"},
+}
+
+# Assignments that are still to become methods of the object. An entry that has become unnecessary is an error.
+TO_MEND: dict[str, set[str]] = {
+    "sitecustomize_template/socksify_hook/import_watch.py": {"socksify_hook.state"},
+    "sitecustomize_template/socksify_hook/installer.py": {"socksify_hook.state"},
+    "sitecustomize_template/socksify_hook/network_block.py": {"socksify_hook.state"},
+    "socksify/__init__.py": {"log.name"},
+    "socksify/clients/rftp/cli.py": {"session.before_open"},
+    "socksify/clients/rftp/connection_commands.py": {"session.binary", "session.passive"},
+    "socksify/clients/rftp/transfer_commands.py": {"session.restart"},
+    "socksify/clients/rtelnet/escape_commands.py": {"protocol.sends_crlf", "session.forced", "session.is_over"},
+    "socksify/patches/__init__.py": {"scope.installed"},
+    "socksify/patches/adapters/external_loops.py": {"handshake.driven", "handshake.watched"},
+    "socksify/patches/adapters/pycares/calls.py": {"_gate.is_open", "refusal.why"},
+    "socksify/patches/children/environment.py": {"shared.variables"},
+    "socksify/patches/polling.py": {"made._masks", "made._poll", "made._stand_ins"},
+    "socksify/patches/sockets/connect.py": {"handshake.waits", "tunnel.chosen_port"},
+    "socksify/protocol/client.py": {"error.wanted", "refused.wanted"},
+    "socksify/protocol/conversation.py": {"early.enough"},
+    "socksify/protocol/credentials.py": {"secret.value"},
+    "socksify/routing/route.py": {"login.password", "login.user"},
+    "socksify/routing/stream_isolation.py": {"_thread.behalf", "_thread.itself"},
+    "socksify/server/embedded.py": {"tracebacks.is_guest"},
+    "socksify/server/net/resolver.py": {"question.timer"},
+    "socksify/server/operation/service.py": {"loop.reserve", "self.server.policy", "shared.limits"},
+    "socksify/server/session/bind.py": {"self._session.rule"},
+    "socksify/server/session/bulk_thread.py": {"relay.loop"},
+    "socksify/server/session/connect.py": {"self._session.rule"},
+    "socksify/server/session/negotiation.py": {"session.user"},
+    "socksify/server/session/relay.py": {"pipe.held", "relay.stamp"},
+    "socksify/site/cli.py": {"hook.state"},
+    "socksify/tunnel/bind/accept.py": {"tunnel.error", "tunnel.rendezvous", "tunnel.route"},
+    "socksify/tunnel/bind/external.py": {"caller.bound"},
+    "socksify/tunnel/bind/listener.py": {
+        "idle.identities",
+        "idle.rendezvous",
+        "rendezvous.is_parting",
+        "rendezvous.listens",
+        "rendezvous.peer",
+        "tunnel.bound",
+        "tunnel.error",
+        "tunnel.handshake.waits",
+    },
+    "socksify/tunnel/connect.py": {
+        "handshake.caller",
+        "handshake.candidates",
+        "handshake.deadline",
+        "handshake.events",
+        "handshake.reached",
+        "handshake.share",
+        "handshake.waits",
+        "tunnel.bound",
+        "tunnel.error",
+        "tunnel.identities",
+        "tunnel.released",
+        "tunnel.rendezvous",
+        "tunnel.report",
+    },
+    "socksify/tunnel/errors.py": {"error.hop", "error.proxy", "error.reply", "error.target"},
+    "socksify/tunnel/first_hop.py": {"handshake.begun", "handshake.events", "handshake.unblocked", "handshake.waits"},
+    "socksify/tunnel/handover.py": {"tunnel.bound"},
+    "socksify/tunnel/readiness.py": {"handshake.caller", "handshake.watched"},
+    "socksify/tunnel/registry.py": {
+        "holder.fd",
+        "tunnel.error",
+        "tunnel.handshake",
+        "tunnel.identities",
+        "tunnel.released",
+        "tunnel.report",
+    },
+    "socksify/tunnel/unattended.py": {"others.is_part"},
+}
+
+# Module-level names that functions change: caches that are bounded, and the state of the interpreter that is one for
+# a process. By file; each has its bound or reason beside it.
+MODULE_STATE: dict[str, set[str]] = {
+    "sitecustomize_template/socksify_hook/__init__.py": {
+        "directory",
+        "environ",
+        "hidden",
+        "originals",
+        "path",
+        "settings",
+        "settings_installed",
+        "state",
+    },
+    "sitecustomize_template/socksify_hook/network_block.py": {"_named"},
+    "socksify/_network_block.py": {"_is_heard", "_listens", "_named", "_past", "_replaced", "why"},
+    "socksify/_signal_safety.py": {"_survivors"},
+    "socksify/clients/rcmd.py": {"_latest"},
+    "socksify/config/loader.py": {"_told"},
+    "socksify/config/sealing.py": {"_last"},
+    "socksify/patches/__init__.py": {"_journal", "_lock", "_settings"},
+    "socksify/patches/adapters/__init__.py": {"_places"},
+    "socksify/patches/adapters/external_loops.py": {"_turns"},
+    "socksify/patches/adapters/uvloop/watchers.py": {"_standing"},
+    "socksify/patches/c_extensions.py": {"_known", "_named", "_named_packages"},
+    "socksify/patches/children/environment.py": {"_view", "shared"},
+    "socksify/patches/children/proxychains.py": {"_known", "_lost"},
+    "socksify/patches/children/uncovered_programs.py": {"_named", "_settings"},
+    "socksify/patches/guards/argument_checks.py": {"_closed"},
+    "socksify/patches/guards/datagrams.py": {"_guarded"},
+    "socksify/patches/journal.py": {"_modules"},
+    "socksify/patches/post_import.py": {"_watches"},
+    "socksify/patches/sockets/connect.py": {"_send_timeouts"},
+    "socksify/patches/sockets/other_classes.py": {"covered"},
+    "socksify/patches/strict.py": {"_checks", "_is_listening"},
+    "socksify/routing/stream_isolation.py": {"_of_tasks"},
+    "socksify/tunnel/bind/external.py": {"_latest"},
+    "socksify/tunnel/control_connections.py": {"_callers", "ports"},
+    "socksify/tunnel/datagrams.py": {"held"},
+    "socksify/tunnel/deadlines.py": {"_attempts", "_pending", "_timed"},
+    "socksify/tunnel/epoll_masks.py": {"registrations"},
+    "socksify/tunnel/handover.py": {"_forked", "_parents", "_shares", "_told", "_told_to"},
+    "socksify/tunnel/log.py": {"_log"},
+    "socksify/tunnel/proxy_address.py": {"_resolved", "_silent", "_since"},
+    "socksify/tunnel/registry.py": {"_bound", "_by_identity", "_failures", "_sweep_at", "by_fd", "unsettled"},
+    "socksify/tunnel/unattended.py": {"_polled", "_watched_by"},
+}
+
+_MUTATING = {
+    "add", "append", "appendleft", "clear", "discard", "extend", "insert", "move_to_end", "pop", "popitem", "popleft",
+    "remove", "setdefault", "update",
+}  # fmt: skip
+
+
+def assigned_from_outside(tree: ast.Module) -> Iterator[str]:
+    """Each `thing.attribute` that is assigned, or deleted, by code that does not belong to the class of `thing`."""
+    yield from _outside(tree, None)
+
+
+def _outside(node: ast.AST, cls: ast.ClassDef | None) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Attribute) and not isinstance(child.ctx, ast.Load) and not _is_own(child, cls):
+            yield ast.unparse(child)
+        yield from _outside(child, child if isinstance(child, ast.ClassDef) else cls)
+
+
+def _is_own(target: ast.Attribute, cls: ast.ClassDef | None) -> bool:
+    # How a function or a class presents itself to introspection can be set in no other way.
+    if target.attr.startswith("__") and target.attr.endswith("__"):
+        return True
+    if cls is None:
+        return False
+    if isinstance(target.value, ast.Name) and target.value.id in ("self", "cls"):
+        return True
+    return target.attr in {
+        node.attr
+        for node in ast.walk(cls)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+def module_state(tree: ast.Module) -> set[str]:
+    """The module-level names that functions of the module rebind or change."""
+    assigned = {
+        target.id
+        for node in tree.body
+        for target in (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign) and node.value
+            else []
+        )
+        if isinstance(target, ast.Name)
+    }
+    return assigned & set(_changed(tree))
+
+
+def _changed(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield from node.names
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in _MUTATING and isinstance(node.func.value, ast.Name):
+                yield node.func.value.id
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and _is_changed(node):
+            yield node.value.id
+
+
+def _is_changed(node: ast.Subscript) -> bool:
+    return isinstance(node.ctx, ast.Store | ast.Del)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_nobody_else_assigns_the_attributes_of_an_object(path: Path) -> None:
+    allowed = FOREIGN.get(name(path), set()) | TO_MEND.get(name(path), set())
+    assert set(assigned_from_outside(ast.parse(path.read_text()))) == allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_module_level_state_is_listed(path: Path) -> None:
+    assert module_state(ast.parse(path.read_text())) == MODULE_STATE.get(name(path), set())
+
+
+def test_every_listed_file_exists() -> None:
+    assert {*FOREIGN, *TO_MEND, *MODULE_STATE} <= set(map(name, FILES))
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f(a):\n    a.b = 1", ["a.b"]),
+        ("class A:\n    def f(self):\n        self.b = 1", []),
+        ("class A:\n    def f(self):\n        self.b.c = 1", ["self.b.c"]),
+        ("class A:\n    def f(self, other):\n        self.b = other.b = 1", []),
+        ("class A:\n    def f(self, other):\n        other.b += 1", ["other.b"]),
+        ("def f(a):\n    del a.b", ["a.b"]),
+        ("def f(self):\n    self.b = 1", ["self.b"]),
+        ("def f():\n    f.__name__ = 'g'", []),
+    ],
+)
+def test_an_assignment_from_outside_is_seen(source: str, found: list[str]) -> None:
+    assert list(assigned_from_outside(ast.parse(source))) == found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a = {}\ndef f():\n    a[1] = 2",
+        "a = 0\ndef f():\n    global a\n    a = 1",
+        "a: list[int] = []\ndef f():\n    a.append(1)",
+        "a = {}\ndef f():\n    del a[1]",
+    ],
+)
+def test_state_of_a_module_is_seen(source: str) -> None:
+    assert module_state(ast.parse(source)) == {"a"}

@@ -1,0 +1,56 @@
+"""rftp where there is no way but the proxy's: the server reaches the proxy, and not the client."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import socksify
+from tests.support import far as places
+from tests.support.far import NAME, SERVER, SERVER6, Far
+from tests.support.ftpd import PASSWORD, USER, Ftpd, vsftpd
+from tests.unit.clients.rftp.conftest import knows
+
+DATA = bytes(range(256)) * 1000
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Far]:
+    with places.network() as far:
+        yield far
+
+
+@pytest.fixture(scope="module")
+def ftpds(far: Far) -> Iterator[dict[str, Ftpd]]:
+    """By the host that is asked for; their ports are not FTP's own."""
+    with ExitStack() as stack, far.server.inside():
+        servers = {host: stack.enter_context(vsftpd("", host)) for host in (SERVER, SERVER6)}
+        yield {**servers, NAME: servers[SERVER]}
+
+
+@pytest.mark.parametrize("mode", ["active", "passive"])
+@pytest.mark.parametrize("tls", [[], ["--tls", "--no-verify"]], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("scheme", "host"), [("socks5h", NAME), ("socks5", SERVER), ("socks5", SERVER6), ("socks4", SERVER)]
+)
+def test_there_and_back(
+    far: Far, ftpds: dict[str, Ftpd], home: Path, scheme: str, host: str, mode: str, tls: list[str]
+) -> None:
+    ftpd = ftpds[host]
+    ftpd.clear()
+    knows(home, host, USER, PASSWORD)
+    (home / "here").write_bytes(DATA)
+    # The way into a namespace does not keep the working directory.
+    commands = f"lcd {home}; {mode}; put here; ls; get here back; mget h*; append here"
+    options = ["--proxy", far.url(scheme), *tls, "-c", commands]
+    words = [sys.executable, "-m", "socksify.clients.rftp", *options, f"{USER}@{host}", str(ftpd.port)]
+    environment = {"HOME": str(home), "PYTHONPATH": str(Path(socksify.__file__).parents[1])}
+    done = subprocess.run(far.client.command(*words), capture_output=True, text=True, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (home / "back").read_bytes() == DATA
+    assert (ftpd.home / "here").read_bytes() == DATA * 2

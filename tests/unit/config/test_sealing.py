@@ -1,0 +1,95 @@
+"""Credentials in an environment are read by who has the key's file, and by nobody else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from socksify.config import inherited, sealing
+from socksify.config.settings import ConfigError, Proxy, Settings
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the key is."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(sealing, "_last", None)
+    return tmp_path / f"socksify-{os.geteuid()}"
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"a password", bytes(range(256)) * 999])
+def test_it_comes_back(data: bytes, directory: Path) -> None:
+    first, second = sealing.sealed(data), sealing.sealed(data)
+    assert first != second
+    assert len(data) < 8 or data not in first
+    assert sealing.opened(first) == sealing.opened(second + b"left of a longer one") == data
+    assert [file.name for file in directory.iterdir()] == ["key"]
+    assert (directory.stat().st_mode & 0o777, (directory / "key").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_only_what_has_credentials_is_sealed(directory: Path) -> None:
+    plain, with_user = Proxy("socks5h", "gw", 1), Proxy("socks5h", "gw", 1, None, b"joe", b"S3cr3t")
+    inherited.variables(Settings((plain,)), {"SOCKSIFY_PROXY": "gw:1"})
+    assert not directory.exists()
+    for settings, environ in (
+        (Settings((plain, with_user)), {}),
+        (Settings((plain,), {"other": (with_user,)}), {}),
+        (Settings((plain,)), {"SOCKSIFY_ROUTES": "*=socks5h://joe:S3cr3t@gw"}),
+    ):
+        text = "".join(inherited.variables(settings, environ).values())
+        assert b"S3cr3t" not in bytes.fromhex(text)
+        received = inherited.received({inherited.VARIABLE: text})
+        assert received is not None and (received.settings, dict(received.known)) == (settings, environ)
+
+
+def test_without_the_key_it_is_an_error(directory: Path) -> None:
+    data = sealing.sealed(b"a password")
+    assert sealing.is_kept()
+    (directory / "key").unlink()
+    assert not sealing.is_kept()
+    with pytest.raises(ConfigError, match=r"key: No such file.*start this program again"):
+        sealing.opened(data)
+    assert sealing.opened(sealing.sealed(b"another")) == b"another"
+    with pytest.raises(ConfigError, match="another key by now"):
+        sealing.opened(data)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, -1])
+def test_what_nobody_has_sealed_is_an_error(cut: int) -> None:
+    data = sealing.sealed(b"a password")
+    with pytest.raises((ValueError, ConfigError)):
+        sealing.opened(data[:cut])
+    with pytest.raises(ConfigError):
+        sealing.opened(data[:-1] + bytes((data[-1] ^ 1,)))
+
+
+def test_a_damaged_key_is_replaced(directory: Path) -> None:
+    directory.mkdir(0o700)
+    (directory / "key").write_bytes(b"short")
+    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+    assert len((directory / "key").read_bytes()) == 32
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])
+def test_a_directory_of_others_is_passed_over(mode: int, directory: Path) -> None:
+    directory.mkdir()
+    directory.chmod(mode)
+    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+    assert list(directory.iterdir()) == []
+
+
+def test_a_link_is_passed_over(directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(0o700)
+    directory.symlink_to(tmp_path / "real")
+    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+    assert list(directory.iterdir()) == []
+
+
+def test_where_there_is_no_place_nobody_can_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "_kept", lambda: None)
+    data = sealing.sealed(b"a password")
+    assert b"a password" not in data
+    with pytest.raises(ConfigError, match="no directory to keep the key in"):
+        sealing.opened(data)

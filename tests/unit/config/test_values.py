@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from socksify.config import values
+from socksify.config.settings import ConfigError
+
+
+@pytest.mark.parametrize("value", [30, 0.5, "30", "0.5", "1e2", " 7 ", 1 << 60])
+def test_seconds(value: object) -> None:
+    assert values.seconds(value, "") == float(value)  # type: ignore[arg-type]
+
+
+NO_NUMBERS = [0, -1, 0.0, -0.0, float("nan"), float("inf"), pytest.param(10**5000, id="huge"), True, None, [], {}, b"5"]
+NO_DIGITS = ["0", "-1", "nan", "inf", "-inf", "1e999", "", "x", "1s", "0x10"]
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, *NO_DIGITS])
+def test_no_seconds(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^SOCKSIFY_CONNECT_TIMEOUT: .*expected a number of seconds above 0"):
+        values.seconds(value, "SOCKSIFY_CONNECT_TIMEOUT")
+
+
+def test_texts() -> None:
+    assert values.texts("a=b, c ,,d", "") == ("a=b", "c", "d")
+    assert values.texts(["a,b", " c"], "") == ("a,b", " c")
+    assert values.texts((), "") == values.texts("", "") == ()
+
+
+def test_half_a_url_does_not_show_half_a_password() -> None:
+    with pytest.raises(ConfigError, match=r"^SOCKSIFY_ROUTES: '\*\*\*@gw': a comma in credentials"):
+        values.texts("*=socks5h://u:S3,cr3t@gw", "SOCKSIFY_ROUTES")
+    both = "*.a=socks5h://gw,*.b=socks5h://u:p@gw"
+    assert values.texts(both, "") == tuple(both.split(","))
+
+
+def test_urls_keep_their_commas() -> None:
+    assert values.urls("a,b", "") == ("a,b",)
+    assert values.urls(["a", "b,c"], "") == ("a", "b,c")
+
+
+@pytest.mark.parametrize("read", [values.urls, values.texts])
+@pytest.mark.parametrize("value", [1, None, {"a": "S3cr3t"}, [1], ["S3cr3t", 1], b"S3cr3t", {"S3cr3t"}])
+def test_no_texts(read: object, value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^x: .*expected a text or a list of texts") as caught:
+        read(value, "x")  # type: ignore[operator]
+    assert "S3cr3t" not in str(caught.value)
+
+
+def test_one_of() -> None:
+    read = values.one_of("auto", "local", "remote")
+    assert read("local", "") == "local"
+    for value in ("Local", "", 1, None, ["local"]):
+        with pytest.raises(ConfigError, match=r"^--dns: .*: expected auto, local or remote$"):
+            read(value, "--dns")
+
+
+def test_path() -> None:
+    assert values.path("/a", "") == values.path(Path("/a"), "") == "/a"
+    for value in (1, b"/a", None, "a\0b"):
+        with pytest.raises(ConfigError, match=r"^--log: .*: expected a file's name$"):
+            values.path(value, "--log")
+
+
+@pytest.mark.parametrize(
+    ("value", "ports"),
+    [(21, (21,)), ("21, 514", (21, 514)), ([21, 65535], (21, 65535)), (["21", "990,1"], (21, 990, 1)), ((), ())],
+)
+def test_ports(value: object, ports: tuple[int, ...]) -> None:
+    assert values.ports(value, "here") == ports
+
+
+@pytest.mark.parametrize("value", ["", "0", "65536", "ftp", "-1", 0, 65536, 21.0, True, [None], "٢١", "1" * 6])
+def test_what_is_no_port(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^here: .*: expected a port, 1 to 65535$"):
+        values.ports(value, "here")

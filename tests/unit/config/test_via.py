@@ -1,0 +1,69 @@
+"""What a process is given that is started inside of a block of via()."""
+
+from __future__ import annotations
+
+import pytest
+
+from socksify.config import inherited
+from socksify.config.loader import load
+from socksify.config.settings import Settings
+from socksify.config.via import passed_on, scoped
+
+OUTSIDE = load(
+    {
+        "proxy": "socks5h://user:secret@a.example",
+        "routes": ["*.evil=block", "10.0.0.0/8=direct", "127.0.0.2=proxy"],
+        "children": True,
+    },
+    {},
+    ".",
+    "command line",
+)
+
+
+def started(way: str, isolate: str | None = None, **environ: str) -> Settings:
+    """The settings of a process that is started inside of `via(way, isolate)`."""
+    passed = passed_on(scoped(OUTSIDE, (way,), isolate))
+    return load({}, inherited.variables(passed, {}) | environ, ".", "hook")
+
+
+def hosts(settings: Settings, via: str) -> list[str]:
+    return [hop.host for hop in settings.chain(via)]
+
+
+@pytest.mark.parametrize("isolate", [None, "host"])
+def test_the_proxy_of_the_block(isolate: str | None) -> None:
+    settings = started("socks5h://b.example", isolate)
+    assert hosts(settings, settings.default.via) == ["b.example"]
+    assert [hosts(settings, rule.via) if rule.via == "proxy" else rule.via for rule in settings.rules] == [
+        "block",
+        "undecided",
+        ["b.example"],
+    ]
+    assert settings.isolate == (isolate or "none")
+
+
+@pytest.mark.parametrize("way", ["direct", "block"])
+def test_no_proxy_at_all(way: str) -> None:
+    settings = started(way)
+    assert settings.default.via == way
+    assert settings.rules[0].via == "block"
+
+
+@pytest.mark.parametrize("way", ["proxy", "socks5h://b.example", "direct", "block"])
+def test_what_it_is_given_of_its_own_outranks(way: str) -> None:
+    """A proxy as well where the block lets nothing through one: it is named nearer to the process than the block is."""
+    settings = started(way, SOCKSIFY_PROXY="socks5h://c.example")
+    assert hosts(settings, settings.default.via) == ["c.example"]
+    assert [rule.via for rule in settings.rules] == ["block", "undecided", "proxy"]
+    assert settings.default.text == settings.rules[2].text == "*=proxy"
+
+
+def test_other_settings_of_its_own_leave_the_block() -> None:
+    settings = started("direct", SOCKSIFY_UDP="direct", SOCKSIFY_ROUTES="*.example=block")
+    assert settings.default.via == "direct"
+    assert settings.rules[0].via == "block"
+
+
+def test_outside_nothing_is_changed() -> None:
+    assert passed_on(OUTSIDE) is OUTSIDE

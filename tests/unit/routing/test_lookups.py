@@ -1,0 +1,124 @@
+"""What a host stands for without a question to anybody, and what has to be asked."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from socksify import config
+from socksify.routing import fake_addresses, local_host
+from socksify.routing import lookups as subject
+from socksify.routing.lookups import Lookups
+from socksify.routing.router import Router
+
+
+def lookups(*routes: str, **settings: Any) -> Lookups:
+    given = {"proxy": "socks5h://192.0.2.1:1080", "routes": list(routes), **settings}
+    return Lookups(Router(config.load(given, {}, "/nonexistent")))
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("name.example", "name.example"),
+        (b"name.example", "name.example"),
+        ("Name.Example.", "Name.Example"),
+        ("b\u00fccher.example", "xn--bcher-kva.example"),
+        (b"name.example\0.lan", "name.example"),
+    ],
+)
+def test_a_name_for_the_proxy_is_its_made_up_address(host: str | bytes, name: str) -> None:
+    found = lookups("*.lan=direct")
+    assert found.forward(host) == (name, (), (fake_addresses.TABLE.address_of(name),))
+    assert found.forward(host, 80, socket.AF_INET6) == (
+        name,
+        (),
+        (fake_addresses.TABLE.address_of(name, socket.AF_INET6),),
+    )
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f.1", "::1", "fe80::1%lo", "203.0.113.5", b"203.0.113.5"])
+def test_a_number_is_itself(host: str | bytes) -> None:
+    text = host if isinstance(host, str) else host.decode()
+    assert lookups().forward(host) == (text, (), (text,))
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("a.lan", None), ("A.LAN.", 80), ("ssh.example", 22), ("ssh.example", "ssh")]
+)
+def test_what_is_direct_is_asked_for(host: str, port: object) -> None:
+    assert lookups("*.lan=direct", "ssh.example:22=direct").forward(host, port) is None
+
+
+def test_everything_is_asked_for_where_names_are_resolved_here() -> None:
+    assert lookups(dns="local").forward("name.example") is None
+
+
+@pytest.mark.parametrize("host", ["", "a b", b"a..b", "1.2.3.4.5", "x_y:z", b"\xff", "."[:0] + "-"])
+def test_nobodys_name(host: str | bytes) -> None:
+    with pytest.raises(socket.gaierror):
+        lookups().forward(host)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+def test_what_idna_refuses(host: str) -> None:
+    with pytest.raises(UnicodeError):
+        lookups().forward(host)
+
+
+def test_localhost_is_this_machine_whatever_the_rules_say() -> None:
+    found = lookups("localhost=proxy", "*=proxy").forward("any.LocalHost.")
+    assert found is not None
+    assert "127.0.0.1" in found[2]
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lookups, "_MEMORY", 8)
+    found = lookups()
+    for number in range(100):
+        found.forward(f"{number}.example")
+    assert len(found._known) <= 8
+
+
+def test_a_name_is_looked_at_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = lookups()
+    assert found.forward("soon-own.example") is not None
+    monkeypatch.setattr(local_host, "own_addresses", lambda _: ("192.0.2.55",))
+    monkeypatch.setattr(subject, "monotonic", lambda: 1e12)
+    assert found.forward("soon-own.example") == ("soon-own.example", (), ("192.0.2.55",))
+
+
+def test_whose_an_address_is() -> None:
+    found = lookups("10.0.0.0/8=direct")
+    made_up = fake_addresses.TABLE.address_of("whose.example")
+    assert found.reverse(made_up) == ("whose.example", [])
+    assert not found.may_ask(made_up)
+    assert found.reverse("203.0.113.5") is None
+    assert not found.may_ask("203.0.113.5")
+    assert found.may_ask("10.1.2.3")
+    assert found.reverse("198.19.200.200") is None
+    assert not found.may_ask("198.19.200.200")
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "expected"),
+    [
+        (socket.AF_INET, ("127.0.0.1", 0), ("127.0.0.1", 0)),
+        (socket.AF_INET, ("", 0), ("", 0)),
+        (socket.AF_INET, ("<broadcast>", 0), ("<broadcast>", 0)),
+        (socket.AF_INET, ("sub.localhost", 0), ("127.0.0.1", 0)),
+        (socket.AF_INET, ("a.lan", 0), ("a.lan", 0)),
+        (socket.AF_INET, "malformed", "malformed"),
+        (socket.AF_INET, ("a", "b"), ("a", "b")),
+        (socket.AF_UNIX, "/a/path", "/a/path"),
+    ],
+)
+def test_a_name_to_bind_to(family: int, address: object, expected: object) -> None:
+    assert lookups("*.lan=direct").bindable(family, address) == expected
+
+
+def test_a_made_up_address_to_bind_to_is_nobodys_here() -> None:
+    with socket.socket() as sock, pytest.raises(OSError, match="assign"):
+        sock.bind(lookups().bindable(socket.AF_INET, ("name.example", 0)))

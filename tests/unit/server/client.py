@@ -1,0 +1,59 @@
+"""A SOCKS client by hand: the messages as the RFC and the SOCKS4 memos have them, none of the product's code."""
+
+from __future__ import annotations
+
+import socket
+
+from tests.support.streams import receive
+
+CONNECT, BIND, UDP_ASSOCIATE = 1, 2, 3
+GREETING = b"\x05\x01\x00"
+
+
+def address5(host: str, port: int) -> bytes:
+    """ATYP, ADDR, PORT."""
+    if ":" in host:
+        return b"\x04" + socket.inet_pton(socket.AF_INET6, host) + port.to_bytes(2)
+    if host[0].isdigit():
+        return b"\x01" + socket.inet_aton(host) + port.to_bytes(2)
+    return b"\x03" + bytes([len(host)]) + host.encode() + port.to_bytes(2)
+
+
+def request5(host: str, port: int, command: int = CONNECT) -> bytes:
+    return b"\x05" + bytes([command]) + b"\x00" + address5(host, port)
+
+
+def credentials(user: bytes, password: bytes) -> bytes:
+    return b"\x01" + bytes([len(user)]) + user + bytes([len(password)]) + password
+
+
+def request4(host: str, port: int, command: int = CONNECT) -> bytes:
+    """SOCKS4 for an IPv4 address, 4A for a name."""
+    named = not host[0].isdigit()
+    address = b"\0\0\0\x01" if named else socket.inet_aton(host)
+    return b"\x04" + bytes([command]) + port.to_bytes(2) + address + b"me\0" + (host.encode() + b"\0" if named else b"")
+
+
+def reply5(stream: socket.socket) -> tuple[int, bytes]:
+    """The code, and ATYP, BND.ADDR, BND.PORT."""
+    head = receive(stream, 4)
+    assert head[:1] + head[2:3] == b"\x05\x00", head
+    return head[1], head[3:] + receive(stream, {1: 6, 4: 18}[head[3]])
+
+
+def reply4(stream: socket.socket) -> int:
+    reply = receive(stream, 8)
+    assert reply[0] == 0, reply
+    return reply[1]
+
+
+def ask(stream: socket.socket, version: int, host: str, port: int, command: int = CONNECT) -> int:
+    """Asks without credentials, one message at a time; the reply's code, SOCKS4's 90 told as 0."""
+    if version == 4:
+        stream.sendall(request4(host, port, command))
+        code = reply4(stream)
+        return 0 if code == 90 else code
+    stream.sendall(GREETING)
+    assert receive(stream, 2) == b"\x05\x00"
+    stream.sendall(request5(host, port, command))
+    return reply5(stream)[0]

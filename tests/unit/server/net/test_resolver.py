@@ -1,0 +1,118 @@
+"""Names are looked up by other threads, literals by nobody."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from socksify.protocol.address import NAME, Address
+from socksify.server.core.loop import Loop
+from socksify.server.core.thread_pool import MOST, Threads
+from socksify.server.net import resolver as module
+from socksify.server.net.resolver import Candidate, Resolver, look_up
+
+CLIENT = "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6), ("::ffff:127.0.0.1", socket.AF_INET6)]
+)
+@pytest.mark.parametrize("as_name", [False, True])
+def test_a_literal_is_answered_at_once(host: str, family: int, as_name: bool, loop: Loop) -> None:
+    answers: list[list[Candidate]] = []
+    target = Address(NAME, host, 80) if as_name else Address.of(host, 80)
+    Resolver(loop, Threads(loop)).resolve(target, answers.append, 10, CLIENT)
+    assert answers == [[(family, (Address.of(host, 80).host, 80))]]
+
+
+def test_a_name_is_answered_by_the_loop(loop: Loop) -> None:
+    answers: list[tuple[int, list[Candidate]]] = []
+
+    def answer(found: list[Candidate]) -> None:
+        answers.append((threading.get_ident(), found))
+        loop.stop()
+
+    threads = Threads(loop)
+    resolver = Resolver(loop, threads)
+    resolver.resolve(Address.of("localhost", 80), answer, 10, CLIENT)
+    assert answers == []
+    loop.run()
+    threads.close()
+    [(thread, found)] = answers
+    assert thread == threading.get_ident()
+    assert (socket.AF_INET, ("127.0.0.1", 80)) in found
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 255, "x..y", "\udcff\udcfe"])
+def test_a_failed_look_up_is_nowhere(host: str) -> None:
+    assert look_up(Address(NAME, host, 80)) == []
+
+
+def test_what_is_not_ascii_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some resolvers make ASCII of it, and the rules have spoken of another name."""
+    monkeypatch.setattr("socksify._originals.getaddrinfo", lambda *_: pytest.fail("looked up"))
+    assert look_up(Address(NAME, "\udcc3\udcbc..example", 80)) == []
+
+
+def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent name servers hold up at most a handful of threads, which the program never gets to see."""
+    go, lock = threading.Event(), threading.Lock()
+    busy: set[int] = set()
+    answers: list[list[Candidate]] = []
+
+    def slow(_: Address) -> list[Candidate]:
+        with lock:
+            busy.add(threading.get_ident())
+        go.wait(10)
+        return []
+
+    def answer(found: list[Candidate]) -> None:
+        answers.append(found)
+        if len(answers) == 5 * MOST:
+            loop.stop()
+
+    monkeypatch.setattr(module, "look_up", slow)
+    threads = Threads(loop)
+    resolver = Resolver(loop, threads)
+    for number in range(5 * MOST):
+        resolver.resolve(Address.of("example.com", 80), answer, 10, f"192.0.2.{number}")
+    seen = threading.enumerate()
+    go.set()
+    loop.run()
+    threads.close()
+    assert len(busy) <= MOST
+    assert not busy & {thread.ident for thread in seen}
+
+
+def test_a_silent_name_server_is_not_waited_for_and_who_gave_up_is_not_asked_about(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    asked: list[str] = []
+    answers: list[list[Candidate]] = []
+
+    def slow(name: Address) -> list[Candidate]:
+        asked.append(name.host)
+        go.wait(10)
+        return [(socket.AF_INET, ("192.0.2.1", 80))]
+
+    def answer(found: list[Candidate]) -> None:
+        answers.append(found)
+        if len(answers) == MOST + 1:
+            go.set()
+            resolver.resolve(Address.of("next.example", 80), answer, 10, CLIENT)
+        elif len(answers) > MOST + 1:
+            loop.stop()
+
+    monkeypatch.setattr(module, "look_up", slow)
+    threads = Threads(loop)
+    resolver = Resolver(loop, threads)
+    for number in range(MOST + 1):
+        resolver.resolve(Address.of(f"silent{number}.example", 80), answer, 0.05, f"192.0.2.{number}")
+    loop.run()
+    threads.close()
+    assert answers == [[]] * (MOST + 1) + [[(socket.AF_INET, ("192.0.2.1", 80))]]
+    # Its turn came when the others were over, and then it was late.
+    assert f"silent{MOST}.example" not in asked

@@ -1,0 +1,51 @@
+"""One process that serves: what it makes of a plan, at its start and after a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from socksify.server.config.plan import Plan
+from socksify.server.core.loop import Loop
+from socksify.server.net.listeners import listen
+from socksify.server.operation.log import Descriptor, Log
+from socksify.server.operation.metrics import Table
+from socksify.server.operation.service import Service
+from socksify.server.policy.limits import Limits
+from socksify.server.policy.policy import Policy
+
+Serve = Callable[[Plan], Service]
+
+
+def plan(workers: int, connections: int) -> Plan:
+    policy = Policy(limits=Limits(connections=connections))
+    return Plan(policy, False, (), workers, "stderr", "text", "", "")
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    loop = Loop()
+    services = []
+
+    def serve(plan: Plan) -> Service:
+        log = Log(loop, Descriptor(2), plan.log_format)
+        services.append(Service(loop, [listen(loop, "127.0.0.1", 0)], plan, log, Table(1).rows[0]))
+        return services[-1]
+
+    yield serve
+    for service in services:
+        service.close()
+    loop.close()
+
+
+@pytest.mark.parametrize(("workers", "connections"), [(1, 30), (3, 10), (4, 8)])
+def test_a_worker_has_its_share_of_the_limits(workers: int, connections: int, serve: Serve) -> None:
+    assert serve(plan(workers, 30)).server.policy.limits.connections == connections
+
+
+def test_a_reload_that_speaks_of_more_workers_gets_no_more(serve: Serve) -> None:
+    """How many there are changes with a restart only."""
+    service = serve(plan(3, 30))
+    service.obey(plan(6, 60))
+    assert service.server.policy.limits.connections == 20

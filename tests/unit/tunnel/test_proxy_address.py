@@ -1,0 +1,85 @@
+"""The first proxy's addresses, in the order in which a socket of some family should try them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from socksify.config import proxy_url
+from socksify.config.settings import Proxy
+from socksify.tunnel import proxy_address
+
+
+def proxy(url: str) -> Proxy:
+    return proxy_url.chain(url, "test")[0]
+
+
+@pytest.fixture(autouse=True)
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
+    """The look-ups that were made, each answered with an IPv6 and an IPv4 address."""
+    asked: list[tuple[Any, ...]] = []
+
+    def getaddrinfo(host: str, port: int, *_: Any) -> list[tuple[Any, ...]]:
+        asked.append((host, port))
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port)),
+        ]
+
+    monkeypatch.setattr(proxy_address._originals, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(proxy_address, "_resolved", {})
+    yield asked
+
+
+IPV6 = (socket.AF_INET6, ("2001:db8::1", 1080, 0, 0), False)
+IPV4 = (socket.AF_INET, ("192.0.2.1", 1080), False)
+
+
+def test_the_sockets_own_family_comes_first(looked_up: list[tuple[Any, ...]]) -> None:
+    gw = proxy("socks5h://gw.example:1080")
+    assert proxy_address.candidates(gw, socket.AF_INET) == [IPV4, IPV6]
+    assert proxy_address.candidates(gw, socket.AF_INET6) == [IPV6, IPV4]
+    assert looked_up == [(b"gw.example", 1080)]
+
+
+def test_a_caller_may_use_up_its_candidates() -> None:
+    gw = proxy("socks5h://gw.example:1080")
+    proxy_address.candidates(gw, socket.AF_INET).clear()
+    assert proxy_address.candidates(gw, socket.AF_INET) == [IPV4, IPV6]
+
+
+def test_a_proxy_that_was_forgotten_is_looked_up_again(looked_up: list[tuple[Any, ...]]) -> None:
+    gw = proxy("socks5h://gw.example:1080")
+    proxy_address.candidates(gw, socket.AF_INET)
+    proxy_address.forget(gw)
+    proxy_address.candidates(gw, socket.AF_INET)
+    assert looked_up == [(b"gw.example", 1080)] * 2
+    proxy_address.forget(proxy("socks5h://other.example:1080"))
+
+
+@pytest.mark.parametrize(
+    ("url", "family", "address"),
+    [
+        ("socks5h://127.0.0.1:1080", socket.AF_INET, ("127.0.0.1", 1080)),
+        ("socks5h://[::1]:1080", socket.AF_INET6, ("::1", 1080, 0, 0)),
+        ("socks5h://localhost/run/proxy", socket.AF_UNIX, "/run/proxy"),
+    ],
+)
+def test_a_proxy_on_this_machine(url: str, family: int, address: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert proxy_address.candidates(proxy(url), socket.AF_INET) == [(family, address, True)]
+
+
+def test_the_proxys_own_address_is_told_as_far_as_it_is_known() -> None:
+    gw = proxy("socks5h://gw.example:1080")
+    assert proxy_address.own_address(gw) == ""
+    proxy_address.candidates(gw, socket.AF_INET)
+    assert proxy_address.own_address(gw) == "2001:db8::1"
+    assert proxy_address.own_address(proxy("socks5h://localhost/run/proxy")) == ""
+
+
+def test_a_mapped_address() -> None:
+    assert proxy_address.mapped(("192.0.2.1", 1080)) == ("::ffff:192.0.2.1", 1080)

@@ -1,0 +1,104 @@
+"""Clocks, and what is sifted out of the kernel's report."""
+
+from __future__ import annotations
+
+import select
+import socket
+from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT
+from time import monotonic
+
+import pytest
+
+from socksify.tunnel import readiness, registry
+from socksify.tunnel.readiness import Clock
+from socksify.tunnel.state import Tunnel
+from tests.support.stepping import MOMENT, SECONDS, begin, stepping
+
+# An fd that nobody has.
+NOBODY = 1 << 20
+
+
+@pytest.mark.parametrize("timeout", [None, -1, -0.001])
+def test_no_timeout_is_for_ever(timeout: float | None) -> None:
+    clock = Clock(timeout, monotonic())
+    assert not clock.is_over()
+    assert clock.slice() is None
+    # Not so where another thread may settle what is waited for.
+    assert clock.glance() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.5, 3])
+def test_a_timeout_counts_from_its_start(timeout: float) -> None:
+    fresh, over = Clock(timeout, monotonic()), Clock(timeout, monotonic() - timeout - 1)
+    left = fresh.slice()
+    assert left is not None
+    assert 0 <= left <= timeout
+    assert over.is_over()
+    assert over.slice() == 0
+    assert over.glance() == 0
+
+
+def test_a_wait_ends_at_the_deadline_of_what_is_pending() -> None:
+    with stepping(connect_timeout=5), socket.socket() as sock:
+        begin(sock)
+        for timeout in (None, 60):
+            left = Clock(timeout, monotonic()).slice()
+            assert left is not None
+            assert 4 < left <= 5
+        left = Clock(1, monotonic()).slice()
+        assert left is not None
+        assert left <= 1
+
+
+def test_what_is_no_tunnels_passes() -> None:
+    events = [(NOBODY, POLLIN), (NOBODY + 1, POLLOUT | POLLHUP), (NOBODY + 2, POLLNVAL)]
+    assert readiness.sift(events, lambda _: POLLIN | POLLOUT) == (events, False)
+    assert readiness.sift(events, lambda _: -1) == (events, False)
+    assert readiness.sift([], lambda _: 0) == ([], False)
+
+
+def test_what_only_a_stand_in_asked_for_does_not_pass() -> None:
+    """Another thread settled the tunnel between the kernel's report and the look at it."""
+    assert readiness.sift([(NOBODY, POLLIN)], lambda _: POLLOUT) == ([], True)
+    assert readiness.sift([(NOBODY, POLLIN | POLLHUP)], lambda _: POLLOUT) == ([(NOBODY, POLLHUP)], False)
+
+
+def test_what_is_pending_does_not_pass_and_what_failed_is_told_in_full() -> None:
+    with stepping(reply=5) as steps, socket.socket() as sock:
+        begin(sock)
+        fd = sock.fileno()
+        assert readiness.wanted(fd) == POLLOUT
+        assert readiness.sift([(fd, POLLOUT)], lambda _: POLLOUT) == ([], False)
+        assert readiness.wanted(fd) == POLLIN
+        steps.run()
+        assert select.select([sock], [], [], SECONDS)[0] == [sock]
+        assert readiness.wanted(fd) is None
+        assert readiness.sift([(fd, 0)], lambda _: POLLOUT) == ([(fd, POLLOUT | POLLERR | POLLHUP)], False)
+        assert readiness.sift([(fd, 0)], lambda _: 0) == ([(fd, POLLERR | POLLHUP)], False)
+
+
+def test_waiting_costs_the_same_however_many_are_pending() -> None:
+    """Counted in looks at tunnels: those that are ready are looked at, and nobody else."""
+    looks = 0
+
+    class Counting(dict[int, Tunnel]):
+        def get(self, *arguments: object) -> object:  # type: ignore[override]
+            nonlocal looks
+            looks += 1
+            return super().get(*arguments)  # type: ignore[call-overload]
+
+    with stepping() as steps, select.epoll() as epoll:
+        socks = [socket.socket() for _ in range(100)]
+        for sock in socks:
+            begin(sock)
+            epoll.register(sock, POLLOUT)
+        while min((len(session.received) for session in steps.proxy.sessions), default=0) < 3 or steps.stops < 100:
+            assert epoll.poll(MOMENT) == []
+        everything, registry.unsettled = registry.unsettled, Counting(registry.unsettled)
+        try:
+            assert epoll.poll(MOMENT) == []
+        finally:
+            registry.unsettled = everything
+            for sock in socks:
+                sock.close()
+    assert looks <= 2
