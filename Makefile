@@ -112,14 +112,14 @@ clean:
 # `pip install --group` came with pip 25.1.
 .venv/.equipped: .venv/.installed
 	.venv/bin/python $(PIP) 'pip>=25.1'
-	.venv/bin/python $(PIP) --group test --group clients --group loops --group children --group bench --group lint
+	.venv/bin/python $(PIP) --group dev
 	touch $@
 
 # Much of it in C, and some of it beside its own successor.
 .venv-clients/.equipped: pyproject.toml
 	"$(or $(DEFAULT),$(error no Python of 3.11 or later, with venv, was found; set PYTHON=))" -m venv .venv-clients
 	.venv-clients/bin/python $(PIP) 'pip>=25.1'
-	.venv-clients/bin/python $(PIP) --editable . --group test --group clients --group every-client
+	.venv-clients/bin/python $(PIP) --editable . --group compatibility
 	.venv-clients/bin/python $(PIP) --target .venv-clients/older 'urllib3<2'
 	touch $@
 
@@ -127,7 +127,7 @@ clean:
 .venv-clients-%/.equipped: pyproject.toml .pythons/.unpacked
 	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-clients-$*
 	.venv-clients-$*/bin/python $(PIP) 'pip>=25.1'
-	.venv-clients-$*/bin/python $(PIP) --editable . --group test --group clients --group every-client
+	.venv-clients-$*/bin/python $(PIP) --editable . --group compatibility
 	.venv-clients-$*/bin/python $(PIP) --target .venv-clients-$*/older 'urllib3<2'
 	touch $@
 
@@ -146,5 +146,5 @@ clean:
 .venv-%/.equipped: pyproject.toml .pythons/.unpacked
 	"$$(.ci/pythons | sed -n 's/^$* //p')" -m venv .venv-$*
 	.venv-$*/bin/python $(PIP) 'pip>=25.1'
-	.venv-$*/bin/python $(PIP) --editable . --group test --group clients --group loops --group children
+	.venv-$*/bin/python $(PIP) --editable . --group suite
 	touch $@
