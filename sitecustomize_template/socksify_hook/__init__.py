@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Of the package that this is a copy of, for people; and what decides whether a package serves this hook.
-VERSION = "0.1.0"
+# Decides whether a package serves this hook, of which this may be a copy that an older version has installed.
 FORMAT = 1
 _this = sys.modules[__name__]
 # off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.

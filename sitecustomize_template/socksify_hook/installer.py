@@ -48,9 +48,8 @@ def _install() -> None:
     from socksify import _hook_location
 
     if socksify_hook.FORMAT not in getattr(_hook_location, "FORMATS", ()):
-        raise ImportError(
-            f"the hook, of socksify {socksify_hook.VERSION}, does not fit socksify {socksify.__version__}; {_renewal()}"
-        )
+        problem = f"the hook has format {socksify_hook.FORMAT}, which socksify {socksify.__version__} does not serve"
+        raise ImportError(f"{problem}; {_renewal()}")
     from socksify.site import hook_entry
 
     hook_entry.install(

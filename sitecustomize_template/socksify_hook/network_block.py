@@ -45,7 +45,7 @@ def fail(error: BaseException) -> None:
 
 def _described(error: BaseException) -> str:
     if _is_gone(error):
-        return f"the package socksify {socksify_hook.VERSION} is not there; install it again"
+        return "the package socksify is not there; install it again"
     if isinstance(error, (OSError, ValueError, ImportError)):
         return str(error)
     return f"{type(error).__name__}: {error}"

@@ -99,7 +99,7 @@ def test_what_was_lost_is_put_back(environment: Environment) -> None:
 def test_the_package_is_installed_again(environment: Environment) -> None:
     environment.install("--proxy", PROXY)
     aside = (environment.packages / "_socksify.pth").rename(environment.directory / "aside")
-    assert "the package socksify 0.1.0 is not there; install it again" in environment.code(CONNECT)
+    assert "the package socksify is not there; install it again" in environment.code(CONNECT)
     aside.rename(environment.packages / "_socksify.pth")
     assert PROXIED in environment.code(CONNECT)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import socksify
 from tests.support import environments
 from tests.support.environments import PROXY, STATE, Environment
 from tests.support.targets import Target
@@ -65,15 +66,19 @@ def damaged(environment: Environment) -> None:
     (other / "routing" / "router.py").write_text("1 / 0\n")
 
 
+NOT_SERVED = f"the hook has format 1, which socksify {socksify.__version__} does not serve"
 BROKEN: dict[str, tuple[Callable[[Environment], None], str]] = {
     "corrupt settings": (corrupt, "settings.toml: Invalid value"),
     "an unknown key": (unknown, "settings.toml: 'proxi': no such key"),
     "a proxy that cannot be": (unusable, "settings.toml: proxy: 'gopher://***@gw'"),
     "unreadable settings": (unreadable, "settings.toml: Is a directory"),
     "settings behind a link to nowhere": (dangling, "settings.toml: Too many levels of symbolic links"),
-    "a package that was removed": (removed, "the package socksify 0.1.0 is not there"),
-    "another format": (another_format, "the hook, of socksify 0.1.0, does not fit socksify 0.1.0"),
-    "an older package": (a_package_without_formats, "the hook, of socksify 0.1.0, does not fit socksify 0.1.0"),
+    "a package that was removed": (removed, "the package socksify is not there"),
+    "another format": (another_format, NOT_SERVED),
+    "an older package": (
+        a_package_without_formats,
+        NOT_SERVED,
+    ),
     "a damaged package": (damaged, "ZeroDivisionError: division by zero"),
 }
 
@@ -301,14 +306,14 @@ def test_a_package_of_which_a_directory_is_left(broken: Environment, left: str) 
     path.parent.mkdir()
     path.touch()
     told = broken.code(PERSISTENT)
-    assert told.startswith("[Errno 100] socksify: the network is closed: the package socksify 0.1.0 is not there")
+    assert told.startswith("[Errno 100] socksify: the network is closed: the package socksify is not there")
 
 
 def test_a_way_out_that_needs_no_package(environment: Environment) -> None:
     environment.install("--proxy", PROXY)
     removed(environment)
     assert environment.code(PERSISTENT).endswith(
-        "the package socksify 0.1.0 is not there; install it again. To go without: SOCKSIFY_DISABLE=1, "
+        "the package socksify is not there; install it again. To go without: SOCKSIFY_DISABLE=1, "
         f"or delete {environment.hook} and {environment.hook}.*"
     )
 

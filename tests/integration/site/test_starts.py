@@ -11,7 +11,6 @@ import pytest
 from socksify.patches import c_extensions, executors
 from socksify.patches.adapters import ADAPTERS
 from socksify.patches.children import spawn_message
-from tests.support import environments
 from tests.support.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Environment
 from tests.support.servers import Server
 from tests.support.targets import Target
@@ -426,14 +425,6 @@ def test_the_system_wide_copy_and_the_environments_start_once(environment: Envir
     code = "import socksify_hook, sys; socksify_hook.start(); socksify_hook.start()"
     finders = "print(sum(type(f).__module__ == 'socksify_hook' for f in sys.meta_path))"
     assert environment.code(f"{code}; {finders}") == "1"
-
-
-def test_the_hook_is_the_packages(environment: Environment) -> None:
-    import socksify
-
-    hook = environments.TEMPLATE / "socksify_hook" / "__init__.py"
-    assert f'VERSION = "{socksify.__version__}"' in hook.read_text()
-    assert environment.packages.is_dir()
 
 
 def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(hooked: Environment, tmp_path) -> None:
