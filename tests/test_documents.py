@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import socksify
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 PACKAGES = sorted(path.name for path in (ROOT / "socksify").iterdir() if path.is_dir() and path.name != "__pycache__")
