@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from socksify.clients.rcmd import rcmd
     from socksify.config.settings import ConfigError
-    from socksify.patches.via import Detour
+    from socksify.patches.via import ViaBlock
     from socksify.tunnel.errors import (
         ProxyConnectionAbortedError,
         ProxyConnectionRefusedError,
@@ -146,7 +146,7 @@ def uninstall() -> None:
     patches.uninstall()
 
 
-def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> Detour:
+def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> ViaBlock:
     """A context manager: what this thread or task opens and looks up inside goes that way, whatever the rules say.
 
         with socksify.via("socks5h://other:1080"):
@@ -161,9 +161,9 @@ def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> Detour:
     threads do not. What is open keeps its way.
     Raises ConfigError for what cannot be used, and RuntimeError when it is entered before install().
     """
-    from socksify.patches.via import Detour
+    from socksify.patches.via import ViaBlock
 
-    return Detour(proxy, isolate)
+    return ViaBlock(proxy, isolate)
 
 
 def init(name: str) -> None:

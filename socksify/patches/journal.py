@@ -37,7 +37,7 @@ class Replacement(Rebinding):
     __slots__ = ()
 
     def __init__(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
-        _disguise(new, owner, name)
+        _imitate(new, owner, name)
         if not isinstance(owner, type):
             # Functions of os are of posix.
             new = MethodType(new, _module(getattr(getattr(owner, name), "__self__", owner)))
@@ -191,7 +191,7 @@ def _put_back(items: Any, key: Any, new: Any, old: Any) -> None:
         pass
 
 
-def _disguise(new: Callable[..., Any], owner: Any, name: str) -> None:
+def _imitate(new: Callable[..., Any], owner: Any, name: str) -> None:
     """Give a function the stdlib's names: it pickles, copies and introspects like what it replaces."""
     is_module = not isinstance(owner, type)
     original = getattr(owner, name)

@@ -24,7 +24,7 @@ _SOURCE = "via()"
 _GENERATORS, _COROUTINE = 0x20 | 0x200, 0x80
 
 
-class Detour:
+class ViaBlock:
     """A way that connections and look-ups take inside `with`, or inside a function or coroutine that it decorates."""
 
     def __init__(self, proxy: str | Sequence[str], isolate: str | None) -> None:

@@ -340,7 +340,7 @@ def refuse_frame(interface: str) -> NoReturn:
     raise errors.not_sent("frame", interface, why)
 
 
-def refuse_detour(what: str) -> NoReturn:
+def refuse_source_route(what: str) -> NoReturn:
     """Refuse an option, ancillary data or a header that leads past the address that the rules have judged."""
     why = "it leads a packet past the rules, which judge the address that it is sent to"
     log.line(f"{log.name}: {what} denied: {why}")

@@ -1,4 +1,4 @@
-"""Guards the objects whose socket is connected to where it may not send; see disguise.py for how.
+"""Guards the objects whose socket is connected to where it may not send; see swap.py for how.
 
 At each send the kernel is asked first whom the socket is connected to, so that no dup(), no fd from elsewhere and no
 other connect(2) can put a guard in the wrong; where it knows of nobody, fence.py does. Sockets of the link layer have
@@ -16,7 +16,7 @@ from socket import SO_DOMAIN, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, gai
 from socksify import _originals
 from socksify._signal_safety import ours
 from socksify.patches import scope
-from socksify.patches.guards.subclass_swap import Disguise
+from socksify.patches.guards.subclass_swap import SubclassSwap
 from socksify.routing.route import Direct
 from socksify.routing.sockaddr import ip_family
 from socksify.tunnel import datagrams
@@ -74,7 +74,7 @@ def guard_late(sock: Socket) -> bool:
 def release(sock: Socket) -> None:
     """Let an object send again, whose socket has been connected to somebody to whom it may."""
     _, _, known = _guarded.pop(id(sock), (None, None, None))
-    _guards.take_off(sock)
+    _guards.restore(sock)
     if datagrams.held or known is not None:
         datagrams.forget(sock, known)
 
@@ -124,7 +124,7 @@ def _try(call: Callable[[], object]) -> None:
 
 def _guard(sock: Socket, known: Held | None) -> None:
     key = id(sock)
-    _guards.put_on(sock)
+    _guards.apply(sock)
     _guarded[key] = weak_reference(sock, lambda _: _guarded.pop(key, None)), scope.entered(), known
 
 
@@ -192,4 +192,4 @@ def _domain(sock: Socket) -> int:
         return _originals.family(sock)
 
 
-_guards = Disguise(_members)
+_guards = SubclassSwap(_members)

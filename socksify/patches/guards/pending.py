@@ -18,7 +18,7 @@ from socksify import _originals
 from socksify._originals import monotonic
 from socksify.patches import scope
 from socksify.patches.guards import argument_checks
-from socksify.patches.guards.subclass_swap import Disguise
+from socksify.patches.guards.subclass_swap import SubclassSwap
 from socksify.tunnel import connect, errors, registry
 from socksify.tunnel.state import not_connected
 
@@ -66,7 +66,7 @@ def guard(tunnel: Tunnel) -> None:
 
 def guard_object(sock: Socket) -> None:
     """Guard one more object."""
-    _guards.put_on(sock)
+    _guards.apply(sock)
 
 
 def admit(fd: int) -> None:
@@ -97,7 +97,7 @@ def _unguard(tunnel: Tunnel) -> None:
 
 def unguard_object(sock: Socket) -> None:
     """Give one object back its own class."""
-    _guards.take_off(sock)
+    _guards.restore(sock)
 
 
 def _members(cls: type) -> Members:
@@ -160,7 +160,7 @@ def _push(sock: Socket, tunnel: Tunnel) -> None:
 
 def wait(sock: Socket, tunnel: Tunnel) -> bool:
     """Wait for a connect to be over as long as a call on the socket may; False where none may wait."""
-    by_loop = waits.get(_guards.plain(sock))
+    by_loop = waits.get(_guards.own_class(sock))
     if by_loop is not None:
         return by_loop(sock)
     timeout = _originals.gettimeout(sock)
@@ -182,7 +182,7 @@ def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
     The connect is waited for, as long as for who asks for its outcome. After a failure the socket is sent as it is.
     """
     pickler = sys._getframe(1).f_globals.get("ForkingPickler")
-    reduce = getattr(pickler, "_extra_reducers", {}).get(_guards.plain(self))
+    reduce = getattr(pickler, "_extra_reducers", {}).get(_guards.own_class(self))
     if reduce is None:
         # pickle and copy refuse every socket.
         return object.__reduce_ex__(self, protocol)
@@ -234,4 +234,4 @@ def _getsockopt(cls: Any) -> Callable[..., Any]:
     return getsockopt
 
 
-_guards = Disguise(_members)
+_guards = SubclassSwap(_members)

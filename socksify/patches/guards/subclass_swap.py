@@ -1,7 +1,8 @@
-"""Objects whose methods are others for a while: they are moved to a subclass that looks like their own class.
+"""SubclassSwap: gives single objects other methods for a while, by moving them to a subclass of their own class.
 
-`send` and `recv` are never patched on `socket.socket`; what has to stand in front of them on one object stands in
-such a subclass, made when it is first needed.
+`send` and `recv` are never patched on `socket.socket`. Where one object needs a check before its methods, the check is
+a method of such a subclass. The subclass is made when the first object of a class needs it. It has the name and the
+module of the object's own class, so the client sees no difference.
 """
 
 from __future__ import annotations
@@ -14,30 +15,33 @@ if TYPE_CHECKING:
     Members = dict[str, Callable[..., Any]]
 
 
-class Disguise:
-    """One way of standing in front of objects: `members` tells which methods a class's objects get meanwhile."""
+class SubclassSwap:
+    """Swaps the classes of objects.
+
+    `members` is a function. It takes the class of an object and returns the methods of the subclass, by their names.
+    """
 
     def __init__(self, members: Callable[[type], Members]) -> None:
         self._members = members
-        self._disguised: dict[type, type] = {}
-        # Made class -> the class that it stands in for.
-        self._plain: dict[type, type] = {}
+        # An object's own class -> the subclass, and the other way round.
+        self._made: dict[type, type] = {}
+        self._own: dict[type, type] = {}
 
-    def put_on(self, thing: object) -> None:
-        """Move an object to the subclass, unless it is there."""
+    def apply(self, thing: object) -> None:
+        """Move an object to the subclass. Do nothing if the object is there already."""
         cls = type(thing)
-        if cls not in self._plain:
-            thing.__class__ = self._disguised.get(cls) or self._make(cls)
+        if cls not in self._own:
+            thing.__class__ = self._made.get(cls) or self._make(cls)
 
-    def take_off(self, thing: object) -> None:
-        """Give an object back its own class."""
-        plain = self._plain.get(type(thing))
-        if plain is not None:
-            thing.__class__ = plain
+    def restore(self, thing: object) -> None:
+        """Give an object its own class back. Do nothing if the object has it already."""
+        own = self._own.get(type(thing))
+        if own is not None:
+            thing.__class__ = own
 
-    def plain(self, thing: object) -> type:
-        """An object's own class."""
-        return self._plain.get(type(thing), type(thing))
+    def own_class(self, thing: object) -> type:
+        """Return the class that an object has outside of a swap."""
+        return self._own.get(type(thing), type(thing))
 
     def _make(self, cls: type) -> type:
         members = self._members(cls)
@@ -46,14 +50,16 @@ class Disguise:
             method.__qualname__ = f"{cls.__qualname__}.{name}"
             method.__module__ = cls.__module__
         names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-        # No subclass of the client's making: neither its metaclass nor its __init_subclass__() is to hear of it.
-        made = type.__new__(type(cls), cls.__name__, (_Unheard, cls), {"__slots__": (), **names, **members})
-        self._plain[made] = cls
-        self._disguised[cls] = made
+        # The client has not made this subclass: its metaclass and its __init_subclass__() are not called.
+        made = type.__new__(type(cls), cls.__name__, (_Unannounced, cls), {"__slots__": (), **names, **members})
+        self._own[made] = cls
+        self._made[cls] = made
         return made
 
 
-class _Unheard:
+class _Unannounced:
+    """Stops type.__new__() from calling the __init_subclass__() of the client's class."""
+
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:

@@ -126,14 +126,14 @@ def admit_option(sock: Socket, level: int, name: int, value: Any) -> None:
     """Refuse an option of IP that leads elsewhere, and a header of the client's own on a socket that has a peer."""
     if (level, name) in HEADERS:
         if value and is_raw(sock) and _has_peer(sock) and _forbids(sock):
-            datagrams.refuse_detour("an IP header of one's own on a connected socket")
+            datagrams.refuse_source_route("an IP header of one's own on a connected socket")
         return
     try:
         found = of_option(level, name, value)
     except ours(TypeError, ValueError, OverflowError):  # which the stdlib refuses
         return
     if found is not None and _forbids(sock):
-        datagrams.refuse_detour(f"socket option {found}")
+        datagrams.refuse_source_route(f"socket option {found}")
 
 
 def admit_ancillary(items: Any) -> Any:
@@ -146,14 +146,14 @@ def admit_ancillary(items: Any) -> Any:
         # As before, so that the stdlib says what is wrong with it.
         return items
     if found is not None and scope.current().router.routes:
-        datagrams.refuse_detour(f"ancillary data {found}")
+        datagrams.refuse_source_route(f"ancillary data {found}")
     return known
 
 
 def admit_connect(sock: Socket) -> None:
     """Refuse to connect a socket whose client writes the headers: send() and write(2) have no address to judge."""
     if _writes_headers(sock) and _forbids(sock):
-        datagrams.refuse_detour("connect() of a socket with IP headers of one's own (sendto() is judged)")
+        datagrams.refuse_source_route("connect() of a socket with IP headers of one's own (sendto() is judged)")
 
 
 def admit_packet(sock: Socket, buffers: list[Any], address: Any) -> Any:
@@ -167,7 +167,7 @@ def admit_packet(sock: Socket, buffers: list[Any], address: Any) -> Any:
     family = AF_INET6 if _originals.family(sock) == AF_INET6 else AF_INET
     destination, why = of_header(packet, family)
     if why is not None:
-        datagrams.refuse_detour(f"an IP header with {why}")
+        datagrams.refuse_source_route(f"an IP header with {why}")
     if destination is not None:
         there = (destination, *address[1:2])
         route = datagrams.decide(scope.current().router, family, there)

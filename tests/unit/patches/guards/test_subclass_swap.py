@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from socksify.patches.guards.subclass_swap import Disguise
+from socksify.patches.guards.subclass_swap import SubclassSwap
 
 
 class Plain:
@@ -34,28 +34,28 @@ def members(cls: type) -> dict[str, Callable[..., Any]]:
 
 
 @pytest.fixture
-def disguise() -> Disguise:
-    return Disguise(members)
+def swap() -> SubclassSwap:
+    return SubclassSwap(members)
 
 
 @pytest.mark.parametrize("cls", [Plain, Unwilling])
-def test_it_stands_in_front_of_one_object(disguise: Disguise, cls: type[Plain]) -> None:
+def test_it_stands_in_front_of_one_object(swap: SubclassSwap, cls: type[Plain]) -> None:
     thing, other = cls(), cls()
     thing.name = "kept"
-    disguise.put_on(thing)
+    swap.apply(thing)
     assert thing.speak() == f"in front of {cls.__name__}"
     assert thing.name == "kept"
     assert isinstance(thing, cls)
     assert other.speak() == "plain"
-    disguise.take_off(thing)
+    swap.restore(thing)
     assert type(thing) is cls
     assert thing.speak() == "plain"
 
 
 @pytest.mark.parametrize("cls", [Plain, Unwilling])
-def test_it_looks_like_the_objects_own_class(disguise: Disguise, cls: type[Plain]) -> None:
+def test_it_looks_like_the_objects_own_class(swap: SubclassSwap, cls: type[Plain]) -> None:
     thing = cls()
-    disguise.put_on(thing)
+    swap.apply(thing)
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         assert getattr(type(thing), name) == getattr(cls, name)
     assert type(thing).speak.__qualname__ == f"{cls.__qualname__}.speak"
@@ -63,20 +63,20 @@ def test_it_looks_like_the_objects_own_class(disguise: Disguise, cls: type[Plain
     assert not hasattr(thing, "__dict__") or hasattr(cls(), "__dict__")
 
 
-def test_twice_is_once_and_never_is_nothing(disguise: Disguise) -> None:
+def test_twice_is_once_and_never_is_nothing(swap: SubclassSwap) -> None:
     thing = Plain()
-    disguise.take_off(thing)
+    swap.restore(thing)
     assert type(thing) is Plain
-    disguise.put_on(thing)
+    swap.apply(thing)
     cls = type(thing)
-    disguise.put_on(thing)
+    swap.apply(thing)
     assert type(thing) is cls
-    disguise.take_off(thing)
+    swap.restore(thing)
     assert type(thing) is Plain
 
 
-def test_a_class_is_made_once(disguise: Disguise) -> None:
+def test_a_class_is_made_once(swap: SubclassSwap) -> None:
     first, second = Plain(), Plain()
-    disguise.put_on(first)
-    disguise.put_on(second)
+    swap.apply(first)
+    swap.apply(second)
     assert type(first) is type(second)
