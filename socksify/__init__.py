@@ -168,7 +168,7 @@ def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> ViaBlock:
 
 def init(name: str) -> None:
     """Name the client, as SOCKSinit(name) did: the name stands in the log's lines."""
-    from socksify.tunnel import log
+    from socksify.routing import log
 
     log.name = name
 

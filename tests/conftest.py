@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from socksify import _network_block
-from socksify.tunnel import log
+from socksify.routing import log
 from tests.reports.wire.namespaces import needs_root
 from tests.support import servers, targets
 

@@ -31,13 +31,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "program": set(),
     "config": {"_record"},
     "protocol": {"_record"},
-    "routing": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "tunnel.log"},
+    "routing": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol"},
     "tunnel": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"},
     "patches": {"_hook_location", "_record", "_originals", "_signal_safety", "_descriptors"}
     | {"config", "protocol", "routing", "tunnel"},
     "server": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"}
     | {"tunnel.handshake"},
-    "": {"_network_block", "_record", "_originals", "clients.rcmd", "config", "protocol", "tunnel", "patches"},
+    "": {
+        "_network_block",
+        "_record",
+        "_originals",
+        "clients.rcmd",
+        "config",
+        "protocol",
+        "routing.log",
+        "tunnel",
+        "patches",
+    },
     "launch": {
         "",
         "_record",
@@ -60,7 +70,7 @@ SUBLAYERS: dict[str, list[set[str]]] = {
     "tunnel": [
         {"proxy_address", "handshake"},
         {"state"},
-        {"log", "errors", "unattended", "control_connections"},
+        {"errors", "unattended", "control_connections"},
         {"deadlines", "epoll_masks"},
         {"registry", "socket_swap"},
         {"first_hop"},

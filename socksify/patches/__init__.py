@@ -125,7 +125,8 @@ def _take_back(journal: Journal) -> None:
     from socksify.config.settings import Settings
     from socksify.patches import scope
     from socksify.patches.sockets import listen
-    from socksify.tunnel import connect, log
+    from socksify.routing import log
+    from socksify.tunnel import connect
 
     journal.undo()
     # Nobody would go on with them.
@@ -184,8 +185,7 @@ def _keep_watch(settings: Settings) -> None:
 def _configure(settings: Settings) -> None:
     from socksify.patches import scope
     from socksify.patches.sockets import listen
-    from socksify.routing import fake_addresses, local_host
-    from socksify.tunnel import log
+    from socksify.routing import fake_addresses, local_host, log
 
     log.open_log(settings.log)
     fake_addresses.TABLE.configure(settings.fake_networks)
@@ -207,7 +207,8 @@ def _apply() -> None:
     from socksify.patches.children import process_calls
     from socksify.patches.guards import datagrams as guards_datagrams
     from socksify.patches.sockets import connect, datagrams, lifecycle, listen, lookups, other_classes
-    from socksify.tunnel import epoll_masks, log
+    from socksify.routing import log
+    from socksify.tunnel import epoll_masks
 
     closing = sys.modules.get("socksify._network_block")
     if closing is not None:
@@ -239,7 +240,7 @@ def _apply() -> None:
 def _clean_environment(settings: Settings) -> None:
     """httpx and requests, seeing a SOCKS URL, fail for want of a SOCKS library of their own."""
     from socksify.config.environ import conflicting
-    from socksify.tunnel import log
+    from socksify.routing import log
 
     names = conflicting(settings, os.environ)
     if names:

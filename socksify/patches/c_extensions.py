@@ -99,7 +99,7 @@ def _unwanted(settings: Settings) -> list[str]:
 
 
 def _naming(name: str) -> Callable[[object], None]:
-    from socksify.tunnel import log
+    from socksify.routing import log
 
     def say(_: object) -> None:
         if name not in _named:
@@ -186,7 +186,7 @@ def _look(name: str, path: str, settings: Settings) -> None:
         raise ImportError(f"import of {name} refused by strict: {_why_file(name)}; {_allow_package(name)}", name=name)
     package = _package(name)
     if package not in _named_packages:
-        from socksify.tunnel import log
+        from socksify.routing import log
 
         _named_packages.add(package)
         log.notice(f"{_why_file(name)}; or start the program with python -m socksify --native, under proxychains4")

@@ -19,9 +19,10 @@ from socksify import _originals
 from socksify.config.settings import ConfigError
 from socksify.patches import scope
 from socksify.patches.sockets import other_classes
+from socksify.routing import log
 from socksify.routing.route import Direct
 from socksify.routing.sockaddr import host_and_port, numeric
-from socksify.tunnel import errors, log
+from socksify.tunnel import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

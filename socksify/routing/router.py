@@ -15,10 +15,9 @@ from socksify.config import rules
 from socksify.config.ip import address as ip_address
 from socksify.config.ip import fold
 from socksify.protocol.address import Address
-from socksify.routing import fake_addresses, local_host
+from socksify.routing import fake_addresses, local_host, log
 from socksify.routing.route import Denied, Direct, Via
 from socksify.routing.sockaddr import host_and_port, ip_family, may_be_name, no_such_name, numeric
-from socksify.tunnel import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

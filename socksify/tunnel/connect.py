@@ -23,13 +23,13 @@ from socksify._originals import monotonic
 from socksify._signal_safety import forks, ours
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
+from socksify.routing import log
 from socksify.routing.sockaddr import no_such_name
 from socksify.tunnel import (
     deadlines,
     epoll_masks,
     errors,
     first_hop,
-    log,
     proxy_address,
     registry,
     socket_swap,
@@ -334,7 +334,7 @@ def settle(tunnel: Tunnel) -> None:
     handshake.caller = None
     tunnel.settled.clear()
     if not tunnel.released and handshake.outcome.setdefault("told", error or _OPEN) is (error or _OPEN):
-        log.settled(tunnel, handshake.started)
+        log.connected(tunnel.route, handshake.started, error)
 
 
 def _silence(tunnel: Tunnel) -> None:

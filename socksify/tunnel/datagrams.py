@@ -19,11 +19,11 @@ from socket import SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET
 from socksify import _descriptors, _originals
 from socksify._signal_safety import ours
 from socksify.protocol.address import NAME
-from socksify.routing import fake_addresses, local_host
+from socksify.routing import fake_addresses, local_host, log
 from socksify.routing.route import Direct, Via
 from socksify.routing.router import resolve
 from socksify.routing.sockaddr import host_and_port, ip_family, numeric
-from socksify.tunnel import errors, log
+from socksify.tunnel import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from socksify.protocol.errnos import errno_of
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
 from socksify.protocol.http_connect import UNAUTHORIZED
 from socksify.protocol.socks5 import BIND, METHODS, TTL_EXPIRED, USERNAME_PASSWORD
-from socksify.tunnel.log import host_port
+from socksify.routing.log import host_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

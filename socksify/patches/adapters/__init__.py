@@ -68,7 +68,7 @@ def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str,
     """As wrap(), of functions of a module that others have imported by name; `wrappers` is by their names."""
     from socksify.patches import early_references
     from socksify.patches.journal import Rebinding
-    from socksify.tunnel import log
+    from socksify.routing import log
 
     names = vars(module)
     wrapt = _wrapt()

@@ -10,9 +10,10 @@ from socket import AF_INET, AF_INET6, gaierror
 
 from socksify.patches import scope
 from socksify.patches.adapters import wrap
+from socksify.routing import log
 from socksify.routing.route import Direct
 from socksify.routing.sockaddr import numeric
-from socksify.tunnel import errors, log
+from socksify.tunnel import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

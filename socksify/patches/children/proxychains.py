@@ -19,7 +19,7 @@ from socksify._descriptors import Kept
 from socksify.config import rules
 from socksify.config.ip import address
 from socksify.config.settings import EVERY_PORT, ConfigError
-from socksify.tunnel import log
+from socksify.routing import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

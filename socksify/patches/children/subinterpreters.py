@@ -14,8 +14,7 @@ from socksify.config.inherited import variables
 from socksify.config.settings import ConfigError
 from socksify.patches import scope
 from socksify.patches.post_import import when_imported
-from socksify.routing import fake_addresses
-from socksify.tunnel import log
+from socksify.routing import fake_addresses, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from socksify._hook_location import is_hooked
 from socksify.patches import elf
 from socksify.patches.children import environment
 from socksify.patches.children.command_lines import Program, Start, is_executable, programs
-from socksify.tunnel import errors, log
+from socksify.routing import log
+from socksify.tunnel import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

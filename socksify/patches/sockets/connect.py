@@ -21,8 +21,9 @@ from socksify.patches.guards import argument_checks, pending
 from socksify.patches.journal import Replacement
 from socksify.patches.sockets import datagrams, source_routes
 from socksify.patches.sockets.source_routes import IP, IPV6
+from socksify.routing import log
 from socksify.routing.route import Denied, Via
-from socksify.tunnel import connect, control_connections, errors, log, readiness, registry, socket_swap
+from socksify.tunnel import connect, control_connections, errors, readiness, registry, socket_swap
 from socksify.tunnel import datagrams as tunnel_datagrams
 from socksify.tunnel.datagrams import TCP, is_tcp
 from socksify.tunnel.state import not_connected

@@ -15,9 +15,8 @@ from operator import index
 from socksify import _originals
 from socksify.patches import scope
 from socksify.patches.journal import Replacement
-from socksify.routing import fake_addresses
+from socksify.routing import fake_addresses, log
 from socksify.routing.sockaddr import no_such_name, numeric, port_number
-from socksify.tunnel import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

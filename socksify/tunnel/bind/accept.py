@@ -16,7 +16,8 @@ from socksify._signal_safety import ours
 from socksify.protocol.address import NAME, Address
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import CONNECT
-from socksify.tunnel import connect, errors, log, readiness, registry
+from socksify.routing import log
+from socksify.tunnel import connect, errors, readiness, registry
 from socksify.tunnel.bind import external
 from socksify.tunnel.bind.listener import failure, rest
 from socksify.tunnel.handshake import read
@@ -144,4 +145,4 @@ def _become_connection(tunnel: Tunnel, rendezvous: Rendezvous, peer: Address, fa
     tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)
     sockaddr = external.sockaddr(family, peer.host, peer.port)
     tunnel.route = rendezvous.route.replace(target=peer, peer=sockaddr, command=CONNECT)
-    log.accepted(tunnel)
+    log.accepted(tunnel.route)

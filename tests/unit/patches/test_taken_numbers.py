@@ -25,7 +25,7 @@ files = data({lowest})
 os.chdir("/")
 connect().close()
 import socksify
-from socksify.tunnel import log
+from socksify.routing import log
 log.notice("notice")
 log.warn("warning")
 socksify.uninstall()

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from socksify import config
+from socksify.routing import log
 from socksify.routing.route import Denied, Via
 from socksify.routing.router import Router
-from socksify.tunnel import datagrams, log
+from socksify.tunnel import datagrams
 from socksify.tunnel.errors import ProxyPermissionError
 
 

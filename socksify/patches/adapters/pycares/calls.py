@@ -11,10 +11,10 @@ from socket import AF_INET, AF_INET6
 from types import SimpleNamespace
 
 from socksify.patches import scope
-from socksify.routing import local_host
+from socksify.routing import local_host, log
 from socksify.routing.route import Direct
 from socksify.routing.sockaddr import numeric
-from socksify.tunnel import errors, log
+from socksify.tunnel import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,9 +20,8 @@ import pytest
 
 import socksify
 from socksify import _originals
-from socksify.routing import local_host
+from socksify.routing import local_host, log
 from socksify.routing.hosts_file import SystemFile
-from socksify.tunnel import log
 from tests.support.processes import unavailable
 from tests.support.routing import LOOPBACK, SECONDS, routed
 from tests.support.servers import Server

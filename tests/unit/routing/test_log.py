@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import socksify
-from socksify.tunnel import log
+from socksify.routing import log
 from tests.support.bad_proxy import BadProxy
 from tests.support.routing import LOOPBACK, open_fds, routed
 from tests.support.steps import good

@@ -16,8 +16,8 @@ from socksify.protocol.socks5 import BIND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.address import Address
+    from socksify.routing.route import Via
     from socksify.routing.sockaddr import SockAddress
-    from socksify.tunnel.state import Tunnel
 
 # The client's name, as SOCKSinit() gave it.
 DEFAULT_NAME = "SOCKSclient"
@@ -117,28 +117,22 @@ def host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def settled(tunnel: Tunnel, started: float) -> None:
-    """A connection through proxies is open or has failed."""
+def connected(route: Via, started: float, error: OSError | None) -> None:
+    """A connection through proxies was opened, or has failed with `error`; `started` is the time of monotonic()."""
     if _log is None:
         return
-    route = tunnel.route
-    proxies = " + ".join(proxy.url for proxy in route.chain)
-    result = "ok" if tunnel.error is None else f"{type(tunnel.error).__name__}: {tunnel.error}"
     what = f"{'bind for' if route.command == BIND else 'connect'} {text(route.target)}"
-    line(f"{name}: {what} via {proxies} (rule {route.rule.text}) {_since(started)} {result}")
+    line(f"{name}: {what} via {_proxies(route)} (rule {route.rule.text}) {_since(started)} {_result(error)}")
 
 
-def accepted(tunnel: Tunnel) -> None:
-    """The peer has come for which a proxy listened."""
-    route = tunnel.route
-    line(f"{name}: accepted {text(route.target)} via {' + '.join(proxy.url for proxy in route.chain)}")
+def accepted(route: Via) -> None:
+    """The peer has come for which a proxy listened; `route` is that of the connection to the peer."""
+    line(f"{name}: accepted {text(route.target)} via {_proxies(route)}")
 
 
 def direct(address: SockAddress, rule: str, started: float, error: OSError | None) -> None:
     """A connection that no proxy sees was made, begun or refused."""
-    result = "ok" if error is None else f"{type(error).__name__}: {error}"
-    if isinstance(error, BlockingIOError):
-        result = "begun"
+    result = "begun" if isinstance(error, BlockingIOError) else _result(error)
     line(f"{name}: connect {host_port(str(address[0]), address[1])} direct (rule {rule}) {_since(started)} {result}")
 
 
@@ -150,6 +144,14 @@ def unresolved(host: str, rule: str, error: OSError) -> None:
 def denied(address: SockAddress, why: str, what: str = "connect") -> None:
     """A connection that is not made, or something else that is not sent."""
     line(f"{name}: {what} {host_port(str(address[0]), address[1])} denied: {why}")
+
+
+def _proxies(route: Via) -> str:
+    return " + ".join(proxy.url for proxy in route.chain)
+
+
+def _result(error: OSError | None) -> str:
+    return "ok" if error is None else f"{type(error).__name__}: {error}"
 
 
 def _since(started: float) -> str:
