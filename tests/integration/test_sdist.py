@@ -1,4 +1,4 @@
-"""An unpacked source distribution has what `make demo` and `make test` need, and its demo runs."""
+"""An unpacked source distribution has what `make demo` and `make test` need, without the history of git."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.processes import require
 
-# What these targets depend on, in turn, is read from the Makefile.
-TARGETS = ("demo", "test")
-# Made by the targets themselves.
-MADE = re.compile(r"\.venv|\.pythons/")
-# A word of a command that begins with a file's name, or with a directory's.
-WORD = re.compile(r"(?:\.ci/|tests/|socksify/|sitecustomize_template/)[\w./-]+")
+# Folders that are in it with all of their files.
+FOLDERS = (".ci", "docs", "sitecustomize_template", "socksify", "tests")
+FILES = (
+    ".pre-commit-config.yaml",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "SECURITY.md",
+)
+# A word of a command that begins with a folder's name.
+WORD = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./-]+")
 
 
 @pytest.fixture(scope="module")
@@ -31,53 +40,56 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(path for path in place.iterdir() if path.is_dir())
 
 
-def rules(makefile: str) -> dict[str, tuple[list[str], str]]:
-    """The dependencies and the commands of each target."""
-    found = re.finditer(r"^([.\w%/-]+):(.*)\n((?:\t.*\n)*)", makefile, re.MULTILINE)
-    return {rule[1]: (rule[2].split(), rule[3]) for rule in found}
+def files(folder: Path) -> list[Path]:
+    found = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert found, folder
+    return found
 
 
-def needed(makefile: str) -> set[str]:
-    """The files that the targets name, and those that the targets depend on, and the variables that these use."""
-    of = rules(makefile)
-    variables = dict(re.findall(r"^(\w+) = (.*)$", makefile, re.MULTILINE))
-    texts, todo, done = [], list(TARGETS), set[str]()
-    while todo:
-        target = todo.pop()
-        if target in done:
-            continue
-        done.add(target)
-        if target not in of:
-            # A file, a rule's pattern, or what another target makes.
-            texts.append(target if not MADE.match(target) else "")
-            continue
-        dependencies, commands = of[target]
-        todo += dependencies + [name for name in of if f"--no-print-directory {name.partition('%')[0]}" in commands]
-        texts.append(commands + " ".join(variables.get(name, "") for name in re.findall(r"\$\((\w+)\)", commands)))
-    words = {word for text in texts for word in WORD.findall(text)}
-    return words | {target for target in done if "." in target and target not in of and not MADE.match(target)}
+@pytest.fixture(scope="module")
+def commands(unpacked: Path) -> str:
+    """What make would run for both targets."""
+    # A make that runs this test has told its options to its children.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    dry_run = [require("make"), "-n", "demo", "test"]
+    ended = subprocess.run(dry_run, cwd=unpacked, env=environ, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
-def test_the_files_that_the_targets_name_are_there(unpacked: Path) -> None:
-    names = needed((unpacked / "Makefile").read_text())
-    assert {"pyproject.toml", "tests/demo.py", ".ci/packages", ".ci/pythons", ".ci/unpack-pythons"} <= names
-    for name in names:
-        assert (unpacked / name).exists(), name
-        assert os.access(unpacked / name, os.X_OK) == os.access(ROOT / name, os.X_OK), name
+def run(unpacked: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python in the unpacked distribution, with its package and not with the one that is being tested."""
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(unpacked), "HOME": str(unpacked)}
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=unpacked, env=environ, capture_output=True, text=True, timeout=100)
 
 
-def test_the_tests_and_what_they_read_are_there(unpacked: Path) -> None:
-    for part in ("tests", "socksify", "sitecustomize_template"):
-        paths = (path for path in (ROOT / part).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-        files = [str(path.relative_to(ROOT)) for path in paths]
-        assert files
-        assert [name for name in files if not (unpacked / name).exists()] == []
+def test_all_files_are_there(unpacked: Path) -> None:
+    for path in [ROOT / name for name in FILES] + [path for folder in FOLDERS for path in files(ROOT / folder)]:
+        copy = unpacked / path.relative_to(ROOT)
+        assert copy.exists(), copy
+        assert os.access(copy, os.X_OK) == os.access(path, os.X_OK), copy
+
+
+def test_what_make_would_run_and_install_is_there(unpacked: Path, commands: str) -> None:
+    named = set(WORD.findall(commands))
+    assert {"tests/demo.py", ".ci/packages", ".ci/pythons", ".ci/unpack-pythons"} <= named
+    assert [name for name in named if not (unpacked / name).exists()] == []
+    groups = tomllib.loads((unpacked / "pyproject.toml").read_text())["dependency-groups"]
+    installed = set(re.findall(r"--group (\S+)", commands))
+    included = {item["include-group"] for group in groups.values() for item in group if isinstance(item, dict)}
+    assert {"dev"} <= installed
+    assert installed | included <= groups.keys()
 
 
 def test_the_demo_runs(unpacked: Path) -> None:
-    environ = {"PATH": os.defpath, "PYTHONPATH": str(unpacked), "HOME": str(unpacked)}
-    command = [sys.executable, "tests/demo.py"]
-    ended = subprocess.run(command, cwd=unpacked, env=environ, capture_output=True, text=True, timeout=60)
+    ended = run(unpacked, "tests/demo.py")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("hello, you come from port") == 2
     assert "connect 127.0.0.1:" in ended.stderr and "(rule 127.0.0.1=proxy)" in ended.stderr
+
+
+def test_the_suite_starts(unpacked: Path) -> None:
+    """The tests of the documents need a good part of what is in it."""
+    ended = run(unpacked, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_documents.py")
+    assert ended.returncode == 0, ended.stdout
