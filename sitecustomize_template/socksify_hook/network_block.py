@@ -24,21 +24,21 @@ _LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr
 
 def fail(error: BaseException) -> None:
     """Do as SOCKSIFY_ON_ERROR says: `close` (the default), `exit`, which raises SystemExit, or `allow`."""
-    taste = socksify_hook.environ.get("SOCKSIFY_ON_ERROR") or "close"
+    on_error = socksify_hook.environ.get("SOCKSIFY_ON_ERROR") or "close"
     why = _described(error)
     socksify_hook.reveal()
-    if taste == "allow":
+    if on_error == "allow":
         socksify_hook.state = f"allowed: {why}"
         _tell(f"{why}; connections go direct, as SOCKSIFY_ON_ERROR=allow has it")
         return
-    if taste not in ("close", "exit"):
-        why += f"; SOCKSIFY_ON_ERROR={taste!r}: expected close, exit or allow"
+    if on_error not in ("close", "exit"):
+        why += f"; SOCKSIFY_ON_ERROR={on_error!r}: expected close, exit or allow"
     _close(f"socksify: the network is closed: {why}. To go without: {_way_out(error)}", error)
     socksify_hook.state = f"closed: {why}"
-    if sys.version_info < socksify_hook.OLDEST and taste != "exit":
+    if sys.version_info < socksify_hook.OLDEST and on_error != "exit":
         # Whoever has started it knows that it is covered, and it is not.
         _tell(f"{sys.executable}: {why}; its network is closed. To go without: {_way_out(error)}")
-    if taste == "exit":
+    if on_error == "exit":
         _tell(f"{why}; the program ends, as SOCKSIFY_ON_ERROR=exit has it")
         raise SystemExit(2)
 

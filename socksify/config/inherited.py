@@ -38,7 +38,7 @@ class Inherited(Record):
     """What a parent passed on.
 
     `known` are the SOCKSIFY_* that it had itself, which are in its settings already, `names` the files in which its
-    made-up addresses are to be looked up, `library` the directory that has what we depend on.
+    fake addresses are to be looked up, `library` the directory that has what we depend on.
     """
 
     settings: Settings

@@ -36,7 +36,7 @@ BUILT_IN = (
 OWN = Rule("the machine's own addresses=direct", "built in", "direct")
 EVERYTHING_DIRECT = Rule("*=direct", "uninstalled", "direct")
 # Not part of the order: the caller applies it before any other.
-GATEWAY = Rule("the proxy itself=direct", "built in", "direct")
+PROXY_ITSELF = Rule("the proxy itself=direct", "built in", "direct")
 
 
 def never(_: str) -> bool:
@@ -76,7 +76,7 @@ def decide(
 def decide_name(rules: Iterable[Rule], host: str, port: int | None, default: Rule = DEFAULT) -> tuple[str, Rule]:
     """(VIA, rule) for a look-up, of a name or backwards of an address: the port is not always known yet.
 
-    A rule that speaks of some ports then counts unless it says direct: a made-up address does no harm where a
+    A rule that speaks of some ports then counts unless it says direct: a fake address does no harm where a
     connection turns out to be direct, an early question to a name server does.
     """
     if port is not None:

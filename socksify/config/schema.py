@@ -66,11 +66,11 @@ SETTINGS = (
     ),
     Setting(
         "fake_networks",
-        values.made_up,
-        values.MADE_UP,
+        values.fake_networks,
+        values.FAKE_NETWORKS,
         "--fake-networks",
         "NETWORK",
-        "the networks of the made-up addresses that stand for names, one of IPv4, one of IPv6 or both",
+        "the networks of the fake addresses that stand for names, one of IPv4, one of IPv6 or both",
         many=True,
     ),
     Setting(

@@ -121,7 +121,7 @@ class Settings(Record):
     `proxy` is the default chain, first hop first; `proxies` are the named ones, and under their masked URLs those
     that a rule gives as a URL. `rules` are the user's, those of the strongest source first (the built-in end is in
     `rules.py`), `default` is the very last one. `isolate` is `none`, `host`, `task` or `connection`. `dns` is `auto`,
-    `local` or `remote`; `fake_networks` are the networks of made-up addresses, the IPv4 one first. `udp` is `block` or
+    `local` or `remote`; `fake_networks` are the networks of fake addresses, the IPv4 one first. `udp` is `block` or
     `direct`, `bind` `auto`, `always` or `never`, `bind_services` are ports. `allow` are names of modules. `children`
     and `native` tell whether child processes are given these settings, and proxychains4 those that are no Python. Both
     timeouts are in seconds. `log` is empty (off), `stderr` or a file's path. `sources` tells for each setting where its

@@ -1,4 +1,4 @@
-"""Names that only the proxy can resolve, and the made-up addresses that stand for them here.
+"""Names that only the proxy can resolve, and the fake addresses that stand for them here.
 
 A client that has to hold an address (a resolver's answer, getpeername()) is given one from networks that nobody
 routes: 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890), and 100::/64, for discarding (RFC 6666). A
@@ -6,7 +6,7 @@ name has one place in both: 198.18.1.5 and 100::105 stand for the same one. Half
 address that has lost its name stands for nothing, which is an error, for as long as can be before it stands for
 another name, which would be a wrong host. For the same reason every process, a forked child as well, begins at a place
 drawn by lot: an address that another one made up most likely stands for nothing here. A child process asks its
-ancestors' tables for those (`handed_down`).
+ancestors' tables for those (`shared_table`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from itertools import chain, filterfalse
 
 from socksify._signal_safety import OwnedLock, ours
-from socksify.routing.shared_table import HandedDown, new_path, read
+from socksify.routing.shared_table import SharedTable, new_path, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,24 +72,26 @@ def _first_group(first: int, size: int) -> str:
     return f"{group:x}:" if group and size <= 1 << 112 else ""
 
 
-def _lot(size: int) -> int:
+def _random_index(size: int) -> int:
     """A number below `size`; `random` would cost a program that does without it 5 ms."""
     return int.from_bytes(os.urandom(4), "big") % size
 
 
-class NameTable:
+class FakeAddressTable:
     """A bounded two-way table, safe to use from several threads and from signal handlers; every operation is O(1)."""
 
     # Made-up looking addresses that are real ones: as many as are remembered.
-    _NATIVE = 4096
+    _MOST_REAL = 4096
 
     def __init__(
-        self, networks: tuple[str, str] = ("198.18.0.0/15", "100::/64"), lot: Callable[[int], int] = _lot
+        self,
+        networks: tuple[str, str] = ("198.18.0.0/15", "100::/64"),
+        random_index: Callable[[int], int] = _random_index,
     ) -> None:
         self._lock = OwnedLock()
-        self._lot = lot
+        self._random_index = random_index
         # What children read, once there are any, and what was handed down to us: files, the nearest ancestor's first.
-        self._handed_down: HandedDown | None = None
+        self._shared: SharedTable | None = None
         # Where children were told to look for it; "" while there are none.
         self._path = ""
         self._ancestors: tuple[str, ...] = ()
@@ -105,7 +107,7 @@ class NameTable:
                 self._clear(Networks(*networks))
 
     def address_of(self, name: str, family: int = AF_INET) -> str:
-        """The made-up address of a family that stands for a name; the same one each time, until it is dropped."""
+        """The fake address of a family that stands for a name; the same one each time, until it is dropped."""
         key = _key(name)
         with self._lock:
             place = self._places.get(key)
@@ -118,7 +120,7 @@ class NameTable:
             return self._networks.literal(place, family)
 
     def name_of(self, address: str) -> str | None:
-        """The name that a made-up address stands for; None if it was dropped or made up by another process."""
+        """The name that a fake address stands for; None if it was dropped or made up by another process."""
         place = self._networks.place_of(address)
         if place is None:
             return None
@@ -129,7 +131,7 @@ class NameTable:
                 return name
         return self._inherited(place) if self._ancestors else None
 
-    def hand_down(self) -> tuple[str, ...]:
+    def share(self) -> tuple[str, ...]:
         """Where child processes find what addresses stand for here, now and later on.
 
         The file is opened when there is a name to be written: a program that looks nothing up, and counts its
@@ -137,42 +139,42 @@ class NameTable:
         """
         with self._lock:
             self._path = self._path or new_path()
-            if self._names and (self._handed_down is None or not self._handed_down.is_there):
+            if self._names and (self._shared is None or not self._shared.is_there):
                 self._open_file()
             return (self._path, *self._ancestors)[:_GENERATIONS]
 
     def _open_file(self) -> None:
         try:
-            self._handed_down = HandedDown(self._path, self._networks.places)
+            self._shared = SharedTable(self._path, self._networks.places)
         except ours(OSError, AttributeError):  # a system without
             return
         for place, name in self._names.items():
-            self._handed_down.put(place, name)
+            self._shared.put(place, name)
 
-    def hand_down_no_more(self) -> None:
+    def stop_sharing(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._handed_down is not None:
-                self._handed_down.close()
-            self._handed_down, self._path = None, ""
+            if self._shared is not None:
+                self._shared.close()
+            self._shared, self._path = None, ""
 
-    def stay_over_exec(self, stays: bool) -> None:
+    def keep_over_exec(self, stays: bool) -> None:
         """Whether the file is there for the program that takes this one's place."""
-        if self._handed_down is not None:
-            self._handed_down.stay(stays)
+        if self._shared is not None:
+            self._shared.stay(stays)
 
     @property
     def path(self) -> str:
         """Where children were told to look for the file, open or not; "" while there are none."""
         return self._path
 
-    def open_file(self) -> HandedDown | None:
+    def open_file(self) -> SharedTable | None:
         """The file that `hand_down` tells of, opened if it is not; None on a system without."""
         with self._lock:
             self._path = self._path or new_path()
-            if self._handed_down is None or not self._handed_down.is_there:
+            if self._shared is None or not self._shared.is_there:
                 self._open_file()
-            return self._handed_down
+            return self._shared
 
     @property
     def ancestors(self) -> tuple[str, ...]:
@@ -183,11 +185,11 @@ class NameTable:
         """What an ancestor has handed down."""
         self._ancestors = files
 
-    def is_made_up(self, address: str) -> bool:
-        """Whether an address lies in the networks of made-up addresses, and no native look-up has returned it."""
-        return self._networks.place_of(address) is not None and address not in self._native
+    def is_fake(self, address: str) -> bool:
+        """Whether an address lies in the networks of fake addresses, and no native look-up has returned it."""
+        return self._networks.place_of(address) is not None and address not in self._real
 
-    def native(self, addresses: Iterable[str]) -> None:
+    def mark_real(self, addresses: Iterable[str]) -> None:
         """Take what a native look-up returned for what it is: those addresses in our networks are real ones."""
         for address in addresses:
             place = self._networks.place_of(address)
@@ -199,7 +201,7 @@ class NameTable:
         self._begin_anywhere()
         whole = self._lock.is_empty()
         # The parent's, where it goes on writing; the child's children read the child's.
-        self.hand_down_no_more()
+        self.stop_sharing()
         if not whole:
             self._places.clear()
             self._places.update((_key(name), place) for place, name in self._names.items())
@@ -216,7 +218,7 @@ class NameTable:
         return name
 
     def _clear(self, networks: Networks) -> None:
-        self.hand_down_no_more()
+        self.stop_sharing()
         self._networks = networks
         # Without .0 and .255, which look like networks and broadcasts.
         self._usable = networks.places // 256 * 254
@@ -228,10 +230,10 @@ class NameTable:
         # In order of use, least recently first. It alone is the truth: a change begins here.
         self._names: OrderedDict[int, str] = OrderedDict()
         self._places: dict[str, int] = {}
-        self._native: OrderedDict[str, None] = OrderedDict()
+        self._real: OrderedDict[str, None] = OrderedDict()
 
     def _begin_anywhere(self) -> None:
-        start = self._lot(self._usable)
+        start = self._random_index(self._usable)
         places = map(_place, chain(range(start, self._usable), range(start)))
         self._unused = filterfalse(self._used.__getitem__, places)
 
@@ -241,8 +243,8 @@ class NameTable:
         # Most names are asked for as they are looked up: one string is then kept.
         self._names[place] = key if name == key else name
         self._places[key] = place
-        if self._handed_down is not None:
-            self._handed_down.put(place, name)
+        if self._shared is not None:
+            self._shared.put(place, name)
         elif self._path:
             self._open_file()
         return place
@@ -255,13 +257,13 @@ class NameTable:
         # A signal handler that asked for the name while it was being added has given it a second place.
         self._places.pop(_key(name), None)
         self._dropped.append(place)
-        if self._handed_down is not None:
-            self._handed_down.remove(place)
+        if self._shared is not None:
+            self._shared.remove(place)
 
     def _free_place(self) -> int:
         place = self._unused_place()
         # Ends: fewer places are real ones than are free.
-        while self._native and self._is_native(place):
+        while self._real and self._is_real(place):
             self._dropped.append(place)
             place = self._unused_place()
         return place
@@ -274,16 +276,16 @@ class NameTable:
         self._used[place] = True
         return place
 
-    def _is_native(self, place: int) -> bool:
-        return any(self._networks.literal(place, family) in self._native for family in (AF_INET, AF_INET6))
+    def _is_real(self, place: int) -> bool:
+        return any(self._networks.literal(place, family) in self._real for family in (AF_INET, AF_INET6))
 
     def _make_way(self, address: str, place: int) -> None:
         """An address that a name had been given is the real one's from now on; the name will be given another."""
         with self._lock:
-            self._native[address] = None
-            self._native.move_to_end(address)
-            if len(self._native) > min(self._NATIVE, self._usable // 4):
-                self._native.popitem(last=False)
+            self._real[address] = None
+            self._real.move_to_end(address)
+            if len(self._real) > min(self._MOST_REAL, self._usable // 4):
+                self._real.popitem(last=False)
             name = self._names.pop(place, None)
             if name is not None:
                 self._drop(place, name)
@@ -298,4 +300,4 @@ def _key(name: str) -> str:
     return name.lower().removesuffix(".")
 
 
-TABLE = NameTable()
+TABLE = FakeAddressTable()

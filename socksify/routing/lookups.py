@@ -1,6 +1,6 @@
 """Answers to look-ups that must not leave this machine: which literals a host stands for, and whose an address is.
 
-A name that a proxy is to be given gets its made-up address, the machine's own names and `localhost` (RFC 6761
+A name that a proxy is to be given gets its fake address, the machine's own names and `localhost` (RFC 6761
 section 6.3) what the hosts file and the interfaces say, a number stands for itself. Who asks for a name that is
 routed direct, or that is resolved here, is told to ask the resolver (None).
 """
@@ -71,7 +71,7 @@ class Lookups:
 
         `name` is the one that the address was found by, if it was.
         """
-        made_up_for = fake_addresses.TABLE.name_of(address) if fake_addresses.TABLE.is_made_up(address) else None
+        made_up_for = fake_addresses.TABLE.name_of(address) if fake_addresses.TABLE.is_fake(address) else None
         if made_up_for is not None:
             return made_up_for, []
         entry = local_host.hosts_entry(address)
@@ -82,11 +82,11 @@ class Lookups:
 
     def may_ask(self, address: str) -> bool:
         """Whether the resolver may be asked whose an address is, of which nobody here knows."""
-        return self.stranger(address) is None and self._router.reverse_is_native(address)
+        return self.unknown_fake(address) is None and self._router.reverse_is_native(address)
 
-    def stranger(self, address: str) -> str | None:
+    def unknown_fake(self, address: str) -> str | None:
         """What is wrong with an address that looks made up, and of which nobody here knows; None for a real one."""
-        return self._router.stranger(address)
+        return self._router.unknown_fake(address)
 
     def may_ask_for(self, host: str | bytes, port: object = None) -> bool:
         """Whether the resolver may be asked for a host, whoever asks: for a number, or a name that is no proxy's."""

@@ -52,12 +52,12 @@ class Via(Record, hidden=("isolation",)):
     isolation: bytes | None = None
 
     @property
-    def legs(self) -> tuple[Leg, ...]:
-        """What is to be said to each proxy; raises as `legs.legs` does. Two threads may both make them."""
+    def hops(self) -> tuple[Hop, ...]:
+        """What is to be said to each proxy; raises as `hops` does. Two threads may both make them."""
         # Python 3.11's cached_property holds a lock meanwhile, which a fork by another thread would copy.
-        known: tuple[Leg, ...] | None = self.__dict__.get("_legs")
+        known: tuple[Hop, ...] | None = self.__dict__.get("_hops")
         if known is None:
-            known = self.__dict__["_legs"] = legs(self.chain, self.target, self.command, self.isolation)
+            known = self.__dict__["_hops"] = hops(self.chain, self.target, self.command, self.isolation)
         return known
 
 
@@ -68,10 +68,10 @@ class Denied(Record):
     rule: Rule | None = None
 
 
-# What is to be said to each proxy of a chain: one leg a proxy, worked out once and said at each connect.
+# What is to be said to each proxy of a chain: one hop a proxy, worked out once and said at each connect.
 
 
-class Leg:
+class Hop:
     """One hop: `proxy` is asked for `target`, by the script that `script()` begins anew."""
 
     __slots__ = ("proxy", "script", "target")
@@ -82,10 +82,10 @@ class Leg:
         self.script = _script(proxy, target, command, isolation)
 
 
-def legs(
+def hops(
     chain: tuple[Proxy, ...], target: Address, command: int = CONNECT, isolation: bytes | None = None
-) -> tuple[Leg, ...]:
-    """A chain's legs: each proxy is asked to connect to the next one, the last to do `command` for the target.
+) -> tuple[Hop, ...]:
+    """A chain's hops: each proxy is asked to connect to the next one, the last to do `command` for the target.
 
     The last one is told `isolation` for a user and a password, unless it has some of its own.
 
@@ -96,7 +96,7 @@ def legs(
     nothing = [None for _ in chain[1:]]
     commands = [*(CONNECT for _ in nothing), command]
     isolations = [*nothing, isolation]
-    return tuple(Leg(*leg) for leg in zip(chain, targets, commands, isolations, strict=True))
+    return tuple(Hop(*hop) for hop in zip(chain, targets, commands, isolations, strict=True))
 
 
 def _script(proxy: Proxy, target: Address, command: int, isolation: bytes | None) -> Callable[[], Script[Any]]:

@@ -42,7 +42,7 @@ class Router:
         self._known: dict[tuple[int, SockAddress], Direct | Via | Denied] = {}
         self._own: dict[str, bool] = {}
         self._forget_at = monotonic() + self._FRESH
-        self._gateways = _gateways(settings)
+        self._first_hops = _first_hops(settings)
         chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules)]
         # Whether names are left to any proxy at all.
         self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
@@ -72,11 +72,11 @@ class Router:
         return known if known is not None and type(address[1]) is int else self._decide(family, address)
 
     def is_faked(self, name: str, port: int | None = None) -> bool:
-        """Whether a look-up of this name is answered with a made-up address, because its proxy is to be given the name.
+        """Whether a look-up of this name is answered with a fake address, because its proxy is to be given the name.
 
         Raises gaierror where the name is for a proxy that takes none.
         """
-        if (fold(name), port) in self._gateways:
+        if (fold(name), port) in self._first_hops:
             return False
         via, _ = rules.decide_name(self.settings.rules, name, port, self.settings.default)
         if via == "direct":
@@ -99,14 +99,14 @@ class Router:
             return rule not in rules.BUILT_IN
         return via != "block" and not self._remote_names(self.settings.chain(via)) and not self.is_own(address)
 
-    def stranger(self, literal: str, port: int = 0) -> str | None:
+    def unknown_fake(self, literal: str, port: int = 0) -> str | None:
         """What is wrong with an address that was made up by somebody else, or has been dropped; None for a real one."""
         # Where this router makes up none, another scope's may have.
-        if not (self._is_remote or len(fake_addresses.TABLE)) or not fake_addresses.TABLE.is_made_up(literal):
+        if not (self._is_remote or len(fake_addresses.TABLE)) or not fake_addresses.TABLE.is_fake(literal):
             return None
         if self._is_spoken_of(literal, port):
             return None
-        return f"{literal} is a made-up address that stands for no name in this process (any more)"
+        return f"{literal} is a fake address that stands for no name in this process (any more)"
 
     def is_own(self, ip: str) -> bool:
         """Whether an address is one of this machine's."""
@@ -131,11 +131,11 @@ class Router:
         fits = ":" in host if family == AF_INET6 else ":" not in literal
         if host and not fits:
             return Direct()
-        if fake_addresses.TABLE.is_made_up(literal):
+        if fake_addresses.TABLE.is_fake(literal):
             name = fake_addresses.TABLE.name_of(literal)
             if name is not None:
                 return self._by_name(family, name, port, address, literal)
-            why = self.stranger(literal, port)
+            why = self.unknown_fake(literal, port)
             if why is not None:
                 return Denied(why)
         route = self._by_literal(family, literal, port, address)
@@ -144,8 +144,8 @@ class Router:
         return route
 
     def _by_literal(self, family: int, literal: str, port: int, address: SockAddress) -> Direct | Via | Denied:
-        if (literal, port) in self._gateways:
-            return Direct(rules.GATEWAY)
+        if (literal, port) in self._first_hops:
+            return Direct(rules.PROXY_ITSELF)
         via, rule = self._rule(None, literal, port)
         if via == "direct":
             return self._forwarding(literal, port, rule) or Direct(rule)
@@ -154,11 +154,11 @@ class Router:
         return Via(self.settings.chain(via), Address.of(literal, port), _peer(family, literal, port, address), rule)
 
     def _by_name(
-        self, family: int, name: str, port: int, address: SockAddress, made_up: str | None = None
+        self, family: int, name: str, port: int, address: SockAddress, fake: str | None = None
     ) -> Direct | Via | Denied:
-        """The route to a name; `made_up` is the address by which the client meant it, if it gave one."""
-        if (fold(name), port) in self._gateways:
-            return Direct(rules.GATEWAY, self._resolve(family, name, port, rules.GATEWAY) if made_up else None)
+        """The route to a name; `fake` is the address by which the client meant it, if it gave one."""
+        if (fold(name), port) in self._first_hops:
+            return Direct(rules.PROXY_ITSELF, self._resolve(family, name, port, rules.PROXY_ITSELF) if fake else None)
         here = local_host.address_here(name, family)
         via, rule = self._rule(name, here, port)
         if via == "direct":
@@ -166,7 +166,7 @@ class Router:
                 return self._forwarding(name, port, rule) or Direct(
                     rule, _originals.SockAddress((here, port, *address[2:]))
                 )
-            return Direct(rule, self._resolve(family, name, port, rule) if made_up else None)
+            return Direct(rule, self._resolve(family, name, port, rule) if fake else None)
         if via == "block":
             return _blocked(rule)
         chain = self.settings.chain(via)
@@ -176,7 +176,7 @@ class Router:
             target = Address.of(name, port)
         except ours(ValueError):  # too long
             raise no_such_name() from None
-        peer = made_up or fake_addresses.TABLE.address_of(name, family)
+        peer = fake or fake_addresses.TABLE.address_of(name, family)
         return Via(chain, target, _peer(family, peer, port, address), rule)
 
     def _resolve(self, family: int, name: str, port: int, rule: Rule) -> SockAddress:
@@ -236,7 +236,7 @@ class Router:
 def resolve(family: int, name: str, port: int) -> SockAddress:
     """Resolve a name here, natively; raises gaierror."""
     answers: list[Any] = _originals.getaddrinfo(_originals.Host(name.encode()), port, family, SOCK_STREAM)
-    fake_addresses.TABLE.native(answer[4][0] for answer in answers)
+    fake_addresses.TABLE.mark_real(answer[4][0] for answer in answers)
     address: SockAddress = _originals.SockAddress(answers[0][4])
     return address
 
@@ -253,7 +253,7 @@ def _blocked(rule: Rule) -> Denied:
     return Denied(f"blocked by rule {rule.text!r} ({rule.source})", rule)
 
 
-def _gateways(settings: Settings) -> frozenset[tuple[str, int]]:
+def _first_hops(settings: Settings) -> frozenset[tuple[str, int]]:
     """The first hops, which are always reached directly: a rule that sent them through themselves would never end."""
     firsts = [settings.proxy[:1], *(chain[:1] for chain in settings.proxies.values())]
     return frozenset(

@@ -1,4 +1,4 @@
-"""The table of made-up addresses, for child processes to read: an address among their arguments means the same name.
+"""The table of fake addresses, for child processes to read: an address among their arguments means the same name.
 
 It is a file in memory with a slot for each place, which the parent changes with its table, so that a worker is told of
 names that were looked up after it had started. The file has a name of its own, by which children find it among the
@@ -18,7 +18,7 @@ _SLOT = 256
 _FILE = "socksify-names"
 
 
-class HandedDown:
+class SharedTable:
     """The parent's side. Raises OSError where there is no such file to be had."""
 
     def __init__(self, path: str, places: int) -> None:

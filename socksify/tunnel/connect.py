@@ -222,10 +222,10 @@ def expire(tunnel: Tunnel, now: float) -> bool:
     if handshake.deadline < handshake.until:
         _attempt_next(tunnel, handshake)
         return True
-    if not handshake.begun or (handshake.hop == 1 and not handshake.conversation.heard):
+    if not handshake.begun or (handshake.hop_number == 1 and not handshake.conversation.heard):
         proxy_address.forget(handshake.route.chain[0])
     stage = "the connection to it" if not handshake.begun else "its answer"
-    fail(tunnel, errors.silent(handshake.route, handshake.hop, handshake.limit, stage))
+    fail(tunnel, errors.silent(handshake.route, handshake.hop_number, handshake.limit, stage))
     return True
 
 
@@ -409,7 +409,7 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
     try:
         events = handshake.advance(sock)
     except ProtocolError as error:
-        fail(tunnel, errors.refused(error, handshake.route, handshake.hop))
+        fail(tunnel, errors.refused(error, handshake.route, handshake.hop_number))
         return 0
     except ours(OSError) as error:
         return _reach_next(sock, tunnel, handshake, error)
@@ -425,7 +425,7 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
 def _reach_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError, is_spent: bool = False) -> int:
     """The socket failed: if that was the connect itself, the proxy may have another address."""
     if handshake.begun:
-        fail(tunnel, errors.broken(error, handshake.route, handshake.hop))
+        fail(tunnel, errors.broken(error, handshake.route, handshake.hop_number))
         return 0
     try:
         if not handshake.candidates:

@@ -292,7 +292,7 @@ def is_tcp(sock: Socket) -> bool:
 def decide(router: Router, family: int, address: object) -> Direct | Via | Denied:
     """The route of what a socket of `family` that does not speak TCP is to send to `address`.
 
-    With udp="direct" it is never Via, and a name, or the made-up address that stands for one, is resolved here. Raises
+    With udp="direct" it is never Via, and a name, or the fake address that stands for one, is resolved here. Raises
     gaierror where it cannot be, and as Router.decide() does.
     """
     route = router.decide(family, address)
@@ -305,7 +305,7 @@ def decide(router: Router, family: int, address: object) -> Direct | Via | Denie
 
 
 def stand_in(family: int, address: Any, route: Via | Denied) -> _originals.SockAddress:
-    """An address for connect(2) that means `address`, with the made-up literal in place of a name: nobody is asked."""
+    """An address for connect(2) that means `address`, with the fake literal in place of a name: nobody is asked."""
     host, port = host_and_port(family, address) or ("", 0)
     if numeric(host) is not None:
         return _originals.SockAddress(address)

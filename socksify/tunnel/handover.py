@@ -4,7 +4,7 @@ The kernel's socket leads to a proxy. Which target is behind it only the process
 process may inherit its descriptor (subprocess's pass_fds, exec, multiprocessing), or any process of the family
 may be sent it (socket.send_fds()). So before a child is started or a descriptor is sent, the process writes down what
 it knows of its open connections, by the kernel's names for them, in its own file in memory and in those of its
-ancestors (`handed_down`). An object that is made from an unknown descriptor is looked up in the same files. A program
+ancestors (`shared_table`). An object that is made from an unknown descriptor is looked up in the same files. A program
 that starts no child and sends no descriptor pays nothing.
 
 The record of a connection lies in the page that its inode number chooses. A page that is full drops its oldest records.
@@ -24,7 +24,7 @@ from socksify._signal_safety import ours
 from socksify.protocol.address import Address
 from socksify.routing import fake_addresses
 from socksify.routing.route import Via
-from socksify.routing.shared_table import HandedDown, find
+from socksify.routing.shared_table import SharedTable, find
 from socksify.tunnel import control_connections, registry
 from socksify.tunnel.bind import external
 from socksify.tunnel.state import Tunnel
@@ -56,7 +56,7 @@ _shares = False
 _forked = ""
 _parents: tuple[str, ...] = ()
 # What was written last, and to which files.
-_told_to: tuple[HandedDown | None, tuple[str, ...]] = (None, ())
+_told_to: tuple[SharedTable | None, tuple[str, ...]] = (None, ())
 _told: _Page = {}
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from types import FrameType
 
-    from socksify.routing.route import Leg, Via
+    from socksify.routing.route import Hop, Via
     from socksify.tunnel.proxy_address import Candidate
 
 _ANY = ("0.0.0.0", "::")
@@ -38,7 +38,7 @@ _PIECE = 4096
 
 
 class Handshake:
-    """What is left to be said on one socket until the tunnel is open; `hop` counts from 1."""
+    """What is left to be said on one socket until the tunnel is open; `hop_number` counts from 1."""
 
     __slots__ = (
         "attempted",
@@ -49,8 +49,8 @@ class Handshake:
         "deadline",
         "driven",
         "events",
-        "hop",
-        "legs",
+        "hop_number",
+        "hops",
         "limit",
         "outcome",
         "reached",
@@ -92,14 +92,14 @@ class Handshake:
         self.watched = False
         # Whether an event loop goes on with it itself, so that no poller is to.
         self.driven = False
-        self.hop = 1
-        self.legs = route.legs
-        self.conversation = Conversation(self.legs[0].script())
+        self.hop_number = 1
+        self.hops = route.hops
+        self.conversation = Conversation(self.hops[0].script())
 
     @property
-    def leg(self) -> Leg:
+    def current_hop(self) -> Hop:
         """What is being talked about, and with whom."""
-        return self.legs[self.hop - 1]
+        return self.hops[self.hop_number - 1]
 
     def conclude(self, error: OSError | None) -> bool:
         """It has ended, with an error or, with None, well; False if it had ended otherwise before."""
@@ -120,12 +120,16 @@ class Handshake:
         A greeting of SOCKS5's asks for nothing. Other first messages do, and a slow target is no silent proxy.
         """
         talk = self.conversation
-        return self.hop == 1 and not talk.heard and (not self.begun or self.leg.proxy.scheme in ("socks5", "socks5h"))
+        return (
+            self.hop_number == 1
+            and not talk.heard
+            and (not self.begun or self.current_hop.proxy.scheme in ("socks5", "socks5h"))
+        )
 
     def begin_again(self) -> None:
         """Say to another address what was said to a silent one."""
         self.begun = False
-        self.conversation = Conversation(self.legs[0].script())
+        self.conversation = Conversation(self.hops[0].script())
 
     @property
     def is_deserted(self) -> bool:
@@ -162,10 +166,10 @@ class Handshake:
                 if talk.outgoing:
                     return self._write(sock)
                 if talk.over:
-                    if self.hop == len(self.legs):
+                    if self.hop_number == len(self.hops):
                         return 0
-                    self.hop += 1
-                    self.conversation = Conversation(self.leg.script())
+                    self.hop_number += 1
+                    self.conversation = Conversation(self.current_hop.script())
                 elif talk.peeking:
                     self._peek(sock)
                 else:

@@ -18,9 +18,9 @@ NUMBERS += ["198.51.100.7 x", "198.51.100.7\n", "198.51.100.7\0", "198.51.100.7%
 NUMBERS += ["2001:db8:7::7", "2001:DB8:7::7%eth0", "[2001:db8:7::7]", "::ffff:198.51.100.7", "::ffff:c633:6407", "fe80::1"]
 NUMBERS += ["::198.51.100.7", "64:ff9b::198.51.100.7", "2002:c633:6407::1", "::ffff:198.51.100.7%1", "fe80::1%nosuch"]
 NUMBERS += ["127.1", "::ffff:127.0.0.1", "0", "192.0.2.1", "::ffff:192.0.2.1", "255.255.255.255", "224.0.0.251", "ff02::fb"]
-MADE_UP = ["198.18.0.1", "198.19.255.254", "::ffff:198.18.0.1", "100::1", "100::1%lo"]
+FAKE = ["198.18.0.1", "198.19.255.254", "::ffff:198.18.0.1", "100::1", "100::1%lo"]
 BYTES = [b"target.example", bytearray(b"target.example"), b"198.51.100.7", b"\xff.example", bytearray(b"::ffff:198.51.100.7")]
-HOSTS = [*NAMES[:6] * 3, *NUMBERS[:1] * 3, *NAMES, *OWN, *NUMBERS, *MADE_UP, *BYTES, memoryview(b"target.example"), 123, ("target.example",)]
+HOSTS = [*NAMES[:6] * 3, *NUMBERS[:1] * 3, *NAMES, *OWN, *NUMBERS, *FAKE, *BYTES, memoryview(b"target.example"), 123, ("target.example",)]
 # What makes sense stands often enough in these for a call to come as far as the network.
 SERVICES = [80, 53, 0, "80", "http", None] * 3 + [b"http", "domain", "nosuch", "", True, -1, 65536]
 FAMILIES, KINDS, PROTOCOLS = [0, 2, 10] * 6 + [1, 17, -1], [0, 1, 2] * 6 + [3, 5, -1], [0, 0, 6, 17] * 4 + [132, 255, -1]

@@ -17,7 +17,7 @@ from enum import IntEnum
 from socket import AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM
 from typing import Any
 
-from socksify.routing.fake_addresses import NameTable
+from socksify.routing.fake_addresses import FakeAddressTable
 
 LABEL = "a" * 63
 LONGEST = ".".join([LABEL] * 3 + ["b" * 61])
@@ -32,13 +32,13 @@ NAMES = (
 OWN, OWN_ADDRESS = "desk", "127.0.1.1"
 
 
-def _table() -> NameTable:
+def _table() -> FakeAddressTable:
     """The same addresses in every process."""
-    return NameTable(lot=lambda _: 0)
+    return FakeAddressTable(random_index=lambda _: 0)
 
 
 _TABLE = _table()
-MADE_UP = {name: (_TABLE.address_of(name), _TABLE.address_of(name, AF_INET6)) for name in NAMES}
+FAKE = {name: (_TABLE.address_of(name), _TABLE.address_of(name, AF_INET6)) for name in NAMES}
 
 
 class Text(str):
@@ -68,7 +68,7 @@ NUMBERS = (
     "0", "00", "4294967295", "4294967296", "256.1.1.1", "1.2.3.4.5", "1.2.3", "1.2.3.", "1.2.3.4.", "1..2", "08.1.1.1",
     "0x", "1e3", "1.2.3.x", "1.2.3.4 ", "1.2.3.4 x", " 1.2.3.4", "-1", "\uff11\uff12\uff17.1", "\u0663", "<broadcast>",
     "<any>", "<any",
-    *MADE_UP["host.example"], MADE_UP["intranet"][0].encode(), f"::ffff:{MADE_UP['intranet'][0]}",
+    *FAKE["host.example"], FAKE["intranet"][0].encode(), f"::ffff:{FAKE['intranet'][0]}",
     "::", "::1", "::1%lo", "::1%1", "::ffff:1.2.3.4", "::ffff:1.2.3.4%lo", "::1.2.3.4", "2001:DB8::7", "2001:db8::7%lo",
     "fe80::1%lo", "fe80::1%nosuch", "fe80::1%1", "fe80::1%99", "fe80::1%", "fe80::1", "ff02::1%lo", "[::1]", "1::2::3",
     ":", ":::", "a:b", "2001:db8::7.example",
@@ -137,7 +137,7 @@ def _getaddrinfo() -> Iterator[Call]:
 
 def _getnameinfo() -> Iterator[Call]:
     addresses: list[Any] = [(host, port) for host in HOSTS for port in (80, 0)]
-    addresses += [(literal, 80) for both in MADE_UP.values() for literal in both]
+    addresses += [(literal, 80) for both in FAKE.values() for literal in both]
     addresses += [("192.0.2.7", port) for port in PORTS]
     addresses += [("host.example", port) for port in PORTS]
     addresses += [("::1", 80, *more) for more in ((0,), (0, 0), (7, 0), (0, 9), (1 << 20, 0), (-1, 0), (0, 0, 0))]

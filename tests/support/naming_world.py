@@ -1,7 +1,7 @@
-"""A world in which every name of `naming_calls` has one address, the one that is made up for it when routed.
+"""A world in which every name of `naming_calls` has one address, the fake address that it gets when it is routed.
 
 A network namespace whose only machine is this one, its hosts file, and a name server that writes down what it is
-asked: natively it answers what the table of made-up addresses would, so that results compare letter for letter; when
+asked: natively it answers what the table of fake addresses would, so that results compare letter for letter; when
 routed, nobody may ask it anything.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.reports.wire.namespaces import Namespace, etc, needs_root
 from tests.reports.wire.packets import question
-from tests.support.naming_calls import MADE_UP, OWN, OWN_ADDRESS
+from tests.support.naming_calls import FAKE, OWN, OWN_ADDRESS
 from tests.support.paths import ROOT
 
 # The machine's addresses that others see, and names that the name server knows besides.
@@ -45,9 +45,9 @@ class Zone:
     """What the name server knows: the addresses of one family, and whose they are."""
 
     def __init__(self) -> None:
-        known = {**MADE_UP, **dict.fromkeys(OTHERS, HERE)}
+        known = {**FAKE, **dict.fromkeys(OTHERS, HERE)}
         self.addresses = {name: dict(zip((A, AAAA), both, strict=True)) for name, both in known.items()}
-        self._reverse = {_reverse(literal): name for name, both in MADE_UP.items() for literal in both}
+        self._reverse = {_reverse(literal): name for name, both in FAKE.items() for literal in both}
         self.type = A
 
     def answer(self, query: bytes) -> bytes:

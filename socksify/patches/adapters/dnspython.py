@@ -1,7 +1,7 @@
 """dnspython, and what resolves by it: it asks name servers by datagrams, which a proxy may not carry.
 
 A question that could only be refused, for the addresses of a name that is left to the proxy or for the name of a
-made-up address, is answered as the stdlib's look-ups are. So the resolvers work, and override_system_resolver(), and
+fake address, is answered as the stdlib's look-ups are. So the resolvers work, and override_system_resolver(), and
 the name of a DNS-over-HTTPS server. Other questions go their way: those by TCP, TLS and HTTPS through the proxy,
 datagrams where the rules let them, else nowhere.
 """

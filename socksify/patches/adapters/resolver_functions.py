@@ -1,6 +1,6 @@
 """Resolvers that take the place of the stdlib's look-ups: those are asked first, and answer what is not to be asked.
 
-Of a name that is left to a proxy, of the machine's own and of made-up addresses no such resolver hears.
+Of a name that is left to a proxy, of the machine's own and of fake addresses no such resolver hears.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def answering(name: str) -> Callable[..., Any]:
             return getattr(_socket, name)(*given, **kwargs)
         answer = wrapped(*args, **kwargs)
         if name != "getnameinfo":
-            fake_addresses.TABLE.native(_addresses(name, answer))
+            fake_addresses.TABLE.mark_real(_addresses(name, answer))
         return answer
 
     return wrapper

@@ -56,13 +56,13 @@ class Shared:
         self.proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
 
     def tell_names(self) -> None:
-        """Before a child is made: it can read what it is given, and learn there what made-up addresses stand for.
+        """Before a child is made: it can read what it is given, and learn there what fake addresses stand for.
 
         It learns the targets of the connections that it inherits, too.
         """
-        handed_down = fake_addresses.TABLE.hand_down()
-        if handed_down != self._names or not inherited.can_be_received():
-            self._names = handed_down
+        tables = fake_addresses.TABLE.share()
+        if tables != self._names or not inherited.can_be_received():
+            self._names = tables
             self.variables |= self._passing(self._settings)
             _tell_c(self)
         handover.tell()
@@ -112,7 +112,7 @@ def after_fork() -> None:
 
 def leave_behind(stays: bool) -> None:
     """Before execve(2): what is in memory stays for the program that takes this one's place; not, if that fails."""
-    fake_addresses.TABLE.stay_over_exec(stays)
+    fake_addresses.TABLE.keep_over_exec(stays)
     if shared is not None and shared.configuration is not None:
         shared.configuration.stay(stays)
 
@@ -143,7 +143,7 @@ def _unshare() -> None:
             _originals.unsetenv(name)
     if shared.configuration is not None:
         shared.configuration.close()
-    fake_addresses.TABLE.hand_down_no_more()
+    fake_addresses.TABLE.stop_sharing()
     shared = None
 
 

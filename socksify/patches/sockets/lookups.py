@@ -1,6 +1,6 @@
 """The look-up family: getaddrinfo, gethostbyname, gethostbyname_ex, gethostbyaddr, getnameinfo.
 
-What a name that only the proxy can resolve stands for here is its made-up address. The stdlib's own function is then
+What a name that only the proxy can resolve stands for here is its fake address. The stdlib's own function is then
 asked about that literal, which needs no name server: so families, types, services and flags are honoured, results
 have the shape and the order, and errors the code and the text, that the stdlib gives a host with one address.
 getfqdn(), create_connection(), the methods of event loops and everything else in Python calls these.
@@ -72,10 +72,10 @@ def _getaddrinfo(
         raise
     if found is None:
         answers: list[Any] = _natively(_originals.getaddrinfo, host, port, family, type, proto, flags)
-        fake_addresses.TABLE.native(answer[4][0] for answer in answers)
+        fake_addresses.TABLE.mark_real(answer[4][0] for answer in answers)
         return answers
-    if flags & _ADDRESS_CONFIGURED and family != AF_INET6 and fake_addresses.TABLE.is_made_up(found[2][0]):
-        # A made-up address leads to the proxy from a machine with IPv6 alone, too.
+    if flags & _ADDRESS_CONFIGURED and family != AF_INET6 and fake_addresses.TABLE.is_fake(found[2][0]):
+        # A fake address leads to the proxy from a machine with IPv6 alone, too.
         flags &= ~_ADDRESS_CONFIGURED
     answers = _answers(found[2], port, family, type, proto, flags)
     if answers[0][3]:
@@ -122,7 +122,7 @@ def _gethostbyname(_: object, hostname: Any, /) -> Any:
     if found is not None:
         return _originals.gethostbyname(found[2][0])
     address = _natively(_originals.gethostbyname, hostname) if hostname else _originals.gethostbyname(hostname)
-    fake_addresses.TABLE.native((address,))
+    fake_addresses.TABLE.mark_real((address,))
     return address
 
 
@@ -133,7 +133,7 @@ def _gethostbyname_ex(_: object, hostname: Any, /) -> Any:
     found = _found(hostname, AF_INET)
     if found is None:
         answer = _natively(_originals.gethostbyname_ex, hostname)
-        fake_addresses.TABLE.native(answer[2])
+        fake_addresses.TABLE.mark_real(answer[2])
         return answer
     canonical, aliases, literals = found
     address = _originals.gethostbyname(literals[0])
@@ -151,7 +151,7 @@ def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
     found = _found(ip_address, 0)
     if found is None:
         answer = _natively(_originals.gethostbyaddr, ip_address)
-        fake_addresses.TABLE.native(answer[2])
+        fake_addresses.TABLE.mark_real(answer[2])
         return answer
     name, _, (literal, *_) = found
     shown: str = _answers((literal,), 0, 0, SOCK_STREAM, 0, 0)[0][4][0].partition("%")[0]
@@ -161,7 +161,7 @@ def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
     if whose is not None:
         return (*whose, [shown])
     if not lookups.may_ask(address):
-        raise _unknown_host(lookups.stranger(address))
+        raise _unknown_host(lookups.unknown_fake(address))
     return _originals.gethostbyaddr(literal)
 
 
@@ -185,7 +185,7 @@ def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
         return _originals.getnameinfo(sockaddr, flags)
     if not flags & _NI_NAME_REQUIRED:
         return as_numbers
-    why = lookups.stranger(address)
+    why = lookups.unknown_fake(address)
     raise no_such_name() if why is None else gaierror(EAI_NONAME, why)
 
 

@@ -65,12 +65,12 @@ class Threads:
         self._started = 0
         self._work: SimpleQueue[Task | None] = SimpleQueue()
 
-    def run(self, whose: Hashable, work: Callable[[], Result], answer: Callable[[Result], object]) -> None:
+    def run(self, client_key: Hashable, work: Callable[[], Result], answer: Callable[[Result], object]) -> None:
         """Has `answer` called by the loop's thread, which calls this, with what `work` returns.
 
         Where it raises, which is a mistake, nobody is called.
         """
-        self._rows.setdefault(whose, deque()).append((whose, work, answer))
+        self._rows.setdefault(client_key, deque()).append((client_key, work, answer))
         self._hand_out()
 
     def close(self) -> None:
@@ -80,42 +80,42 @@ class Threads:
             self._work.put(None)
 
     def _hand_out(self) -> None:
-        while (whose := self._next()) is not None:
-            row = self._rows.pop(whose)
+        while (client_key := self._next()) is not None:
+            row = self._rows.pop(client_key)
             self._hand(row.popleft())
             if row:
-                self._rows[whose] = row
+                self._rows[client_key] = row
 
     def _next(self) -> Hashable | None:
         """Whose turn it is. Those that are passed over are at work, so they are no more than there are threads."""
-        return next((whose for whose in self._rows if self._busy.get(whose, 0) < self._free), None)
+        return next((client_key for client_key in self._rows if self._busy.get(client_key, 0) < self._free), None)
 
     def _hand(self, task: Task) -> None:
-        whose = task[0]
+        client_key = task[0]
         self._free -= 1
-        self._busy[whose] = self._busy.get(whose, 0) + 1
+        self._busy[client_key] = self._busy.get(client_key, 0) + 1
         if self._most - self._free > self._started:
             self._started += 1
             _thread.start_new_thread(self._run, ())
         self._work.put(task)
 
-    def _over(self, whose: Hashable, tell: Callable[[], object] | None) -> None:
+    def _over(self, client_key: Hashable, tell: Callable[[], object] | None) -> None:
         self._free += 1
-        self._busy[whose] -= 1
-        if not self._busy[whose]:
-            del self._busy[whose]
+        self._busy[client_key] -= 1
+        if not self._busy[client_key]:
+            del self._busy[client_key]
         self._hand_out()
         if tell is not None:
             tell()
 
     def _run(self) -> None:
         while task := self._work.get():
-            whose, work, answer = task
+            client_key, work, answer = task
             try:
                 tell = partial(answer, work())
             except Exception:
                 tracebacks.tell()
                 tell = None
-            self._loop.call(partial(self._over, whose, tell))
+            self._loop.call(partial(self._over, client_key, tell))
             # Nothing of it is to live until there is more to do.
-            del task, whose, work, answer, tell
+            del task, client_key, work, answer, tell

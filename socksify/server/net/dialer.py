@@ -142,16 +142,16 @@ def takes_names(chain: tuple[Proxy, ...]) -> bool:
 class Upstream:
     """Calls `done` once: with a connected socket and what the last proxy said it is bound to, or with the error.
 
-    All of it may take `seconds`, 0 for no limit. `whose` is the host of the client that it is for.
+    All of it may take `seconds`, 0 for no limit. `client_key` is the host of the client that it is for.
     """
 
     def __init__(
-        self, server: Server, chain: tuple[Proxy, ...], target: Address, seconds: float, whose: str, done: Reached
+        self, server: Server, chain: tuple[Proxy, ...], target: Address, seconds: float, client_key: str, done: Reached
     ) -> None:
         self._server = server
         self._route = Via(chain, target, (target.host, target.port), DEFAULT)
         self._seconds = seconds
-        self._whose = whose
+        self._client_key = client_key
         self._done = done
         self._dial: Dial | None = None
         self._stream: _originals.Socket | None = None
@@ -172,7 +172,7 @@ class Upstream:
         if first.path is not None:
             self._reach([(socket.AF_UNIX, first.path)])
             return
-        self._server.resolver.resolve(address, self._reach, self._seconds, self._whose)
+        self._server.resolver.resolve(address, self._reach, self._seconds, self._client_key)
 
     def close(self) -> None:
         """Gives up, without a call of `done`."""

@@ -32,12 +32,12 @@ class Resolver:
         self._loop = loop
         self._threads = threads
 
-    def resolve(self, target: Address, answer: Answer, seconds: float, whose: str, complete: bool = False) -> None:
+    def resolve(self, target: Address, answer: Answer, seconds: float, client_key: str, complete: bool = False) -> None:
         """Has `answer` called with where to connect to, in order of preference.
 
-        That is nowhere if the name is unknown, or not known after `seconds`; 0 is no limit. `whose` is the host of the
-        client that it is for. A `complete` name is looked up as it is written; any other one may also be completed by
-        the search list of resolv.conf(5).
+        That is nowhere if the name is unknown, or not known after `seconds`; 0 is no limit. `client_key` is the host of
+        the client that it is for. A `complete` name is looked up as it is written; any other one may also be completed
+        by the search list of resolv.conf(5).
         """
         target = target.literal()
         if target.type != NAME:
@@ -55,7 +55,7 @@ class Resolver:
 
         # getaddrinfo(3) opens files and sockets. Where it cannot, it says that the host is unknown.
         self._loop.reserve.make_room(LOOK_UP_DESCRIPTORS)
-        self._threads.run(one_client(whose), ask, question.settle)
+        self._threads.run(one_client(client_key), ask, question.settle)
 
 
 class _Question:

@@ -61,9 +61,9 @@ class Bind:
         if isinstance(verdict, Denied):
             self._session.refuse(NOT_ALLOWED, "denied", verdict.why)
         else:
-            policy, whose = self._session.server.policy, self._session.host
+            policy, client_key = self._session.server.policy, self._session.host
             seconds, complete = policy.limits.connect_seconds, policy.judges_names
-            self._session.server.resolver.resolve(target, self._choose, seconds, whose, complete)
+            self._session.server.resolver.resolve(target, self._choose, seconds, client_key, complete)
 
     def close(self) -> None:
         self._closed = True

@@ -49,9 +49,9 @@ class Connect:
         elif isinstance(verdict, Permitted) and takes_names(verdict.chain):
             self._go_through(verdict, target)
         else:
-            policy, whose = self._session.server.policy, self._session.host
+            policy, client_key = self._session.server.policy, self._session.host
             seconds, complete = policy.limits.connect_seconds, policy.judges_names
-            self._session.server.resolver.resolve(target, self._choose, seconds, whose, complete)
+            self._session.server.resolver.resolve(target, self._choose, seconds, client_key, complete)
 
     def close(self) -> None:
         self._closed = True
@@ -110,9 +110,9 @@ class Connect:
     def _go_through(self, verdict: Permitted, target: Address) -> None:
         self.stage = "connecting"
         self._session.rule = verdict.rule
-        server, whose = self._session.server, self._session.host
+        server, client_key = self._session.server, self._session.host
         seconds = server.policy.limits.connect_seconds
-        self._attempt = upstream = Upstream(server, verdict.chain, target, seconds, whose, self._through)
+        self._attempt = upstream = Upstream(server, verdict.chain, target, seconds, client_key, self._through)
         upstream.start()
 
     def _through(self, target: _originals.Socket | None, bound: Address, error: Exception | None) -> None:

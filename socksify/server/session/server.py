@@ -54,8 +54,8 @@ class Server:
         self.accepted = 0
         self.verifiers = Threads(loop, VERIFIERS)
         # Of their own: a silent name server is not to hold up who only wants to be let in.
-        self._lookers = Threads(loop)
-        self.resolver = Resolver(loop, self._lookers)
+        self._resolver_threads = Threads(loop)
+        self.resolver = Resolver(loop, self._resolver_threads)
         self._ended = ended
         self._notice = notice
         # By number, which is the order in which they came; a set would take three times the memory.
@@ -93,7 +93,7 @@ class Server:
         if self._bulk is not None:
             self._bulk.end()
         self.verifiers.close()
-        self._lookers.close()
+        self._resolver_threads.close()
 
     def abandon(self) -> None:
         """In a forked child: closes every descriptor, and leaves the parent's connections as they are."""

@@ -1,4 +1,4 @@
-"""An address that was made up for a name means that name to children, too: as an argument, or in a task sent later."""
+"""The fake address of a name means that name to child processes, too: as an argument, or in a task sent later."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_an_orphan_is_refused_it(gateway: Gateway, tmp_path: Path) -> None:
     program += "    code = f'import os, program; os.read({reader}, 1); program.fetch({address!r})'\n"
     program += "    subprocess.Popen([sys.executable, '-c', code], pass_fds=[reader])"
     ended = run(program, "orphan.example", gateway, tmp_path)
-    assert "is a made-up address that stands for no name in this process" in ended.stderr
+    assert "is a fake address that stands for no name in this process" in ended.stderr
     assert gateway.asked_for("orphan.example") == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from socksify import _signal_safety
 from socksify._signal_safety import OwnedLock
-from socksify.routing.fake_addresses import NameTable
+from socksify.routing.fake_addresses import FakeAddressTable
 from tests.integration.interrupts.walking import Interrupted, interrupted, leave_by
 from tests.unit.patches.test_forks import child
 
@@ -104,7 +104,7 @@ def test_forks_are_counted() -> None:
 
 
 def test_a_change_of_names_may_be_interrupted_at_every_bytecode() -> None:
-    table, raised = NameTable(), 0
+    table, raised = FakeAddressTable(), 0
     for at in range(1, 400):
         name = f"host-{at}.example"
         # From Python 3.12 on a call now and then is not traced by bytecodes.

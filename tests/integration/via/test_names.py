@@ -23,7 +23,7 @@ def uninstalled() -> Iterator[None]:
     socksify.uninstall()
 
 
-def is_made_up(address: str) -> bool:
+def is_fake(address: str) -> bool:
     return address.startswith(("198.18.", "198.19."))
 
 
@@ -43,8 +43,8 @@ def test_who_resolves(installed: str, dns: str, inside: str, remote: bool, asked
     socksify.install(installed, dns=dns)
     with socksify.via(inside):
         if remote:
-            assert is_made_up(socket.gethostbyname(NAME))
-            assert is_made_up(socket.getaddrinfo(NAME, 80)[0][4][0])
+            assert is_fake(socket.gethostbyname(NAME))
+            assert is_fake(socket.getaddrinfo(NAME, 80)[0][4][0])
             assert asked == []
         else:
             for look_up in (socket.gethostbyname, lambda name: socket.getaddrinfo(name, 80), socket.gethostbyaddr):
@@ -53,20 +53,20 @@ def test_who_resolves(installed: str, dns: str, inside: str, remote: bool, asked
             assert asked == [NAME] * 3
 
 
-def test_an_address_made_up_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fake_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands for its name inside as well: given to the block's proxy, or resolved here where it is direct."""
     with world() as proxies:
-        made_up = socket.gethostbyname(NAME)
+        fake = socket.gethostbyname(NAME)
         with socksify.via(proxies.b.url()):
-            assert proxies.way((made_up, 80)) == "b"
+            assert proxies.way((fake, 80)) == "b"
         assert proxies.asked()[1] == [(NAME, 80)]
         with socksify.via(proxies.b.url("socks5")), pytest.raises(socket.gaierror):
-            proxies.way((made_up, 80))
+            proxies.way((fake, 80))
         monkeypatch.setattr(_originals, "getaddrinfo", _to_loopback(_originals.getaddrinfo))
         with socksify.via("direct"):
-            assert proxies.way((made_up, proxies.target[1])) == "T"
+            assert proxies.way((fake, proxies.target[1])) == "T"
         with socksify.via("block"), pytest.raises(PermissionError):
-            proxies.way((made_up, 80))
+            proxies.way((fake, 80))
 
 
 def _to_loopback(original: Any) -> Any:
@@ -76,14 +76,14 @@ def _to_loopback(original: Any) -> Any:
     return getaddrinfo
 
 
-def test_an_address_made_up_inside() -> None:
-    """It is known outside, too, where nothing is made up otherwise."""
+def test_a_fake_address_from_inside() -> None:
+    """The address is known outside, too, where no other fake addresses exist."""
     with world(dns="local") as proxies:
         socksify.install(proxies.a.url("socks5"), routes=["*=proxy"])
         with socksify.via(proxies.b.url()):
-            made_up = socket.gethostbyname(NAME)
+            fake = socket.gethostbyname(NAME)
         with pytest.raises(socket.gaierror):
-            proxies.way((made_up, 80))
+            proxies.way((fake, 80))
         for inside in ("direct", "proxy"):
             with socksify.via(inside), pytest.raises(PermissionError, match="stands for no name in this process"):
                 proxies.way(("198.18.0.0", 80))
@@ -93,7 +93,7 @@ def test_a_look_up_outside_is_none_of_the_blocks(asked: list[Any]) -> None:  # n
     socksify.install(REMOTE)
     with socksify.via("direct"):
         pass
-    assert is_made_up(socket.gethostbyname(NAME))
+    assert is_fake(socket.gethostbyname(NAME))
     assert asked == []
 
 

@@ -3,20 +3,20 @@ from __future__ import annotations
 import pytest
 
 from socksify.config.settings import ConfigError
-from socksify.config.values import MADE_UP, made_up
+from socksify.config.values import FAKE_NETWORKS, fake_networks
 
 
 @pytest.mark.parametrize(
     ("value", "networks"),
     [
-        ("", MADE_UP),
-        ("10.200.0.0/16", ("10.200.0.0/16", MADE_UP[1])),
-        (["fd00:1::/96"], (MADE_UP[0], "fd00:1::/96")),
+        ("", FAKE_NETWORKS),
+        ("10.200.0.0/16", ("10.200.0.0/16", FAKE_NETWORKS[1])),
+        (["fd00:1::/96"], (FAKE_NETWORKS[0], "fd00:1::/96")),
         ("fd00:1::/64, 240.0.0.0/8", ("240.0.0.0/8", "fd00:1::/64")),
     ],
 )
 def test_a_family_that_is_not_given_keeps_its_network(value: object, networks: tuple[str, str]) -> None:
-    assert made_up(value, "test") == networks
+    assert fake_networks(value, "test") == networks
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_a_family_that_is_not_given_keeps_its_network(value: object, networks: t
 )
 def test_refused(value: object, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        made_up(value, "test")
+        fake_networks(value, "test")

@@ -27,9 +27,9 @@ def sock(steps: Stepping) -> Iterator[socket.socket]:  # noqa: ARG001 (to be clo
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> fake_addresses.NameTable:
-    """A table of made-up addresses of the test's own, which begins with the first."""
-    table = fake_addresses.NameTable(lot=lambda _: 0)
+def table(monkeypatch: pytest.MonkeyPatch) -> fake_addresses.FakeAddressTable:
+    """A table of fake addresses of the test's own, which begins with the first."""
+    table = fake_addresses.FakeAddressTable(random_index=lambda _: 0)
     monkeypatch.setattr(fake_addresses, "TABLE", table)
     return table
 

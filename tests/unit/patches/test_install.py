@@ -283,8 +283,8 @@ def test_what_was_taken_while_installed_is_native_afterwards(
     socksify.install(URL)
     gethostbyname, getaddrinfo, connect = socket.gethostbyname, _socket.getaddrinfo, socket.socket.connect
     gethostbyaddr, sendto = socket.gethostbyaddr, socket.socket.sendto
-    made_up = gethostbyname("name.example")
-    assert made_up.startswith(("198.18.", "198.19."))
+    fake = gethostbyname("name.example")
+    assert fake.startswith(("198.18.", "198.19."))
     socksify.uninstall()
     monkeypatch.setattr(lookups._originals, "gethostbyname", lambda name: f"native {name}")
     monkeypatch.setattr(lookups._originals, "getaddrinfo", lambda name, *_: [(0, 0, 0, "", (f"native {name}",))])

@@ -343,7 +343,7 @@ def test_what_needs_no_name_server_is_not_refused() -> None:
     with pytest.raises(socket.herror):
         socket.gethostbyaddr("192.0.2.7")
     assert socket.gethostbyaddr("127.0.0.1")[2] == ["127.0.0.1"]
-    assert fake_addresses.TABLE.is_made_up(socket.gethostbyname("host.example"))
+    assert fake_addresses.TABLE.is_fake(socket.gethostbyname("host.example"))
     assert socket.getaddrinfo(None, 80)
     assert socket.gethostbyname("") == "0.0.0.0"
     assert socket.gethostbyname("<broadcast>") == "255.255.255.255"

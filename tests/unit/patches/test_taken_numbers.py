@@ -40,7 +40,7 @@ still(files)
 
 
 def test_no_file_that_children_read_is_closed(tmp_path: Path, microsocks: Server) -> None:
-    """The table of made-up addresses is there for them."""
+    """The table of fake addresses is there for them."""
     code = """
 import subprocess
 child = [sys.executable, "-c", "import socket"]

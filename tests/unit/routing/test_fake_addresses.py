@@ -1,4 +1,4 @@
-"""Names and the made-up addresses that stand for them: both ways, both families, bounded, from several threads."""
+"""Names and the fake addresses that stand for them: both ways, both families, bounded, from several threads."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from socket import AF_INET, AF_INET6
 import pytest
 
 from socksify import _signal_safety
-from socksify.routing.fake_addresses import NameTable
+from socksify.routing.fake_addresses import FakeAddressTable
 
 # The smallest networks there may be: 254 places, of which half are used.
 SMALL = ("10.1.2.0/24", "fd00::/64")
 ROOM = 127
 
 
-def small() -> NameTable:
-    return NameTable(SMALL)
+def small() -> FakeAddressTable:
+    return FakeAddressTable(SMALL)
 
 
-def add(table: NameTable, count: int, start: int = 0) -> list[str]:
+def add(table: FakeAddressTable, count: int, start: int = 0) -> list[str]:
     """The addresses of so many new names."""
     return [table.address_of(f"{number}.example") for number in range(start, start + count)]
 
 
 @pytest.mark.parametrize(("family", "network"), [(AF_INET, "198.18.0.0/15"), (AF_INET6, "100::/64")])
 def test_a_name_and_its_address_are_found_both_ways(family: int, network: str) -> None:
-    table = NameTable()
+    table = FakeAddressTable()
     address = table.address_of("name.example", family)
     assert ipaddress.ip_address(address) in ipaddress.ip_network(network)
     assert str(ipaddress.ip_address(address)) == address
-    assert table.is_made_up(address)
+    assert table.is_fake(address)
     assert table.name_of(address) == "name.example"
     assert table.address_of("name.example", family) == address
     assert len(table) == 1
 
 
 def test_a_name_has_one_place_in_both_networks() -> None:
-    table = NameTable()
+    table = FakeAddressTable()
     add(table, 300)
     ipv4, ipv6 = (table.address_of("name.example", family) for family in (AF_INET, AF_INET6))
     assert int(ipaddress.ip_address(ipv4)) & 0x1FFFF == int(ipaddress.ip_address(ipv6)) & 0x1FFFF
@@ -54,7 +54,7 @@ def test_a_name_has_one_place_in_both_networks() -> None:
 @pytest.mark.parametrize("other", ["NAME.example", "name.example.", "Name.Example."])
 def test_spellings_of_one_name_share_an_address(other: str) -> None:
     """The proxy is told the one that was asked for last."""
-    table = NameTable()
+    table = FakeAddressTable()
     address = table.address_of("name.example")
     assert table.address_of(other) == address
     assert table.name_of(address) == other
@@ -87,8 +87,8 @@ def test_spellings_of_one_name_share_an_address(other: str) -> None:
     ],
 )
 def test_the_default_networks(host: str, expected: bool) -> None:
-    table = NameTable()
-    assert table.is_made_up(host) is expected
+    table = FakeAddressTable()
+    assert table.is_fake(host) is expected
     assert table.name_of(host) is None
 
 
@@ -105,29 +105,29 @@ def test_the_default_networks(host: str, expected: bool) -> None:
     ids=str,
 )
 def test_networks_of_any_length(networks: tuple[str, str]) -> None:
-    table = NameTable(networks)
+    table = FakeAddressTable(networks)
     for family, text in zip((AF_INET, AF_INET6), networks, strict=True):
         network = ipaddress.ip_network(text)
         assert ipaddress.ip_address(table.address_of("name.example", family)) in network
         for inside in (network[0], network[-1], network[100]):
-            assert table.is_made_up(str(inside))
+            assert table.is_fake(str(inside))
         for outside in (int(network[0]) - 1, int(network[-1]) + 1):
             if 0 <= outside < 1 << network.max_prefixlen:
-                assert not table.is_made_up(str(type(network[0])(outside)))
+                assert not table.is_fake(str(type(network[0])(outside)))
 
 
 def test_other_networks_start_an_empty_table() -> None:
-    table = NameTable()
+    table = FakeAddressTable()
     address = table.address_of("name.example")
     table.configure(("198.18.0.0/15", "100::/64"))
     assert table.name_of(address) == "name.example"
     table.configure(SMALL)
-    assert (len(table), table.name_of(address), table.is_made_up(address)) == (0, None, False)
+    assert (len(table), table.name_of(address), table.is_fake(address)) == (0, None, False)
     assert table.address_of("name.example").startswith("10.1.2.")
 
 
 def test_no_address_looks_like_a_network_or_a_broadcast() -> None:
-    addresses = add(NameTable(), 1000)
+    addresses = add(FakeAddressTable(), 1000)
     assert len(set(addresses)) == 1000
     assert not [address for address in addresses if address.endswith((".0", ".255"))]
 
@@ -145,7 +145,7 @@ def test_the_least_recently_used_name_gives_way(use: str) -> None:
     assert len(table) == ROOM
     assert table.name_of(addresses[0]) == "0.example"
     assert table.name_of(addresses[1]) is None
-    assert table.is_made_up(addresses[1])
+    assert table.is_fake(addresses[1])
 
 
 def test_a_dropped_address_stands_for_nothing_as_long_as_can_be() -> None:
@@ -188,7 +188,7 @@ def test_it_does_what_a_simple_table_does() -> None:
 
 
 def test_two_hundred_thousand_names_pass_through() -> None:
-    table = NameTable()
+    table = FakeAddressTable()
     tracemalloc.start()
     try:
         addresses = add(table, 200_000)
@@ -207,33 +207,33 @@ def test_two_hundred_thousand_names_pass_through() -> None:
 
 
 def test_wide_networks_do_not_make_the_table_wide() -> None:
-    table = NameTable(("10.0.0.0/8", "fd00::/8"))
+    table = FakeAddressTable(("10.0.0.0/8", "fd00::/8"))
     add(table, 70_000)
     assert len(table) == 65_024
 
 
 class TestNative:
-    """What a native look-up has returned is no made-up address."""
+    """What a native look-up has returned is no fake address."""
 
     def test_it_is_a_real_one(self) -> None:
-        table = NameTable()
-        table.native(["198.18.0.9", "203.0.113.5", "100::5"])
-        assert not table.is_made_up("198.18.0.9")
-        assert not table.is_made_up("100::5")
-        assert table.is_made_up("100::9")
-        assert table.is_made_up("198.18.0.5")
+        table = FakeAddressTable()
+        table.mark_real(["198.18.0.9", "203.0.113.5", "100::5"])
+        assert not table.is_fake("198.18.0.9")
+        assert not table.is_fake("100::5")
+        assert table.is_fake("100::9")
+        assert table.is_fake("198.18.0.5")
 
     def test_it_is_given_to_no_name(self) -> None:
         table = small()
-        table.native(["10.1.2.1", "fd00::3"])
+        table.mark_real(["10.1.2.1", "fd00::3"])
         addresses = add(table, 3 * ROOM)
         assert not {"10.1.2.1", "10.1.2.3"} & set(addresses)
         assert len(set(addresses[-ROOM:])) == len(table) == ROOM
 
     def test_the_name_that_had_it_is_given_another(self) -> None:
-        table = NameTable()
+        table = FakeAddressTable()
         before = table.address_of("name.example")
-        table.native([before])
+        table.mark_real([before])
         assert (table.name_of(before), len(table)) == (None, 0)
         after = table.address_of("name.example")
         assert after != before
@@ -242,14 +242,14 @@ class TestNative:
     def test_the_memory_is_bounded_and_what_is_forgotten_is_refused(self) -> None:
         table = small()
         addresses = [f"10.1.2.{number}" for number in range(1, 255)]
-        table.native(addresses)
-        assert table.is_made_up(addresses[0])
-        assert 0 < sum(not table.is_made_up(address) for address in addresses) < ROOM
+        table.mark_real(addresses)
+        assert table.is_fake(addresses[0])
+        assert 0 < sum(not table.is_fake(address) for address in addresses) < ROOM
         assert len(set(add(table, ROOM))) == ROOM
 
 
 def test_threads_never_share_an_address_of_two_names() -> None:
-    table = NameTable()
+    table = FakeAddressTable()
     found: list[dict[str, str]] = []
 
     def ask(start: int) -> None:
@@ -267,7 +267,7 @@ def test_threads_never_share_an_address_of_two_names() -> None:
 
 
 def test_a_signal_handler_may_ask_while_the_table_is_being_changed() -> None:
-    table = NameTable()
+    table = FakeAddressTable()
     given: dict[str, str] = {}
 
     # A handler may be interrupted by the next one.
@@ -295,7 +295,7 @@ class TestFork:
     """Another thread may be in the middle of a change, which nobody in the child will finish."""
 
     def test_in_the_child_nothing_hangs_and_nothing_is_lost(self) -> None:
-        table = NameTable()
+        table = FakeAddressTable()
         known = table.address_of("known.example")
         inside, leave = threading.Event(), threading.Event()
 
@@ -318,7 +318,7 @@ class TestFork:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
     def test_parent_and_child_go_on_apart(self) -> None:
-        table = NameTable()
+        table = FakeAddressTable()
         table.address_of("before.example")
         pid = os.fork()
         if pid == 0:
@@ -330,7 +330,7 @@ class TestFork:
 
     def test_what_one_makes_up_stands_for_nothing_to_the_other(self) -> None:
         """But for an accident: the lot falls on one of 130,048 places."""
-        table = NameTable()
+        table = FakeAddressTable()
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -357,7 +357,7 @@ class TestFork:
 
 
 def test_another_process_begins_at_another_place() -> None:
-    assert len({NameTable().address_of("name.example") for _ in range(10)}) > 1
+    assert len({FakeAddressTable().address_of("name.example") for _ in range(10)}) > 1
 
 
 def test_every_place_is_used_before_one_is_used_again() -> None:
@@ -365,7 +365,7 @@ def test_every_place_is_used_before_one_is_used_again() -> None:
     assert sorted(add(table, 2 * ROOM), key=ipaddress.ip_address) == [f"10.1.2.{number}" for number in range(1, 255)]
 
 
-def _child(table: NameTable, known: str) -> int:
+def _child(table: FakeAddressTable, known: str) -> int:
     """Exit status 0 if the table is whole. SIGALRM ends a child that hangs."""
     signal.alarm(10)
     _signal_safety.after_fork()

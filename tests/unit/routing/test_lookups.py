@@ -29,7 +29,7 @@ def lookups(*routes: str, **settings: Any) -> Lookups:
         (b"name.example\0.lan", "name.example"),
     ],
 )
-def test_a_name_for_the_proxy_is_its_made_up_address(host: str | bytes, name: str) -> None:
+def test_a_name_for_the_proxy_is_its_fake_address(host: str | bytes, name: str) -> None:
     found = lookups("*.lan=direct")
     assert found.forward(host) == (name, (), (fake_addresses.TABLE.address_of(name),))
     assert found.forward(host, 80, socket.AF_INET6) == (
@@ -92,9 +92,9 @@ def test_a_name_is_looked_at_again_after_a_while(monkeypatch: pytest.MonkeyPatch
 
 def test_whose_an_address_is() -> None:
     found = lookups("10.0.0.0/8=direct")
-    made_up = fake_addresses.TABLE.address_of("whose.example")
-    assert found.reverse(made_up) == ("whose.example", [])
-    assert not found.may_ask(made_up)
+    fake = fake_addresses.TABLE.address_of("whose.example")
+    assert found.reverse(fake) == ("whose.example", [])
+    assert not found.may_ask(fake)
     assert found.reverse("203.0.113.5") is None
     assert not found.may_ask("203.0.113.5")
     assert found.may_ask("10.1.2.3")
@@ -119,6 +119,6 @@ def test_a_name_to_bind_to(family: int, address: object, expected: object) -> No
     assert lookups("*.lan=direct").bindable(family, address) == expected
 
 
-def test_a_made_up_address_to_bind_to_is_nobodys_here() -> None:
+def test_a_fake_address_to_bind_to_is_nobodys_here() -> None:
     with socket.socket() as sock, pytest.raises(OSError, match="assign"):
         sock.bind(lookups().bindable(socket.AF_INET, ("name.example", 0)))

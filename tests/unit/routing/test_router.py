@@ -153,16 +153,16 @@ def test_what_nobody_is_called_is_not_asked_for(host: str) -> None:
         router().decide(V4, (host, 80))
 
 
-def test_a_made_up_address_goes_where_its_name_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fake_address_goes_where_its_name_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = [(V4, socket.SOCK_STREAM, 6, "", ("203.0.113.5", 443))]
     monkeypatch.setattr(routing._originals, "getaddrinfo", lambda *_, **__: answer)
     subject = router("both.example:443=direct", "both.example:25=block")
-    made_up = fake_addresses.TABLE.address_of("both.example")
-    found = subject.decide(V4, (made_up, 80))
+    fake = fake_addresses.TABLE.address_of("both.example")
+    found = subject.decide(V4, (fake, 80))
     assert isinstance(found, Via)
-    assert (found.target.host, found.peer) == ("both.example", (made_up, 80))
-    assert isinstance(subject.decide(V4, (made_up, 25)), Denied)
-    direct = subject.decide(V4, (made_up, 443))
+    assert (found.target.host, found.peer) == ("both.example", (fake, 80))
+    assert isinstance(subject.decide(V4, (fake, 25)), Denied)
+    direct = subject.decide(V4, (fake, 443))
     assert isinstance(direct, Direct)
     assert direct.address == ("203.0.113.5", 443)
 
@@ -177,7 +177,7 @@ def test_a_made_up_address_goes_where_its_name_goes(monkeypatch: pytest.MonkeyPa
         (lambda: "::ffff:" + fake_addresses.TABLE.address_of("six.example"),) * 2,
         (lambda: "six.example", lambda: fake_addresses.TABLE.address_of("six.example", V6)),
     ],
-    ids=["made up", "mapped", "name"],
+    ids=["fake", "mapped", "name"],
 )
 def test_an_ipv6_socket_has_the_peer_that_it_was_given(address: Callable[[], str], peer: Callable[[], str]) -> None:
     found = router().decide(V6, (address(), 80))
@@ -186,12 +186,12 @@ def test_an_ipv6_socket_has_the_peer_that_it_was_given(address: Callable[[], str
 
 
 @pytest.mark.parametrize("address", ["198.18.99.99", "100::1:77"])
-def test_an_address_that_was_made_up_elsewhere_reaches_nobody(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fake_addresses, "TABLE", fake_addresses.NameTable())
+def test_the_fake_address_of_another_process_reaches_nobody(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake_addresses, "TABLE", fake_addresses.FakeAddressTable())
     family = V6 if ":" in address else V4
     denied = router().decide(family, (address, 80))
     assert isinstance(denied, Denied)
-    assert f"{address} is a made-up address" in denied.why
+    assert f"{address} is a fake address" in denied.why
     assert isinstance(router("198.18.0.0/15=proxy", "100::/64=proxy").decide(family, (address, 80)), Via)
     assert isinstance(router("198.18.0.0/15=direct", "100::/64=direct").decide(family, (address, 80)), Direct)
     assert isinstance(router(dns="local").decide(family, (address, 80)), Via)
@@ -201,7 +201,7 @@ def test_an_address_that_was_made_up_elsewhere_reaches_nobody(address: str, monk
 
 
 def test_an_address_that_the_resolver_told_is_a_real_one() -> None:
-    fake_addresses.TABLE.native(["198.18.77.77"])
+    fake_addresses.TABLE.mark_real(["198.18.77.77"])
     assert isinstance(router().decide(V4, ("198.18.77.77", 80)), Via)
 
 

@@ -64,8 +64,8 @@ def test_a_name_is_not_resolved(resolved: list[str]) -> None:
 
 
 def test_a_name_is_resolved_where_the_setting_allows_it(resolved: list[str]) -> None:
-    made_up = TABLE.address_of(NAME)
-    for host in (NAME, made_up):
+    fake = TABLE.address_of(NAME)
+    for host in (NAME, fake):
         route = datagrams.decide(router_of(udp="direct"), socket.AF_INET, (host, 53))
         assert route == Direct(route.rule, ("198.51.100.7", 53))
     assert resolved == [NAME, NAME]
@@ -97,7 +97,7 @@ def test_a_literal_stands_for_itself(address: Any) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"routes": [f"{NAME}=block"]}], ids=["routed", "blocked"])
-def test_for_a_name_stands_its_made_up_address(settings: dict[str, Any]) -> None:
+def test_for_a_name_stands_its_fake_address(settings: dict[str, Any]) -> None:
     assert standing_in(socket.AF_INET, (NAME, 53), **settings) == (TABLE.address_of(NAME), 53)
     host, port = standing_in(socket.AF_INET6, (NAME, 53), **settings)[:2]
     assert (host, port) == (TABLE.address_of(NAME, socket.AF_INET6), 53)

@@ -27,7 +27,7 @@ def file(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setattr(handover, name, value)
     assert fake_addresses.TABLE.open_file() is not None
     yield fake_addresses.TABLE.path
-    fake_addresses.TABLE.hand_down_no_more()
+    fake_addresses.TABLE.stop_sharing()
 
 
 def size(file: str) -> int:

@@ -1,8 +1,8 @@
 """pycares, and what is built on it (aiodns, aiohttp's and tornado's resolvers): c-ares, with sockets of its own in C.
 
 No method of those sockets can be replaced, so a name that is left to a proxy never reaches them. A look-up of its
-addresses is put to c-ares as one of its made-up address, which is answered at once, without a packet. Records that
-no made-up address can stand for are refused.
+addresses is put to c-ares as one of its fake address, which is answered at once, without a packet. Records that
+no fake address can stand for are refused.
 
 Names that are resolved here are c-ares' own business, so long as the name servers are: those of the machine, which
 its own resolver asks too, and those that are routed direct.

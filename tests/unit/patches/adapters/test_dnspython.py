@@ -114,7 +114,7 @@ def found(response: dns.message.Message) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "family"), [("A", socket.AF_INET), ("AAAA", socket.AF_INET6)])
 @pytest.mark.parametrize("where", [FAR, "2001:db8::53"])
-def test_addresses_are_made_up(udp: Ask, where: str, kind: str, family: int) -> None:
+def test_addresses_are_fake(udp: Ask, where: str, kind: str, family: int) -> None:
     query = dns.message.make_query("Routed.example", kind)
     with routed(PROXY, routes=()):
         response = udp(query, where, timeout=SECONDS)
@@ -132,7 +132,7 @@ def test_the_resolver_finds_them(resolve: Ask) -> None:
             resolve(FAR, 53, "with\\032space.example", "A")
 
 
-def test_a_made_up_address_has_its_name(resolve: Ask) -> None:
+def test_a_fake_address_has_its_name(resolve: Ask) -> None:
     with routed(PROXY, routes=()):
         for address in (
             fake_addresses.TABLE.address_of("routed.example", family) for family in (socket.AF_INET, socket.AF_INET6)
@@ -200,8 +200,8 @@ def test_a_name_server_on_this_machine_is_asked_nothing(
     """systemd-resolved and docker have one that asks others."""
     monkeypatch.setattr(local_host, "nameservers", lambda: frozenset({forwarder}))
     with routed(PROXY, routes=()):
-        made_up = fake_addresses.TABLE.address_of("routed.example")
-        assert resolve(forwarder, 53, "routed.example", "A")[0].address == made_up
+        fake = fake_addresses.TABLE.address_of("routed.example")
+        assert resolve(forwarder, 53, "routed.example", "A")[0].address == fake
         with pytest.raises(dns.resolver.NoNameservers, match="name server"):
             resolve(forwarder, 53, "routed.example", "MX")
 
@@ -268,11 +268,11 @@ def test_the_system_resolver_overridden(
     with routed(PROXY, routes=()):
         if when.startswith("after"):
             overridden()
-        made_up = fake_addresses.TABLE.address_of("routed.example")
-        assert made_up in {item[4][0] for item in socket.getaddrinfo("routed.example", 80)}
-        assert socket.gethostbyname("routed.example") == made_up
-        assert socket.gethostbyname_ex("routed.example")[2] == [made_up]
-        assert socket.gethostbyaddr(made_up)[0] == "routed.example"
+        fake = fake_addresses.TABLE.address_of("routed.example")
+        assert fake in {item[4][0] for item in socket.getaddrinfo("routed.example", 80)}
+        assert socket.gethostbyname("routed.example") == fake
+        assert socket.gethostbyname_ex("routed.example")[2] == [fake]
+        assert socket.gethostbyaddr(fake)[0] == "routed.example"
         with pytest.raises(dns.resolver.NoNameservers):
             socket.getnameinfo(("203.0.113.5", 80), 0)
     assert asked == []
@@ -287,8 +287,8 @@ def test_the_system_resolver_restored(overridden: Callable[[], None], when: str)
         if when.startswith("after"):
             overridden()
         dns.resolver.restore_system_resolver()
-        made_up = fake_addresses.TABLE.address_of("routed.example")
-        assert socket.getaddrinfo("routed.example", 80, type=socket.SOCK_STREAM)[0][4] == (made_up, 80)
-        assert socket.gethostbyname("routed.example") == made_up
-        assert socket.gethostbyaddr(made_up)[0] == "routed.example"
+        fake = fake_addresses.TABLE.address_of("routed.example")
+        assert socket.getaddrinfo("routed.example", 80, type=socket.SOCK_STREAM)[0][4] == (fake, 80)
+        assert socket.gethostbyname("routed.example") == fake
+        assert socket.gethostbyaddr(fake)[0] == "routed.example"
         assert socket.getnameinfo(("203.0.113.5", 80), 0)[0] == "203.0.113.5"

@@ -90,7 +90,7 @@ def test_a_look_up_in_a_forked_process() -> None:
         assert pool.submit(socket.gethostbyname, NAME).result(SECONDS) == known
         unknown = pool.submit(socket.gethostbyname, "of-the-child.example").result(SECONDS)
         assert unknown != known
-        with socket.socket() as sock, pytest.raises(PermissionError, match="made-up address"):
+        with socket.socket() as sock, pytest.raises(PermissionError, match="fake address"):
             sock.connect((unknown, 80))
 
 

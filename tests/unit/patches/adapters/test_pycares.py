@@ -49,20 +49,20 @@ def asked(server: NameServer) -> list[tuple[str, str]]:
     return server.asked
 
 
-def made_up(name: str, family: int = socket.AF_INET) -> str:
+def fake(name: str, family: int = socket.AF_INET) -> str:
     return fake_addresses.TABLE.address_of(name, family)
 
 
 @pytest.mark.parametrize("family", [socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6])
 @pytest.mark.parametrize("host", ["routed.example", "Routed.Example.", b"routed.example", "bücher.example", "single"])
-def test_a_routed_name_has_a_made_up_address(
+def test_a_routed_name_has_a_fake_address(
     early: pycares.Channel, asked: list[tuple[str, str]], family: int, host: str | bytes
 ) -> None:
     name = pycares.utils.parse_name(host).decode()
     with routed(PROXY, routes=()):
         answer = result(early, "getaddrinfo", host, 443, family=family, type=socket.SOCK_STREAM)
         network = socket.AF_INET6 if family == socket.AF_INET6 else socket.AF_INET
-        assert addresses(answer) == [made_up(name, network)]
+        assert addresses(answer) == [fake(name, network)]
         (node,) = answer.nodes
         assert (node.family, node.socktype, node.addr[1], node.ttl) == (network, socket.SOCK_STREAM, 443, 0)
     assert asked == []
@@ -79,7 +79,7 @@ def test_it_is_the_address_that_the_stdlib_gives(early: pycares.Channel) -> None
 def test_no_flag_changes_that(early: pycares.Channel, asked: list[tuple[str, str]], flags: int) -> None:
     with routed(PROXY, routes=()):
         answer = result(early, "getaddrinfo", "routed.example", None, flags=flags)
-        assert addresses(answer) == [made_up("routed.example")]
+        assert addresses(answer) == [fake("routed.example")]
     assert asked == []
 
 
@@ -91,7 +91,7 @@ def test_a_query_for_addresses_is_answered(
     number = getattr(pycares, f"QUERY_TYPE_{kind}")
     with routed(PROXY, routes=()):
         answer = result(early, method, "routed.example", number)
-        assert records(answer, "addr") == [made_up("routed.example", family)]
+        assert records(answer, "addr") == [fake("routed.example", family)]
     if not IS_OLD:
         (record,) = answer.answer
         assert (record.name, record.type, record.ttl, record.record_class) == ("routed.example", number, 0, 1)
@@ -129,14 +129,14 @@ if IS_OLD:
         with routed(PROXY, routes=()):
             host = result(early, "gethostbyname", "routed.example", family)
             assert (host.name, host.aliases) == ("routed.example", [])
-            assert host.addresses == [made_up("routed.example", family)]
+            assert host.addresses == [fake("routed.example", family)]
         assert asked == []
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_a_made_up_address_has_its_name(early: pycares.Channel, asked: list[tuple[str, str]], family: int) -> None:
+def test_a_fake_address_has_its_name(early: pycares.Channel, asked: list[tuple[str, str]], family: int) -> None:
     with routed(PROXY, routes=()):
-        address = made_up("routed.example", family)
+        address = fake("routed.example", family)
         sockaddr = (address, 80) if family == socket.AF_INET else (address, 80, 0, 0)
         host = result(early, "gethostbyaddr", address)
         assert (host.name, host.aliases, host.addresses) == ("routed.example", [], [address])
@@ -351,7 +351,7 @@ def test_a_callback_may_ask_but_opens_no_gate(early: pycares.Channel, asked: lis
     with routed(PROXY, routes=()):
         early.getaddrinfo("routed.example", 80, callback=again)
         assert heard[0] is None
-        assert addresses(heard[1]) == [made_up("other.example")]
+        assert addresses(heard[1]) == [fake("other.example")]
     assert asked == []
 
 

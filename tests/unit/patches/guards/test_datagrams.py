@@ -99,7 +99,7 @@ def test_connecting_is_the_kernels(receiver: socket.socket) -> None:
 
 @pytest.mark.parametrize("routes", [("*=proxy",), (f"{NAME}=block",)])
 @pytest.mark.parametrize(("family", "beginning"), [(socket.AF_INET, "198.1"), (socket.AF_INET6, "100::")])
-def test_a_name_is_connected_to_its_made_up_address(family: int, beginning: str, routes: tuple[str, ...]) -> None:
+def test_a_name_is_connected_to_its_fake_address(family: int, beginning: str, routes: tuple[str, ...]) -> None:
     """Where the kernel has a route to it, as on a machine with a network."""
     with routed(URL, routes=routes), udp(family) as sock:
         if (number := sock.connect_ex((NAME, 53))) == errno.ENETUNREACH:

@@ -182,14 +182,14 @@ def test_a_port_that_equals_a_known_one_is_still_a_bad_one() -> None:
             sock.connect(("203.0.113.5", 80.0))
 
 
-def test_a_made_up_address_that_nobody_knows_is_refused() -> None:
+def test_a_fake_address_that_nobody_knows_is_refused() -> None:
     with BadProxy(SCRIPTS["socks5h"]) as proxy:
         with routed(proxy.url(), routes=ANYWHERE), socket.socket() as sock, pytest.raises(PermissionError):
             sock.connect(("198.19.200.200", 80))
         assert not proxy.sessions
 
 
-def test_a_made_up_address_stands_for_its_name() -> None:
+def test_a_fake_address_stands_for_its_name() -> None:
     with BadProxy(SCRIPTS["socks5h"]) as proxy, routed(proxy.url(), routes=ANYWHERE):
         with socket.socket() as sock:
             sock.connect(("once.example", 80))

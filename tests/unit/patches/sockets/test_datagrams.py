@@ -150,8 +150,8 @@ def test_a_name_is_refused_as_such(resolver: Resolver, shape: str, family: int) 
     with routed(URL), udp(family) as sock:
         resolver(None)
         assert f"UDP to {NAME}:53 refused" in refused(lambda: SHAPES[shape](sock, (NAME, 53)))
-        made_up = socket.getaddrinfo(NAME, 53, family)[0][4]
-        assert f"UDP to {NAME}:53 refused" in refused(lambda: SHAPES[shape](sock, made_up))
+        fake = socket.getaddrinfo(NAME, 53, family)[0][4]
+        assert f"UDP to {NAME}:53 refused" in refused(lambda: SHAPES[shape](sock, fake))
 
 
 def test_the_refusal_says_what_why_and_what_to_do() -> None:
@@ -237,13 +237,13 @@ def test_a_direct_rule_allows_a_network(receiver: Receiver, shape: str) -> None:
 
 @EVERY_SHAPE
 def test_a_direct_rule_allows_a_name(resolver: Resolver, receiver: Receiver, shape: str) -> None:
-    """By its made-up address too, which was given out while the name's port was not known."""
+    """By its fake address too, which was given out while the name's port was not known."""
     routes = (f"{NAME}:{receiver.port}=direct", *LOOPBACK)
     with routed(URL, routes=routes), udp() as sock:
         resolver(receiver.host)
-        made_up = socket.gethostbyname(NAME)
-        assert made_up.startswith(("198.18.", "198.19."))
-        SHAPES[shape](sock, (made_up, receiver.port))
+        fake = socket.gethostbyname(NAME)
+        assert fake.startswith(("198.18.", "198.19."))
+        SHAPES[shape](sock, (fake, receiver.port))
     assert receiver.received() == [b"x"]
 
 
@@ -263,8 +263,8 @@ def test_a_direct_rule_allows_a_group() -> None:
 def test_udp_direct_allows_everything(resolver: Resolver, receiver: Receiver, shape: str) -> None:
     with routed(URL, udp="direct"), udp() as sock:
         resolver(receiver.host)
-        made_up = socket.gethostbyname(NAME)
-        for host in (receiver.host, NAME, made_up):
+        fake = socket.gethostbyname(NAME)
+        for host in (receiver.host, NAME, fake):
             SHAPES[shape](sock, (host, receiver.port))
             assert receiver.received() == [b"x"], host
 

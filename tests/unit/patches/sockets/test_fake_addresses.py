@@ -1,4 +1,4 @@
-"""Made-up addresses in use: connected to, bound to, asked about, and lost."""
+"""Fake addresses in use: connected to, bound to, asked about, and lost."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def with_socket(family: int, call: Callable[[socket.socket], object], kind: int 
 @pytest.mark.parametrize("literal", ["198.19.200.200", "100::beef", "::ffff:198.19.200.200"])
 @pytest.mark.parametrize("what", lost("::"))
 def test_an_address_that_stands_for_nothing_says_so(literal: str, what: str, asked: list[Any]) -> None:
-    with routed(URL, routes=()), pytest.raises(OSError, match="made-up address that stands for no name"):
+    with routed(URL, routes=()), pytest.raises(OSError, match="fake address that stands for no name"):
         lost(literal)[what]()
     assert asked == []
 
@@ -68,7 +68,7 @@ def test_an_address_that_was_dropped_stands_for_nothing(asked: list[Any]) -> Non
         for number in range(127):
             socket.gethostbyname(f"{number}.example")
         for call in lost(first).values():
-            with pytest.raises(OSError, match="made-up address that stands for no name"):
+            with pytest.raises(OSError, match="fake address that stands for no name"):
                 call()
         assert socket.gethostbyname("first.example") != first
     assert asked == []

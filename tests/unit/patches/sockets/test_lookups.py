@@ -21,7 +21,7 @@ import pytest
 import socksify
 from socksify import _originals
 from socksify.routing import fake_addresses
-from socksify.routing.fake_addresses import NameTable
+from socksify.routing.fake_addresses import FakeAddressTable
 from tests.support.routing import routed
 
 pytestmark = pytest.mark.usefixtures("table")
@@ -57,7 +57,7 @@ BACK: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("way", FORWARD)
-def test_every_way_to_ask_is_answered_alike(way: str, table: NameTable, asked: list[Any]) -> None:
+def test_every_way_to_ask_is_answered_alike(way: str, table: FakeAddressTable, asked: list[Any]) -> None:
     with routed(URL, routes=()):
         address = FORWARD[way](NAME)
         assert address == table.address_of(NAME)
@@ -67,7 +67,7 @@ def test_every_way_to_ask_is_answered_alike(way: str, table: NameTable, asked: l
 
 @pytest.mark.parametrize("way", BACK)
 @pytest.mark.parametrize("family", [AF_INET, AF_INET6])
-def test_every_way_back_leads_to_the_name(way: str, family: int, table: NameTable, asked: list[Any]) -> None:
+def test_every_way_back_leads_to_the_name(way: str, family: int, table: FakeAddressTable, asked: list[Any]) -> None:
     with routed(URL, routes=()):
         assert BACK[way](table.address_of(NAME, family)) == NAME
     assert asked == []

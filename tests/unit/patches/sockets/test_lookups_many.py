@@ -12,7 +12,7 @@ import pytest
 
 from socksify.patches import scope
 from socksify.routing import fake_addresses
-from socksify.routing.fake_addresses import NameTable
+from socksify.routing.fake_addresses import FakeAddressTable
 from tests.support.routing import routed
 
 pytestmark = pytest.mark.usefixtures("table")
@@ -79,7 +79,7 @@ def test_a_forked_child_may_ask() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def test_200_000_names_pass_through_a_bounded_table(table: NameTable) -> None:
+def test_200_000_names_pass_through_a_bounded_table(table: FakeAddressTable) -> None:
     with routed(URL, routes=()):
         first = socket.gethostbyname("0.example")
         addresses = [socket.gethostbyname(f"{number}.example") for number in range(200_000)]

@@ -2,7 +2,7 @@
 
 The differences are asked for. `localhost` with a final dot or a label before it is this machine (RFC 6761, section
 6.3), and so is its own name with a final dot, where glibc would ask a name server; what ends in digits alone is
-nobody's name (RFC 1123, section 2.1); a made-up address's name is spelled as it was asked for last, and a mapped one
+nobody's name (RFC 1123, section 2.1); a fake address's name is spelled as it was asked for last, and a mapped one
 has it, too, where gethostbyaddr() is at odds with the resolver over the family.
 """
 
@@ -172,13 +172,13 @@ DIRECT_PORT = """
     with socket.create_server(("{here}", 0)) as listener:
         address = listener.getsockname()
         socksify.install("{proxy}", routes=[f"printer.lan:{{address[1]}}=direct"])
-        made_up = socket.gethostbyname("printer.lan")
-        with socket.create_connection((made_up, address[1]), timeout=5) as stream:
-            print(made_up != "{here}", stream.getpeername() == address)
+        fake = socket.gethostbyname("printer.lan")
+        with socket.create_connection((fake, address[1]), timeout=5) as stream:
+            print(fake != "{here}", stream.getpeername() == address)
 """
 
 
-def test_a_made_up_address_leads_to_the_real_one_where_a_port_is_direct(here: World) -> None:
+def test_a_fake_address_leads_to_the_real_one_where_a_port_is_direct(here: World) -> None:
     here.zone.type = A
     here.queries.clear()
     code = dedent(DIRECT_PORT.format(here=HERE[0], proxy=PROXY))
