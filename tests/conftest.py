@@ -16,12 +16,12 @@ import pytest
 
 from socksify import _network_block
 from socksify.routing import log
-from tests.reports.wire.namespaces import needs_root
 from tests.support import servers, targets
+from tests.support.network.namespaces import needs_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tests.reports.wire.outside import Outside
+    from tests.support.network.recorded import RecordedNetwork
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -147,10 +147,10 @@ def root() -> None:
 
 
 @pytest.fixture(scope="session")
-def net(root: None) -> Iterator[Outside]:  # noqa: ARG001
+def network(root: None) -> Iterator[RecordedNetwork]:  # noqa: ARG001
     """A network that records what leaves a client's machine, with targets and a proxy."""
     # It has the servers of many libraries in it, which few tests want imported.
-    from tests.reports.wire import outside
+    from tests.support.network.recorded import recorded_network
 
-    with outside.outside() as network:
-        yield network
+    with recorded_network() as found:
+        yield found

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reports.wire.namespaces import Namespace, etc, needs_root
 from tests.support import running_sockd
+from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.processes import free_port, require
 from tests.support.servers import Server
 

@@ -18,9 +18,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.reports.wire.namespaces import Namespace, etc, needs_root
-from tests.reports.wire.packets import question
 from tests.support.naming_calls import FAKE, OWN, OWN_ADDRESS
+from tests.support.network.namespaces import Namespace, etc, needs_root
+from tests.support.network.packets import question
 from tests.support.paths import ROOT
 
 # The machine's addresses that others see, and names that the name server knows besides.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reports.wire.namespaces import Namespace, etc, needs_root
+from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.processes import require
 from tests.support.running_sockd import Sockd, sockd
 from tests.support.streams import receive

@@ -20,8 +20,8 @@ from tests.reports.compatibility.place import Place, place
 from tests.reports.compatibility.runs import see
 from tests.reports.compatibility.servers import debian
 from tests.reports.compatibility.table import Line
-from tests.reports.wire.outside import outside
 from tests.reports.wire.ways import Way, natively, ours, proxychains
+from tests.support.network.recorded import recorded_network
 
 PROGRAMS = [*COVERED, *UNCOVERED]
 
@@ -29,10 +29,10 @@ PROGRAMS = [*COVERED, *UNCOVERED]
 def told(where: Place, parts: list[str]) -> None:
     """Runs the programs that are asked for in every way, and tells what each did."""
     for program in started(where, [each for each in PROGRAMS if any(part in each.command for part in parts)]):
-        native = see(where.net, natively(), program).run
+        native = see(where.network, natively(), program).run
         print(f"\n{program.command}\n-- natively: {native.story}")
         for way in ways(where):
-            seen = see(where.net, way, program)
+            seen = see(where.network, way, program)
             print(f"-- {way.name}: {seen.verdict(native)}, {seen.count} seen; {seen.story}")
 
 
@@ -49,7 +49,7 @@ def lines(where: Place, programs: Iterable[Program], ways: Sequence[Way]) -> dic
     made = {}
     for program in started(where, programs):
         print(program.command, file=sys.stderr)
-        native, *seen = (see(where.net, way, program) for way in (natively(), *ways))
+        native, *seen = (see(where.network, way, program) for way in (natively(), *ways))
         made[program] = table.line(program, native.run, seen)
     return made
 
@@ -101,7 +101,7 @@ def versions() -> str:
 
 
 def main() -> int:
-    with outside() as net, place(net) as where:
+    with recorded_network() as network, place(network) as where:
         if sys.argv[1:]:
             told(where, sys.argv[1:])
             return 0

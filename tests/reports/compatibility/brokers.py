@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from tests.reports.compatibility.place import Place, Port
-from tests.reports.wire.places import TARGET4, TARGET6
+from tests.support.network.addresses import TARGET4, TARGET6
 from tests.support.processes import require
 
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -56,7 +56,7 @@ def zeromq(place: Place) -> Iterator[None]:
     """A socket of the library's own, which sends back what it is asked."""
     import zmq
 
-    with place.net.namespace.inside():
+    with place.network.namespace.inside():
         context = zmq.Context()
         socket = context.socket(zmq.REP)
         socket.set(zmq.IPV6, 1)

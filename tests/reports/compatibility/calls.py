@@ -35,7 +35,7 @@ def grpc(place: Place) -> Iterator[None]:
 
     from grpc import method_handlers_generic_handler, server, unary_unary_rpc_method_handler
 
-    with place.net.namespace.inside():
+    with place.network.namespace.inside():
         echoing = server(ThreadPoolExecutor(2))
         handler = unary_unary_rpc_method_handler(lambda request, _: request)
         echoing.add_generic_rpc_handlers((method_handlers_generic_handler("echo", {"Echo": handler}),))
@@ -60,7 +60,7 @@ def rpyc(place: Place) -> Iterator[None]:
         def exposed_tell(self, hear: Callable[[str], object]) -> None:
             hear("hello")
 
-    with place.net.namespace.inside():
+    with place.network.namespace.inside():
         server = ThreadedServer(Desk, hostname="::", ipv6=True, port=Port.RPYC)
     thread = threading.Thread(target=server.start, daemon=True)
     thread.start()

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.reports.compatibility.place import Place, place
-from tests.reports.wire.outside import Outside
+from tests.support.network.recorded import RecordedNetwork
 
 
 @pytest.fixture
-def where(net: Outside) -> Iterator[Place]:
-    with place(net) as here:
+def where(network: RecordedNetwork) -> Iterator[Place]:
+    with place(network) as here:
         yield here

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.reports.compatibility.place import Place, Port
-from tests.reports.wire.places import TARGET, TARGET4, TARGET6
+from tests.support.network.addresses import TARGET, TARGET4, TARGET6
 from tests.support.processes import require
 
 NODES = range(Port.REDIS_NODES, Port.REDIS_NODES + 3)
@@ -88,7 +88,7 @@ def mariadb(place: Place) -> Iterator[None]:
 
 def _run(place: Place, argv: list[str], input: str = "") -> None:
     """Runs to its end what prepares a server, where it will be."""
-    command = place.net.namespace.command(*argv)
+    command = place.network.namespace.command(*argv)
     done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=60, cwd="/")
     if done.returncode:
         raise RuntimeError(f"{argv[0]}: {done.stdout}{done.stderr}")

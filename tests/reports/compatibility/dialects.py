@@ -9,8 +9,8 @@ from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from tests.reports.compatibility.place import Port
-from tests.reports.wire.dialects import Lines
-from tests.reports.wire.places import TARGET, TARGET4
+from tests.support.network.addresses import TARGET, TARGET4
+from tests.support.network.line_servers import Lines
 
 JSON = "application/json"
 

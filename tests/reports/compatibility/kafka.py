@@ -17,7 +17,7 @@ from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, Met
 from kafka.protocol.producer import InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse
 
 from tests.reports.compatibility.place import Port
-from tests.reports.wire.places import TARGET
+from tests.support.network.addresses import TARGET
 
 LEADER, FOLLOWER = 1, 0
 BROKERS = {FOLLOWER: Port.KAFKA, LEADER: Port.KAFKA_LEADER}

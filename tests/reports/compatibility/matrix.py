@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.reports.compatibility.place import Port
 from tests.reports.compatibility.servers import SERVERS, Server
 from tests.reports.wire.matrix import AUTHORITY
-from tests.reports.wire.places import NAME_SERVER, TARGET
-from tests.reports.wire.places import Port as Wire
+from tests.support.network.addresses import NAME_SERVER, TARGET
+from tests.support.network.addresses import Port as TargetPort
 
 # Where `make clients` puts what cannot be installed beside its successor.
 OLDER = Path(sys.prefix, "older")
@@ -71,8 +71,15 @@ COVERED = [
     plain("aiohttp", "its own look-ups, in threads", "aiohttp_get threads", "http", usual=True),
     plain("aiohttp", "WebSockets, happy eyeballs", "aiohttp_websocket", "websockets", usual=True),
     plain("tornado", "five requests at once", "tornado_get", "http", usual=True),
-    secure("twisted", "`Agent`: two requests on one connection, TLS", "twisted_agent", "https", Wire.HTTPS, usual=True),
-    secure("pyOpenSSL", "without blocking: a request", "pyopenssl_get", "https", Wire.HTTPS, usual=True),
+    secure(
+        "twisted",
+        "`Agent`: two requests on one connection, TLS",
+        "twisted_agent",
+        "https",
+        TargetPort.HTTPS,
+        usual=True,
+    ),
+    secure("pyOpenSSL", "without blocking: a request", "pyopenssl_get", "https", TargetPort.HTTPS, usual=True),
     plain("botocore", "S3: a bucket, ten objects by threads", "botocore_s3", "moto"),
     plain("minio", "S3: a bucket, an object", "minio_objects", "moto"),
     plain("elasticsearch", "finds the nodes; index, search", "elasticsearch_index", "elasticsearch"),

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import bson
 
 from tests.reports.compatibility.place import Port
-from tests.reports.wire.places import TARGET
+from tests.support.network.addresses import TARGET
 
 HEADER = struct.Struct("<4i")
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013

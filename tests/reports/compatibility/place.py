@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reports.wire.outside import Outside
-from tests.reports.wire.places import TARGET4, TARGET6
+from tests.support.network.addresses import TARGET4, TARGET6
+from tests.support.network.recorded import RecordedNetwork
 from tests.support.processes import running
 from tests.support.targets import Server4, Server6, serving
 
@@ -56,17 +56,17 @@ class Port:
 class Place:
     """The network's far side, with a directory for the servers, which anybody may enter."""
 
-    net: Outside
+    network: RecordedNetwork
     directory: Path
 
     @property
     def authority(self) -> Path:
-        return self.net.certificates.authority
+        return self.network.certificates.authority
 
     def certificate(self, owner: str = "root") -> tuple[Path, Path]:
         """The files of the target's certificate and of its key, which belongs to `owner`."""
         made = []
-        for file in self.net.certificates.files:
+        for file in self.network.certificates.files:
             made.append(self.directory / f"{owner}-{file.name}")
             shutil.copy(file, made[-1])
             made[-1].chmod(0o600)
@@ -84,9 +84,9 @@ class Place:
     def running(self, argv: list[str], port: int) -> Iterator[None]:
         """Runs a server for the length of the block, which begins when it can be connected to."""
         log = self.directory / f"{port}.log"
-        command = self.net.namespace.command(*argv)
+        command = self.network.namespace.command(*argv)
         with contextlib.ExitStack() as stack:
-            with self.net.namespace.inside():
+            with self.network.namespace.inside():
                 stack.enter_context(running(command, argv[0], (TARGET4, port), log, START_SECONDS))
             yield
 
@@ -94,19 +94,21 @@ class Place:
     def serving(self, handlers: Mapping[int, type[socketserver.BaseRequestHandler]], tls: bool) -> Iterator[None]:
         """Serves in threads of this process, on both of the target's addresses."""
         with contextlib.ExitStack() as stack:
-            with self.net.namespace.inside():
+            with self.network.namespace.inside():
                 for port, handler in handlers.items():
                     for server in (Server4((TARGET4, port), handler), Server6((TARGET6, port), handler)):
                         if tls:
-                            server.socket = self.net.certificates.server().wrap_socket(server.socket, server_side=True)
+                            server.socket = self.network.certificates.server().wrap_socket(
+                                server.socket, server_side=True
+                            )
                         stack.enter_context(serving(server))
             yield
 
 
 @contextlib.contextmanager
-def place(net: Outside) -> Iterator[Place]:
+def place(network: RecordedNetwork) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="socksify-compatibility-") as name:
         directory = Path(name)
         # Servers that begin as root do not stay it.
         directory.chmod(0o755)
-        yield Place(net, directory)
+        yield Place(network, directory)

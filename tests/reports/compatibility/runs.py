@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from tests.reports.compatibility.matrix import OLDER, Program
 from tests.reports.wire import runs
 from tests.reports.wire.matrix import Case
-from tests.reports.wire.outside import Outside
 from tests.reports.wire.runs import Run
 from tests.reports.wire.ways import Way
+from tests.support.network.recorded import RecordedNetwork
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Seen:
         return f"the proxy connected to {', '.join(self.proxied) or 'nobody'}; {self.run.story}"
 
 
-def see(net: Outside, way: Way, program: Program) -> Seen:
+def see(network: RecordedNetwork, way: Way, program: Program) -> Seen:
     """Runs the program in this way."""
     if program.older:
         way = replace(way, environment={**way.environment, "PYTHONPATH": str(OLDER)})
-    before = len(net.connected())
-    net.reached()
-    run = runs.run(net, way, Case(program.command))
-    proxied = net.connected()[before:]
+    before = len(network.connected())
+    network.reached()
+    run = runs.run(network, way, Case(program.command))
+    proxied = network.connected()[before:]
     # What servers say to one another on ports of their own is left out.
     ports = {*program.server.ports, *(int(address.rpartition(":")[2]) for address in proxied)}
-    return Seen(run, proxied, sum(packet.port in ports for packet in net.reached()))
+    return Seen(run, proxied, sum(packet.port in ports for packet in network.reached()))

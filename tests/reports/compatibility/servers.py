@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tests.reports.compatibility import brokers, calls, databases, services
 from tests.reports.compatibility.place import Place, Port
-from tests.reports.wire.places import Port as Wire
+from tests.support.network.addresses import Port as TargetPort
 
 Start = Callable[[Place], contextlib.AbstractContextManager[None]]
 
@@ -63,13 +63,13 @@ def standing_in(module: str, handlers: dict[int, str], tls: bool = False) -> Ser
 
 
 SERVERS = {
-    "http": Server("http.server", already, (Wire.HTTP,)),
-    "https": Server("http.server", already, (Wire.HTTPS,)),
+    "http": Server("http.server", already, (TargetPort.HTTP,)),
+    "https": Server("http.server", already, (TargetPort.HTTPS,)),
     "hypercorn": Server("hypercorn", calls.hypercorn, (Port.HTTP2,), "hypercorn", pypi=True),
-    "xmlrpc": Server("xmlrpc.server", already, (Wire.XMLRPC,)),
-    "ftp": Server("a stand-in", already, (Wire.FTP,)),
+    "xmlrpc": Server("xmlrpc.server", already, (TargetPort.XMLRPC,)),
+    "ftp": Server("a stand-in", already, (TargetPort.FTP,)),
     "names": Server("a stand-in", already, (53,)),
-    "websockets": Server("websockets", already, (Wire.WEBSOCKET,), "websockets", pypi=True),
+    "websockets": Server("websockets", already, (TargetPort.WEBSOCKET,), "websockets", pypi=True),
     "redis": Server("Redis", databases.redis, (Port.REDIS, Port.REDIS_TLS), "redis-server"),
     "redis cluster": Server("Redis", databases.redis_cluster, tuple(databases.NODES), "redis-server"),
     "postgresql": Server("PostgreSQL", databases.postgresql, (Port.POSTGRESQL,), databases.POSTGRES_PACKAGE),

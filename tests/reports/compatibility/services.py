@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from tests.reports.compatibility.place import Place, Port
-from tests.reports.wire.places import TARGET4, TARGET6
+from tests.support.network.addresses import TARGET4, TARGET6
 from tests.support.processes import require
 from tests.support.servers import with_account
 
@@ -102,9 +102,9 @@ def smtpd(place: Place) -> Iterator[None]:
     from aiosmtpd.smtp import AuthResult
 
     wanted = {"authenticator": lambda *_: AuthResult(success=True), "auth_require_tls": True, "require_starttls": True}
-    with contextlib.ExitStack() as stack, place.net.namespace.inside():
+    with contextlib.ExitStack() as stack, place.network.namespace.inside():
         for host in (TARGET4, TARGET6):
-            tls = place.net.certificates.server()
+            tls = place.network.certificates.server()
             controller = Controller(Sink(), host, Port.SUBMISSION, tls_context=tls, **wanted)
             controller.start()
             stack.callback(controller.stop)

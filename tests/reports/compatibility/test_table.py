@@ -11,8 +11,8 @@ from tests.reports import tables
 from tests.reports.compatibility import table
 from tests.reports.compatibility.matrix import COVERED, UNCOVERED, Program
 from tests.reports.compatibility.runs import Seen
-from tests.reports.wire.packets import Packet
 from tests.reports.wire.runs import Run
+from tests.support.network.packets import Packet
 from tests.support.paths import PROGRAMS
 
 NATIVE = Run(0, "hello", "", [Packet("tcp", target="198.51.100.7", port=80)])

@@ -21,7 +21,7 @@ from tests.reports.conformance import modules, table
 from tests.reports.conformance.comparing import Comparison, compare
 from tests.reports.conformance.proxies import PROXIES, connections
 from tests.reports.conformance.runs import through
-from tests.reports.wire.namespaces import Namespace, etc, needs_root
+from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.servers import Server
 
 WORKERS = 2

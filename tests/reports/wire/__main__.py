@@ -18,41 +18,41 @@ from pathlib import Path
 from tests.reports import reruns, tables
 from tests.reports.wire import table
 from tests.reports.wire.matrix import ROWS, Case, cases
-from tests.reports.wire.outside import Outside, outside
 from tests.reports.wire.runs import run
 from tests.reports.wire.ways import Way, natively, ours, peers
+from tests.support.network.recorded import RecordedNetwork, recorded_network
 
 
-def told(net: Outside, ways: list[Way], parts: list[str]) -> None:
+def told(network: RecordedNetwork, ways: list[Way], parts: list[str]) -> None:
     """Runs the clients that are asked for, and tells what each did."""
     for case in cases():
         if any(part in case.command for part in parts):
-            native = run(net, natively(), case)
+            native = run(network, natively(), case)
             print(f"\n{case.command}\n-- natively: {native.story}")
             for way in ways:
-                ended = run(net, way, case)
+                ended = run(network, way, case)
                 print(f"-- {way.name}: {ended.verdict(native)}, {ended.story}")
 
 
-def tabled(net: Outside, ways: list[Way]) -> dict[str, list[str]]:
+def tabled(network: RecordedNetwork, ways: list[Way]) -> dict[str, list[str]]:
     """Runs all clients; the cells of each row."""
     rows = {}
     for row in ROWS:
         print(row.what, file=sys.stderr)
-        verdicts = [_verdicts(net, ways, case) for case in row.cases]
+        verdicts = [_verdicts(network, ways, case) for case in row.cases]
         rows[row.what] = [table.cell(column) for column in zip(*verdicts, strict=True)]
     return rows
 
 
-def compared(net: Outside, ways: list[Way]) -> list[str]:
+def compared(network: RecordedNetwork, ways: list[Way]) -> list[str]:
     """Runs all clients in our own ways, and writes into the README what differs from its table."""
     written = {line[0]: line[1 : 1 + len(ways)] for line in tables.rows(tables.read(table.NAME))}
-    return reruns.record(table.NAME, written, tabled(net, ways))
+    return reruns.record(table.NAME, written, tabled(network, ways))
 
 
-def _verdicts(net: Outside, ways: list[Way], case: Case) -> list[str]:
-    native = run(net, natively(), case)
-    return [run(net, way, case).verdict(native) for way in ways]
+def _verdicts(network: RecordedNetwork, ways: list[Way], case: Case) -> list[str]:
+    native = run(network, natively(), case)
+    return [run(network, way, case).verdict(native) for way in ways]
 
 
 def _versions() -> str:
@@ -62,17 +62,17 @@ def _versions() -> str:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as directory, outside() as net:
+    with tempfile.TemporaryDirectory() as directory, recorded_network() as network:
         own = [ours(strict=False), ours(strict=True)]
         ways = [*own, *peers(Path(directory))]
         if sys.argv[1:]:
-            told(net, ways, sys.argv[1:])
+            told(network, ways, sys.argv[1:])
         elif reruns.is_first(table.NAME):
-            text = table.markdown([way.name for way in ways], tabled(net, ways))
+            text = table.markdown([way.name for way in ways], tabled(network, ways))
             tables.write(table.NAME, f"{text}\n{_versions()}")
             print(text)
         else:
-            differing = compared(net, own)
+            differing = compared(network, own)
             print(*differing, sep="\n")
             return int(bool(differing))
     return 0

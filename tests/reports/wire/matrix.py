@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tests.reports.wire.places import NAME_SERVER, TARGET, TARGET4, TARGET6, Port
+from tests.support.network.addresses import NAME_SERVER, TARGET, TARGET4, TARGET6, Port
 
 # Stands for the file of the authority that has signed the TLS target's certificate.
 AUTHORITY = "AUTHORITY"

@@ -6,10 +6,10 @@ import subprocess
 from dataclasses import dataclass
 
 from tests.reports.wire.matrix import AUTHORITY, Case
-from tests.reports.wire.outside import Outside
-from tests.reports.wire.packets import Packet
-from tests.reports.wire.places import PROXIES
 from tests.reports.wire.ways import Way
+from tests.support.network.addresses import PROXIES
+from tests.support.network.packets import Packet
+from tests.support.network.recorded import RecordedNetwork
 from tests.support.paths import PROGRAMS
 
 SECONDS = 30.0
@@ -52,11 +52,11 @@ class Run:
         return "ok" if self.output == native.output else "differs"
 
 
-def run(outside: Outside, way: Way, case: Case) -> Run:
+def run(network: RecordedNetwork, way: Way, case: Case) -> Run:
     """Runs a client in a namespace of its own."""
-    arguments = [str(outside.certificates.authority) if word == AUTHORITY else word for word in case.arguments]
+    arguments = [str(network.certificates.authority) if word == AUTHORITY else word for word in case.arguments]
     words = way.command(str(PROGRAMS / f"{case.program}.py"), arguments, early=case.early)
-    with outside.client() as client:
+    with network.client() as client:
         status, output, errors = _finish(client.command(*words), dict(way.environment))
         return Run(status, output, errors, client.packets())
 

@@ -12,10 +12,10 @@ import sys
 import pytest
 
 from tests.reports.wire.matrix import ROWS, Case, Expected
-from tests.reports.wire.outside import Outside
-from tests.reports.wire.places import AWAY
 from tests.reports.wire.runs import run
 from tests.reports.wire.ways import natively, ours
+from tests.support.network.addresses import CLOSED_PROXY
+from tests.support.network.recorded import RecordedNetwork
 
 # Those of the standard library that a new Python may well break are run on each in every run.
 EVERY_VERSION = {"asyncio_streams", "child", "executor", "fetch", "lookups", "select_stream"}
@@ -27,12 +27,12 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_on_the_wire(net: Outside, case: Case) -> None:
-    native = run(net, natively(), case)
+def test_on_the_wire(network: RecordedNetwork, case: Case) -> None:
+    native = run(network, natively(), case)
     assert native.status == 0, native.story
     assert native.kinds >= set(case.leaks.split()), native.story
     for strict in (False, True):
-        proxied = run(net, ours(strict), case)
+        proxied = run(network, ours(strict), case)
         assert proxied.verdict(native) == case.verdict(strict), f"strict={strict}, {proxied.story}"
         if case.expected in (Expected.HERE, Expected.REFUSED):
             assert not proxied.packets
@@ -41,17 +41,17 @@ def test_on_the_wire(net: Outside, case: Case) -> None:
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_no_call_leaks_whatever_its_arguments(net: Outside, strict: bool) -> None:
+def test_no_call_leaks_whatever_its_arguments(network: RecordedNetwork, strict: bool) -> None:
     """Thousands of look-ups, connects, binds and sends, their arguments drawn by lot; natively a few dozen will do."""
-    assert run(net, natively(), Case("anything 0 60")).kinds >= {"dns", "tcp", "udp"}
-    proxied = run(net, ours(strict), Case(f"anything {sys.version_info.minor} 5000"))
+    assert run(network, natively(), Case("anything 0 60")).kinds >= {"dns", "tcp", "udp"}
+    proxied = run(network, ours(strict), Case(f"anything {sys.version_info.minor} 5000"))
     assert proxied.output == "done", proxied.story
     assert proxied.packets
     assert not proxied.leaked, proxied.story
 
 
 @pytest.mark.parametrize("command", ["fetch http://target.example/", "asyncio_streams target.example 7", "own_name"])
-def test_nothing_goes_direct_because_the_proxy_is_away(net: Outside, command: str) -> None:
-    away = run(net, ours(strict=False, proxy=AWAY), Case(command))
-    assert {str(packet) for packet in away.packets} <= {"tcp to {} port {}".format(*AWAY)}, away.story
+def test_nothing_goes_direct_because_the_proxy_is_away(network: RecordedNetwork, command: str) -> None:
+    away = run(network, ours(strict=False, proxy=CLOSED_PROXY), Case(command))
+    assert {str(packet) for packet in away.packets} <= {"tcp to {} port {}".format(*CLOSED_PROXY)}, away.story
     assert (away.status == 0) == (command == "own_name")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.reports.wire.places import PROXY, TOR
+from tests.support.network.addresses import PROXY, TOR
 from tests.support.processes import require
 
 HERE = Path(__file__).parent

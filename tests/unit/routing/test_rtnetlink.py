@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from socksify.routing.local_host import stays_here
-from tests.reports.wire.namespaces import Namespace, etc, needs_root
+from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.processes import require
 
 

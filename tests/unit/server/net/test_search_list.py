@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reports.wire.names import name_server
-from tests.reports.wire.namespaces import Namespace, etc, needs_root
+from tests.support.network.name_server import name_server
+from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.running_sockd import Sockd, sockd
 from tests.support.streams import receive
 from tests.unit.server.client import BIND, CONNECT, GREETING, address5, ask, reply5

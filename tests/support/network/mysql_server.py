@@ -1,4 +1,4 @@
-"""A MySQL server that lets everybody in and is content with every command."""
+"""A MySQL server that accepts every user and answers OK to every command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUIT = 1
 
 
 def greeting() -> bytes:
-    """The handshake packet, version 10."""
+    """Return the handshake packet, version 10."""
     first, second = SALT
     return b"".join(
         [

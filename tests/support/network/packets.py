@@ -1,4 +1,4 @@
-"""What a packet is, as far as a leak is concerned: read from the frame, by type and never by guess."""
+"""Decodes captured frames into what describes a leak: protocol, addresses, port, the name in a DNS query."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 136: "udplite"}
 HOP_BY_HOP = 0
-# What kernels tell each other of multicast listeners (RFC 2710, RFC 3810), routers and neighbours (RFC 4861).
+# ICMPv6 types that kernels send by themselves, for multicast (RFC 2710, RFC 3810), routers, neighbours (RFC 4861).
 LINK_TALK = {130, 131, 132, 133, 134, 135, 136, 137, 143}
 DOMAIN = 53
-# A DNS message over TCP has its length before it (RFC 1035, 4.2.2).
+# Over TCP, the message's length precedes the DNS message (RFC 1035, 4.2.2).
 DNS_HEADER, TCP_LENGTH = 12, 2
 # RFC 9293, 3.1.
 SYN, ACK = 0x02, 0x10
@@ -20,10 +20,11 @@ SYN, ACK = 0x02, 0x10
 
 @dataclass(frozen=True)
 class Packet:
-    """`protocol` is `tcp`, `udp`, `icmp`, ...; `ip N` or `ether N` where there is no better word for it.
+    """One captured packet.
 
-    `port` is the destination's, None where there are no ports. `question` is the name that a DNS query asks for.
-    `opens`: it is the first of a TCP connection.
+    `protocol` is `tcp`, `udp`, `icmp`, ...; `ip N` or `ether N` for a protocol without a name here. `port` is the
+    destination port, None if the protocol has no ports. `question` is the name that a DNS query asks for. `link_talk`
+    is True for a packet that the kernel sends by itself. `opens` is True for the first packet of a TCP connection.
     """
 
     protocol: str
@@ -36,7 +37,7 @@ class Packet:
 
     @property
     def kind(self) -> str:
-        """What the leak is called, in a word: a DNS query is `dns`, over whatever it goes."""
+        """The name of the leak in one word. A DNS query is `dns` over UDP and over TCP."""
         return "dns" if self.port == DOMAIN and self.protocol in ("tcp", "udp") else self.protocol.split()[0]
 
     def __str__(self) -> str:
@@ -46,14 +47,14 @@ class Packet:
 
 
 def parse(ethertype: int, data: bytes) -> Packet:
-    """The packet in a frame of this type; `data` begins behind the frame's header."""
+    """Decode a frame of type `ethertype`. `data` begins after the frame's header."""
     try:
         if ethertype == ETH_P_IP:
             return _ipv4(data)
         if ethertype == ETH_P_IPV6:
             return _ipv6(data)
     except (IndexError, struct.error):
-        # Too short for what it says it is: of a protocol of its own, and no less a leak.
+        # The frame is too short for its type. It is still a leak.
         return Packet(f"ether {ethertype:#06x}")
     return Packet(f"ether {ethertype:#06x}", link_talk=ethertype == ETH_P_ARP)
 
@@ -84,7 +85,7 @@ def _carried(number: int, source: str, target: str, payload: bytes) -> Packet:
 
 
 def question(message: bytes) -> str | None:
-    """The name that a DNS query asks for; None where there is no question in it."""
+    """Return the name that a DNS query asks for, None if the message has no question."""
     labels, at = [], DNS_HEADER
     while at < len(message) and (length := message[at]):
         labels.append(message[at + 1 : at + 1 + length].decode("ascii", "replace"))

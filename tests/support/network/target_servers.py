@@ -1,4 +1,4 @@
-"""The servers outside, each on its usual port: the standard library's, the client library's own, or a few lines."""
+"""The target's servers, each on its usual port: from the standard library, from the client library, or a few lines."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from xmlrpc.server import SimpleXMLRPCServer
 import paramiko
 from websockets.sync.server import ServerConnection, serve
 
-from tests.reports.wire.dialects import Ftp, Imap, Redis, Smtp, Telnet
-from tests.reports.wire.mysql import Mysql
-from tests.reports.wire.places import Port
 from tests.support.certificates import Certificates
+from tests.support.network.addresses import Port
+from tests.support.network.line_servers import Ftp, Imap, Redis, Smtp, Telnet
+from tests.support.network.mysql_server import Mysql
 from tests.support.targets import Echo, Page, Server4, Server6, serving
 
 
 class XmlRpc4(SimpleXMLRPCServer):
-    """Has one thing to call: pow()."""
+    """Serves one function: pow()."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, logRequests=False)
@@ -42,7 +42,7 @@ class Udp6(socketserver.UDPServer):
 
 
 class Visitors(paramiko.ServerInterface):
-    """Lets everybody in, and answers every command with itself."""
+    """Accepts every password, and answers every command with the command itself."""
 
     def check_auth_password(self, username: str, password: str) -> int:  # noqa: ARG002
         return paramiko.AUTH_SUCCESSFUL
@@ -57,7 +57,7 @@ class Visitors(paramiko.ServerInterface):
     def _run(self, channel: paramiko.Channel, command: bytes) -> None:
         channel.sendall(command + b"\n")
         channel.send_exit_status(0)
-        # Closing is the client's: it may not have been told yet that its command runs.
+        # The client closes the channel: it may not know yet that its command was accepted.
         channel.shutdown_write()
 
 
@@ -86,7 +86,7 @@ HANDLERS = {
 
 @contextlib.contextmanager
 def targets(hosts: Sequence[str], certificates: Certificates) -> Iterator[None]:
-    """All of them on each of the hosts, for the length of the block."""
+    """Run all servers on each of `hosts` for the length of the block."""
     with contextlib.ExitStack() as stack:
         for host in hosts:
             for server in _servers(host, certificates):
@@ -108,7 +108,7 @@ def _servers(host: str, certificates: Certificates) -> Iterator[socketserver.Bas
 
 @contextlib.contextmanager
 def _websockets(host: str) -> Iterator[None]:
-    """Echoes messages."""
+    """Run a WebSocket server that echoes messages."""
 
     def echo(connection: ServerConnection) -> None:
         for message in connection:

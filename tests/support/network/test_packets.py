@@ -1,4 +1,4 @@
-"""Packets are told apart by what they are: frames made by hand, and what the proof says of each."""
+"""Frames made by hand, and how each is decoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from tests.reports.wire.packets import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Packet, parse
+from tests.support.network.packets import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Packet, parse
 
 TCP, UDP, ICMP, SCTP, ICMP6 = 6, 17, 1, 132, 58
 QUERY = struct.pack("!6H", 1, 0x0100, 1, 0, 0, 0) + b"\x06target\x07example\0" + struct.pack("!2H", 1, 1)

@@ -1,11 +1,12 @@
-"""What lies around a client that is put to the proof: a network that answers everybody and writes down who asked.
+"""A network that answers every client and records every packet that a client sends.
 
-    client ==== wire ==== outside: the sink, the proxy, the targets, the name server
+    client ==== wire ==== outside: the packet capture, the proxy, the targets, the name server
     client ==== wire ====
 
-Every client gets a namespace of its own, whose only wire, default routes (IPv4, IPv6) and resolver lead here. Here the
-proxy listens, and the targets and their name server are real: a client that goes round the proxy is not stopped by
-silence after its first packet but gets on, and everything that it would betray is on record.
+Every client gets a network namespace of its own. Its only wire, its default routes (IPv4, IPv6) and its resolver lead
+to the namespace "outside". The proxy, the targets and their name server run there, and they are real servers. A client
+that bypasses the proxy is therefore not stopped by silence after its first packet: it goes on, and everything that it
+leaks is recorded.
 """
 
 from __future__ import annotations
@@ -17,32 +18,34 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.reports.wire.names import name_server
-from tests.reports.wire.namespaces import Namespace, etc
-from tests.reports.wire.packets import Packet
-from tests.reports.wire.places import NAME_SERVER, PROXY, TARGET, TARGET4, TARGET6, TOR
-from tests.reports.wire.sink import Sink
-from tests.reports.wire.targets import targets
-from tests.reports.wire.tor import tor
 from tests.support.certificates import Certificates
+from tests.support.network.addresses import NAME_SERVER, PROXY, TARGET, TARGET4, TARGET6, TOR
+from tests.support.network.capture import PacketCapture
+from tests.support.network.name_server import name_server
+from tests.support.network.namespaces import Namespace, etc
+from tests.support.network.packets import Packet
+from tests.support.network.target_servers import targets
+from tests.support.network.tor_server import tor
 from tests.support.processes import require, running
 
 NSSWITCH = "hosts: files dns\n"
 LOCALHOST = "127.0.0.1 localhost\n::1 localhost\n"
-# A /24 has room for so many wires at a time, each with a network of its own.
+# Each wire has a /30, and a /24 has room for this many.
 LINKS = 64
 TARGETS = (TARGET4, TARGET6, NAME_SERVER)
-# microsocks tells of each client: "client[7] 203.0.113.2: connected to target.example:80".
+# microsocks logs each connection: "client[7] 203.0.113.2: connected to target.example:80".
 LOG, CONNECTED = "microsocks.log", re.compile(r": connected to (\S+)")
 
 
-class Outside:
-    """The network; `certificates` are those of the targets that speak TLS, `namespace` is where targets are."""
+class RecordedNetwork:
+    """The network. The targets run in `namespace`; those that speak TLS use `certificates`."""
 
-    def __init__(self, namespace: Namespace, sink: Sink, certificates: Certificates, directory: Path) -> None:
+    def __init__(
+        self, namespace: Namespace, capture: PacketCapture, certificates: Certificates, directory: Path
+    ) -> None:
         self.certificates = certificates
         self.namespace = namespace
-        self._sink = sink
+        self._capture = capture
         self._log = directory / LOG
         resolver = f"nameserver {NAME_SERVER}\noptions timeout:5 attempts:2\n"
         files = {"resolv.conf": resolver, "hosts": LOCALHOST, "nsswitch.conf": NSSWITCH}
@@ -53,42 +56,43 @@ class Outside:
     def client(self) -> Iterator[Client]:
         """A namespace for one client."""
         number = next(self._numbers)
-        # The machine's own name is in no hosts file: who wants to know it natively has to ask.
+        # The machine's own name is in no hosts file, so a native client must ask the name server for it.
         with Namespace(self._etc, "desk") as namespace:
             wire = f"wire{number}"
             _lay(self.namespace, namespace, wire, number % LINKS)
-            yield Client(namespace, self._sink, wire)
+            yield Client(namespace, self._capture, wire)
 
     def connected(self) -> list[str]:
-        """What the proxy says that it has connected to so far, each as HOST:PORT, in order."""
+        """Return the destinations that the proxy has connected to so far, in order, each as HOST:PORT."""
         return CONNECTED.findall(self._log.read_text())
 
     def reached(self) -> list[Packet]:
-        """The first packets of the connections to targets from here, since this was last asked.
+        """Return the first packets of the proxy's connections to targets since the last call.
 
-        From here means by the proxy: a client that goes round it comes by a wire, and is no part of this.
+        They are captured on the loopback interface of the namespace. A client that bypasses the proxy comes by its
+        wire, so its connections are not among them.
         """
-        return [packet for packet in self._sink.at_home() if packet.opens and packet.target in TARGETS]
+        return [packet for packet in self._capture.on_loopback() if packet.opens and packet.target in TARGETS]
 
 
 class Client:
-    """Where one client runs."""
+    """The namespace that one client runs in."""
 
-    def __init__(self, namespace: Namespace, sink: Sink, wire: str) -> None:
+    def __init__(self, namespace: Namespace, capture: PacketCapture, wire: str) -> None:
         self.namespace = namespace
-        self._sink, self._wire = sink, wire
+        self._capture, self._wire = capture, wire
 
     def command(self, *argv: str) -> list[str]:
         return self.namespace.command(*argv)
 
     def packets(self) -> list[Packet]:
-        """What has come out of it so far."""
-        return self._sink.packets(self.namespace, self._wire)
+        """Return the packets that the client has sent since the last call."""
+        return self._capture.packets(self.namespace, self._wire)
 
 
 @contextlib.contextmanager
-def outside() -> Iterator[Outside]:
-    """The network, for the length of the block."""
+def recorded_network() -> Iterator[RecordedNetwork]:
+    """Build the network for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="socksify-wire-") as path, contextlib.ExitStack() as stack:
         directory = Path(path)
         hosts = f"{LOCALHOST}{TARGET4} {TARGET}\n{TARGET6} {TARGET}\n"
@@ -104,13 +108,13 @@ def outside() -> Iterator[Outside]:
             stack.enter_context(tor(TOR, {TARGET: TARGET4}))
             proxy = namespace.command(require("microsocks"), "-i", PROXY[0], "-p", str(PROXY[1]))
             stack.enter_context(running(proxy, "microsocks", PROXY, directory / LOG))
-        sink = Sink(namespace)
-        stack.callback(sink.close)
-        yield Outside(namespace, sink, certificates, directory)
+        capture = PacketCapture(namespace)
+        stack.callback(capture.close)
+        yield RecordedNetwork(namespace, capture, certificates, directory)
 
 
 def _lay(here: Namespace, client: Namespace, wire: str, number: int) -> None:
-    """Lays a wire from `here` to the client; each end knows the other's address, so that neither has to ask."""
+    """Lay a wire from `here` to the client. Both ends have the other's link address, so neither sends ARP requests."""
     ours, theirs = f"02:00:00:00:01:{number:02x}", f"02:00:00:00:02:{number:02x}"
     our4, their4 = f"203.0.113.{number * 4 + 1}", f"203.0.113.{number * 4 + 2}"
     our6, their6 = f"2001:db8:ffff:{number:x}::1", f"2001:db8:ffff:{number:x}::2"

@@ -1,7 +1,8 @@
-"""Network namespaces that the tests make for themselves, and that end with them.
+"""Network namespaces for tests; they end with the process that made them.
 
-A namespace lives as long as its holder, a `cat` that reads from this process: whatever ends this process ends the
-holder, and with it every interface, address and mount inside. Nothing of it has a name that others could see.
+A namespace lives as long as its holder process, a `cat` that reads from this process. When this process ends in any
+way, the holder ends too, and with it every interface, address and mount inside. The namespace has no name that other
+processes could see.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from pathlib import Path
 from tests.support.processes import end, require, unavailable
 
 CLONE_NEWNET = 0x40000000
-# No address is looked for a double of itself, none is made up from router advertisements, nobody asks for a router:
-# what is on the wire is there because a program sent it. Ping sockets are for everybody.
+# The kernel sends nothing by itself: no duplicate address detection, no router solicitations, no autoconfiguration.
+# So every packet on the wire was sent by a program. Every group may use ping sockets.
 SYSCTLS = {
     "ipv6/conf/default/accept_dad": "0",
     "ipv6/conf/default/accept_ra": "0",
@@ -40,9 +41,9 @@ exec cat
 
 
 class Namespace:
-    """A network of its own, with files of its own in /etc and a host name of its own.
+    """A namespace with its own network, files in /etc and host name.
 
-    `etc` is a directory whose files are mounted over those of the same name in /etc.
+    `etc` is a directory. Each file in it is mounted over the file of the same name in /etc.
     """
 
     def __init__(self, etc: Path, hostname: str) -> None:
@@ -74,11 +75,11 @@ class Namespace:
         self.close()
 
     def command(self, *argv: str) -> list[str]:
-        """What to run so that `argv` runs inside."""
+        """Return the command that runs `argv` inside the namespace."""
         return [require("nsenter"), "--target", str(self.pid), "--net", "--mount", "--uts", "--", *argv]
 
     def ip(self, *lines: str) -> None:
-        """Gives `ip` these commands, inside."""
+        """Run these commands of `ip` inside the namespace."""
         done = subprocess.run(
             self.command(require("ip"), "-batch", "-"),
             input="\n".join(lines), capture_output=True, text=True, timeout=30, env=PROGRAMS,
@@ -88,7 +89,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
-        """This thread is inside for the length of the block; sockets and threads made meanwhile stay there."""
+        """Put this thread inside for the length of the block. Sockets and threads made meanwhile stay inside."""
         own, other = os.open("/proc/thread-self/ns/net", os.O_RDONLY), os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
         try:
             _enter(other)
@@ -102,13 +103,13 @@ class Namespace:
 
 
 def needs_root() -> None:
-    """Ends the test where namespaces cannot be made."""
+    """Skip the test, or fail in CI, if this process may not make namespaces."""
     if os.geteuid() != 0:
-        unavailable("the proof on the wire makes network namespaces, for which it must be root")
+        unavailable("this test makes network namespaces, for which it must be root")
 
 
 def etc(directory: Path, files: Mapping[str, str]) -> Path:
-    """A directory with these files, for `Namespace`."""
+    """Make `directory` with these files in it, for `Namespace`."""
     directory.mkdir()
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -122,5 +123,5 @@ def _enter(fd: int) -> None:
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
-# The programs that configure networks are not on everybody's path.
+# The programs that configure networks are not on every user's PATH.
 PROGRAMS: Mapping[str, str] = {"PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}

@@ -1,4 +1,4 @@
-"""The name server of the proof: messages made by hand, and what it answers."""
+"""The name server: messages made by hand, and its answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ipaddress
 import socket
 import struct
 
-from tests.reports.wire.names import AAAA, PTR, A, answer
-from tests.reports.wire.packets import question
+from tests.support.network.name_server import AAAA, PTR, A, answer
+from tests.support.network.packets import question
 
 ADDRESSES = ("198.51.100.7", "2001:db8:7::7")
 KNOWN = {"target.example": ADDRESSES}

@@ -1,4 +1,4 @@
-"""A name server as small as can be, over UDP and TCP: a few names and their addresses, both ways; no others exist."""
+"""A small name server over UDP and TCP. It knows the addresses of a few names and the names of these addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socketserver
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.reports.wire.packets import question
+from tests.support.network.packets import question
 from tests.support.targets import Server4, serving
 
 # RFC 1035, 3.2.2 and 4.1.1; RFC 3596.
@@ -17,12 +17,12 @@ RESPONSE, RECURSION_AVAILABLE, NO_SUCH_NAME = 0x8000, 0x0080, 3
 HEADER = struct.Struct("!6H")
 TYPES = {4: A, 6: AAAA}
 TTL_SECONDS = 60
-# A pointer to the name in the question, which comes right behind the header (4.1.4).
+# A compression pointer to the name in the question, which follows the header (4.1.4).
 THE_NAME_ASKED_FOR = 0xC000 | HEADER.size
 
 
 def answer(query: bytes, known: Mapping[str, Sequence[str]]) -> bytes:
-    """The answer to a query, for a server that knows these names' addresses."""
+    """Return the answer to `query` by a server that knows only the names in `known` and their addresses."""
     number, flags, *_ = HEADER.unpack_from(query)
     name = question(query) or ""
     end = HEADER.size + len(name) + 2 + 4
@@ -34,7 +34,7 @@ def answer(query: bytes, known: Mapping[str, Sequence[str]]) -> bytes:
 
 
 def _records(name: str, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[int, bytes]]:
-    """Type and data of all there is about a name."""
+    """Yield type and data of every record of `name`."""
     for host, addresses in known.items():
         for address in map(ipaddress.ip_address, addresses):
             if name == host:
@@ -49,7 +49,7 @@ def _record(kind: int, data: bytes) -> bytes:
 
 @contextlib.contextmanager
 def name_server(host: str, known: Mapping[str, Sequence[str]]) -> Iterator[None]:
-    """Answers on port 53 of `host`."""
+    """Answer queries on port 53 of `host` for the length of the block."""
 
     class Datagrams(socketserver.BaseRequestHandler):
         def handle(self) -> None:

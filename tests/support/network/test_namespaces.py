@@ -1,4 +1,4 @@
-"""The networks of the proof: what leaves a client is seen, whose it is is known, and nothing is left behind."""
+"""The recorded network sees every packet that leaves a client, knows the client, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reports.wire.namespaces import Namespace, etc, needs_root
-from tests.reports.wire.outside import Outside
+from tests.support.network.namespaces import Namespace, etc, needs_root
+from tests.support.network.recorded import RecordedNetwork
 
 # Nobody has these addresses (RFC 2544, RFC 3849), so that nothing comes back which the kernel would want to answer.
 SILENT4, SILENT6 = "198.18.0.1", "2001:db8::1"
@@ -23,27 +23,27 @@ def send(namespace: Namespace, host: str, count: int = 1) -> None:
             out.sendto(b"hello", (host, 7))
 
 
-def test_a_client_that_is_quiet_is_found_quiet(net: Outside) -> None:
-    with net.client() as client:
+def test_a_client_that_is_quiet_is_found_quiet(network: RecordedNetwork) -> None:
+    with network.client() as client:
         assert client.packets() == []
 
 
 @pytest.mark.parametrize("host", [SILENT4, SILENT6])
-def test_every_packet_is_seen_at_once(net: Outside, host: str) -> None:
-    with net.client() as client:
+def test_every_packet_is_seen_at_once(network: RecordedNetwork, host: str) -> None:
+    with network.client() as client:
         send(client.namespace, host, 100)
         assert [str(packet) for packet in client.packets()] == [f"udp to {host} port 7"] * 100
 
 
-def test_packets_are_told_once(net: Outside) -> None:
-    with net.client() as client:
+def test_packets_are_told_once(network: RecordedNetwork) -> None:
+    with network.client() as client:
         send(client.namespace, SILENT4)
         assert len(client.packets()) == 1
         assert client.packets() == []
 
 
-def test_each_packet_is_its_own_clients(net: Outside) -> None:
-    with net.client() as one, net.client() as other:
+def test_each_packet_is_its_own_clients(network: RecordedNetwork) -> None:
+    with network.client() as one, network.client() as other:
         send(one.namespace, SILENT4)
         send(other.namespace, SILENT6)
         assert [packet.target for packet in one.packets()] == [SILENT4]
@@ -69,9 +69,9 @@ def test_a_namespace_ends_with_its_holder(tmp_path: Path) -> None:
     assert not holder.exists()
 
 
-def test_this_thread_comes_back(net: Outside) -> None:
+def test_this_thread_comes_back(network: RecordedNetwork) -> None:
     here = Path("/proc/thread-self/ns/net").readlink()
-    with net.client() as client, pytest.raises(ZeroDivisionError), client.namespace.inside():
+    with network.client() as client, pytest.raises(ZeroDivisionError), client.namespace.inside():
         assert Path("/proc/thread-self/ns/net").readlink() != here
         raise ZeroDivisionError
     assert Path("/proc/thread-self/ns/net").readlink() == here

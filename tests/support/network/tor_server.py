@@ -1,6 +1,6 @@
-"""A SOCKS5 server with Tor's extension, without which torsocks cannot look a name up: RESOLVE and RESOLVE_PTR.
+"""A SOCKS5 server with Tor's commands RESOLVE and RESOLVE_PTR, which torsocks needs for look-ups.
 
-See Tor's socks-extensions.txt. The address stands in the reply, and the connection has no further use.
+See Tor's socks-extensions.txt. The reply holds the address or the name, and the connection ends after the reply.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS = 10.0
 
 @contextlib.contextmanager
 def tor(address: tuple[str, int], known: Mapping[str, str]) -> Iterator[None]:
-    """Serves there, and knows these names' addresses."""
+    """Serve on `address` for the length of the block. `known` maps names to IPv4 addresses."""
 
     class Handler(Tor):
         names = known
@@ -32,7 +32,7 @@ def tor(address: tuple[str, int], known: Mapping[str, str]) -> Iterator[None]:
 
 
 class Tor(socketserver.StreamRequestHandler):
-    """One connection, of somebody who wants to be connected or to know."""
+    """One connection: CONNECT, RESOLVE or RESOLVE_PTR."""
 
     names: Mapping[str, str]
 
@@ -77,7 +77,7 @@ class Tor(socketserver.StreamRequestHandler):
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Copies up to the end of file, and passes that on."""
+    """Copy until the end of file, then shut down the other side for writing."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)

@@ -1,4 +1,4 @@
-"""Targets that speak in lines: SMTP, FTP, IMAP, telnet, Redis; as much of each as a client needs to be content."""
+"""Small servers for text protocols: SMTP, FTP, IMAP, telnet, Redis. Each implements only what the clients here use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS = 10.0
 
 
 class Lines(socketserver.StreamRequestHandler):
-    """Greets, then hands each line to the method that has its first word for a name, until one of them says BYE."""
+    """Sends GREETING, then calls the method named after each line's first word. A word of BYE ends the connection."""
 
     GREETING = ""
     BYE = ("QUIT",)
@@ -52,7 +52,7 @@ class Smtp(Lines):
 
 
 class Ftp(Lines):
-    """Passive only. The data connection may come over either family, whatever the control connection came over."""
+    """Passive mode only. The data connection may use another address family than the control connection."""
 
     GREETING = "220 files.example"
 
@@ -72,7 +72,7 @@ class Ftp(Lines):
         super().finish()
 
     def pasv(self) -> None:
-        # ftplib does as RFC 1123, 4.1.2.6 says: it takes the port from here, the host from the control connection.
+        # ftplib follows RFC 1123, 4.1.2.6: it takes the port from this reply and the host from the control connection.
         self.say("227 Entering Passive Mode (0,0,0,0,{},{})".format(*divmod(self._port(), 256)))
 
     def epsv(self) -> None:
@@ -109,7 +109,7 @@ class Imap(Lines):
 
 
 class Telnet(socketserver.StreamRequestHandler):
-    """Greets, negotiates nothing, and waits for the client to go."""
+    """Sends a greeting, negotiates no option, and waits until the client closes."""
 
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -118,7 +118,7 @@ class Telnet(socketserver.StreamRequestHandler):
 
 
 class Redis(socketserver.StreamRequestHandler):
-    """One value for all keys. RESP 2 and 3 spell the answers alike, but for HELLO's, which is a map of RESP 3."""
+    """Keeps one value for all keys. The answers are the same in RESP 2 and 3, except HELLO's, a map of RESP 3."""
 
     HELLO = b"%1\r\n$5\r\nproto\r\n:3\r\n"
 
@@ -132,6 +132,6 @@ class Redis(socketserver.StreamRequestHandler):
                 self.wfile.write(answers.get(words[0].upper(), b"+OK\r\n"))
 
     def _command(self) -> list[bytes]:
-        # An array of bulk strings: *COUNT, then of each string its $LENGTH and itself.
+        # An array of bulk strings: *COUNT, then for each string $LENGTH and the string.
         count = int(self.rfile.readline()[1:] or 0)
         return [self.rfile.read(int(self.rfile.readline()[1:]) + 2)[:-2] for _ in range(count)]

@@ -1,7 +1,8 @@
-"""Records every packet that comes out of a client's namespace, at the far end of its wire.
+"""Records every packet that leaves a client's namespace, at the far end of the client's wire.
 
-One packet socket hears all the wires, and the kernel tells which one each packet came by. It taps before any layer
-that could drop, answer or forward: what a client sent is seen, whatever became of it.
+One packet socket receives from all wires, and the kernel says which interface each packet arrived at. The kernel copies
+a packet to this socket before any layer could drop, answer or forward the packet. So each packet that a client sends
+is recorded, whatever happens to it afterwards.
 """
 
 from __future__ import annotations
@@ -12,24 +13,24 @@ import struct
 import time
 from collections import defaultdict
 
-from tests.reports.wire.namespaces import Namespace
-from tests.reports.wire.packets import Packet, parse
+from tests.support.network.namespaces import Namespace
+from tests.support.network.packets import Packet, parse
 
 ETH_P_ALL = 0x0003
 # packet(7), socket(7).
 SOL_PACKET, PACKET_STATISTICS, PACKET_OUTGOING, SO_RCVBUFFORCE = 263, 6, 4, 33
 ETHERNET_HEADER = 14
 LOOPBACK = "lo"
-# Headers, and a DNS question, are in the first bytes.
+# The first bytes hold the headers and a DNS question.
 SNAPSHOT = 512
 BUFFER_BYTES = 1 << 26
 SETTLE_SECONDS = 10.0
-# Markers go to port 9 (discard, RFC 863) of an address that no client is told of (RFC 5737).
+# Port 9 (discard, RFC 863) of an address (RFC 5737) that no client knows.
 MARKER = ("192.0.2.9", 9)
 
 
-class Sink:
-    """Records, by interface, all that arrives in `namespace` from now on."""
+class PacketCapture:
+    """Records, by interface, the packets that arrive in `namespace` from now on."""
 
     def __init__(self, namespace: Namespace) -> None:
         with namespace.inside():
@@ -43,7 +44,7 @@ class Sink:
         self._socket.close()
 
     def packets(self, client: Namespace, interface: str) -> list[Packet]:
-        """What the programs in `client` have sent by this interface so far, all of it; forgotten here by then."""
+        """Return all packets that the programs in `client` have sent by this interface since the last call."""
         expected = _mark(client)
         deadline = time.monotonic() + SETTLE_SECONDS
         while self._markers[interface] < expected:
@@ -54,8 +55,8 @@ class Sink:
         del self._markers[interface]
         return self._arrived.pop(interface, [])
 
-    def at_home(self) -> list[Packet]:
-        """What was sent inside the recorded namespace before the last `packets()`; forgotten here by then."""
+    def on_loopback(self) -> list[Packet]:
+        """Return the packets sent inside the recorded namespace between the last two calls of `packets()`."""
         return self._arrived.pop(LOOPBACK, [])
 
     def _read(self) -> None:
@@ -71,14 +72,14 @@ class Sink:
     def _check_that_none_is_lost(self) -> None:
         _, dropped = struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         if dropped:
-            raise RuntimeError(f"the sink lost {dropped} packets")
+            raise RuntimeError(f"the capture lost {dropped} packets")
 
 
 def _mark(client: Namespace) -> int:
-    """Sends a marker from every CPU, and says how many.
+    """Send a marker from every CPU, and return the number of markers.
 
-    A packet waits in the queue of the CPU that sent it, and such queues keep their order: when each CPU's marker has
-    arrived, so has everything before it.
+    A packet waits in the queue of the CPU that sent it, and each queue keeps its order. When the markers of all CPUs
+    have arrived, every packet sent before them has arrived too.
     """
     cpus = os.sched_getaffinity(0)
     with client.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
