@@ -104,8 +104,6 @@ SUBLAYERS: dict[str, list[set[str]]] = {
 # Arrows that are still to be turned round.
 TO_MEND: set[tuple[str, str]] = {
     ("socksify.tunnel.state", "socksify.tunnel.bind.listener"),
-    ("socksify.server.config.options", "socksify.server.operation.log"),
-    ("socksify.server.config.plan", "socksify.server.operation.status"),
     ("socksify.server.net.dialer", "socksify.server.session.server"),
     ("socksify.server.net.listeners", "socksify.server.session.report"),
     ("socksify.server.session.bulk_thread", "socksify.server.session.relay"),

@@ -1,4 +1,4 @@
-"""The command `sockd`: answers what is only asked, else serves until a signal ends it."""
+"""The command `sockd`: answers a question such as --status, or else serves until a signal ends it."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from socksify.server.core.loop import Loop
 from socksify.server.core.signals import Signals
 from socksify.server.net.listeners import addresses, adopt, inherited, listen
 from socksify.server.operation import status
-from socksify.server.operation.daemon import Crew, Operation
-from socksify.server.operation.log import Log, outlet
-from socksify.server.operation.metrics import Table, scraping
+from socksify.server.operation.daemon import Daemon
+from socksify.server.operation.log import Log, open_sink
+from socksify.server.operation.metrics import Table, serve_metrics
 from socksify.server.operation.prefork import Workers
-from socksify.server.operation.responder import Answers
-from socksify.server.operation.service import Service
+from socksify.server.operation.responder import Responder
+from socksify.server.operation.service import Service, ServingProcess
 from socksify.server.operation.systemd import Notifier
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 for a --test that is denied, or 2 after one line on stderr for what cannot be run.
+    """Run the command and return its exit status.
 
-    `argv` is without the name.
+    `argv` are the arguments without the program's name; None stands for the process's own. The status is 0, or 1 for a
+    --test that is denied and a --status without an answer, or 2 after one line on stderr if the configuration is wrong
+    or the server cannot run.
     """
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["passwd"]:
-        # Imported here because it is not what a server needs.
+        # A server does not need this module.
         from socksify.server import passwd
 
         return passwd.main(words[1:])
     given = options.parse(words)
     try:
         if given.question:
-            return _ANSWERS[given.question](given)
+            return _QUESTIONS[given.question](given)
         _run(given)
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"sockd: {error}\n")
@@ -50,39 +52,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    """On stdout, what its encoding has no words for escaped."""
+    """Write to stdout. Characters that its encoding does not have are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _check(given: options.Options) -> int:
     _say(explain.check(config_plan.configured(given)))
-    # What would not be served is no good answer either.
+    # A configuration with which the server would refuse to start must not pass the check.
     plan = config_plan.plan(given, os.environ)
     config_plan.require_guard(plan, plan.listen)
     return 0
 
 
 def _test(given: options.Options) -> int:
-    told = explain.test(config_plan.configured(given), *given.asked)
-    _say(told)
-    return 0 if explain.permits(told) else 1
+    text = explain.test(config_plan.configured(given), *given.asked)
+    _say(text)
+    return 0 if explain.permits(text) else 1
 
 
 def _status(given: options.Options) -> int:
-    directory = given.status_directory or status.usual_directory(os.environ)
-    told, silent = status.ask(directory) if directory else ([], [])
+    directory = given.status_directory or options.default_status_directory(os.environ)
+    answers, silent = status.ask(directory) if directory else ([], [])
     if "json" in given.asked:
-        _say(json.dumps([{**process, "sessions": sessions} for process, sessions in told], indent=2) + "\n")
+        _say(json.dumps([{**process, "sessions": sessions} for process, sessions in answers], indent=2) + "\n")
     else:
-        _say("".join(status.in_words(*each) for each in told))
+        _say("".join(status.as_text(*each) for each in answers))
     if silent:
         sys.stderr.write(f"sockd: no answer from {', '.join(silent)}\n")
-    elif not told:
+    elif not answers:
         sys.stderr.write(
             f"sockd: no server tells its sessions in {directory or 'any place known: --status-directory'}\n"
         )
-    return 0 if told and not silent else 1
+    return 0 if answers and not silent else 1
 
 
 def _version(_: options.Options) -> int:
@@ -92,7 +94,7 @@ def _version(_: options.Options) -> int:
     return 0
 
 
-_ANSWERS: dict[str, Callable[[options.Options], int]] = {
+_QUESTIONS: dict[str, Callable[[options.Options], int]] = {
     "check": _check,
     "test": _test,
     "status": _status,
@@ -101,13 +103,20 @@ _ANSWERS: dict[str, Callable[[options.Options], int]] = {
 
 
 def _spare_the_collector() -> None:
-    """A search would cost, and find next to nothing: what is there by now stays, and a session leaves no circles."""
+    """Let the garbage collector run rarely.
+
+    The objects that exist by now stay, and a session leaves no reference cycles. A search for garbage would take time
+    and find next to nothing.
+    """
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
 
 
 def _occupy_standard_descriptors() -> None:
-    """Where we were started without one of 0 to 2, no socket is to get its number: others write to it."""
+    """Open those of the descriptors 0, 1 and 2 that are closed.
+
+    Otherwise a socket could get one of these numbers, and messages for stderr would be sent on that socket.
+    """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
@@ -122,20 +131,21 @@ def _run(given: options.Options) -> None:
     with contextlib.ExitStack() as stack:
         loop = stack.enter_context(contextlib.closing(Loop()))
         signals = stack.enter_context(contextlib.closing(Signals(loop)))
-        log = stack.enter_context(contextlib.closing(Log(loop, outlet(plan.log), plan.log_format)))
+        log = stack.enter_context(contextlib.closing(Log(loop, open_sink(plan.log), plan.log_format)))
         listeners = [adopt(loop, fd) for fd in inherited(os.environ)]
         config_plan.require_guard(plan, addresses(listeners) or plan.listen)
         table = Table(1 if plan.workers == 1 else plan.workers + 1)
         if plan.metrics:
             stack.enter_context(contextlib.closing(_metrics(loop, plan.metrics, table)))
-        crew: Crew
+        service: Service
         if plan.workers > 1:
-            crew = Workers(loop, signals, configure, plan, log, table, listeners)
+            service = Workers(loop, signals, configure, plan, log, table, listeners)
         else:
             listeners = listeners or [listen(loop, host, port) for host, port in plan.listen]
-            crew = stack.enter_context(contextlib.closing(Service(loop, listeners, plan, log, table.rows[0])))
-        Operation(loop, configure, plan, log, notifier, table.rows[-1]).run(crew, signals)
+            process = ServingProcess(loop, listeners, plan, log, table.rows[0])
+            service = stack.enter_context(contextlib.closing(process))
+        Daemon(loop, configure, plan, log, notifier, table.rows[-1]).run(service, signals)
 
 
-def _metrics(loop: Loop, where: str, table: Table) -> Answers:
-    return scraping(loop, listen(loop, *options.place(where)), table.text)
+def _metrics(loop: Loop, where: str, table: Table) -> Responder:
+    return serve_metrics(loop, listen(loop, *options.place(where)), table.text)

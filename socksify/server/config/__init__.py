@@ -1,4 +1,4 @@
-"""All that a configuration file may say about a server, as one value."""
+"""The contents of a configuration file, as one value."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.server.policy.users import Users
 
+# The forms of a line of the log.
+LOG_FORMATS = ("text", "json")
+
 
 class Configuration(Record):
-    """Where to listen, what is permitted, and how it is run; options of the command line outrank it.
+    """Where the server listens, what it permits, and how it runs. Options of the command line outrank these values.
 
-    `guarded` says that rules or users keep strangers out, so that it may listen beyond loopback. `log` is "stderr",
-    "syslog" or "syslog:" and a Unix socket's path, `log_format` "text" or "json"; `metrics` is an address and a port,
-    `status` a directory, both empty unless given. `path` is the file's, empty without one.
+    `policy`: the rules, users, limits and routes.
+    `guarded`: True if rules or users keep unknown clients out, so that the server may listen beyond loopback.
+    `listen`: addresses and ports. Empty means the default.
+    `workers`: the number of processes.
+    `log`: "stderr", "syslog", or "syslog:" and the path of a Unix socket.
+    `log_format`: one of LOG_FORMATS.
+    `metrics`: ADDRESS:PORT on which the metrics are served, "" for none.
+    `status`: the directory of the status sockets, "" for the default one.
+    `path`: the configuration file, "" without one.
     """
 
     policy: Policy
@@ -33,8 +42,10 @@ class Configuration(Record):
 
 
 def without_file(users: Users | None, open: bool, is_own: Callable[[str], bool]) -> Configuration:
-    """No rules: whoever is a user may do everything, from everywhere. Without users, who is on this machine; with
-    `open`, everybody.
+    """Return the configuration of a server that was given no file.
+
+    With `users`, these users may do everything, from everywhere. Without users, clients of this machine may do
+    everything, or all clients if `open`. `is_own` tells if a literal is an address of this machine.
     """
     rule = EVERYBODY if open or users is not None else LOCAL
     rules = (rule.replace(verified=users is not None),)

@@ -1,13 +1,14 @@
-"""The command line of `sockd`. What is left out there is as the configuration file has it, and else the default."""
+"""The command line of `sockd`. An option that is left out has the configuration file's value, or else the default."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 
 from socksify._record import Record
 from socksify.config.ip import address
-from socksify.server.operation.log import FORMATS
+from socksify.server.config import LOG_FORMATS
 
 DEFAULT_LISTEN = (("127.0.0.1", 1080),)
 
@@ -19,9 +20,10 @@ _EPILOG = (
 
 
 class Options(Record):
-    """What the command line says; None and "" where it says nothing.
+    """The options of a command line. An option that was not given is None, "", () or False.
 
-    `question` is what is only asked ("check", "test", "status", "version"), or "" to serve; `asked` are its words.
+    `question` is "check", "test", "status" or "version" if the command only answers a question, else "": then it
+    serves. `asked` are the arguments of the question. The other fields are the options of the same name.
     """
 
     question: str = ""
@@ -40,7 +42,10 @@ class Options(Record):
 
 
 def parse(words: Sequence[str] | None) -> Options:
-    """Raises SystemExit, as argparse does: with 2 after a line on stderr for what makes no sense, with 0 after help."""
+    """Parse the arguments `words`; None stands for the process's own.
+
+    Raises SystemExit, as argparse does: with status 2 after a message on stderr, with 0 after --help.
+    """
     parser = _parser()
     given = {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
     question = next((name for name in ("check", "test", "status", "version") if name in given), "")
@@ -56,8 +61,18 @@ def parse(words: Sequence[str] | None) -> Options:
 
 
 def is_classic(path: str) -> bool:
-    """Whether a configuration file is to be read as the original server's."""
+    """Return True if the configuration file `path` has the original server's format."""
     return path.endswith(".conf")
+
+
+def default_status_directory(environ: Mapping[str, str]) -> str:
+    """Return the directory of the status sockets if no other is configured; "" if there is no suitable place."""
+    # systemd.exec(5), RuntimeDirectory=: "a colon-separated list" of what was made for the service.
+    given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if given or os.geteuid() == 0:
+        return given or "/run/sockd"
+    own = environ.get("XDG_RUNTIME_DIR", "")
+    return os.path.join(own, "sockd") if own else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,19 +82,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--config", metavar="FILE", type=_file, help="rules, users and limits: TOML, or a classic file if named *.conf")
     add("--route", metavar="FILE", type=_file, help="the classic sockd.route that goes with a classic --config")
     add("--allow-unsupported", action="store_true", help="read classic files with lines that are not obeyed")
-    # Credentials never come by argv, which every user of the machine can read.
+    # Credentials are never taken from argv, which every user of the machine can read.
     add("--users", metavar="FILE", type=_file, help="without --config: who may connect, as written by `sockd passwd`")
     add("--open", action="store_true", help="without --config: serve everybody who can reach the address")
     add("--workers", metavar="N", type=_count, help="processes that share the port (default: 1)")
-    add("--log", metavar="WHERE", type=_where, help="stderr (the default), syslog or syslog:PATH")
-    add("--log-format", choices=FORMATS, help="text (the default), or json: an object a line")
+    add("--log", metavar="WHERE", type=_log, help="stderr (the default), syslog or syslog:PATH")
+    add("--log-format", choices=LOG_FORMATS, help="text (the default), or json: an object a line")
     add("--metrics", metavar="ADDRESS:PORT", type=_metrics, help="tell Prometheus, on a loopback address")
     add("--status-directory", metavar="DIR", type=_file, help="where the live sessions are told on a Unix socket")
     questions = parser.add_mutually_exclusive_group()
     ask = questions.add_argument
     ask("--check", metavar="FILE", nargs=1, type=_file, help="read a configuration and print it")
     ask("--test", metavar=("CLIENT", "DEST:PORT"), nargs=2, help="tell which rule decides")
-    ask("--status", metavar="json", nargs="?", type=_form, const=("text",), help="show the live sessions")
+    ask("--status", metavar="json", nargs="?", type=_status, const=("text",), help="show the live sessions")
     ask("--version", action="store_const", const=(), help="show the version")
     return parser
 
@@ -108,7 +123,8 @@ def _listen(text: str) -> tuple[str, int]:
 
 
 def _file(text: str) -> str:
-    """Not what a shell makes of a variable that is not set: --users "$USERS" must not come to mean nobody is asked."""
+    # A shell expands a variable that is not set to an empty word. With --users "$USERS" the server would then ask
+    # nobody for a password.
     if not text:
         raise argparse.ArgumentTypeError("expected a file's name")
     return text
@@ -119,9 +135,9 @@ def _metrics(text: str) -> str:
     return text
 
 
-def _form(text: str) -> tuple[str]:
-    if text not in FORMATS:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected {' or '.join(FORMATS)}")
+def _status(text: str) -> tuple[str]:
+    if text not in LOG_FORMATS:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {' or '.join(LOG_FORMATS)}")
     return (text,)
 
 
@@ -131,7 +147,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _where(text: str) -> str:
+def _log(text: str) -> str:
     if text not in ("stderr", "syslog") and not text.startswith("syslog:/"):
         raise argparse.ArgumentTypeError(f"{text!r}: expected stderr, syslog or syslog:PATH")
     return text

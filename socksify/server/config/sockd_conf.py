@@ -1,10 +1,10 @@
-"""The original server's files, read as they are: sockd.conf(5), who may do what, and sockd.route(5), from where.
+"""The original server's files: the rules of sockd.conf(5), and the source addresses of sockd.route(5).
 
     permit|deny [?=I|i|n] [*=userlist] src_addr src_mask [[dst_addr dst_mask] [op dst_port]] [: shell_cmd]
     interface_address dst_addr dst_mask
 
-The first line that matches counts, and where none does it is denied. The original passed over a line that it could not
-read; here it is an error, since nobody knows what it would have denied.
+The first line that matches decides. A request that no line matches is denied. The original server ignored lines that it
+could not read. Here such a line is an error, because it might have been meant to deny something.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OPERATORS: dict[str, Callable[[int], list[tuple[int, int]]]] = {
     "le": lambda port: [(0, port)],
     "ge": lambda port: [(port, 65535)],
 }
-# Comments to those who do not know better: shell commands for clients without identd, or with another's name.
+# These lines look like comments. They are shell commands for clients without an identd, or with a wrong name.
 _HIDDEN_COMMANDS = ("#NO_IDENTD:", "#BAD_ID:")
 _FORM = "permit|deny [?=I|i|n] [*=USERS] SRC MASK [DST MASK] [eq|neq|lt|gt|le|ge PORT]"
 
@@ -43,9 +43,11 @@ _FORM = "permit|deny [?=I|i|n] [*=USERS] SRC MASK [DST MASK] [eq|neq|lt|gt|le|ge
 def load(
     conf_path: str, route_path: str | None, is_own: Callable[[str], bool], allow_unsupported: bool
 ) -> Configuration:
-    """The rules of a sockd.conf, with the addresses of a sockd.route; raises ConfigError with the file and the line.
+    """Read the rules of a sockd.conf, and the source addresses of a sockd.route.
 
-    With `allow_unsupported` the lines hold without what is not done here: their shell commands.
+    `route_path` is None without a sockd.route. `is_own` tells if a literal is an address of this machine. With
+    `allow_unsupported`, shell commands are ignored, and the rules that have them hold. Raises ConfigError, whose text
+    names the file and the line.
     """
     rules = tuple(_rules(conf_path, allow_unsupported))
     sources = tuple(_sources(route_path)) if route_path is not None else ()
@@ -53,8 +55,8 @@ def load(
     return Configuration(policy, guarded=True, path=conf_path)
 
 
-def lists(conf_path: str) -> list[str]:
-    """The files of users that a sockd.conf names; raises ConfigError if it cannot be read."""
+def user_files(conf_path: str) -> list[str]:
+    """Return the paths of the user lists that a sockd.conf names. Raises ConfigError if it cannot be read."""
     words = (word for _, line in _lines(conf_path) for word in _split(line)[0].split() if word.startswith("*="))
     return [item for word in words for item in word[2:].split(",") if item.startswith("/")]
 
@@ -80,7 +82,7 @@ def _sources(path: str) -> Iterator[Source]:
 
 
 def _lines(path: str) -> Iterator[tuple[str, str]]:
-    """Each line, and where it stands."""
+    """Yield the position of each line, for messages, and the line."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             for number, line in enumerate(file, 1):
@@ -90,7 +92,7 @@ def _lines(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _split(line: str) -> tuple[str, str]:
-    """The statement and the shell command; a # before that begins a comment, one in it is the shell's."""
+    """Split a line into statement and shell command. A # starts a comment in the statement only."""
     statement, colon, command = line.partition(":")
     if "#" in statement:
         return statement.partition("#")[0], ""
@@ -124,7 +126,7 @@ def _rule(words: list[str], source: str) -> Rule:
         users=_users(userlist, source) if userlist else None,
         claimed=True,
         destinations=_matches(text, source, fields, ports),
-        # Without the source port they expect, rcmd(3)'s servers turn clients away.
+        # The servers of rcmd(3) refuse clients that do not come from a reserved source port.
         reserved=permit,
         ident=ident if permit else "",
     )
@@ -142,7 +144,7 @@ def _clients(pair: tuple[str, str], source: str) -> tuple[Match, ...]:
 
 
 def _destination(host: str, mask: str, source: str) -> Fields:
-    """What a DST and its mask stand for: a network, everything, or since 4.3 a name, whose mask means nothing."""
+    """Read a DST and its mask: a network, everything, or (since version 4.3) a name, whose mask has no meaning."""
     if not looks_numeric(host):
         return match.parse(host, source)
     network = _network(host, mask, source)
@@ -150,11 +152,11 @@ def _destination(host: str, mask: str, source: str) -> Fields:
 
 
 def _network(host: str, mask: str, source: str) -> tuple[int, int, int] | None:
-    """As rules have it; None for the mask 0.0.0.0, by which everything matches, IPv6 too."""
+    """Return the network in the form that rules use. None stands for the mask 0.0.0.0, which matches all, IPv6 too."""
     number, bits = _ipv4(host), _ipv4(mask)
     if number is None or bits is None:
         raise ConfigError(f"{source}: {host} {mask}: expected an IPv4 address and a mask such as 255.255.255.0")
-    # "Bits in dst_mask that are set to 0 indicate the bit positions to be ignored", in both addresses.
+    # sockd.conf(5): "Bits in dst_mask that are set to 0 indicate the bit positions to be ignored", in both addresses.
     return (32, bits, number & bits) if bits else None
 
 
@@ -185,7 +187,10 @@ def _matches(text: str, source: str, fields: Fields, ports: list[tuple[int, int]
 
 
 def _users(userlist: str, source: str) -> frozenset[bytes]:
-    """The users of a list: named in it, or in a file ("filenames must be full pathnames with the leading /")."""
+    """Return the users of a list, which are named in it or in a file whose path it names.
+
+    sockd.conf(5): "filenames must be full pathnames with the leading /".
+    """
     users: set[str] = set()
     for item in userlist.split(","):
         if item.startswith("/"):

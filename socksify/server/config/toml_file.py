@@ -1,7 +1,7 @@
-"""The server's own configuration file.
+"""The server's own configuration file, in TOML.
 
 listen = ["0.0.0.0:1080", "[::]:1080"]
-users = "sockd.users"                       made by `sockd passwd`
+users = "sockd.users"                       written by `sockd passwd`
 
 [[rules]]                                   the first match wins
 action = "deny"
@@ -23,7 +23,7 @@ from socksify.config import rules as clients
 from socksify.config.ip import address
 from socksify.config.settings import ConfigError, Settings
 from socksify.config.settings import Rule as Match
-from socksify.server.config import Configuration
+from socksify.server.config import LOG_FORMATS, Configuration
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.policy import Policy
 from socksify.server.policy.rules import COMMANDS, EVERY_COMMAND, EVERYBODY, LOCAL, Routes, Rule, Source
@@ -34,24 +34,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.rules import Proxies
-    from socksify.server.policy.users import Users
-
-# How the values of the server's TOML file are read, its rules above all.
-
 
 _RULE_KEYS = ("action", "from", "users", "anonymous", "commands", "to", "reserved", "ident")
 _FLAGS = ("anonymous", "reserved")
-# What they are in the classic file's `?=`.
+# The value of `ident` in this file, and the letter that means the same in the classic file's `?=`.
 _IDENT = {"off": "", "if-answered": "i", "required": "I"}
 
 
 def listen(value: object, source: str) -> tuple[tuple[str, int], ...]:
-    """ADDRESS:PORT, one or several."""
+    """Read ADDRESS:PORT, or a list of them."""
     return tuple(_place(text, source) for text in values.texts(value, source))
 
 
 def place(value: object, source: str) -> str:
-    """ADDRESS:PORT, or nothing."""
+    """Read ADDRESS:PORT, or an empty text."""
     text = values.path(value, source)
     if text:
         _place(text, source)
@@ -59,26 +55,121 @@ def place(value: object, source: str) -> str:
 
 
 def count(value: object, source: str) -> int:
-    """A number from 1."""
+    """Read a number from 1 to 1024."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1024:
         return value
     raise ConfigError(f"{source}: expected a number from 1 to 1024")
 
 
 def log(value: object, source: str) -> str:
-    """stderr, syslog, or syslog:PATH."""
+    """Read stderr, syslog, or syslog:PATH."""
     if value in ("stderr", "syslog") or (isinstance(value, str) and value.startswith("syslog:/")):
         return str(value)
     raise ConfigError(f'{source}: expected "stderr", "syslog" or "syslog:/path/of/a/socket"')
 
 
-def match_of(text: str, source: str) -> Match:
-    """A MATCH as in a client's rules."""
-    return Match(text, source, "", **match.parse(text, source))
+def _place(text: str, source: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host if ":" not in host else ""
+    if address(host) is None or not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise ConfigError(f"{source}: {text!r}: expected ADDRESS:PORT, such as 127.0.0.1:1080 or [::]:1080")
+    return host, int(port)
+
+
+_KEYS = {
+    "listen": listen,
+    "workers": count,
+    "log": log,
+    "log_format": values.one_of(*LOG_FORMATS),
+    "metrics": place,
+    "status": values.path,
+}
+_POLICY_KEYS = ("users", "proxy", "routes", "sources", "proxies", "limits", "rules")
+
+
+def load(path: str, is_own: Callable[[str], bool]) -> Configuration:
+    """Read the configuration file `path`.
+
+    `is_own` tells if a literal is an address of this machine. Raises ConfigError, whose text names the path and the
+    key, and for a rule its line.
+    """
+    document = toml_file.read(path)
+    for key in document:
+        if key not in _KEYS and key not in _POLICY_KEYS:
+            raise ConfigError(f"{path}: {key!r}: no such key; there are {', '.join([*_KEYS, *_POLICY_KEYS])}")
+    operation: dict[str, Any] = {
+        key: read(document[key], f"{path}: {key}") for key, read in _KEYS.items() if key in document
+    }
+    users = _users(document["users"], path) if "users" in document else None
+    server_rules = rules(document.get("rules", []), path, users)
+    policy = Policy(
+        _completed(server_rules, users),
+        users,
+        _limits(document.get("limits", {}), path),
+        _routes(document, path),
+        is_own,
+    )
+    return Configuration(policy, guarded=bool(server_rules or users), path=path, **operation)
+
+
+def _completed(rules: tuple[Rule, ...], users: Users | None) -> tuple[Rule, ...]:
+    """Add the last rule, which is for requests that no rule of the file matches."""
+    end = LOCAL if rules or users is None else EVERYBODY
+    return *rules, end.replace(verified=users is not None)
+
+
+def _users(value: object, path: str) -> Users:
+    # A relative path is relative to the configuration file, wherever the server was started.
+    return Users.load(join(dirname(path), values.path(value, f"{path}: users")))
+
+
+def _limits(table: object, path: str) -> Limits:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: 'limits': expected a table of NAME = NUMBER")
+    for name in table:
+        if name not in Limits._fields:
+            raise ConfigError(f"{path}: limits.{name!r}: no such limit; there are {', '.join(Limits._fields)}")
+    limits: dict[str, Any] = {name: _limit(name, value, f"{path}: limits.{name}") for name, value in table.items()}
+    return Limits(**limits)
+
+
+def _limit(name: str, value: object, source: str) -> float:
+    kinds = (int, float) if name.endswith("_seconds") else (int,)
+    # A bool is an int to Python. 0 stands for "no limit"; infinity is not accepted.
+    if isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < 1 << 31:
+        return value
+    raise ConfigError(f"{source}: expected a {'' if float in kinds else 'whole '}number from 0, which is no limit")
+
+
+def _routes(document: dict[str, Any], path: str) -> Routes:
+    proxies: Proxies = dict(toml_file.named(document.get("proxies", {}), path))
+    proxy = document.get("proxy")
+    chain = (
+        proxy_url.chain(values.urls(proxy, f"{path}: proxy"), f"{path}: proxy", proxies) if proxy is not None else ()
+    )
+    given = values.texts(document.get("routes", ()), f"{path}: routes")
+    written = tuple(clients.parse(text, f"{path}: routes", proxies) for text in given)
+    upstream = Settings(proxy=chain, proxies=proxies, rules=written)
+    for rule in written:
+        proxy_url.linked(upstream.chain(rule.via), rule.source)
+    source = f"{path}: sources"
+    sources = tuple(_source(text, source) for text in values.texts(document.get("sources", ()), source))
+    return Routes(upstream if chain or written else None, sources)
+
+
+def _source(text: str, source: str) -> Source:
+    """Read MATCH=ADDRESS."""
+    match, _, literal = text.partition("=")
+    if address(literal.strip()) is None:
+        raise ConfigError(f"{source}: {text!r}: expected MATCH=ADDRESS, such as *=192.0.2.1")
+    return Source(match_of(match.strip(), source), literal.strip())
 
 
 def rules(tables: object, path: str, users: Users | None) -> tuple[Rule, ...]:
-    """The rules of the array [[rules]]; with `users`, who has not authenticated is permitted nothing by them."""
+    """Read the array [[rules]] of the file `path`.
+
+    With `users`, rules permit nothing to clients that have not authenticated, unless a rule says so.
+    """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(f"{path}: 'rules': expected tables, each below a line [[rules]]")
     sources = _sources(path, len(tables))
@@ -86,7 +177,7 @@ def rules(tables: object, path: str, users: Users | None) -> tuple[Rule, ...]:
 
 
 def _sources(path: str, number: int) -> list[str]:
-    """Where each of a number of rules begins: its line, or which one it is if they are written in another way."""
+    """Return the position of each of `number` rules, for messages: its line, or its number if the lines are unclear."""
     with open(path, encoding="utf-8") as file:
         lines = [at for at, line in enumerate(file, 1) if line.replace(" ", "").startswith("[[rules]]")]
     if len(lines) != number:
@@ -111,7 +202,7 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> Rule:
         raise ConfigError(f"{source}: anonymous, reserved and ident are for rules that permit")
     if anonymous and names is not None:
         raise ConfigError(f"{source}: users and anonymous exclude each other")
-    # Whom the client's identd vouches for need not authenticate as well, which SOCKS4 could not.
+    # A client whose name the identd confirms need not authenticate as well. SOCKS4 clients could not.
     claimed = ident == "I" and names is not None
     clients = tuple(_client(text, f"{source}: from") for text in _texts(table, "from", source))
     destinations = tuple(match_of(text, f"{source}: to") for text in _texts(table, "to", source))
@@ -131,7 +222,10 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> Rule:
 
 
 def _texts(table: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
-    """A list of texts, or one; an empty list, which reads as nobody or nothing, would be taken for all."""
+    """Read one text or a list of them.
+
+    An empty list is an error: it reads as "nobody", but a rule without the key means "everybody".
+    """
     if key not in table:
         return ()
     texts = values.texts(table[key], f"{source}: {key}")
@@ -164,7 +258,7 @@ def _client(text: str, source: str) -> Match:
 
 
 def _text(table: dict[str, Any], source: str) -> str:
-    """The rule on one line; its values have been read."""
+    """Write a rule, whose values are valid, on one line."""
     words = [table["action"]]
     for key in _RULE_KEYS[1:]:
         if key in _FLAGS:
@@ -174,94 +268,6 @@ def _text(table: dict[str, Any], source: str) -> str:
     return " ".join(words)
 
 
-def _place(text: str, source: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host if ":" not in host else ""
-    if address(host) is None or not (port.isascii() and port.isdecimal() and int(port) <= 65535):
-        raise ConfigError(f"{source}: {text!r}: expected ADDRESS:PORT, such as 127.0.0.1:1080 or [::]:1080")
-    return host, int(port)
-
-
-_KEYS = {
-    "listen": listen,
-    "workers": count,
-    "log": log,
-    "log_format": values.one_of("text", "json"),
-    "metrics": place,
-    "status": values.path,
-}
-_POLICY_KEYS = ("users", "proxy", "routes", "sources", "proxies", "limits", "rules")
-
-
-def load(path: str, is_own: Callable[[str], bool]) -> Configuration:
-    """The file at this path; raises ConfigError with the path and the key, and the line of a rule."""
-    document = toml_file.read(path)
-    for key in document:
-        if key not in _KEYS and key not in _POLICY_KEYS:
-            raise ConfigError(f"{path}: {key!r}: no such key; there are {', '.join([*_KEYS, *_POLICY_KEYS])}")
-    operation: dict[str, Any] = {
-        key: read(document[key], f"{path}: {key}") for key, read in _KEYS.items() if key in document
-    }
-    users = _users(document["users"], path) if "users" in document else None
-    server_rules = rules(document.get("rules", []), path, users)
-    policy = Policy(
-        _completed(server_rules, users),
-        users,
-        _limits(document.get("limits", {}), path),
-        _routes(document, path),
-        is_own,
-    )
-    return Configuration(policy, guarded=bool(server_rules or users), path=path, **operation)
-
-
-def _completed(rules: tuple[Rule, ...], users: Users | None) -> tuple[Rule, ...]:
-    """The rules with their end: what is permitted that none of them is about."""
-    end = LOCAL if rules or users is None else EVERYBODY
-    return *rules, end.replace(verified=users is not None)
-
-
-def _users(value: object, path: str) -> Users:
-    # A relative path starts at the file that it is in, wherever the server was started.
-    return Users.load(join(dirname(path), values.path(value, f"{path}: users")))
-
-
-def _limits(table: object, path: str) -> Limits:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: 'limits': expected a table of NAME = NUMBER")
-    for name in table:
-        if name not in Limits._fields:
-            raise ConfigError(f"{path}: limits.{name!r}: no such limit; there are {', '.join(Limits._fields)}")
-    limits: dict[str, Any] = {name: _limit(name, value, f"{path}: limits.{name}") for name, value in table.items()}
-    return Limits(**limits)
-
-
-def _limit(name: str, value: object, source: str) -> float:
-    kinds = (int, float) if name.endswith("_seconds") else (int,)
-    # bool is an int to Python; no limit is 0 here, and not infinity.
-    if isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < 1 << 31:
-        return value
-    raise ConfigError(f"{source}: expected a {'' if float in kinds else 'whole '}number from 0, which is no limit")
-
-
-def _routes(document: dict[str, Any], path: str) -> Routes:
-    proxies: Proxies = dict(toml_file.named(document.get("proxies", {}), path))
-    proxy = document.get("proxy")
-    chain = (
-        proxy_url.chain(values.urls(proxy, f"{path}: proxy"), f"{path}: proxy", proxies) if proxy is not None else ()
-    )
-    given = values.texts(document.get("routes", ()), f"{path}: routes")
-    written = tuple(clients.parse(text, f"{path}: routes", proxies) for text in given)
-    upstream = Settings(proxy=chain, proxies=proxies, rules=written)
-    for rule in written:
-        proxy_url.linked(upstream.chain(rule.via), rule.source)
-    source = f"{path}: sources"
-    sources = tuple(_source(text, source) for text in values.texts(document.get("sources", ()), source))
-    return Routes(upstream if chain or written else None, sources)
-
-
-def _source(text: str, source: str) -> Source:
-    """The MATCH=ADDRESS of one text."""
-    match, _, literal = text.partition("=")
-    if address(literal.strip()) is None:
-        raise ConfigError(f"{source}: {text!r}: expected MATCH=ADDRESS, such as *=192.0.2.1")
-    return Source(match_of(match.strip(), source), literal.strip())
+def match_of(text: str, source: str) -> Match:
+    """Read a MATCH, which has the syntax of a client's rules."""
+    return Match(text, source, "", **match.parse(text, source))

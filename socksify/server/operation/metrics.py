@@ -1,6 +1,11 @@
-"""What Prometheus is told: counters in memory that all processes share, so that any of them can tell the sum.
+"""The metrics, in the text format of Prometheus, by HTTP.
 
-Each process writes a row of its own, so nothing is locked; a row outlives its process, as counters have to.
+The counters are in memory that all processes share, so that any process can tell the sums. Each process writes only
+its own row, so no lock is needed. A row outlives its process, because counters must never decrease.
+
+Prometheus asks by HTTP: `GET /metrics`, one request on each connection. Only the names of this machine itself are
+accepted in the Host field. Otherwise a web page could have its own name resolve to a loopback address ("DNS
+rebinding"), and read the metrics through the browser of a user of this machine.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from mmap import mmap
 from socksify import _originals
 from socksify.server.config.plan import is_loopback
 from socksify.server.core.loop import Loop
-from socksify.server.operation.responder import Answers
+from socksify.server.operation.responder import Responder
 from socksify.server.session.report import OUTCOMES
 
 TYPE_CHECKING = False
@@ -22,23 +27,25 @@ if TYPE_CHECKING:
 
     from socksify.server.session.report import Report
 
-# "" is for who left before a command was heard.
+# "" stands for clients that left before they sent a command.
 COMMANDS = ("connect", "bind", "associate", "")
 # Upper bounds of the histogram, in seconds.
 BUCKETS = (0.01, 0.1, 1, 10, 60, 600, 3600)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_HEAD_END = b"\r\n\r\n"
+
 _PLAIN = ("up", "down", "microseconds", "accepted", "live", "lost", "reloads", "refused_reloads", "restarts", "serving")
 _ENDED = {pair: at for at, pair in enumerate((command, outcome) for command in COMMANDS for outcome in OUTCOMES)}
 _BUCKET = len(_ENDED)
-# With one more bucket, for what took longer than all bounds.
+# One more bucket holds the sessions that are longer than every bound.
 _CELL = {name: at for at, name in enumerate(_PLAIN, _BUCKET + len(BUCKETS) + 1)}
 _UP, _DOWN, _MICROSECONDS = (_CELL[name] for name in ("up", "down", "microseconds"))
 _WIDTH = _BUCKET + len(BUCKETS) + 1 + len(_PLAIN)
 
 
 class Table:
-    """A row for each of `processes`, in memory that children made by fork(2) share."""
+    """One row for each of `processes` processes, in memory that forked children share."""
 
     def __init__(self, processes: int) -> None:
         # mmap(2) MAP_ANONYMOUS: "initialized to zero".
@@ -46,19 +53,19 @@ class Table:
         self.rows = [Row(self._cells[at * _WIDTH : (at + 1) * _WIDTH]) for at in range(processes)]
 
     def text(self) -> str:
-        """Prometheus' text format, of all rows together."""
+        """Return the sums of all rows, in the text format of Prometheus."""
         totals = [sum(column) for column in zip(*(row.cells for row in self.rows), strict=True)]
         return "".join(f"{text}\n" for text in _exposition(totals))
 
 
 class Row:
-    """What one process has counted."""
+    """The counters of one process. The names of plain counters are those of _PLAIN."""
 
     def __init__(self, cells: memoryview[int]) -> None:
         self.cells = cells
 
     def ended(self, report: Report) -> None:
-        """A session is over."""
+        """Count a session that is over."""
         cells = self.cells
         cells[_ENDED[report.command, report.outcome]] += 1
         cells[_BUCKET + bisect_left(BUCKETS, report.seconds)] += 1
@@ -67,11 +74,11 @@ class Row:
         cells[_MICROSECONDS] += int(report.seconds * 1e6)
 
     def add(self, name: str, number: int = 1) -> None:
-        """Counts one of the plain ones."""
+        """Add `number` to a plain counter."""
         self.cells[_CELL[name]] += number
 
     def put(self, name: str, number: int) -> None:
-        """Sets one of the plain ones that goes up and down."""
+        """Set a plain counter whose value may decrease."""
         self.cells[_CELL[name]] = number
 
 
@@ -112,47 +119,37 @@ def _head(name: str, kind: str, meaning: str) -> tuple[str, str]:
     return f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"
 
 
-# The metrics by HTTP, which is how Prometheus asks: `GET /metrics`, one request a connection.
-#
-# A web page may have its own name resolve to loopback ("DNS rebinding"), and then read what is told here, in the
-# browser of somebody who uses this machine. Its requests have its name in their Host field, so only this machine's
-# own names are answered.
+def serve_metrics(loop: Loop, listener: _originals.Socket, text: Callable[[], str]) -> Responder:
+    """Answer HTTP requests on `listener`; `text` returns the metrics as they are at that moment."""
+
+    def answer(request: bytes) -> bytes | None:
+        return _response(request, text) if _HEAD_END in request else None
+
+    return Responder(loop, listener, answer)
 
 
-_END = b"\r\n\r\n"
-
-
-def scraping(loop: Loop, listener: _originals.Socket, text: Callable[[], str]) -> Answers:
-    """Answers whoever asks on `listener` with what `text` returns at that moment."""
-
-    def answer(asked: bytes) -> bytes | None:
-        return _response(asked, text) if _END in asked else None
-
-    return Answers(loop, listener, answer)
-
-
-def _response(asked: bytes, text: Callable[[], str]) -> bytes:
+def _response(request: bytes, text: Callable[[], str]) -> bytes:
     # RFC 9112 section 3: method SP request-target SP HTTP-version.
-    line, *fields = asked.partition(_END)[0].split(b"\r\n")
+    line, *fields = request.partition(_HEAD_END)[0].split(b"\r\n")
     method, _, rest = line.partition(b" ")
     target, _, version = rest.partition(b" ")
     path = target.partition(b"?")[0]
     hosts = [field[5:].strip() for field in fields if field[:5].lower() == b"host:"]
-    # Section 3.2: more than one, or none in HTTP/1.1, is answered with 400.
+    # Section 3.2: several Host fields, and none in HTTP/1.1, must be answered with 400.
     if len(hosts) > 1 or (not hosts and version == b"HTTP/1.1"):
         return _message("400 Bad Request", "Expected one Host field.\n")
-    if hosts and not _is_here(hosts[0].decode("latin-1")):
+    if hosts and not _is_this_machine(hosts[0].decode("latin-1")):
         return _message("421 Misdirected Request", "The metrics are for this machine: ask for a loopback address.\n")
     if method not in (b"GET", b"HEAD"):
         return _message("405 Method Not Allowed", "", "Allow: GET, HEAD\r\n")
     if path != b"/metrics":
         return _message("404 Not Found", "The metrics are at /metrics.\n")
     message = _message("200 OK", text())
-    return message if method == b"GET" else message.partition(_END)[0] + _END
+    return message if method == b"GET" else message.partition(_HEAD_END)[0] + _HEAD_END
 
 
-def _is_here(host: str) -> bool:
-    """Whether a Host field, `name` or `name:port`, is this machine's name for itself."""
+def _is_this_machine(host: str) -> bool:
+    """True if a Host field, `name` or `name:port`, names a loopback address."""
     if host.startswith("["):
         name, _, rest = host[1:].partition("]")
         return is_loopback(name) and rest[:1] in ("", ":")
@@ -160,7 +157,7 @@ def _is_here(host: str) -> bool:
     return name == "localhost" or is_loopback(name)
 
 
-def _message(status: str, body: str, more: str = "") -> bytes:
+def _message(status: str, body: str, fields: str = "") -> bytes:
     content = body.encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(content)}\r\n{more}"
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(content)}\r\n{fields}"
     return f"{head}Connection: close\r\n\r\n".encode() + content

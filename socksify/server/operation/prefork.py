@@ -1,11 +1,12 @@
-"""Several processes that share the ports, and the one that starts them, ends them, and starts those anew that died.
+"""Several worker processes that share the ports, and the parent that starts, restarts and ends them.
 
-Each worker has a listening socket of its own (SO_REUSEPORT), among which the kernel spreads the connections: one that
-dies takes its socket with it, and the others get what comes. The parent holds the addresses meanwhile, bound but not
-listening: so port 0 is one port for all, and nobody else's when there is no worker for a moment.
+Each worker has a listening socket of its own (SO_REUSEPORT), and the kernel spreads the connections among these
+sockets. The socket of a dead worker goes with it, and the other workers get the new connections. The parent holds the
+addresses as well, bound but not listening. So port 0 becomes the same port for all workers, and no other program can
+take the port while there is no worker.
 
-A socketpair ties each worker to the parent: the worker's one byte says that it serves, and its end of file that the
-parent has died, with whom the worker then ends.
+A socketpair connects each worker with the parent. The worker sends one byte as soon as it serves. The end of file tells
+the worker that the parent has died; the worker then ends, too.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from socksify._originals import monotonic
 from socksify.server.core.loop import READABLE, Loop
 from socksify.server.core.signals import Signals
 from socksify.server.net.listeners import addresses, adopt, bound, listen
-from socksify.server.operation.daemon import reloaded
+from socksify.server.operation.daemon import next_plan
 from socksify.server.operation.log import Log
-from socksify.server.operation.service import Service
+from socksify.server.operation.service import ServingProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,14 +33,20 @@ if TYPE_CHECKING:
     from socksify.server.operation.daemon import Configure
     from socksify.server.operation.metrics import Row, Table
 
-# A worker that lived for less than this would be restarted for ever, so the next one waits as long.
+# If a worker has lived for less than this, its successor waits for as long. Otherwise a worker that cannot run would be
+# restarted in a tight loop.
 BRIEF_SECONDS = 1.0
+# The signals of a worker. The parent blocks them while it forks, so that none is lost before the worker handles them.
+WORKER_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# The byte by which a worker tells that it serves.
+READY = b"!"
 
 
 class Workers:
-    """A crew of `plan.workers` processes, which listen on the sockets `inherited` or, without any, as planned.
+    """A Service of `plan.workers` processes.
 
-    Needs `table.rows` for all workers, and one more for itself.
+    They listen on the sockets `inherited`, or where the plan says if there are none. `table` must have a row for each
+    worker, and one more for the parent.
     """
 
     def __init__(
@@ -60,44 +67,41 @@ class Workers:
         self._inherited = inherited
         places = () if inherited else plan.listen
         self._reserved = [bound(loop, host, port, shared=True) for host, port in places]
-        # By process id: which of the rows is its, and when it was started.
+        # By process id: the index of the worker's row, and the time of its start.
         self._alive: dict[int, tuple[int, float]] = {}
-        self._awaited = 0
-        self._ready: Callable[[], object] = _nothing
+        self._starting = 0
+        self._ready: Callable[[], object] = _ignore
         self._done: Callable[[], object] | None = None
         self._signals = signals
         signals.obey(signal.SIGCHLD, self._reap)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where they listen, as `Server.addresses`."""
         return addresses((*self._inherited, *self._reserved))
 
     def start(self, ready: Callable[[], object]) -> None:
-        """Starts them all; `ready` is called when each of them serves."""
         self._ready = ready
-        self._awaited = self._plan.workers
+        self._starting = self._plan.workers
         for index in range(self._plan.workers):
             self._fork(index)
 
-    def obey(self, plan: Plan) -> None:
-        """Has each read the configuration again, and those to come inherit it."""
+    def reload(self, plan: Plan) -> None:
+        # Each worker reads the configuration again. Workers that start later inherit the plan.
         self._plan = plan.replace(workers=self._plan.workers)
-        self._tell(signal.SIGHUP)
+        self._signal_all(signal.SIGHUP)
 
     def terminate(self, done: Callable[[], object]) -> None:
-        """Lets the live sessions end; ends them when asked again. `done` is called when the last worker has ended."""
         self._done = done
-        self._tell(signal.SIGTERM)
-        self._look_whether_done()
+        self._signal_all(signal.SIGTERM)
+        self._finish_if_empty()
 
-    def _tell(self, number: int) -> None:
+    def _signal_all(self, number: int) -> None:
         for pid in self._alive:
-            # Ended or not, it is ours until it is waited for.
+            # A worker that has ended keeps its process id until waitpid().
             os.kill(pid, number)
 
     def _replace(self, index: int) -> None:
-        """Starts one in the place of one that has died; later, if the machine is short of something now."""
+        """Start a worker in the place of a dead one; try again later if the machine lacks a resource now."""
         if self._done is not None:
             return
         try:
@@ -111,82 +115,69 @@ class Workers:
             ours, its = (_originals.Socket(fileno=end.detach()) for end in socket.socketpair())
             stack.callback(its.close)
             stack.callback(ours.close)
-            # What is sent to the child before it has handlers of its own waits for them.
-            signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
-            stack.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, OBEYED)
+            signal.pthread_sigmask(signal.SIG_BLOCK, WORKER_SIGNALS)
+            stack.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, WORKER_SIGNALS)
             pid = os.fork()
             if pid == 0:
                 ours.close()
                 self._become_worker(index, its)
             self._alive[pid] = index, monotonic()
-            self._await(self._loop.adopt(ours.detach()))
+            self._await_ready(self._loop.adopt(ours.detach()))
 
-    def _await(self, channel: _originals.Socket) -> None:
-        def heard(_fd: int, _events: int) -> None:
+    def _await_ready(self, channel: _originals.Socket) -> None:
+        def receive(_fd: int, _events: int) -> None:
             if not channel.recv(1):
-                # It has died.
+                # The worker has died.
                 self._loop.discard(channel)
                 return
-            self._awaited -= 1
-            if self._awaited == 0:
+            self._starting -= 1
+            if self._starting == 0:
                 self._ready()
 
-        self._loop.watch(channel.fileno(), READABLE, heard)
+        self._loop.watch(channel.fileno(), READABLE, receive)
 
     def _reap(self) -> None:
         for pid, (index, started) in [*self._alive.items()]:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._alive[pid]
-                self._bury(pid, index, status, monotonic() - started)
-        self._look_whether_done()
+                self._worker_ended(pid, index, status, monotonic() - started)
+        self._finish_if_empty()
 
-    def _bury(self, pid: int, index: int, status: int, lived: float) -> None:
+    def _worker_ended(self, pid: int, index: int, status: int, lifetime: float) -> None:
         row = self._table.rows[index]
         row.put("live", 0)
         row.put("serving", 0)
         if self._done is None:
             self._table.rows[-1].add("restarts")
             self._log.notice(f"worker {pid} ended by itself ({_cause(status)}); another takes its place")
-            self._loop.after(0.0 if lived >= BRIEF_SECONDS else BRIEF_SECONDS, lambda: self._replace(index))
+            self._loop.after(0.0 if lifetime >= BRIEF_SECONDS else BRIEF_SECONDS, lambda: self._replace(index))
 
-    def _look_whether_done(self) -> None:
+    def _finish_if_empty(self) -> None:
         if self._done is not None and not self._alive:
             self._done()
 
     def _become_worker(self, index: int, channel: _originals.Socket) -> None:
-        """In the child, which never comes back from here."""
+        """Serve in the forked child. Never returns."""
         status = 1
         try:
             inherited = [os.dup(held.fileno()) for held in self._inherited]
             places = addresses(self._reserved)
             self._signals.abandon()
-            # With it go the parent's sockets: what it holds, and the channels of the other workers.
+            # This closes the parent's sockets: the reserved addresses, and the channels of the other workers.
             self._loop.abandon()
             serve(self._configure, self._plan, self._log, self._table.rows[index], places, inherited, channel)
             status = 0
         except BaseException:
             traceback.print_exc()
         finally:
-            # Neither the parent's exit handlers nor its callers are the child's.
+            # The child must run neither the parent's exit handlers nor the code that called this.
             os._exit(status)
 
 
 def _cause(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     return f"signal {-code}" if code < 0 else f"status {code}"
-
-
-def _nothing() -> None:
-    pass
-
-
-# One of several processes that share the ports: what the child does that `workers.Workers` has forked.
-
-
-# Blocked by the parent round the fork, so that none of them is lost.
-OBEYED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-READY = b"!"
 
 
 def serve(
@@ -198,42 +189,46 @@ def serve(
     inherited: Sequence[int],
     channel: _originals.Socket,
 ) -> None:
-    """Serves at `places` and on the descriptors `inherited`, until the parent says otherwise or has died."""
+    """Serve in a worker until the parent ends it or has died.
+
+    `places` are addresses and ports to listen on, `inherited` the descriptors of sockets that listen already. `channel`
+    is the worker's end of the socketpair.
+    """
     with contextlib.closing(Loop()) as loop:
         listeners = [listen(loop, host, port, shared=True) for host, port in places]
         listeners += [adopt(loop, fd) for fd in inherited]
-        log = log.anew(loop)
-        service = Service(loop, listeners, plan, log, row)
-        _obey_signals(loop, service, configure, plan, log)
-        service.start(lambda: channel.send(READY))
-        loop.watch(channel.fileno(), READABLE, lambda fd, _: _orphaned(loop, fd, service))
+        log = log.for_child(loop)
+        process = ServingProcess(loop, listeners, plan, log, row)
+        _obey_signals(loop, process, configure, plan, log)
+        process.start(lambda: channel.send(READY))
+        loop.watch(channel.fileno(), READABLE, lambda fd, _: _parent_died(loop, fd, process))
         loop.run()
-        service.close()
+        process.close()
         log.close()
 
 
-def _obey_signals(loop: Loop, service: Service, configure: Configure, plan: Plan, log: Log) -> None:
+def _obey_signals(loop: Loop, process: ServingProcess, configure: Configure, plan: Plan, log: Log) -> None:
     in_force = plan
 
     def reload() -> None:
         nonlocal in_force
-        fresh = reloaded(configure, service.addresses, in_force, log)
+        fresh = next_plan(configure, process.addresses, in_force, log)
         if fresh is not None:
             in_force = fresh
-            service.obey(fresh)
+            process.reload(fresh)
 
     signals = Signals(loop)
-    signals.obey(signal.SIGTERM, lambda: service.terminate(loop.stop))
+    signals.obey(signal.SIGTERM, lambda: process.terminate(loop.stop))
     signals.obey(signal.SIGHUP, reload)
-    # Ctrl-C is sent to every process of the terminal's; the parent passes on what it means.
+    # The terminal sends Ctrl-C to every process of its group. The parent obeys it, and ends the workers by SIGTERM.
     signals.obey(signal.SIGINT, _ignore)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, OBEYED)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKER_SIGNALS)
 
 
-def _orphaned(loop: Loop, channel: int, service: Service) -> None:
-    """The parent says nothing, so this is its end."""
+def _parent_died(loop: Loop, channel: int, process: ServingProcess) -> None:
+    """The parent never sends anything, so a readable channel is at its end of file."""
     loop.watch(channel, 0, _ignore)
-    service.terminate(loop.stop)
+    process.terminate(loop.stop)
 
 
 def _ignore(*_: object) -> None:

@@ -1,7 +1,8 @@
-"""Short answers to whoever asks on a socket of our own: the metrics by HTTP, the live sessions on a Unix socket.
+"""Short answers on a local socket: the metrics by HTTP, the live sessions on a Unix socket.
 
-Beside the sessions, and never at their expense: few at a time, little is read of each, and nobody may take long. Who
-comes when there are many takes the place of the oldest: silent connections keep nobody from an answer.
+These clients must never take anything from the sessions. So there are few of them at a time, a request is short, and
+each client has little time. If there are too many, a new client replaces the oldest: silent connections cannot keep
+others from an answer.
 """
 
 from __future__ import annotations
@@ -12,93 +13,99 @@ from collections.abc import Callable
 from socksify import _originals
 from socksify.server.core.loop import READABLE, WRITABLE, Loop
 
-MOST = 16
-SECONDS = 10.0
-MOST_ASKED = 8192
-PIECE = 262_144
+# The most clients at a time, and the seconds that each of them has.
+MOST_CLIENTS = 16
+CLIENT_SECONDS = 10.0
+# The most bytes of a request, and of one read or write.
+MOST_REQUEST_BYTES = 8192
+CHUNK_BYTES = 262_144
 
 
-class Answers:
-    """Answers on `listener`, which is the loop's; to be closed.
+class Responder:
+    """Answers the clients of `listener`, a listening socket of the loop. Must be closed.
 
-    `answer` is given what the asker has said so far, at first nothing, and returns None until that is enough.
+    `answer` is called with what a client has sent so far, at first b"". It returns the whole answer, or None if the
+    request is not complete yet.
     """
 
     def __init__(self, loop: Loop, listener: _originals.Socket, answer: Callable[[bytes], bytes | None]) -> None:
         self.loop = loop
         self.answer = answer
         self._listener = listener
-        # In the order in which they came.
-        self._askers: dict[_Asker, None] = {}
+        # In the order of their arrival.
+        self._clients: dict[_Client, None] = {}
         loop.watch(listener.fileno(), READABLE, self._accept)
 
     def close(self) -> None:
+        """Close the listener and the connections of all clients."""
         self.loop.discard(self._listener)
-        for asker in [*self._askers]:
-            asker.leave()
+        for client in [*self._clients]:
+            client.close()
 
-    def over(self, asker: _Asker) -> None:
-        """One has its answer, or none."""
-        self._askers.pop(asker, None)
+    def forget(self, client: _Client) -> None:
+        """Drop a client whose connection is closed."""
+        self._clients.pop(client, None)
 
     def _accept(self, _fd: int, _events: int) -> None:
         try:
             stream, _ = self.loop.accept(self._listener)
         except OSError:
-            # It went away already, or there are no descriptors left, which the server tells.
+            # The client has gone already, or no descriptors are left. The server reports the latter.
             self.loop.pause(self._listener, self._accept)
             return
-        while len(self._askers) >= MOST:
-            self._least_wanted().leave()
-        self._askers[_Asker(self, stream)] = None
+        while len(self._clients) >= MOST_CLIENTS:
+            self._first_to_drop().close()
+        self._clients[_Client(self, stream)] = None
 
-    def _least_wanted(self) -> _Asker:
-        """The oldest of those who have not asked yet, else the oldest of all."""
-        return next((asker for asker in self._askers if not asker.answered), next(iter(self._askers)))
+    def _first_to_drop(self) -> _Client:
+        """The oldest client whose request is not complete, else the oldest of all."""
+        return next((client for client in self._clients if not client.is_answered), next(iter(self._clients)))
 
 
-class _Asker:
-    def __init__(self, answers: Answers, stream: _originals.Socket) -> None:
-        self._answers = answers
+class _Client:
+    """A connection: reads the request, writes the answer, and closes."""
+
+    def __init__(self, responder: Responder, stream: _originals.Socket) -> None:
+        self._responder = responder
         self._stream = stream
-        self._asked = b""
-        # Whether it is being told its answer.
-        self.answered = False
-        self._rest = memoryview(b"")
-        self._timer = answers.loop.after(SECONDS, self.leave)
+        self._request = b""
+        # True while the answer is written.
+        self.is_answered = False
+        self._unsent = memoryview(b"")
+        self._timer = responder.loop.after(CLIENT_SECONDS, self.close)
         self._consider()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         self._timer.cancel()
-        self._answers.loop.discard(self._stream)
-        self._answers.over(self)
+        self._responder.loop.discard(self._stream)
+        self._responder.forget(self)
 
     def _consider(self) -> None:
-        answer = self._answers.answer(self._asked)
+        answer = self._responder.answer(self._request)
         if answer is None:
-            self._answers.loop.watch(self._stream.fileno(), READABLE, self._hear)
+            self._responder.loop.watch(self._stream.fileno(), READABLE, self._read)
         else:
-            self.answered = True
-            self._rest = memoryview(answer)
-            self._answers.loop.watch(self._stream.fileno(), WRITABLE, self._tell)
+            self.is_answered = True
+            self._unsent = memoryview(answer)
+            self._responder.loop.watch(self._stream.fileno(), WRITABLE, self._write)
 
-    def _hear(self, _fd: int, _events: int) -> None:
+    def _read(self, _fd: int, _events: int) -> None:
         try:
-            said = self._stream.recv(PIECE)
+            data = self._stream.recv(CHUNK_BYTES)
         except OSError:
-            said = b""
-        self._asked += said
-        if said and len(self._asked) <= MOST_ASKED:
+            data = b""
+        self._request += data
+        if data and len(self._request) <= MOST_REQUEST_BYTES:
             self._consider()
         else:
-            self.leave()
+            self.close()
 
-    def _tell(self, _fd: int, _events: int) -> None:
+    def _write(self, _fd: int, _events: int) -> None:
         try:
-            self._rest = self._rest[self._stream.send(self._rest[:PIECE], socket.MSG_NOSIGNAL) :]
+            self._unsent = self._unsent[self._stream.send(self._unsent[:CHUNK_BYTES], socket.MSG_NOSIGNAL) :]
         except BlockingIOError:
             return
         except OSError:
-            self._rest = memoryview(b"")
-        if not self._rest:
-            self.leave()
+            self._unsent = memoryview(b"")
+        if not self._unsent:
+            self.close()

@@ -1,9 +1,10 @@
-"""One process that serves: a Server, with its log, its row of counters and its status socket."""
+"""A service, and the simple kind of it: one process that serves, with its log, its counters and its status socket."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from socksify import _originals
 from socksify.server.core.descriptor_reserve import Reserve
@@ -19,57 +20,76 @@ if TYPE_CHECKING:
     from socksify.server.policy.policy import Policy
     from socksify.server.session.report import Report
 
-# How old the counters may be that no event keeps.
+# The interval at which counters are updated that no event updates.
 REFRESH_SECONDS = 1.0
 
 
-class Service:
-    """Serves on `listeners`, which are the loop's, as the plan says; to be closed."""
+class Service(Protocol):
+    """What the Daemon runs: one process that serves, or several workers."""
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses and ports on which the service listens."""
+
+    def start(self, ready: Callable[[], object]) -> None:
+        """Start; `ready` is called as soon as clients are served."""
+
+    def reload(self, plan: Plan) -> None:
+        """Replace the policy by that of the plan, for new sessions and for new requests of live ones."""
+
+    def terminate(self, done: Callable[[], object]) -> None:
+        """Stop listening and let the live sessions end; the second call ends them. `done` is called after the last."""
+
+
+class ServingProcess:
+    """One process that serves as the plan says. Must be closed.
+
+    `listeners` are listening sockets of the loop. `row` counts what this process does.
+    """
 
     def __init__(self, loop: Loop, listeners: Sequence[_originals.Socket], plan: Plan, log: Log, row: Row) -> None:
         self._loop = loop
         loop.reserve = Reserve.of_process()
         self._log = log
         self._row = row
+        # Sessions that are over; the accepted clients and the lost lines that the row has counted.
         self._ended = self._accepted = self._lost = 0
         self._draining = False
-        # What a later plan says of them is for the next start.
+        # A later plan may have another number, which holds after a restart only.
         self._workers = plan.workers
-        self.server = Server(loop, listeners, self._shared(plan.policy), self._over, log.notice)
+        self.server = Server(loop, listeners, self._share(plan.policy), self._session_ended, log.notice)
         self._status: Status | None = None
-        self._directory = plan.status
+        self._status_directory = plan.status
         row.put("serving", 1)
-        # Whether anybody will ask what was counted.
-        self._measured = bool(plan.metrics)
-        if self._measured:
+        # Without metrics nobody reads the counters.
+        self._is_measured = bool(plan.metrics)
+        if self._is_measured:
             self._refresh()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where it listens, as `Server.addresses`."""
         return self.server.addresses
 
     def start(self, ready: Callable[[], object]) -> None:
-        """It has listened from its beginning, so it is ready at once."""
+        # The sockets have listened from the beginning.
         ready()
-        self._status = self._told_in(self._directory)
+        self._status = self._open_status(self._status_directory)
 
-    def obey(self, plan: Plan) -> None:
-        """Has new sessions, and what live ones ask for from now on, decided by the plan's policy."""
-        self.server.policy = self._shared(plan.policy)
+    def reload(self, plan: Plan) -> None:
+        self.server.policy = self._share(plan.policy)
 
     def terminate(self, done: Callable[[], object]) -> None:
-        """Listens no more, and lets the live sessions end; ends them when asked again. `done` is called after that."""
         if self._draining:
             self.server.close()
             done()
             return
         self._draining = True
-        # Sockets are closed when the events at hand are dealt with: only then is it true.
+        # The loop closes the listeners after the events at hand, so the notice must wait for that, too.
         self._loop.call(lambda: self._log.notice(f"listening no more; {self._live} sessions are live"))
         self.server.drain(done)
 
     def close(self) -> None:
+        """End all sessions, and write the last counters."""
         self.server.close()
         if self._status is not None:
             self._status.close()
@@ -81,25 +101,28 @@ class Service:
     def _live(self) -> int:
         return self.server.accepted - self._ended
 
-    def _shared(self, policy: Policy) -> Policy:
-        """The policy with this process's share of its limits. The plan's own is what a reload is compared with."""
+    def _share(self, policy: Policy) -> Policy:
+        """Return a copy of the policy with this process's share of the limits.
+
+        The policy of the plan itself stays as it is, because a reload compares it with the next one.
+        """
         shared = copy.copy(policy)
         shared.limits = policy.limits.share(self._workers)
         return shared
 
-    def _told_in(self, directory: str) -> Status | None:
+    def _open_status(self, directory: str) -> Status | None:
         if not directory:
             return None
         try:
             return Status(self._loop, self.server, directory)
         except OSError as error:
-            # Nobody has asked yet, and the clients have nothing to do with it.
+            # Clients can be served without the status socket.
             self._log.notice(f"the live sessions will not be told in {directory}: {error.strerror or error}")
             return None
 
-    def _over(self, report: Report) -> None:
+    def _session_ended(self, report: Report) -> None:
         self._ended += 1
-        if self._measured:
+        if self._is_measured:
             self._row.ended(report)
         self._log.session(report)
 
@@ -108,7 +131,7 @@ class Service:
         self._loop.after(REFRESH_SECONDS, self._refresh)
 
     def _count(self) -> None:
-        # Added and not set: the row may hold what a process has counted that was there before this one.
+        # Differences are added, because the row may hold the counters of a process that was there before this one.
         self._row.add("accepted", self.server.accepted - self._accepted)
         self._row.add("lost", self._log.lost - self._lost)
         self._row.put("live", self._live)

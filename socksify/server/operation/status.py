@@ -1,7 +1,8 @@
-"""The live sessions, told to whoever may look into a directory: a Unix socket there for each process that serves.
+"""The list of live sessions: each process that serves answers on a Unix socket in a directory.
 
-Each is named after its process, so that several workers, and several servers, need not know of each other: `sockd
---status` asks all that it finds. The file's permissions say who may ask, the server's own user and root.
+The sockets are named after their processes, so that several workers and several servers do not disturb each other.
+`sockd --status` asks all sockets that it finds. Their file permissions decide who may ask: the server's own user and
+root.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 
 from socksify import _originals
 from socksify.server.core.loop import Loop
-from socksify.server.operation.responder import Answers
+from socksify.server.operation.responder import Responder
 from socksify.server.session.report import place
 
 TYPE_CHECKING = False
@@ -23,87 +24,85 @@ if TYPE_CHECKING:
 
     from socksify.server.session.server import Server
 
-    # What a process says of itself, and its sessions.
-    Told = tuple[dict[str, Any], list[dict[str, Any]]]
+    # The answer of a process: a description of itself, and its sessions.
+    ProcessStatus = tuple[dict[str, Any], list[dict[str, Any]]]
 
 SUFFIX = ".sock"
-# How long `ask` waits for a process that does not answer, as one that is stopped.
+# How long `ask` waits for a process that does not answer, because it is stopped, say.
 ASK_SECONDS = 5.0
-# Waiting to be accepted; see answering.MOST.
+# Connections that wait to be accepted; as many as the Responder has clients at a time.
 BACKLOG = 16
 
 
-def usual_directory(environ: Mapping[str, str]) -> str:
-    """Where the sockets are unless something else is said; "" where there is no such place."""
-    # systemd.exec(5), RuntimeDirectory=: "a colon-separated list" of what was made for the service.
-    given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    if given or os.geteuid() == 0:
-        return given or "/run/sockd"
-    own = environ.get("XDG_RUNTIME_DIR", "")
-    return os.path.join(own, "sockd") if own else ""
-
-
 class Status:
-    """Tells the sessions of `server` in `directory`, which is made if need be; to be closed. Raises OSError."""
+    """Tells the sessions of `server` on a socket in `directory`, which is made if necessary. Must be closed.
+
+    Raises OSError if the directory or the socket cannot be made.
+    """
 
     def __init__(self, loop: Loop, server: Server, directory: str) -> None:
         os.makedirs(directory, 0o700, exist_ok=True)
-        _sweep(directory)
+        _remove_stale(directory)
         self._path = os.path.join(directory, f"{os.getpid()}{SUFFIX}")
-        self._answers = Answers(loop, _listening(loop, self._path), lambda _: _told(server))
+        self._responder = Responder(loop, _listen(loop, self._path), lambda _: _answer(server))
 
     def close(self) -> None:
-        self._answers.close()
+        """Close the socket, and remove it from the directory."""
+        self._responder.close()
         _unlink(self._path)
 
 
-def ask(directory: str) -> tuple[list[Told], list[str]]:
-    """What each process that serves says, and the names of those that do not answer. Raises OSError for who may not."""
-    told: list[Told] = []
+def ask(directory: str) -> tuple[list[ProcessStatus], list[str]]:
+    """Return the answers of all processes, and the names of those that do not answer.
+
+    Raises OSError if the directory or a socket in it may not be used.
+    """
+    answers: list[ProcessStatus] = []
     silent: list[str] = []
     for path in _sockets(directory):
         try:
             process, *sessions = map(json.loads, _read(path).splitlines())
         except (ConnectionError, FileNotFoundError, ValueError):
-            # It has ended, maybe in the middle of its answer, or is about to begin.
+            # The process has ended, maybe during its answer, or it does not listen yet.
             continue
         except (TimeoutError, BlockingIOError):
-            # EAGAIN, where others wait already.
+            # EAGAIN stands for a full backlog.
             silent.append(f"sockd[{os.path.basename(path).removesuffix(SUFFIX)}]")
             continue
-        told.append((process, sessions))
-    return told, silent
+        answers.append((process, sessions))
+    return answers, silent
 
 
-def in_words(process: Mapping[str, Any], sessions: list[dict[str, Any]]) -> str:
-    """What `ask` was told, for people."""
+def as_text(process: Mapping[str, Any], sessions: list[dict[str, Any]]) -> str:
+    """Return one answer of `ask` as lines for people."""
     head = f"sockd[{process['pid']}] on {', '.join(process['listening']) or 'nothing any more'}: "
     lines = [f"{head}{len(sessions)} live of {process['accepted']} accepted"]
-    lines += [f"  {_line(session)}" for session in sessions]
+    lines += [f"  {_session_as_text(session)}" for session in sessions]
     return "\n".join(lines) + "\n"
 
 
-def _line(session: Mapping[str, Any]) -> str:
+def _session_as_text(session: Mapping[str, Any]) -> str:
     who = session["client"] if session["user"] is None else f"{session['user']}@{session['client']}"
     what = f"{session['command']} {session['target']}".rstrip() or "-"
     amounts = f"{session['up']} bytes up, {session['down']} down, {session['seconds']:.0f} s"
     return f"{who} {what}: {session['stage']}, {amounts}"
 
 
-def _told(server: Server) -> bytes:
+def _answer(server: Server) -> bytes:
+    """The status of this process: JSON objects, one on each line, the first about the process itself."""
     listening = [place(host, port) if port else host for host, port in server.addresses]
-    own = {"pid": os.getpid(), "listening": listening, "accepted": server.accepted}
+    process = {"pid": os.getpid(), "listening": listening, "accepted": server.accepted}
     sessions = [{name: getattr(report, name) for name in report._fields} for report in server.sessions()]
-    return b"".join(json.dumps(told).encode() + b"\n" for told in (own, *sessions))
+    return b"".join(json.dumps(item).encode() + b"\n" for item in (process, *sessions))
 
 
-def _listening(loop: Loop, path: str) -> _originals.Socket:
-    # A process of the same number, long gone, may have left it.
+def _listen(loop: Loop, path: str) -> _originals.Socket:
+    # An earlier process with the same id may have left its socket.
     _unlink(path)
     listener = loop.stream(socket.AF_UNIX)
     try:
         _originals.bind(listener, path)
-        # Nobody can connect before listen(), so nobody can while it is still everybody's.
+        # Nobody can connect before listen(), so it does no harm that bind() has made the socket with other permissions.
         os.chmod(path, 0o600)
         listener.listen(BACKLOG)
     except BaseException:
@@ -123,8 +122,8 @@ def _read(path: str) -> bytes:
         return b"".join(iter(lambda: stream.recv(1 << 20), b""))
 
 
-def _sweep(directory: str) -> None:
-    """Removes what processes left that were killed."""
+def _remove_stale(directory: str) -> None:
+    """Remove the sockets of processes that were killed."""
     for path in _sockets(directory):
         if not _is_alive(os.path.basename(path).removesuffix(SUFFIX)):
             _unlink(path)
@@ -136,7 +135,7 @@ def _is_alive(pid: str) -> bool:
     except ProcessLookupError:
         return False
     except (PermissionError, ValueError, OverflowError):
-        # Somebody else's, or no process at all: not for us to remove.
+        # The process belongs to another user, or the file belongs to no process. It must not be removed.
         pass
     return True
 

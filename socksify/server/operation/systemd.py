@@ -1,4 +1,7 @@
-"""What systemd is told, and a notify socket of anybody else's: sd_notify(3)'s protocol, which is a datagram."""
+"""Notifications to systemd, or to any other service manager with a notify socket.
+
+The protocol is that of sd_notify(3): a datagram of assignments, one on each line.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,10 @@ WATCHDOG = "WATCHDOG=1"
 
 
 class Notifier:
-    """Tells whoever started us; nobody, when nobody asked. The variables are taken away, for they are meant for us.
+    """Tells the service manager about the state of this process. Without a service manager it does nothing.
 
-    `watchdog_seconds` is how often WATCHDOG is to be told, 0 for never.
+    `environ` holds the manager's variables. They are removed from it, because they are meant for this process only.
+    `watchdog_seconds` is the interval at which WATCHDOG must be sent, 0 for never.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
@@ -32,7 +36,7 @@ class Notifier:
             self._path = "\0" + self._path[1:]
 
     def tell(self, *assignments: str) -> None:
-        """Never waits, and never fails: a service manager that went away changes nothing for the sessions."""
+        """Send the assignments. Never waits and never fails: the sessions do not depend on the service manager."""
         if not self._path:
             return
         with contextlib.closing(_originals.Socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
@@ -42,7 +46,10 @@ class Notifier:
                 pass
 
     def reloading(self) -> None:
-        """sd_notify(3): RELOADING=1 goes with the time, so that an older READY=1 is not taken for the end of it."""
+        """Tell that a reload begins. READY ends it.
+
+        sd_notify(3) wants the time as well, so that an older READY=1 is not taken for the end of this reload.
+        """
         self.tell("RELOADING=1", f"MONOTONIC_USEC={clock_gettime_ns(CLOCK_MONOTONIC) // 1000}")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from socksify.server.config.options import Options, parse
+from socksify.server.config.options import Options, default_status_directory, parse
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,20 @@ def test_help_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
         parse(["--help"])
     assert left.value.code == 0
     assert "sockd" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("environ", "uid", "directory"),
+    [
+        ({"RUNTIME_DIRECTORY": "/run/a:/run/b"}, 1, "/run/a"),
+        ({}, 0, "/run/sockd"),
+        ({"XDG_RUNTIME_DIR": "/run/user/1"}, 1, "/run/user/1/sockd"),
+        ({"XDG_RUNTIME_DIR": "/run/user/0"}, 0, "/run/sockd"),
+        ({}, 1, ""),
+    ],
+)
+def test_the_default_directory_of_status_sockets(
+    environ: dict[str, str], uid: int, directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    assert default_status_directory(environ) == directory

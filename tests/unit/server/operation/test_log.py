@@ -14,10 +14,10 @@ from socksify.server.session.report import Report
 REPORT = Report(7, "127.0.0.1:4000", "alice", "connect", "example.com:80", "", "done", "", 3, 5, 0.25)
 
 
-class Outlet:
+class Sink:
     """Takes as much as it is told to, and then raises."""
 
-    together = 64
+    most_at_once = 64
 
     def __init__(self) -> None:
         self.writes = 0
@@ -61,29 +61,29 @@ def turn(loop: Loop, seconds: float) -> None:
 
 
 def test_a_session_is_a_line(loop: Loop) -> None:
-    outlet = Outlet()
-    Log(loop, outlet, "text").session(REPORT)
-    assert not outlet.lines
+    sink = Sink()
+    Log(loop, sink, "text").session(REPORT)
+    assert not sink.lines
     turn(loop, 0.05)
-    [line] = outlet.lines
+    [line] = sink.lines
     assert line == "> alice@127.0.0.1:4000 connect example.com:80: done, 3 bytes up, 5 down, 0.250 s"
 
 
 def test_a_session_is_told_with_the_time_of_its_end(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", iter([1e9, 2e9]).__next__)
-    outlet = Outlet()
-    log = Log(loop, outlet, "text")
+    sink = Sink()
+    log = Log(loop, sink, "text")
     log.session(REPORT)
     log.session(REPORT)
     turn(loop, 0.05)
-    assert outlet.times == [1e9, 2e9]
+    assert sink.times == [1e9, 2e9]
 
 
 def test_a_session_is_an_object(loop: Loop) -> None:
-    outlet = Outlet()
-    Log(loop, outlet, "json").session(REPORT)
+    sink = Sink()
+    Log(loop, sink, "json").session(REPORT)
     turn(loop, 0.05)
-    told = json.loads(outlet.written)
+    told = json.loads(sink.written)
     assert told.pop("time").endswith("Z")
     assert told.pop("pid") > 0
     assert told.pop("event") == "session"
@@ -91,50 +91,50 @@ def test_a_session_is_an_object(loop: Loop) -> None:
 
 
 def test_notices_weigh_more(loop: Loop) -> None:
-    outlet = Outlet()
-    log = Log(loop, outlet, "text")
+    sink = Sink()
+    log = Log(loop, sink, "text")
     log.session(REPORT)
     log.notice("look")
-    assert outlet.severities == [6, 4]
-    assert outlet.lines[1] == "> look"
+    assert sink.severities == [6, 4]
+    assert sink.lines[1] == "> look"
 
 
 def test_a_notice_is_an_object_too(loop: Loop) -> None:
-    outlet = Outlet()
-    Log(loop, outlet, "json").notice('a "quoted" one')
-    told = json.loads(outlet.written)
+    sink = Sink()
+    Log(loop, sink, "json").notice('a "quoted" one')
+    told = json.loads(sink.written)
     assert (told["event"], told["message"]) == ("notice", 'a "quoted" one')
 
 
 def test_lines_of_sessions_are_written_together_as_far_as_they_stay_whole(loop: Loop) -> None:
-    outlet = Outlet()
-    outlet.together = 250
-    log = Log(loop, outlet, "text")
+    sink = Sink()
+    sink.most_at_once = 250
+    log = Log(loop, sink, "text")
     for _ in range(5):
         log.session(REPORT)
     turn(loop, 0.05)
-    assert len(outlet.lines) == 5
-    assert outlet.writes == 2
+    assert len(sink.lines) == 5
+    assert sink.writes == 2
 
 
 def test_closing_leaves_no_session_out(loop: Loop) -> None:
-    outlet = Outlet()
-    log = Log(loop, outlet, "text")
+    sink = Sink()
+    log = Log(loop, sink, "text")
     log.session(REPORT)
     log.close()
-    assert len(outlet.lines) == 1
+    assert len(sink.lines) == 1
 
 
 def test_what_could_not_be_written_is_written_later_and_in_order(loop: Loop) -> None:
-    outlet = Outlet()
-    log = Log(loop, outlet, "text")
-    outlet.room = 4
+    sink = Sink()
+    log = Log(loop, sink, "text")
+    sink.room = 4
     log.notice("first")
     log.notice("second")
-    assert outlet.written == b"> fi"
-    outlet.room = 1 << 20
+    assert sink.written == b"> fi"
+    sink.room = 1 << 20
     turn(loop, 0.05)
-    assert outlet.lines == ["> first", "> second"]
+    assert sink.lines == ["> first", "> second"]
     assert log.lost == 0
 
 
@@ -142,36 +142,36 @@ def test_a_log_that_stays_full_neither_grows_nor_hides_what_was_lost(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
-    outlet = Outlet()
-    log = Log(loop, outlet, "text")
-    outlet.room = 0
+    sink = Sink()
+    log = Log(loop, sink, "text")
+    sink.room = 0
     for number in range(10):
         log.notice(str(number))
     assert log.lost == 7
-    outlet.room = 1 << 20
+    sink.room = 1 << 20
     turn(loop, 0.05)
-    assert outlet.lines == ["> 0", "> 1", "> 2", "> 7 lines of this log were lost"]
+    assert sink.lines == ["> 0", "> 1", "> 2", "> 7 lines of this log were lost"]
     log.notice("on")
-    assert outlet.lines[-1] == "> on"
+    assert sink.lines[-1] == "> on"
 
 
 def test_closing_writes_what_can_be_written(loop: Loop) -> None:
-    outlet = Outlet()
-    log = Log(loop, outlet, "text")
-    outlet.room = 0
+    sink = Sink()
+    log = Log(loop, sink, "text")
+    sink.room = 0
     log.notice("late")
-    outlet.room = 1 << 20
+    sink.room = 1 << 20
     log.close()
-    assert outlet.lines == ["> late"]
-    assert outlet.closed
+    assert sink.lines == ["> late"]
+    assert sink.closed
 
 
 def test_in_a_child_nothing_is_written_twice(loop: Loop) -> None:
-    outlet = Outlet()
-    log = Log(loop, outlet, "json")
-    outlet.room = 0
+    sink = Sink()
+    log = Log(loop, sink, "json")
+    sink.room = 0
     log.notice("the parent's")
-    child = log.anew(loop)
-    outlet.room = 1 << 20
+    child = log.for_child(loop)
+    sink.room = 1 << 20
     child.notice("the child's")
-    assert [json.loads(line)["message"] for line in outlet.lines] == ["the child's"]
+    assert [json.loads(line)["message"] for line in sink.lines] == ["the child's"]

@@ -18,7 +18,7 @@ from socksify.server.core import loop as looping
 from socksify.server.core.loop import Loop
 from socksify.server.net.listeners import listen
 from socksify.server.operation import responder
-from socksify.server.operation.responder import Answers
+from socksify.server.operation.responder import Responder
 from tests.support.streams import receive
 from tests.unit.server.turning import turning
 
@@ -26,7 +26,7 @@ from tests.unit.server.turning import turning
 def answers(answer: Callable[[bytes], bytes | None]) -> Callable[[Loop], tuple[str, int]]:
     def make(loop: Loop) -> tuple[str, int]:
         listener = listen(loop, "127.0.0.1", 0)
-        Answers(loop, listener, answer)
+        Responder(loop, listener, answer)
         name: tuple[str, int] = listener.getsockname()
         return name
 
@@ -59,24 +59,24 @@ def test_a_long_answer_waits_for_who_reads_slowly() -> None:
         assert read(stream) == long[1:]
 
 
-@pytest.mark.parametrize("asked", [b"", b"x", b"x" * (responder.MOST_ASKED + 1)])
+@pytest.mark.parametrize("asked", [b"", b"x", b"x" * (responder.MOST_REQUEST_BYTES + 1)])
 def test_who_does_not_come_to_the_point_is_left(asked: bytes) -> None:
     with turning(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
         stream.sendall(asked)
-        if len(asked) <= responder.MOST_ASKED:
+        if len(asked) <= responder.MOST_REQUEST_BYTES:
             stream.shutdown(socket.SHUT_WR)
         assert read(stream) == b""
 
 
 def test_who_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responder, "SECONDS", 0.05)
+    monkeypatch.setattr(responder, "CLIENT_SECONDS", 0.05)
     with turning(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
         assert read(stream) == b""
 
 
 def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes last takes the place of who came first."""
-    monkeypatch.setattr(responder, "MOST", 1)
+    monkeypatch.setattr(responder, "MOST_CLIENTS", 1)
     with turning(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         first, second = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(2))
         assert read(first) == b""
@@ -88,7 +88,7 @@ def test_silent_ones_keep_nobody_from_an_answer() -> None:
     """More of them than are served, before and after who asks."""
     with turning(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         for _ in range(3):
-            for _ in range(responder.MOST + 4):
+            for _ in range(responder.MOST_CLIENTS + 4):
                 stack.enter_context(socket.create_connection(address, 10))
             with socket.create_connection(address, 10) as stream:
                 stream.sendall(b"me")
@@ -96,7 +96,7 @@ def test_silent_ones_keep_nobody_from_an_answer() -> None:
 
 
 def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responder, "MOST", 2)
+    monkeypatch.setattr(responder, "MOST_CLIENTS", 2)
     long = bytes(8_000_000)
     with turning(answers(lambda asked: long if asked else None)) as address, ExitStack() as stack:
         busy, silent, last = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(3))
@@ -113,7 +113,7 @@ def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_who_goes_away_takes_nothing_along() -> None:
     with turning(answers(lambda _: bytes(4_000_000))) as address:
-        for _ in range(2 * responder.MOST):
+        for _ in range(2 * responder.MOST_CLIENTS):
             socket.create_connection(address, 10).close()
         with socket.create_connection(address, 10) as stream:
             assert len(read(stream)) == 4_000_000
@@ -142,7 +142,7 @@ def test_without_descriptors_it_waits_until_there_are_some(monkeypatch: pytest.M
 
 
 def test_a_closed_one_does_not_come_back_from_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Answers] = []
+    made: list[Responder] = []
     tried, over = threading.Event(), threading.Event()
 
     def make(loop: Loop) -> tuple[Loop, tuple[str, int]]:
@@ -152,7 +152,7 @@ def test_a_closed_one_does_not_come_back_from_its_pause(monkeypatch: pytest.Monk
 
         monkeypatch.setattr(loop, "accept", short)
         listener = listen(loop, "127.0.0.1", 0)
-        made.append(Answers(loop, listener, lambda _: b""))
+        made.append(Responder(loop, listener, lambda _: b""))
         return loop, listener.getsockname()
 
     monkeypatch.setattr(looping, "PAUSE_SECONDS", 0.05)
@@ -167,7 +167,7 @@ def test_a_closed_one_does_not_come_back_from_its_pause(monkeypatch: pytest.Monk
 
 
 def test_closing_ends_what_is_under_way() -> None:
-    made: list[Answers] = []
+    made: list[Responder] = []
     heard = threading.Event()
 
     def answer(asked: bytes) -> None:
@@ -176,7 +176,7 @@ def test_closing_ends_what_is_under_way() -> None:
 
     def make(loop: Loop) -> tuple[Loop, tuple[str, int]]:
         listener = listen(loop, "127.0.0.1", 0)
-        made.append(Answers(loop, listener, answer))
+        made.append(Responder(loop, listener, answer))
         return loop, listener.getsockname()
 
     with turning(make) as (loop, address), socket.create_connection(address, 10) as stream:

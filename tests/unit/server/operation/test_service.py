@@ -9,13 +9,13 @@ import pytest
 from socksify.server.config.plan import Plan
 from socksify.server.core.loop import Loop
 from socksify.server.net.listeners import listen
-from socksify.server.operation.log import Descriptor, Log
+from socksify.server.operation.log import DescriptorSink, Log
 from socksify.server.operation.metrics import Table
-from socksify.server.operation.service import Service
+from socksify.server.operation.service import ServingProcess
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.policy import Policy
 
-Serve = Callable[[Plan], Service]
+Serve = Callable[[Plan], ServingProcess]
 
 
 def plan(workers: int, connections: int) -> Plan:
@@ -28,9 +28,9 @@ def serve() -> Iterator[Serve]:
     loop = Loop()
     services = []
 
-    def serve(plan: Plan) -> Service:
-        log = Log(loop, Descriptor(2), plan.log_format)
-        services.append(Service(loop, [listen(loop, "127.0.0.1", 0)], plan, log, Table(1).rows[0]))
+    def serve(plan: Plan) -> ServingProcess:
+        log = Log(loop, DescriptorSink(2), plan.log_format)
+        services.append(ServingProcess(loop, [listen(loop, "127.0.0.1", 0)], plan, log, Table(1).rows[0]))
         return services[-1]
 
     yield serve
@@ -47,5 +47,5 @@ def test_a_worker_has_its_share_of_the_limits(workers: int, connections: int, se
 def test_a_reload_that_speaks_of_more_workers_gets_no_more(serve: Serve) -> None:
     """How many there are changes with a restart only."""
     service = serve(plan(3, 30))
-    service.obey(plan(6, 60))
+    service.reload(plan(6, 60))
     assert service.server.policy.limits.connections == 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -131,18 +130,3 @@ def test_no_directory_is_told(tmp_path: Path) -> None:
     assert told.returncode == 2
     assert "No such file or directory" in told.stderr
     assert "Traceback" not in told.stderr
-
-
-@pytest.mark.parametrize(
-    ("environ", "uid", "directory"),
-    [
-        ({"RUNTIME_DIRECTORY": "/run/a:/run/b"}, 1, "/run/a"),
-        ({}, 0, "/run/sockd"),
-        ({"XDG_RUNTIME_DIR": "/run/user/1"}, 1, "/run/user/1/sockd"),
-        ({"XDG_RUNTIME_DIR": "/run/user/0"}, 0, "/run/sockd"),
-        ({}, 1, ""),
-    ],
-)
-def test_the_usual_place(environ: dict[str, str], uid: int, directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    assert status.usual_directory(environ) == directory

@@ -10,7 +10,7 @@ import pytest
 
 from socksify.server.core.loop import Loop
 from socksify.server.net.listeners import listen
-from socksify.server.operation.metrics import CONTENT_TYPE, scraping
+from socksify.server.operation.metrics import CONTENT_TYPE, serve_metrics
 from tests.support.streams import receive_all
 from tests.unit.server.turning import turning
 
@@ -19,7 +19,7 @@ from tests.unit.server.turning import turning
 def address() -> Iterator[tuple[str, int]]:
     def make(loop: Loop) -> tuple[str, int]:
         listener = listen(loop, "127.0.0.1", 0)
-        scraping(loop, listener, lambda: "sockd_sessions 3\n")
+        serve_metrics(loop, listener, lambda: "sockd_sessions 3\n")
         name: tuple[str, int] = listener.getsockname()
         return name
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from socksify.server.operation import log
-from socksify.server.operation.log import Descriptor, Syslog, outlet, timestamp
+from socksify.server.operation.log import DescriptorSink, SyslogSink, open_sink, timestamp
 
 
 def test_a_file_gets_lines_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with open(path, "wb", buffering=0) as file:
         file.write(b"before\n")
-        sink = Descriptor(file.fileno())
+        sink = DescriptorSink(file.fileno())
         line = sink.frame(time.time(), 6, "hello", False)
         assert sink.write(line) == len(line)
         file.write(b"after\n")
@@ -31,7 +31,7 @@ def test_a_file_gets_lines_at_its_end(tmp_path: Path) -> None:
 
 
 def test_what_has_its_own_time_gets_none() -> None:
-    sink = Descriptor(2)
+    sink = DescriptorSink(2)
     assert sink.frame(time.time(), 6, "{}", True) == b"{}\n"
     sink.close()
 
@@ -40,13 +40,13 @@ def test_what_has_its_own_time_gets_none() -> None:
 def openable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe of another user's, as a container's is whose program is not root's, is not opened anew."""
     if request.param != "ours":
-        monkeypatch.setattr(log, "_opened_anew", lambda _: None)
+        monkeypatch.setattr(log, "_reopened", lambda _: None)
 
 
 @pytest.mark.usefixtures("openable")
 def test_a_pipe_that_nobody_reads_does_not_hold_us_up_and_stays_as_it_was() -> None:
     reader, writer = os.pipe()
-    sink = Descriptor(writer)
+    sink = DescriptorSink(writer)
     written = 0
     with pytest.raises(BlockingIOError):
         for _ in range(1_000):
@@ -63,7 +63,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_us_up_and_stays_as_it_was() -> N
 @pytest.mark.usefixtures("openable")
 def test_a_pipe_without_a_reader_is_an_error() -> None:
     reader, writer = os.pipe()
-    sink = Descriptor(writer)
+    sink = DescriptorSink(writer)
     os.close(reader)
     with pytest.raises(BrokenPipeError):
         sink.write(b"x\n")
@@ -75,7 +75,7 @@ def test_a_stream_that_nobody_reads_does_not_hold_us_up_and_stays_as_it_was() ->
     """The journal's end of a service's stderr is a Unix socket."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        sink = Descriptor(ours.fileno())
+        sink = DescriptorSink(ours.fileno())
         with pytest.raises(BlockingIOError):
             for _ in range(1_000):
                 sink.write(b"x" * 4000)
@@ -85,7 +85,7 @@ def test_a_stream_that_nobody_reads_does_not_hold_us_up_and_stays_as_it_was() ->
 
 def test_a_full_disk_is_an_error() -> None:
     with open("/dev/full", "wb") as full:
-        sink = Descriptor(full.fileno())
+        sink = DescriptorSink(full.fileno())
         with pytest.raises(OSError, match="No space left"):
             sink.write(b"x\n")
         sink.close()
@@ -95,7 +95,7 @@ def test_a_syslog_gets_a_datagram_a_line(tmp_path: Path) -> None:
     path = str(tmp_path / "log")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
         daemon.bind(path)
-        sink = outlet(f"syslog:{path}")
+        sink = open_sink(f"syslog:{path}")
         for severity in (6, 4):
             line = sink.frame(time.time(), severity, "hello", False)
             assert sink.write(line) == len(line)
@@ -108,7 +108,7 @@ def test_a_syslog_gets_a_datagram_a_line(tmp_path: Path) -> None:
 
 def test_a_syslog_may_be_away_and_come_back(tmp_path: Path) -> None:
     path = str(tmp_path / "log")
-    sink = Syslog(path)
+    sink = SyslogSink(path)
     with pytest.raises(FileNotFoundError):
         sink.write(b"x")
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_a_syslog_that_has_stopped_does_not_hold_us_up(tmp_path: Path) -> None:
     path = str(tmp_path / "log")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
         daemon.bind(path)
-        sink = Syslog(path)
+        sink = SyslogSink(path)
         with pytest.raises(BlockingIOError):
             for _ in range(10_000):
                 sink.write(b"x" * 100)
@@ -134,7 +134,7 @@ def test_a_syslog_that_has_stopped_does_not_hold_us_up(tmp_path: Path) -> None:
 
 
 def test_nothing_that_is_not_text_breaks_a_line() -> None:
-    sink = Descriptor(2)
+    sink = DescriptorSink(2)
     assert b"\\udcff" in sink.frame(time.time(), 6, "\udcff", False)
     sink.close()
 
