@@ -87,6 +87,7 @@ SUBLAYERS: dict[str, list[set[str]]] = {
         {"sockets", "polling"},
         {"adapters", "children", "executors"},
         {"c_extensions", "strict"},
+        {"installation"},
         {""},
         {"via"},
     ],

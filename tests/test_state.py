@@ -52,7 +52,6 @@ TO_MEND: dict[str, set[str]] = {
     "socksify/clients/rftp/connection_commands.py": {"session.binary", "session.passive"},
     "socksify/clients/rftp/transfer_commands.py": {"session.restart"},
     "socksify/clients/rtelnet/escape_commands.py": {"protocol.sends_crlf", "session.forced", "session.is_over"},
-    "socksify/patches/__init__.py": {"scope.installed"},
     "socksify/patches/adapters/external_loops.py": {"handshake.driven", "handshake.watched"},
     "socksify/patches/adapters/pycares/calls.py": {"_gate.is_open", "refusal.why"},
     "socksify/patches/children/environment.py": {"shared.variables"},
@@ -133,7 +132,8 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/clients/rcmd.py": {"_latest"},
     "socksify/config/loader.py": {"_told"},
     "socksify/config/sealing.py": {"_last"},
-    "socksify/patches/__init__.py": {"_journal", "_lock", "_settings"},
+    # What this process has installed.
+    "socksify/patches/__init__.py": {"_installation"},
     "socksify/patches/adapters/__init__.py": {"_places"},
     "socksify/patches/adapters/external_loops.py": {"_turns"},
     "socksify/patches/adapters/uvloop/watchers.py": {"_standing"},

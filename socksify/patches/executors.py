@@ -165,7 +165,7 @@ class _Work:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Raises RuntimeError where nothing is routed."""
-        if scope.installed is None:
+        if not scope.installed.is_known:
             raise RuntimeError("socksify is not installed in the process to which work from inside a via() has come")
         scope.enter(self, self._way)
         try:

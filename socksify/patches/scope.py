@@ -1,8 +1,9 @@
 """The scope: which router and which look-ups are in force where a call is made.
 
-Outside of any `via()` that is the installed one. A block of `via()` belongs to the context (PEP 567) that entered it:
-to a thread, or a task with those that it starts there. The context holds what was entered, one inside the other, and
-not the routers made of it: these follow the installed settings, which may be replaced, or taken away, meanwhile.
+Outside of every `via()` block this is the installed scope. A block of `via()` belongs to the context (PEP 567) that has
+entered it: to a thread, or to a task and the tasks that it starts there. The context remembers the blocks that were
+entered, one inside the other. It does not remember the routers that are made of them, because the installed settings
+may be replaced, or taken away, meanwhile.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.config.settings import Settings
 
-    # What via() was given: the VIAs, and how to isolate; None outside.
+    # The arguments of via(): the VIAs, and how to isolate connections (None: as outside of the block).
     Way = tuple[tuple[str, ...], str | None]
 
 
 class Scope:
-    """Decides by one Settings; `within()` are the scopes inside it, made once and kept."""
+    """Decides by one Settings. The scopes of via() blocks are made once for each set of arguments, and kept."""
 
     __slots__ = ("_inside", "lookups", "router")
 
-    # As many are kept: each remembers thousands of answers.
+    # As many scopes are kept: each remembers thousands of answers.
     _MEMORY = 256
 
     def __init__(self, settings: Settings) -> None:
@@ -37,11 +38,11 @@ class Scope:
 
     @property
     def settings(self) -> Settings:
-        """Those that are in force."""
+        """The settings by which this scope decides."""
         return self.router.settings
 
     def within(self, way: Way) -> Scope:
-        """The scope of a via(); where that has lost its meaning by other settings, nothing goes out."""
+        """Return the scope of a via(). If these settings do not know its proxy, that scope refuses everything."""
         found = self._inside.get(way)
         if found is None:
             try:
@@ -51,7 +52,7 @@ class Scope:
         return found
 
     def enter(self, way: Way) -> Scope:
-        """The same, for who enters it: raises ConfigError for what is not configured."""
+        """Return the scope of a via(). Raises ConfigError if these settings do not know its proxy."""
         return self._inside.get(way) or self._keep(way, config.scoped(self.settings, *way))
 
     def _keep(self, way: Way, settings: Settings) -> Scope:
@@ -62,7 +63,7 @@ class Scope:
 
 
 class Unrouted(Scope):
-    """After uninstall(): everything is direct, inside a via() as well."""
+    """The scope after uninstall(): everything is direct, inside a via() as well."""
 
     __slots__ = ()
 
@@ -70,12 +71,32 @@ class Unrouted(Scope):
         return self
 
 
-# Set by install(), before the first replacement is in place.
-installed: Scope = None  # type: ignore[assignment]
+class InstalledScope:
+    """Holds the scope that is in force outside of every via()."""
+
+    __slots__ = ("scope",)
+
+    # None before the first install(). No replacement is in place then, so nobody asks.
+    scope: Scope
+
+    def __init__(self) -> None:
+        self.scope = None  # type: ignore[assignment]
+
+    @property
+    def is_known(self) -> bool:
+        """False before the first install()."""
+        return self.scope is not None
+
+    def replace(self, scope: Scope) -> None:
+        """Put another scope in force."""
+        self.scope = scope
+
+
+installed = InstalledScope()
 
 
 class Entry:
-    """A block that was entered: by which object, where it leads, and what it lies in."""
+    """A via() block that was entered: the object that entered it, its arguments, and the block around it."""
 
     __slots__ = ("outer", "owner", "way")
 
@@ -89,31 +110,32 @@ _entries: ContextVar[Entry | None] = ContextVar("socksify.scope", default=None)
 
 
 def current() -> Scope:
-    """The scope that is in force here."""
+    """Return the scope that is in force in this context."""
     entry = _entries.get()
-    return installed if entry is None or entry.way is None else installed.within(entry.way)
+    return installed.scope if entry is None or entry.way is None else installed.scope.within(entry.way)
 
 
 def entered() -> Way | None:
-    """The innermost via() here, to be given to `of` elsewhere."""
+    """Return the arguments of the innermost via() of this context, which `of()` takes in another context."""
     entry = _entries.get()
     return None if entry is None else entry.way
 
 
 def of(way: Way | None) -> Scope:
-    """The scope of a via() that was entered elsewhere."""
-    return installed if way is None else installed.within(way)
+    """Return the scope of a via() that was entered in another context; None means the installed scope."""
+    return installed.scope if way is None else installed.scope.within(way)
 
 
 def enter(owner: object, way: Way | None) -> None:
-    """From now on this context goes that way, with None the installed one."""
+    """Enter a block in this context. `owner` is given to leave(); the way None means the installed scope."""
     _entries.set(Entry(owner, way, _entries.get()))
 
 
 def leave(owner: object) -> None:
-    """Leave what `owner` entered last, and whatever was entered inside of it and not left.
+    """Leave the block that `owner` has entered last, and every block inside of it that was not left.
 
-    A generator may be closed in another context than the one that it was begun in, which knows nothing of it.
+    Nothing happens in a context that has not entered the block: a generator may be closed in another context than that
+    in which it was started.
     """
     entry = _entries.get()
     while entry is not None and entry.owner is not owner:

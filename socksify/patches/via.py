@@ -39,13 +39,13 @@ class ViaBlock:
         self._way = vias, isolate
         if is_installed():
             # The names of proxies are known: better told here than at the first `with`.
-            scope.installed.enter(self._way)
+            scope.installed.scope.enter(self._way)
 
     def __enter__(self) -> None:
         """Raises RuntimeError where nothing is installed, ConfigError where the proxy's name is not known."""
         if not is_installed():
             raise RuntimeError("socksify.via() before socksify.install(): nothing would go through the proxy")
-        scope.installed.enter(self._way)
+        scope.installed.scope.enter(self._way)
         scope.enter(self, self._way)
 
     def __exit__(self, *_: object) -> None:

@@ -18,7 +18,8 @@ from types import ModuleType
 import pytest
 
 import socksify
-from socksify import _network_block, patches
+from socksify import _network_block
+from socksify.patches import installation
 from tests.support.bad_proxy import BadProxy
 from tests.support.stepping import SECONDS
 from tests.support.steps import good
@@ -180,7 +181,7 @@ def test_settings_in_force_stay_in_force(echo_server: Target, monkeypatch: pytes
             fails(**wrong)
         monkeypatch.setitem(sys.modules, "pycurl", ModuleType("pycurl"))
         fails(proxy=URL, strict=True)
-        monkeypatch.setattr(patches, "_clean_environment", lambda _: 1 / 0)
+        monkeypatch.setattr(installation, "_hide_variables", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             socksify.install(URL)
         monkeypatch.undo()

@@ -90,6 +90,6 @@ def _arrival() -> str:
     """The program that starts it."""
     from socksify.patches.children.spawn_message import Passed
 
-    passed = Passed(variables(scope.installed.settings, os.environ, fake_addresses.TABLE.share()))
+    passed = Passed(variables(scope.installed.scope.settings, os.environ, fake_addresses.TABLE.share()))
     _, (code, given) = passed.__reduce__()
     return f"exec({code!r}, {given!r})"

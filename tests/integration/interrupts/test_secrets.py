@@ -80,7 +80,7 @@ def test_no_variable_shows_credentials(scheme: str) -> None:
         at, found, walked = 1 + sys.version_info.minor, set(), 0
         while True:
             # The messages are made anew.
-            scope.installed.router._known.clear()
+            scope.installed.scope.router._known.clear()
             with socket.socket() as sock:
                 sock.settimeout(10)
                 try:

@@ -189,7 +189,7 @@ def test_many_proxies_one_after_another(proxies: World) -> None:
     for number in range(600):
         with socksify.via(f"socks5h://192.0.2.1:{number + 1}"):
             scope.current()
-    assert len(scope.installed._inside) <= scope.Scope._MEMORY
+    assert len(scope.installed.scope._inside) <= scope.Scope._MEMORY
     with socksify.via(proxies.b.url()):
         assert proxies.way() == "b"
 

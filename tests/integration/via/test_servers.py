@@ -47,7 +47,7 @@ def test_a_process_without_socksify_does_not_go_unproxied(monkeypatch: pytest.Mo
     """Such as one that is started afresh where nothing tells it to install."""
     work = pickle.loads(pickle.dumps(executors._Work((("socks5h://192.0.2.1:1080",), None), None, len)))
     assert "192.0.2.1" not in repr(work)
-    monkeypatch.setattr(scope, "installed", None)
+    monkeypatch.setattr(scope, "installed", scope.InstalledScope())
     with pytest.raises(RuntimeError, match="not installed in the process"):
         work("abc")
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 import socksify
-from socksify import patches
 from socksify.config.settings import Settings
 from socksify.patches import strict
+from socksify.patches.installation import Installation
 from socksify.tunnel import deadlines, registry
 from tests.support.bad_proxy import BadProxy
 from tests.support.routing import LOOPBACK, SECONDS, routed
@@ -168,14 +168,14 @@ def test_forks_while_threads_are_at_everything(microsocks: Server, echo_server: 
 def test_a_fork_waits_for_another_threads_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half patched, the child would stay so."""
     begun, go = threading.Event(), threading.Event()
-    original = patches._keep_watch
+    original = Installation._watch
 
-    def slowly(settings: Settings) -> None:
+    def slowly(installation: Installation, settings: Settings) -> None:
         begun.set()
         go.wait(SECONDS)
-        original(settings)
+        original(installation, settings)
 
-    monkeypatch.setattr(patches, "_keep_watch", slowly)
+    monkeypatch.setattr(Installation, "_watch", slowly)
     installing = threading.Thread(target=lambda: socksify.install("socks5h://127.0.0.1:9", strict=True))
     installing.start()
     try:

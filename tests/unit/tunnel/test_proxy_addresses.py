@@ -211,7 +211,7 @@ def test_a_proxy_that_has_moved_is_found(how: str, world: World, echo_server: Ta
 def patched() -> Any:
     from socksify.patches import scope
 
-    return scope.installed.settings
+    return scope.installed.scope.settings
 
 
 def test_silence_makes_it_be_looked_up_again(world: World, echo_server: Target) -> None:

@@ -1,0 +1,312 @@
+"""Installation: what install() has put in place in this process, and how all of that is taken back.
+
+An installation has three journals. The patches stay until it is cleared. The watches for what goes past the patches,
+and the changes of the environment, depend on the settings: other settings replace them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from socksify._signal_safety import OwnedLock
+from socksify.patches.journal import Journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from socksify.config.settings import Settings
+
+# Seconds: how long install() waits for another thread's install(), and how long a fork does.
+_PATIENCE = 60.0
+_FORKS_PATIENCE = 5.0
+# The modules of this package whose import fails on a Python that lacks something.
+_PATCHING = (
+    "adapters",
+    "c_extensions",
+    "children.process_calls",
+    "children.spawn_message",
+    "children.subinterpreters",
+    "early_references",
+    "executors",
+    "guards.datagrams",
+    "polling",
+    "scope",
+    "sockets.connect",
+    "sockets.datagrams",
+    "sockets.lifecycle",
+    "sockets.listen",
+    "sockets.lookups",
+    "sockets.other_classes",
+)
+
+
+class PatchError(RuntimeError):
+    """This Python lacks something that a patch needs, by itself or because another tool has changed it."""
+
+    def __init__(self, cause: Exception) -> None:
+        version = ".".join(map(str, sys.version_info[:3]))
+        super().__init__(f"socksify cannot patch this Python ({version}): {type(cause).__name__}: {cause}")
+
+
+class Installation:
+    """The settings that are in force, and the journals of what was changed for them."""
+
+    def __init__(self) -> None:
+        self._lock = OwnedLock(_PATIENCE)
+        self._settings: Settings | None = None
+        # None while nothing is patched.
+        self._patches: Journal | None = None
+        self._watches = Journal()
+        self._environment = Journal()
+
+    @property
+    def is_patched(self) -> bool:
+        """True while the patches are in place."""
+        return self._patches is not None
+
+    @property
+    def proxy_source(self) -> str:
+        """The setting, variable or file that has named the proxy; "" where no settings are in force."""
+        return self._settings.sources.get("proxy", "install()") if self._settings is not None else ""
+
+    def install(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        """Put `settings` in force. Arguments and exceptions are those of `patches.install()`."""
+        with _Needed():
+            _import_patches()
+        settings = _numbered(settings)
+        with self._lock:
+            if settings == self._settings:
+                return
+            _check(settings)
+            _configure(settings)
+            try:
+                self._put_in_force(settings, environ)
+            except BaseException:
+                self._put_back()
+                raise
+            self._settings = settings
+            # Code that has closed the network for want of settings opens it at this event.
+            sys.audit("socksify.install")
+
+    def clear(self) -> None:
+        """Take everything back."""
+        with self._lock:
+            self._watches.undo()
+            if self._patches is not None:
+                self._patches.undo()
+            self._environment.undo()
+            self._patches = self._settings = None
+
+    def _put_in_force(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        from socksify.patches import children
+        from socksify.patches.children import subinterpreters
+
+        if self._patches is None:
+            with _Needed():
+                self._patches = _patch()
+        self._watch(settings)
+        self._environment.undo()
+        children.cover(settings, environ, self._environment)
+        subinterpreters.cover(self._environment)
+        _hide_variables(settings, self._environment)
+
+    def _put_back(self) -> None:
+        """Return to the settings that were in force before, if there were any."""
+        if self._settings is None:
+            self.clear()
+        else:
+            _configure(self._settings)
+            self._put_in_force(self._settings, os.environ)
+
+    def _watch(self, settings: Settings) -> None:
+        """Name or refuse what goes past the patches."""
+        from socksify.patches import c_extensions
+
+        self._watches.undo()
+        c_extensions.watch(settings, self._watches)
+        if settings.strict:
+            from socksify.patches import strict
+
+            strict.enforce(self._watches)
+
+    def before_fork(self) -> None:
+        """Have a fork wait for an install() in another thread: a child that is half patched would stay so.
+
+        The wait is limited, because that thread may wait for an import which this thread has begun.
+        """
+        hook = sys.modules.get("socksify_hook")
+        if getattr(hook, "state", "") == "installing":
+            # This import waits for the hook. The hook needs the lock, so the lock is taken afterwards.
+            __import__("socket")
+        from socksify.patches.children import environment
+        from socksify.tunnel import handover
+
+        if environment.shared is not None:
+            handover.before_fork()
+        # The frame that calls os.fork() holds the lock for as long as the call takes.
+        frame = sys._getframe().f_back
+        if frame is not None:
+            self._lock.acquire(_FORKS_PATIENCE, frame)
+
+    def after_fork_in_parent(self) -> None:
+        """Let other threads install again."""
+        frame = sys._getframe().f_back
+        if frame is not None:
+            self._lock.release(frame)
+
+    def after_fork(self) -> None:
+        """In the child: what belongs to the parent, or to a thread of the parent, is given up."""
+        from socksify import _signal_safety
+        from socksify.patches import post_import
+        from socksify.patches.children import environment
+        from socksify.routing import fake_addresses
+        from socksify.tunnel import connect, handover, registry
+
+        handover.after_fork()
+        fake_addresses.TABLE.after_fork()
+        _signal_safety.after_fork()
+        self._lock = OwnedLock(_PATIENCE)
+        post_import.after_fork()
+        environment.after_fork()
+        connect.after_fork()
+        registry.after_fork()
+
+
+class _Needed:
+    """Turns every Exception of a `with` block into a PatchError."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):
+            raise PatchError(error) from error
+
+
+def _import_patches() -> None:
+    """Import every module that has patches, before anything is changed."""
+    for name in _PATCHING:
+        __import__(f"{__package__}.{name}")
+
+
+def _numbered(settings: Settings) -> Settings:
+    """The settings with the addresses that proxychains4 needs, where programs run under it."""
+    if not settings.native:
+        return settings
+    from socksify.patches.children import proxychains
+
+    return proxychains.numbered(settings)
+
+
+def _check(settings: Settings) -> None:
+    """Raise what there is to raise while nothing has been changed."""
+    from socksify.patches import c_extensions
+    from socksify.patches.children import subinterpreters
+
+    if settings.native:
+        from socksify.patches.children import proxychains
+
+        proxychains.check(settings)
+
+    c_extensions.check(settings)
+    subinterpreters.check(settings)
+    if settings.strict:
+        from socksify.patches import strict
+
+        strict.listen()
+
+
+def _configure(settings: Settings) -> None:
+    """Hand the settings to the lower layers, which keep their own share of them."""
+    from socksify.patches import scope
+    from socksify.patches.sockets import listen
+    from socksify.routing import fake_addresses, local_host, log
+
+    log.open_log(settings.log)
+    fake_addresses.TABLE.configure(settings.fake_networks)
+    scope.installed.replace(scope.Scope(settings))
+    listen.configure(settings)
+    local_host.prime()
+
+
+def _patch() -> Journal:
+    """Put every replacement in place. Raises whatever goes wrong, after taking back what was done until then."""
+    journal = Journal()
+    _note_aftermath(journal)
+    try:
+        _apply(journal)
+    except BaseException:
+        journal.undo()
+        raise
+    return journal
+
+
+def _note_aftermath(journal: Journal) -> None:
+    """Note what has to be done when the replacements are gone: the last line is the first that is carried out."""
+    from socksify.patches.guards import datagrams as guards_datagrams
+    from socksify.patches.sockets import listen
+    from socksify.routing import log
+    from socksify.tunnel import connect
+
+    journal.on_undo(log.close_log)
+    journal.on_undo(_route_nothing)
+    # Nobody would advance these tunnels any more.
+    journal.on_undo(listen.abandon)
+    journal.on_undo(connect.abandon)
+    journal.on_undo(guards_datagrams.release_all)
+
+
+def _route_nothing() -> None:
+    """Make everything direct, for programs that have kept our functions and still call them after uninstall()."""
+    from socksify.config.rules import EVERYTHING_DIRECT
+    from socksify.config.settings import Settings
+    from socksify.patches import scope
+    from socksify.patches.sockets import listen
+
+    unrouted = scope.Unrouted(Settings(proxy=(), rules=(EVERYTHING_DIRECT,), bind="never"))
+    scope.installed.replace(unrouted)
+    listen.configure(unrouted.settings)
+
+
+def _apply(journal: Journal) -> None:
+    from socksify import _originals
+    from socksify.patches import adapters, early_references, executors, polling
+    from socksify.patches.children import process_calls
+    from socksify.patches.sockets import connect, datagrams, lifecycle, listen, lookups, other_classes
+    from socksify.routing import log
+    from socksify.tunnel import epoll_masks
+
+    block = sys.modules.get("socksify._network_block")
+    if block is not None:
+        # The originals that the journal keeps have to be the stdlib's.
+        block.free_methods()
+    modules = (lifecycle, lookups, connect, listen, datagrams, process_calls)
+    replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
+    replacements += polling.replacements()
+    epoll_masks.prime()
+    process_calls.tell_abilities(journal)
+    early_references.rebind(replacements, journal, log.notice)
+    early_references.rehouse_poll_selectors(journal, polling.make_poll, _originals.poll)
+    for replacement in replacements:
+        journal.apply(replacement)
+    other_classes.outlive(replacements, journal)
+    executors.carry(journal)
+    early_references.refer(journal)
+    adapters.adapt(journal)
+
+
+def _hide_variables(settings: Settings, journal: Journal) -> None:
+    """Take SOCKS URLs out of os.environ: httpx and requests, seeing one, fail for want of a SOCKS library of their own.
+
+    Only the program's view changes. Children, and libraries in C, find the variables in the environment of C.
+    """
+    from socksify.config.environ import conflicting
+    from socksify.routing import log
+
+    names = conflicting(settings, os.environ)
+    if names:
+        log.line(f"{log.name}: taken out of the environment while installed: {', '.join(names)}")
+    for name in names:
+        journal.remove_item(getattr(os.environ, "_data", os.environ), os.fsencode(name))
