@@ -1,7 +1,12 @@
-"""What a command starts: Pythons that will find the hook, Pythons that will not and why, and other programs.
+"""The programs that a command line starts: Pythons that find the hook, Pythons that do not and why, and others.
 
-execve(2) follows `#!` lines, so they are followed here. Programs that start the program in their arguments are looked
-through, and so are the texts of shells. Whatever cannot be looked through counts as a program that connects.
+execve(2) follows `#!` lines, so they are followed here. Programs that start the program in their arguments
+(`wrappers`) are looked through, and so are the texts of shells (`shell_commands`). A program that cannot be looked
+through counts as a program that connects.
+
+Programs that are known to connect to nobody, and to start nobody who does, are left out: a user need not be told of
+them. Python's own modules start some of them (platform, ctypes.util, uuid, sysconfig), and many programs a few of the
+others. They are known by their names in the system's directories: a file of such a name elsewhere may be anything.
 """
 
 from __future__ import annotations
@@ -12,141 +17,140 @@ from itertools import takewhile
 
 from socksify._hook_location import is_hooked
 from socksify._record import Record
-from socksify.patches.children import shells, wrappers
+from socksify.patches.children import shell_commands, wrappers
+from socksify.patches.children.shell_words import UNKNOWN, UNKNOWN_QUOTED, Unreadable, is_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 # execve(2): an interpreter may be a script itself, up to a depth of four. Wrappers and shells are counted in.
-_DEPTH = 10
-# The kernel reads as much of a script (BINPRM_BUF_SIZE).
-_LINE = 256
-# Python/initconfig.c: the options that take a value, which may stand in the next word; -c and -m end the options.
+_MAX_DEPTH = 10
+# As much of a script is read by the kernel, in bytes (BINPRM_BUF_SIZE).
+_SHEBANG_SIZE = 256
+# Python/initconfig.c: the options that take a value, which may be the next word; -c and -m end the options.
 _WITH_VALUE = "WX"
 _LAST = "cm"
 _LONG_WITH_VALUE = "--check-hash-based-pycs"
-
-
-# They know no f-strings, which the hook is written with. Those up to 3.10 read it and are closed.
+# These do not know f-strings, which the hook is written with. Pythons up to 3.10 read the hook and close the network.
 _TOO_OLD = ("python3.0", "python3.2", "python3.3", "python3.4", "python3.5", "pypy3.5")
 
 
 class Program(Record):
-    """A program that is started: its file, and for a Python why it will not find the hook, empty if it will."""
+    """A program that is started: its file, and for a Python why it will not find the hook; empty if it will."""
 
     path: str
     is_python: bool
     why_not: str = ""
 
 
-class Start(Record):
-    """A command: the file that execve(2) is given, its argv, and what it finds where it is started.
+class CommandLine(Record):
+    """A file for execve(2) with its argv, in the directory and the environment in which it is started.
 
-    `environ` is the child's environment, where it is another one than this process's. `taken` names who takes from it
-    what leads to the hook, if anybody does.
+    `directory` is empty for the working directory of this process. `cleared_by` names the program that takes the
+    settings or PYTHONPATH out of the environment; it is empty if none does.
     """
 
     path: str
     words: tuple[str, ...]
     directory: str = ""
     environ: Mapping[str, str] = os.environ
-    taken: str = ""
+    cleared_by: str = ""
 
-    def found(self, name: str) -> str:
-        """The file that this child's execvp(3) would start, or the name itself."""
-        return os.path.join(self.directory, found(name, self.directories()))
+    def find(self, name: str) -> str:
+        """Return the file that execvp(3) would start in this environment, or the name itself if there is none."""
+        return os.path.join(self.directory, find(name, self.directories()))
 
     def directories(self) -> list[str]:
-        """Where it looks for programs."""
+        """Return the directories in which programs are looked for."""
         return self.environ.get("PATH", os.defpath).split(os.pathsep)
 
 
-def programs(start: Start, depth: int = _DEPTH) -> Iterator[Program]:
-    """What a command starts, without what is known to connect to nobody."""
-    path, words, name = start.path, start.words, os.path.basename(start.path)
+def programs(line: CommandLine, depth: int = _MAX_DEPTH) -> Iterator[Program]:
+    """Yield the programs that a command line starts, without those that are known to be harmless."""
+    path, words, name = line.path, line.words, os.path.basename(line.path)
     if is_harmless(path, words):
         return
     if is_python(path):
-        yield Program(path, True, _why_not(start))
-        return
-    if not depth:
+        yield Program(path, True, _why_not(line))
+    elif not depth:
         yield Program(path, False)
-    elif name in wrappers.NAMES:
-        yield from _wrapped(start, name, depth - 1)
-    elif name in shells.NAMES:
-        yield from _by_shell(start, words, depth - 1)
+    elif name in wrappers.WRAPPERS:
+        yield from _in_wrapper(line, name, depth - 1)
+    elif name in shell_commands.SHELLS:
+        yield from _in_shell(line, words, depth - 1)
+    elif interpreter := _shebang(path):
+        behind = (*interpreter, path, *words[1:])
+        yield from programs(line.replace(path=interpreter[0], words=behind), depth - 1)
     else:
-        line = _shebang(path)
-        if line:
-            behind = (*line, path, *words[1:])
-            yield from programs(start.replace(path=line[0], words=behind), depth - 1)
-        else:
-            yield Program(path, False)
+        yield Program(path, False)
 
 
-def _wrapped(start: Start, name: str, depth: int) -> Iterator[Program]:
-    commands = wrappers.behind(name, start.words)
+def _in_wrapper(line: CommandLine, name: str, depth: int) -> Iterator[Program]:
+    commands = wrappers.wrapped_commands(name, line.words)
     if commands is None:
-        yield Program(start.path, False)
+        yield Program(line.path, False)
         return
     for command in commands:
-        inner = start.replace(words=command.words, taken=start.taken or command.taken)
-        if not command.by_shell and any(mark in command.words[0] for mark in (shells.UNKNOWN, shells.QUOTED)):
-            yield Program(start.path, False)
-            continue
-        if command.by_shell:
-            yield from _by_shell(inner, ("sh", "-c", *command.words), depth)
+        inner = line.replace(words=command.words, cleared_by=line.cleared_by or command.cleared_by)
+        if command.is_shell_text:
+            yield from _in_shell(inner, ("sh", "-c", *command.words), depth)
+        elif is_known(command.words[0]):
+            yield from programs(inner.replace(path=inner.find(command.words[0])), depth)
         else:
-            yield from programs(inner.replace(path=inner.found(command.words[0])), depth)
+            yield Program(line.path, False)
 
 
-def _by_shell(start: Start, words: Sequence[str], depth: int) -> Iterator[Program]:
-    """What a shell starts; the shell itself where nobody can tell."""
-    # What it knows of PYTHONPATH is not what the program knows.
-    variables = {name: value for name, value in start.environ.items() if not wrappers.leads_to_hook(name)}
+def _in_shell(line: CommandLine, words: Sequence[str], depth: int) -> Iterator[Program]:
+    """Yield what a shell starts, or the shell itself if that cannot be known."""
+    # The shell's PYTHONPATH is not this process's: our entry is added to it later.
+    variables = {name: value for name, value in line.environ.items() if not wrappers.leads_to_hook(name)}
     try:
-        text, parameters = shells.text_of(words, start.directory)
-        for command in shells.commands(text, parameters, variables):
-            yield from programs(_by_command(start, command), depth)
-    except shells.Unreadable:
-        yield Program(start.path, False)
+        text, parameters = shell_commands.text_and_parameters(words, line.directory)
+        for command in shell_commands.commands(text, parameters, variables):
+            yield from programs(_by_shell(line, command), depth)
+    except Unreadable:
+        yield Program(line.path, False)
 
 
-def _by_command(start: Start, command: shells.Command) -> Start:
-    taken = start.taken
-    for name, value in command.changed.items():
-        # One that is put in front of what was there leaves that.
-        if wrappers.leads_to_hook(name) and f"{shells.QUOTED}{name}" not in (value or "").replace("\0", "\1"):
-            taken = "the shell"
-    environ = dict(start.environ)
+def _by_shell(line: CommandLine, command: shell_commands.SimpleCommand) -> CommandLine:
+    """Return the command line of a command that a shell starts. Raises Unreadable if it cannot be known."""
+    word, environ = command.words[0], dict(line.environ)
     path = command.changed.get("PATH")
-    if path and not any(mark in path for mark in (shells.UNKNOWN, shells.QUOTED)):
+    if path and is_known(path):
         environ["PATH"] = path
-    inner = Start("", tuple(command.words), start.directory, environ, taken)
-    word = command.words[0]
     if command.moved and "/" in word and not word.startswith("/") and not is_python(word):
-        raise shells.Unreadable
-    # Nothing is found in what is no directory.
-    directory = os.devnull if command.moved else start.directory
-    inner = Start(inner.found(word), inner.words, directory, environ, taken)
-    # An option of Python's may be among what nobody knows.
-    if is_python(inner.path) and any(shells.UNKNOWN in word for word in _before_script(command.words[1:])):
-        raise shells.Unreadable
-    return inner
+        raise Unreadable
+    # Where the shell has moved, its directory is not known: in what is no directory, nothing is found.
+    directory = os.devnull if command.moved else line.directory
+    cleared_by = "the shell" if _clears_hook(command.changed) else line.cleared_by
+    file = CommandLine("", (), line.directory, environ).find(word)
+    # One of Python's options may be among the words that are not known.
+    if is_python(file) and any(UNKNOWN in each for each in _options_of_python(command.words[1:])):
+        raise Unreadable
+    return CommandLine(file, tuple(command.words), directory, environ, cleared_by)
 
 
-def _before_script(words: Sequence[str]) -> Iterator[str]:
+def _clears_hook(changed: Mapping[str, str | None]) -> bool:
+    """Return True if a variable that leads to the hook has a new value, without what was in it before."""
+    return any(
+        wrappers.leads_to_hook(name) and f"{UNKNOWN_QUOTED}{name}" not in (value or "").replace(UNKNOWN, UNKNOWN_QUOTED)
+        for name, value in changed.items()
+    )
+
+
+def _options_of_python(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words in front of the script that are options, or may be."""
     for word in words:
-        if not word.startswith(("-", shells.UNKNOWN)):
+        if not word.startswith(("-", UNKNOWN)):
             return
         yield word
         if word[:2] in ("-c", "-m"):
             return
 
 
-def found(name: str, directories: Iterable[str]) -> str:
-    """The file that execvp(3) would start; the name itself if there is none."""
+def find(name: str, directories: Iterable[str]) -> str:
+    """Return the file that execvp(3) would start; the name itself if there is none."""
     if "/" in name:
         return name
     candidates = (os.path.join(directory, name) for directory in directories)
@@ -154,54 +158,58 @@ def found(name: str, directories: Iterable[str]) -> str:
 
 
 def is_executable(path: str) -> bool:
-    """Whether execve(2) would start it, which goes past directories."""
+    """Return True if execve(2) would start this file; it does not start directories."""
     # The system refuses a NUL.
     return "\0" not in path and os.access(path, os.X_OK) and os.path.isfile(path)
 
 
 def is_python(path: str) -> bool:
+    """Return True if a program is a Python, by its name."""
     if path == sys.executable:
         return True
-    # A virtual environment's is a link to the one that it was made with.
-    return any(_has_pythons_name(name) for name in (path, os.path.realpath(path)))
+    # In a virtual environment it is a link to the Python that made the environment.
+    return any(map(_is_name_of_python, (path, os.path.realpath(path))))
 
 
-def _has_pythons_name(path: str) -> bool:
+def _is_name_of_python(path: str) -> bool:
     name = os.path.basename(path)
     plain = name.removeprefix("python").removeprefix("pypy")
     # python3.13t is the one without the global lock, python3-dbg Debian's for debugging.
     return plain != name and all(character.isdigit() or character in ".-dbgt" for character in plain)
 
 
-def _why_not(start: Start) -> str:
-    path, words = start.path, start.words
-    name = os.path.basename(os.path.realpath(path))
+def _why_not(line: CommandLine) -> str:
+    """Return why a Python does not find the hook; an empty text if it does."""
+    name = os.path.basename(os.path.realpath(line.path))
     if name.startswith(("python2", "pypy2")) or name == "pypy":
         return "a Python before 3 cannot read the hook"
     if name.startswith(_TOO_OLD):
         return "a Python before 3.6 cannot read the hook"
-    options = _options(words[1:])
+    options = _option_letters(line.words[1:])
     if "S" in options:
         return "-S keeps every hook out"
-    if is_hooked(path) and is_hooked(_looked_for(start)):
+    if is_hooked(line.path) and is_hooked(_own_path(line)):
         return ""
     ignoring = [option for option in "IE" if option in options]
     if ignoring:
         return f"-{ignoring[0]} ignores PYTHONPATH"
-    return f"{start.taken} takes PYTHONPATH or the settings away" if start.taken else ""
+    return f"{line.cleared_by} takes PYTHONPATH or the settings away" if line.cleared_by else ""
 
 
-def _looked_for(start: Start) -> str:
-    """Where a Python takes itself to be, and so its packages: it goes by argv[0], and for a bare name by PATH."""
-    word = start.words[0] if start.words else ""
+def _own_path(line: CommandLine) -> str:
+    """Return where a Python takes itself to be, which leads it to its packages.
+
+    A Python goes by argv[0], and looks for a name without a slash in PATH.
+    """
+    word = line.words[0] if line.words else ""
     if "/" in word:
-        # A relative one is seen from the child's working directory, and so is the path.
-        return start.path if start.path.endswith(word.removeprefix("./")) else word
-    return found(word, () if start.taken else start.directories())
+        # A relative path is seen from the child's working directory, and so is the file.
+        return line.path if line.path.endswith(word.removeprefix("./")) else word
+    return find(word, () if line.cleared_by else line.directories())
 
 
-def _options(words: Sequence[str]) -> str:
-    """The letters of the options that stand before the script, as python reads them."""
+def _option_letters(words: Sequence[str]) -> str:
+    """Return the letters of the options in front of the script, as python reads them."""
     letters = ""
     remaining = iter(words)
     for word in takewhile(lambda word: word.startswith("-") and word not in ("-", "--"), remaining):
@@ -221,10 +229,10 @@ def _options(words: Sequence[str]) -> str:
 
 
 def _shebang(path: str) -> list[str]:
-    """The interpreter and its argument, if any, of a script; empty for what is none."""
+    """Return the interpreter of a script, and its argument if there is one; empty if the file is no script."""
     try:
         with open(path, "rb", buffering=0) as file:
-            start = file.read(_LINE)
+            start = file.read(_SHEBANG_SIZE)
     except (OSError, ValueError):
         return []
     if not start.startswith(b"#!"):
@@ -232,16 +240,9 @@ def _shebang(path: str) -> list[str]:
     return os.fsdecode(start[2:].partition(b"\n")[0].strip()).split(None, 1)
 
 
-# Programs that connect to nobody and start nobody who does: what a user need not be told of.
-#
-# Python's own modules start some of them (platform, ctypes.util, uuid, sysconfig), and every second program a few of
-# the others. They are known by their names in the system's directories: a file of such a name elsewhere may be
-# anything.
-
-
-_DIRECTORIES = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
-_NAMES_TEXT = (
-    # GNU coreutils, without those that start another program or look names up
+_SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
+_HARMLESS_TEXT = (
+    # GNU coreutils, without the programs that start another program or look names up
     "[ arch b2sum base32 base64 basename basenc cat chcon chgrp chmod chown cksum comm cp csplit cut date dd df dir"
     " dircolors dirname du echo expand expr factor false fmt fold groups head hostid id install join link ln"
     " logname ls md5sum mkdir mkfifo mknod mktemp mv nl nproc numfmt od paste pathchk pr printenv printf ptx pwd"
@@ -259,8 +260,8 @@ _NAMES_TEXT = (
     " cc c++ c89 c99 gcc g++ clang clang++ cpp gfortran as ld ld.bfd ld.gold ld.lld ar nm objdump objcopy readelf"
     " ranlib strip size addr2line c++filt pkg-config pkgconf"
 )
-_NAMES = frozenset(_NAMES_TEXT.split())
-# git's commands that go to no server. An option before them may give them a program to start.
+_HARMLESS = frozenset(_HARMLESS_TEXT.split())
+# Commands of git that go to no server. An option in front of the command may name a program to start.
 _GIT_TEXT = (
     "add blame branch cat-file check-attr check-ignore checkout config describe diff diff-files diff-index diff-tree "
     "for-each-ref hash-object help init log ls-files ls-tree merge-base name-rev rev-list rev-parse show show-ref "
@@ -268,26 +269,26 @@ _GIT_TEXT = (
 )
 _GIT = frozenset(_GIT_TEXT.split())
 _OPENSSL = ("version", "rand", "dgst", "x509", "req", "genrsa", "genpkey", "passwd")
-# What -c may set without a program among it.
+# The settings that `git -c` may change: none of them names a program.
 _GIT_SETTINGS = ("advice.", "color.", "core.quotepath=", "core.quotePath=", "log.showSignature=", "safe.directory=")
 
 
 def is_harmless(path: str, words: Sequence[str]) -> bool:
-    """Whether this program, started by these words, is known to connect to nobody."""
+    """Return True if a program that is started with these words is known to connect to nobody."""
     directory, name = os.path.split(path)
-    if directory not in _DIRECTORIES:
+    if directory not in _SYSTEM_DIRECTORIES:
         directory, name = os.path.split(os.path.realpath(path))
-        if directory not in _DIRECTORIES:
+        if directory not in _SYSTEM_DIRECTORIES:
             return False
-    asked = _CONDITIONS.get(name)
     if _has(words, "-wrapper", "--wrapper"):
-        # Of gcc's.
+        # An option of gcc.
         return False
-    # A compiler's name may begin with its target, and end with its version.
-    return asked(words[1:]) if asked is not None else name in _NAMES or _compiler(name) in _NAMES
+    condition = _CONDITIONS.get(name)
+    return condition(words[1:]) if condition is not None else name in _HARMLESS or _compiler(name) in _HARMLESS
 
 
 def _compiler(name: str) -> str:
+    """Return a compiler's name without its target in front and its version behind; empty for other names."""
     plain = name.rstrip("0123456789.").removesuffix("-")
     return plain.rpartition("-linux-gnu-")[2] if "-linux-gnu-" in plain else plain if plain != name else ""
 
@@ -297,20 +298,20 @@ def _has(words: Sequence[str], *parts: str) -> bool:
 
 
 def _runs_a_shell(word: str) -> bool:
-    """Whether a word of sed's may have the command `e` or the flag `e`, or name a file of commands."""
+    """Return True if a word of sed may have the command `e` or the flag `e`, or may name a file of commands."""
     import re
 
-    # Without substitutions and addresses, whose texts mean nothing here.
+    # Without the texts of substitutions and addresses.
     plain = re.sub(r"\b[sy]([^\w\s])(\\.|(?!\1).)*\1(\\.|(?!\1).)*\1[0-9gpiIMm]*|/(\\.|[^/\\])*/I?", ";", word)
     return bool(re.search(r"(^|[;{}!,0-9$=\s])e(?![\w./-])|^-[a-zA-Z]*f|^--fi", plain))
 
 
 def _is_numeric(words: Sequence[str]) -> bool:
-    """Whether -n is among the options, which keeps addresses from being looked up."""
+    """Return True if -n is among the options: without it, addresses are looked up."""
     return any(word[:1] == "-" and word[:2] != "--" and "n" in word for word in words) or "--numeric" in words
 
 
-def _goes_nowhere(words: Sequence[str]) -> bool:
+def _git_stays_local(words: Sequence[str]) -> bool:
     rest = list(words)
     while rest and rest[0].startswith("-"):
         word, _, value = rest[0].partition("=")
@@ -325,13 +326,14 @@ def _goes_nowhere(words: Sequence[str]) -> bool:
     return bool(rest) and rest[0] in _GIT and not _has(rest[1:], "ext-diff", "--upload-pack")
 
 
+# Programs that are harmless only with some arguments: argv without the name -> whether it is harmless.
 _CONDITIONS: dict[str, Callable[[Sequence[str]], bool]] = {
-    # HOST:FILE is reached by another program, and several options name programs.
+    # HOST:FILE starts another program, and several options name a program.
     "tar": lambda words: not _has(words, ":", "command", "program", "action", "-I", "-F", "script"),
     **dict.fromkeys(
         ("awk", "gawk", "mawk"), lambda words: not _has(words, "/inet", "system", "|", "-f", "--file", "@load")
     ),
-    # A command `e`, or a flag `e` of `s`, starts a shell; so does what a file of commands may have.
+    # The command `e` and the flag `e` of `s` start a shell; a file of commands may contain them.
     "sed": lambda words: not any(map(_runs_a_shell, words)),
     **dict.fromkeys(("split", "sdiff", "diff3"), lambda words: not _has(words, "--filter", "--f", "--diff", "-o")),
     "zip": lambda words: not _has(words, "-T", "--unzip-command"),
@@ -340,5 +342,5 @@ _CONDITIONS: dict[str, Callable[[Sequence[str]], bool]] = {
     "openssl": lambda words: bool(words) and words[0] in _OPENSSL,
     "hostname": lambda words: not words,
     "sort": lambda words: not _has(words, "--compress"),
-    "git": _goes_nowhere,
+    "git": _git_stays_local,
 }

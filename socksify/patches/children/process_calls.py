@@ -11,7 +11,7 @@ from _thread import get_ident
 
 from socksify import _originals
 from socksify.patches.children import environment, uncovered_programs
-from socksify.patches.children.command_lines import found, is_executable
+from socksify.patches.children.command_lines import find, is_executable
 from socksify.patches.journal import Replacement
 from socksify.tunnel import handover
 
@@ -148,7 +148,7 @@ def _first(executables: Sequence[bytes], cwd: Word | None) -> str:
 def _searched(name: Word) -> str:
     """What posix_spawnp(3) and execvp(3) find."""
     try:
-        return found(os.fsdecode(name), os.get_exec_path())
+        return find(os.fsdecode(name), os.get_exec_path())
     except (TypeError, ValueError):  # what the original will refuse
         return ""
 

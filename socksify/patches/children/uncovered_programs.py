@@ -11,7 +11,7 @@ import sys
 from socksify._hook_location import is_hooked
 from socksify.patches import elf
 from socksify.patches.children import environment
-from socksify.patches.children.command_lines import Program, Start, is_executable, programs
+from socksify.patches.children.command_lines import CommandLine, Program, is_executable, programs
 from socksify.routing import log
 from socksify.tunnel import errors
 
@@ -52,7 +52,7 @@ def started(path: str, words: Sequence[str], directory: str = "", environ: dict[
     """
     if is_executable(path):
         own = os.environ if environ is None else environ
-        for program in programs(Start(path, tuple(words), directory, own)):
+        for program in programs(CommandLine(path, tuple(words), directory, own)):
             _judge(program)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from socksify.patches.children import command_lines
-from socksify.patches.children.command_lines import Program, Start
+from socksify.patches.children.command_lines import CommandLine, Program
 
 REAL = os.path.realpath(sys.executable)
 
@@ -21,7 +21,7 @@ def no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def program(path: str, words: Sequence[str]) -> Program:
-    (found,) = command_lines.programs(Start(path, tuple(words)))
+    (found,) = command_lines.programs(CommandLine(path, tuple(words)))
     return found
 
 
@@ -61,7 +61,7 @@ def test_a_python_before_fstrings(path: str) -> None:
 def test_a_directory_is_no_program(tmp_path: Path) -> None:
     (tmp_path / "a" / "python3").mkdir(parents=True)
     python = executable(tmp_path / "b" / "python3", "")
-    assert command_lines.found("python3", [str(tmp_path / "a"), str(tmp_path / "b")]) == python
+    assert command_lines.find("python3", [str(tmp_path / "a"), str(tmp_path / "b")]) == python
     assert not command_lines.is_executable(str(tmp_path / "a" / "python3"))
 
 
@@ -195,4 +195,4 @@ def test_env_is_looked_through(words: str, why_not: str, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("words", ["env", "env -i", "env A=b", "env -S", "env -u", "env /bin/ls"])
 def test_env_without_a_program_that_connects(words: str) -> None:
-    assert not list(command_lines.programs(Start("/usr/bin/env", tuple(words.split()))))
+    assert not list(command_lines.programs(CommandLine("/usr/bin/env", tuple(words.split()))))

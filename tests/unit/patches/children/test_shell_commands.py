@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from socksify.patches.children import command_lines, shells
-from socksify.patches.children.command_lines import Start
+from socksify.patches.children import command_lines, shell_commands
+from socksify.patches.children.command_lines import CommandLine
+from socksify.patches.children.shell_words import Unreadable
 
 SHELL = "/bin/bash"
 
@@ -31,7 +32,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def names(text: str, parameters: Sequence[str] = ()) -> list[str]:
     """The base names of what is not known to be harmless."""
     words = ("bash", "-c", text, "sh", *parameters)
-    return [os.path.basename(program.path) for program in command_lines.programs(Start(SHELL, words))]
+    return [os.path.basename(program.path) for program in command_lines.programs(CommandLine(SHELL, words))]
 
 
 @pytest.mark.parametrize(
@@ -135,13 +136,13 @@ def test_what_connects_to_nobody(text: str) -> None:
     ],
 )
 def test_what_leads_to_the_hook_is_changed(text: str) -> None:
-    (found,) = command_lines.programs(Start(SHELL, ("bash", "-c", text)))
+    (found,) = command_lines.programs(CommandLine(SHELL, ("bash", "-c", text)))
     assert found.is_python
     assert found.why_not == "the shell takes PYTHONPATH or the settings away"
 
 
 def test_what_leads_to_the_hook_is_added_to() -> None:
-    (found,) = command_lines.programs(Start(SHELL, ("bash", "-c", "PYTHONPATH+=:/x; python3 x")))
+    (found,) = command_lines.programs(CommandLine(SHELL, ("bash", "-c", "PYTHONPATH+=:/x; python3 x")))
     assert found.is_python
     assert not found.why_not
 
@@ -155,14 +156,16 @@ def test_a_wrapper_whose_program_is_not_known(wrapper: str, text: str) -> None:
 @pytest.mark.parametrize("text", ['"$@"', "$0", 'exec "$@"'])
 def test_xargs_gives_a_shell_its_parameters(text: str) -> None:
     words = ("xargs", "-n2", "bash", "-c", text, *(["_"] if "@" in text else []))
-    assert [os.path.basename(each.path) for each in command_lines.programs(Start("/usr/bin/xargs", words))] == ["bash"]
+    assert [os.path.basename(each.path) for each in command_lines.programs(CommandLine("/usr/bin/xargs", words))] == [
+        "bash"
+    ]
 
 
 def test_only_plain_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", str(tmp_path)):
-        with pytest.raises(shells.Unreadable):
-            shells.text_of(["sh", path])
+        with pytest.raises(Unreadable):
+            shell_commands.text_and_parameters(["sh", path])
 
 
 @pytest.mark.parametrize(
