@@ -106,7 +106,6 @@ SUBLAYERS: dict[str, list[set[str]]] = {
 TO_MEND: set[tuple[str, str]] = {
     ("socksify.tunnel.state", "socksify.tunnel.bind.listener"),
     ("socksify.server.net.dialer", "socksify.server.session.server"),
-    ("socksify.server.net.listeners", "socksify.server.session.report"),
     ("socksify.server.session.bulk_thread", "socksify.server.session.relay"),
     ("socksify.server.session.session", "socksify.server.session.server"),
     ("socksify.server.session.bind", "socksify.server.session.session"),

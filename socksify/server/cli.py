@@ -16,7 +16,8 @@ from socksify.server.config import options
 from socksify.server.config import plan as config_plan
 from socksify.server.core.loop import Loop
 from socksify.server.core.signals import Signals
-from socksify.server.net.listeners import addresses, adopt, inherited, listen
+from socksify.server.net.addresses import parse_address
+from socksify.server.net.listeners import addresses_of, adopt_listener, listen, passed_descriptors
 from socksify.server.operation import status
 from socksify.server.operation.daemon import Daemon
 from socksify.server.operation.log import Log, open_sink
@@ -132,8 +133,8 @@ def _run(given: options.Options) -> None:
         loop = stack.enter_context(contextlib.closing(Loop()))
         signals = stack.enter_context(contextlib.closing(Signals(loop)))
         log = stack.enter_context(contextlib.closing(Log(loop, open_sink(plan.log), plan.log_format)))
-        listeners = [adopt(loop, fd) for fd in inherited(os.environ)]
-        config_plan.require_guard(plan, addresses(listeners) or plan.listen)
+        listeners = [adopt_listener(loop, fd) for fd in passed_descriptors(os.environ)]
+        config_plan.require_guard(plan, addresses_of(listeners) or plan.listen)
         table = Table(1 if plan.workers == 1 else plan.workers + 1)
         if plan.metrics:
             stack.enter_context(contextlib.closing(_metrics(loop, plan.metrics, table)))
@@ -148,4 +149,4 @@ def _run(given: options.Options) -> None:
 
 
 def _metrics(loop: Loop, where: str, table: Table) -> Responder:
-    return serve_metrics(loop, listen(loop, *options.place(where)), table.text)
+    return serve_metrics(loop, listen(loop, *parse_address(where)), table.text)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from socksify._record import Record
 from socksify.config.ip import address
 from socksify.server.config import LOG_FORMATS
+from socksify.server.net.addresses import parse_address
 
 DEFAULT_LISTEN = (("127.0.0.1", 1080),)
 
@@ -102,17 +103,9 @@ def _parser() -> argparse.ArgumentParser:
 _LISTEN_HELP = "may be given several times; port 0 is any free one (default: 127.0.0.1:1080)"
 
 
-def place(text: str) -> tuple[str, int]:
-    """The host and port of ADDRESS:PORT; IPv6 in brackets or not. Raises ValueError."""
-    host, _, port = text.rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError(f"{text!r}: expected ADDRESS:PORT")
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host, int(port)
-
-
 def _listen(text: str) -> tuple[str, int]:
     try:
-        host, port = place(text)
+        host, port = parse_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if address(host) is None:

@@ -18,7 +18,8 @@ from socksify.config.settings import ConfigError
 from socksify.routing.local_host import is_own
 from socksify.server import config
 from socksify.server.config import sockd_conf, toml_file
-from socksify.server.config.options import DEFAULT_LISTEN, Options, default_status_directory, is_classic, place
+from socksify.server.config.options import DEFAULT_LISTEN, Options, default_status_directory, is_classic
+from socksify.server.net.addresses import parse_address
 from socksify.server.policy.policy import Policy
 from socksify.server.policy.rules import Rule
 from socksify.server.policy.users import Users
@@ -79,7 +80,7 @@ def plan(options: Options, environ: Mapping[str, str]) -> Plan:
     if read_texts(_paths(options)) != before:
         raise ConfigError(f"{options.config}: it is being written; reload when that is done")
     metrics = options.metrics or files.metrics
-    if metrics and not is_loopback(host := place(metrics)[0]):
+    if metrics and not is_loopback(host := parse_address(metrics)[0]):
         raise ConfigError(f"metrics: {host} is not a loopback address; they tell who is here, and ask for no password")
     return Plan(
         files.policy,

@@ -24,6 +24,7 @@ from socksify.config.ip import address
 from socksify.config.settings import ConfigError, Settings
 from socksify.config.settings import Rule as Match
 from socksify.server.config import LOG_FORMATS, Configuration
+from socksify.server.net.addresses import parse_address
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.policy import Policy
 from socksify.server.policy.rules import COMMANDS, EVERY_COMMAND, EVERYBODY, LOCAL, Routes, Rule, Source
@@ -43,14 +44,14 @@ _IDENT = {"off": "", "if-answered": "i", "required": "I"}
 
 def listen(value: object, source: str) -> tuple[tuple[str, int], ...]:
     """Read ADDRESS:PORT, or a list of them."""
-    return tuple(_place(text, source) for text in values.texts(value, source))
+    return tuple(_address(text, source) for text in values.texts(value, source))
 
 
-def place(value: object, source: str) -> str:
+def optional_address(value: object, source: str) -> str:
     """Read ADDRESS:PORT, or an empty text."""
     text = values.path(value, source)
     if text:
-        _place(text, source)
+        _address(text, source)
     return text
 
 
@@ -68,12 +69,14 @@ def log(value: object, source: str) -> str:
     raise ConfigError(f'{source}: expected "stderr", "syslog" or "syslog:/path/of/a/socket"')
 
 
-def _place(text: str, source: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host if ":" not in host else ""
-    if address(host) is None or not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+def _address(text: str, source: str) -> tuple[str, int]:
+    try:
+        host, port = parse_address(text)
+    except ValueError:
+        host, port = "", 0
+    if address(host) is None or (":" in host and not text.startswith("[")):
         raise ConfigError(f"{source}: {text!r}: expected ADDRESS:PORT, such as 127.0.0.1:1080 or [::]:1080")
-    return host, int(port)
+    return host, port
 
 
 _KEYS = {
@@ -81,7 +84,7 @@ _KEYS = {
     "workers": count,
     "log": log,
     "log_format": values.one_of(*LOG_FORMATS),
-    "metrics": place,
+    "metrics": optional_address,
     "status": values.path,
 }
 _POLICY_KEYS = ("users", "proxy", "routes", "sources", "proxies", "limits", "rules")

@@ -1,4 +1,4 @@
-"""Sockets to listen on: made, or taken over from whoever started us."""
+"""Listening sockets: made by the server, or passed to it by the program that started it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from collections.abc import Iterable
 from socksify import _originals
 from socksify.config.settings import ConfigError
 from socksify.server.core.loop import Loop
-from socksify.server.net.addresses import sockaddr, spelled
-from socksify.server.session.report import place
+from socksify.server.net.addresses import format_address, host_of, to_sockaddr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+# sd-daemon.h: SD_LISTEN_FDS_START.
+FIRST_FD = 3
+
 _LISTENS = socket.SOL_SOCKET, socket.SO_ACCEPTCONN
 
 
 def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _originals.Socket:
-    """Listens on a literal; port 0 is any free one. `shared` lets other processes listen on the same port.
+    """Return a new listening socket of the loop on a literal and a port; port 0 is any free port.
 
-    Whether that address may be listened on at all is for the caller to know. Raises ValueError for what is no
-    address, and OSError when it cannot be bound.
+    `shared` lets other processes listen on the same port. The caller knows whether the address may be listened on.
+    Raises ValueError if `host` is no literal, and OSError if the address cannot be bound.
     """
-    listener = bound(loop, host, port, shared)
+    listener = bind_listener(loop, host, port, shared)
     try:
         listener.listen(socket.SOMAXCONN)
     except BaseException:
@@ -34,8 +36,8 @@ def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _originals
     return listener
 
 
-def bound(loop: Loop, host: str, port: int, shared: bool) -> _originals.Socket:
-    """Has the address and does not listen yet; else as `listen`."""
+def bind_listener(loop: Loop, host: str, port: int, shared: bool) -> _originals.Socket:
+    """Return a socket that is bound and does not listen yet. The arguments and the errors are those of `listen`."""
     from ipaddress import ip_address
 
     family = socket.AF_INET if ip_address(host.partition("%")[0]).version == 4 else socket.AF_INET6
@@ -45,11 +47,11 @@ def bound(loop: Loop, host: str, port: int, shared: bool) -> _originals.Socket:
         if shared:
             _originals.setsockopt(listener, socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            # Who wants both says so by listening on both: 0.0.0.0 and :: can then be given side by side.
+            # A server for both families listens on both, so 0.0.0.0 and :: can be given side by side.
             _originals.setsockopt(listener, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _originals.bind(listener, sockaddr(host, port))
+        _originals.bind(listener, to_sockaddr(host, port))
     except OSError as error:
-        error.filename = place(host, port)
+        error.filename = format_address(host, port)
         loop.discard(listener)
         raise
     except BaseException:
@@ -58,41 +60,40 @@ def bound(loop: Loop, host: str, port: int, shared: bool) -> _originals.Socket:
     return listener
 
 
-def addresses(listeners: Iterable[_originals.Socket]) -> list[tuple[str, int]]:
-    """Their own addresses: host and port, of a Unix socket its path (unix(7)'s abstract ones with @ in front) and 0."""
+def addresses_of(listeners: Iterable[_originals.Socket]) -> list[tuple[str, int]]:
+    """Return the host and the port of each socket.
+
+    For a Unix socket they are its path and 0. The path of an abstract socket (unix(7)) begins with @.
+    """
     names = [_originals.getsockname(listener) for listener in listeners]
     return [
-        (spelled(name), name[1]) if isinstance(name, tuple) else (os.fsdecode(name).replace("\0", "@", 1), 0)
+        (host_of(name), name[1]) if isinstance(name, tuple) else (os.fsdecode(name).replace("\0", "@", 1), 0)
         for name in names
     ]
 
 
-def adopt(loop: Loop, fd: int) -> _originals.Socket:
-    """A stream socket that listens already, of IP or Unix; raises ConfigError for what is none.
+def adopt_listener(loop: Loop, fd: int) -> _originals.Socket:
+    """Return the listening stream socket, of IP or Unix, that has the descriptor `fd`.
 
-    One that does not would be ready for ever, and never have a connection.
+    Raises ConfigError for any other descriptor. A socket that does not listen would always be ready, and never have a
+    connection.
     """
     try:
         listener = loop.adopt(fd)
         if listener.type == socket.SOCK_STREAM and _originals.getsockopt(listener, *_LISTENS):
             return listener
     except OSError:
-        # No socket at all, or one of datagrams, which has no options of TCP's.
+        # The descriptor is no socket, or it is a socket that does not have the option.
         pass
     raise ConfigError(f"descriptor {fd}, which was passed: expected a stream socket that listens")
 
 
-# Sockets that whoever started us listens on already: sd_listen_fds(3).
+def passed_descriptors(environ: MutableMapping[str, str]) -> list[int]:
+    """Return the descriptors of the listening sockets that systemd has passed to this process (sd_listen_fds(3)).
 
-
-# sd-daemon.h: SD_LISTEN_FDS_START.
-FIRST = 3
-
-
-def inherited(environ: MutableMapping[str, str]) -> list[int]:
-    """Their descriptors, kept from other programs; none when none were passed, or not to this process.
-
-    The variables are taken away. Raises ConfigError for a number that is none, or of more than are open.
+    The variables are removed from `environ`, and the descriptors are not inherited by other programs. The list is empty
+    if nothing was passed, or if it was passed to another process. Raises ConfigError if the number of descriptors is no
+    number, or is larger than that of the open ones.
     """
     pid, count, _ = (environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
     if pid != str(os.getpid()):
@@ -100,8 +101,8 @@ def inherited(environ: MutableMapping[str, str]) -> list[int]:
     if not (count.isascii() and count.isdecimal()):
         raise ConfigError(f"LISTEN_FDS: {count!r}: expected a number")
     fds = []
-    # One after another, because there may be said to be more of them than there is memory for their numbers.
-    for fd in range(FIRST, FIRST + int(count)):
+    # The number may be larger than there is memory for, so the list grows with each descriptor that is open.
+    for fd in range(FIRST_FD, FIRST_FD + int(count)):
         try:
             os.set_inheritable(fd, False)
         except (OSError, OverflowError):

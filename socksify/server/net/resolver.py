@@ -41,7 +41,7 @@ class Resolver:
         """
         target = target.literal()
         if target.type != NAME:
-            answer([literal(target)])
+            answer([candidate_of(target)])
             return
         question = _Question(answer)
         if seconds:
@@ -76,7 +76,7 @@ class _Question:
             answer(candidates)
 
 
-def literal(target: Address) -> Candidate:
+def candidate_of(target: Address) -> Candidate:
     """Where to connect to for an address that is none by name."""
     return socket.AF_INET if target.type == IPV4 else socket.AF_INET6, (target.host, target.port)
 

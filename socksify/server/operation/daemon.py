@@ -11,9 +11,9 @@ from collections.abc import Callable
 from socksify.config.settings import ConfigError
 from socksify.server.config.plan import FIXED_UNTIL_RESTART, refuse_opening, require_guard
 from socksify.server.core.loop import Loop
+from socksify.server.net.addresses import format_address
 from socksify.server.operation.log import Log
 from socksify.server.operation.systemd import READY, STOPPING, WATCHDOG, Notifier
-from socksify.server.session.report import place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Daemon:
         self._loop.run()
 
     def _ready(self, service: Service) -> None:
-        where = ", ".join(place(host, port) if port else host for host, port in service.addresses)
+        where = ", ".join(format_address(host, port) if port else host for host, port in service.addresses)
         self._log.notice(f"listening on {where}")
         self._notifier.tell(READY, f"STATUS=listening on {where}")
         self._feed_watchdog()

@@ -22,7 +22,7 @@ from socksify import _originals
 from socksify._originals import monotonic
 from socksify.server.core.loop import READABLE, Loop
 from socksify.server.core.signals import Signals
-from socksify.server.net.listeners import addresses, adopt, bound, listen
+from socksify.server.net.listeners import addresses_of, adopt_listener, bind_listener, listen
 from socksify.server.operation.daemon import next_plan
 from socksify.server.operation.log import Log
 from socksify.server.operation.service import ServingProcess
@@ -66,7 +66,7 @@ class Workers:
         self._table = table
         self._inherited = inherited
         places = () if inherited else plan.listen
-        self._reserved = [bound(loop, host, port, shared=True) for host, port in places]
+        self._reserved = [bind_listener(loop, host, port, shared=True) for host, port in places]
         # By process id: the index of the worker's row, and the time of its start.
         self._alive: dict[int, tuple[int, float]] = {}
         self._starting = 0
@@ -77,7 +77,7 @@ class Workers:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        return addresses((*self._inherited, *self._reserved))
+        return addresses_of((*self._inherited, *self._reserved))
 
     def start(self, ready: Callable[[], object]) -> None:
         self._ready = ready
@@ -162,7 +162,7 @@ class Workers:
         status = 1
         try:
             inherited = [os.dup(held.fileno()) for held in self._inherited]
-            places = addresses(self._reserved)
+            places = addresses_of(self._reserved)
             self._signals.abandon()
             # This closes the parent's sockets: the reserved addresses, and the channels of the other workers.
             self._loop.abandon()
@@ -196,7 +196,7 @@ def serve(
     """
     with contextlib.closing(Loop()) as loop:
         listeners = [listen(loop, host, port, shared=True) for host, port in places]
-        listeners += [adopt(loop, fd) for fd in inherited]
+        listeners += [adopt_listener(loop, fd) for fd in inherited]
         log = log.for_child(loop)
         process = ServingProcess(loop, listeners, plan, log, row)
         _obey_signals(loop, process, configure, plan, log)

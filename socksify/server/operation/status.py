@@ -15,8 +15,8 @@ from collections.abc import Mapping
 
 from socksify import _originals
 from socksify.server.core.loop import Loop
+from socksify.server.net.addresses import format_address
 from socksify.server.operation.responder import Responder
-from socksify.server.session.report import place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _session_as_text(session: Mapping[str, Any]) -> str:
 
 def _answer(server: Server) -> bytes:
     """The status of this process: JSON objects, one on each line, the first about the process itself."""
-    listening = [place(host, port) if port else host for host, port in server.addresses]
+    listening = [format_address(host, port) if port else host for host, port in server.addresses]
     process = {"pid": os.getpid(), "listening": listening, "accepted": server.accepted}
     sessions = [{name: getattr(report, name) for name in report._fields} for report in server.sessions()]
     return b"".join(json.dumps(item).encode() + b"\n" for item in (process, *sessions))

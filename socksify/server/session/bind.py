@@ -18,10 +18,9 @@ from socksify.protocol.address import NAME
 from socksify.protocol.errnos import socks5_reply_of
 from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, HOST_UNREACHABLE, NOT_ALLOWED, SUCCEEDED, TTL_EXPIRED
 from socksify.server.core.loop import HUNG_UP, READABLE
-from socksify.server.net import addresses
-from socksify.server.net.resolver import literal
+from socksify.server.net.addresses import address_of, bind_to_listen, normalize, source_towards
+from socksify.server.net.resolver import candidate_of
 from socksify.server.policy.policy import Denied, Permitted
-from socksify.server.session.connect import address_of, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Bind:
         self._session = session
         self._loop = session.server.loop
         self._request = request
-        self._target = plain(request.target)
+        self._target = normalize(request.target)
         self._name = self._target.host if self._target.type == NAME else None
         self._awaited: set[str] = set()
         self._listener: _originals.Socket | None = None
@@ -55,7 +54,7 @@ class Bind:
     def start(self) -> None:
         target = self._target
         if target.type != NAME:
-            self._choose([literal(target)])
+            self._choose([candidate_of(target)])
             return
         verdict = self._session.verdict(self._request.command, target.host, None, target.port)
         if isinstance(verdict, Denied):
@@ -113,12 +112,12 @@ class Bind:
         """A socket on the address that the peer sees us by."""
         own = self._session.own[0] or "127.0.0.1"
         anybody = peer in ANYBODY
-        source = verdict.source or (own if anybody else addresses.source_towards(peer)) or own
+        source = verdict.source or (own if anybody else source_towards(peer)) or own
         listener = self._loop.stream(socket.AF_INET6 if ":" in source else socket.AF_INET)
         self._listener = listener
         like = self._session.port if verdict.reserved else 0
         # The port that is wanted, if the client awaits nobody in particular; as Dante has it.
-        addresses.bind_to_listen(listener, source, like, self._target.port if anybody else 0)
+        bind_to_listen(listener, source, like, self._target.port if anybody else 0)
         return listener
 
     def _accept(self, _fd: int, _events: int) -> None:

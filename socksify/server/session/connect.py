@@ -6,13 +6,13 @@ import os
 
 from socksify import _originals
 from socksify.config.ip import unmapped
-from socksify.protocol.address import IPV4, IPV6, NAME, Address
+from socksify.protocol.address import NAME, Address
 from socksify.protocol.errnos import errno_of, socks5_reply_of
 from socksify.protocol.errors import ProtocolError, Unsupported
 from socksify.protocol.socks5 import HOST_UNREACHABLE, NOT_ALLOWED
-from socksify.server.net import addresses
+from socksify.server.net.addresses import address_of, bind_source, normalize
 from socksify.server.net.dialer import Dial, Upstream, takes_names
-from socksify.server.net.resolver import literal
+from socksify.server.net.resolver import candidate_of
 from socksify.server.policy.policy import Denied, Permitted
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ class Connect:
     def __init__(self, session: Session, request: Request) -> None:
         self._session = session
         self._command = request.command
-        self._target = target = plain(request.target)
+        self._target = target = normalize(request.target)
         self._name = target.host if target.type == NAME else None
         self._attempt: Dial | Upstream | None = None
         self._verdicts: dict[Candidate, Permitted] = {}
@@ -41,7 +41,7 @@ class Connect:
     def start(self) -> None:
         target = self._target
         if target.type != NAME:
-            self._choose([literal(target)])
+            self._choose([candidate_of(target)])
             return
         verdict = self._session.verdict(self._command, target.host, None, target.port)
         if isinstance(verdict, Denied):
@@ -98,7 +98,7 @@ class Connect:
         verdict = self._verdicts[candidate]
         self._session.rule = verdict.rule
         if verdict.source is not None or verdict.reserved:
-            addresses.bind(stream, verdict.source, self._session.port if verdict.reserved else 0)
+            bind_source(stream, verdict.source, self._session.port if verdict.reserved else 0)
 
     def _dialled(self, target: _originals.Socket | None, failure: int) -> None:
         self._attempt = None
@@ -129,30 +129,3 @@ def _reply_of(error: Exception | None) -> int:
         return error.reply
     number = errno_of(error) if isinstance(error, ProtocolError) else getattr(error, "errno", None)
     return socks5_reply_of(number or 0)
-
-
-def plain(target: Address) -> Address:
-    """A target as rules know it: its name in ASCII; one that reads like an address is one, and a mapped one is IPv4."""
-    if target.type == IPV4:
-        return target
-    if not target.host.isascii():
-        target = target.replace(host=_in_ascii(target.host))
-    target = target.literal()
-    if target.type != IPV6:
-        return target
-    host = unmapped(target.host)
-    return target if host == target.host else Address(IPV4, host, target.port)
-
-
-def _in_ascii(name: str) -> str:
-    """What some resolvers make of a name in UTF-8; the name as it is, which is not looked up, if there is no such."""
-    try:
-        return name.encode("ascii", "surrogateescape").decode().encode("idna").decode()
-    except UnicodeError:
-        return name
-
-
-def address_of(sockaddr: tuple[str, int]) -> Address:
-    """What getsockname() or accept() says, of either family."""
-    host = sockaddr[0].partition("%")[0]
-    return Address(IPV6 if ":" in host else IPV4, host, sockaddr[1])

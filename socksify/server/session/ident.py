@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 from socksify import _originals
 from socksify.server.core.loop import READABLE, Loop
-from socksify.server.net import addresses
-from socksify.server.net.addresses import sockaddr
+from socksify.server.net.addresses import RESERVED, bind_source, to_sockaddr
 from socksify.server.net.dialer import Dial
 from socksify.server.policy.policy import Denied, Permitted
 
@@ -52,7 +51,7 @@ class Ident:
 
     def start(self) -> None:
         host = self._client[0]
-        candidates: list[Candidate] = [(socket.AF_INET6 if ":" in host else socket.AF_INET, sockaddr(host, PORT))]
+        candidates: list[Candidate] = [(socket.AF_INET6 if ":" in host else socket.AF_INET, to_sockaddr(host, PORT))]
         # Nobody knows whose a connection by a Unix socket is.
         self._dial = Dial(self._loop, candidates if host else [], self._ask, self._prepare, 0)
         self._timer = self._loop.after(SECONDS, lambda: self._tell(None))
@@ -72,7 +71,7 @@ class Ident:
 
     def _prepare(self, stream: _originals.Socket, _candidate: Candidate) -> None:
         # "The local and foreign addresses of the query connection" are those of the connection that is asked about.
-        addresses.bind(stream, self._own[0], 0)
+        bind_source(stream, self._own[0], 0)
 
     def _ask(self, stream: _originals.Socket | None, _failure: int) -> None:
         if stream is None:
@@ -128,6 +127,6 @@ def vouched(
         return verdict if verdict.ident == "i" else Denied("the client's identd does not vouch for it")
     claimed = demand.user if demand.user is not None else demand.userid
     # rcmd(3)'s clients run as root for everybody: the original believed that of a port which only root can have.
-    if claimed in (b"", named) or (claimed == b"root" and port in addresses.RESERVED):
+    if claimed in (b"", named) or (claimed == b"root" and port in RESERVED):
         return verdict
     return Denied("the client's identd names another user")

@@ -42,12 +42,6 @@ class Report(NamedTuple):
     rule: str = ""
 
 
-def place(host: str, port: int) -> str:
-    """`host:port`; nothing in a name that a client sent may forge a word or a line of the log, or drive a terminal."""
-    host = ascii(host)[1:-1].replace(" ", r"\x20")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def line(report: Report) -> str:
     """The report as a line for people."""
     who = report.client if report.user is None else f"{report.user}@{report.client}"

@@ -14,8 +14,8 @@ from socksify.server.core import tracebacks
 from socksify.server.core.descriptor_reserve import SHORTAGES
 from socksify.server.core.loop import READABLE, Loop
 from socksify.server.core.thread_pool import Threads
-from socksify.server.net.addresses import spelled
-from socksify.server.net.listeners import addresses
+from socksify.server.net.addresses import host_of
+from socksify.server.net.listeners import addresses_of
 from socksify.server.net.resolver import Resolver
 from socksify.server.policy.limits import Counts
 from socksify.server.policy.policy import Denied, Policy
@@ -70,8 +70,8 @@ class Server:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where it listens, as `listening.addresses` has it."""
-        return addresses(self._listeners.values())
+        """Where it listens, as `listeners.addresses_of` has it."""
+        return addresses_of(self._listeners.values())
 
     def sessions(self) -> list[Report]:
         """The live ones, in the order in which they came."""
@@ -158,7 +158,7 @@ class Server:
             self._notice("new connections are taken again")
         self.accepted += 1
         # Nobody has an address on a Unix socket.
-        host, port = (_host(spelled(peer)), peer[1]) if peer else ("", 0)
+        host, port = (_host(host_of(peer)), peer[1]) if peer else ("", 0)
         session = Session(self, stream, self.accepted, host, port)
         try:
             self._admit(session)

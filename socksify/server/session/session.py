@@ -16,7 +16,7 @@ from socksify.protocol import server as role
 from socksify.protocol import socks5
 from socksify.protocol.address import Address
 from socksify.server.core import tracebacks
-from socksify.server.net.addresses import spelled
+from socksify.server.net.addresses import format_address, host_of
 from socksify.server.policy.policy import Admission, Demand, Denied, Permitted
 from socksify.server.session.bind import Bind
 from socksify.server.session.connect import Connect
@@ -24,7 +24,7 @@ from socksify.server.session.ident import Ident, vouched
 from socksify.server.session.lingering_close import Farewell
 from socksify.server.session.negotiation import Negotiation
 from socksify.server.session.relay import Relay
-from socksify.server.session.report import Report, place
+from socksify.server.session.report import Report
 from socksify.server.session.udp_associate import Associate
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ class Session:
     def own(self) -> tuple[str, int]:
         """The address that the client has connected to; none on a Unix socket."""
         own = _originals.getsockname(self.stream)
-        return ("", 0) if isinstance(own, str | bytes) else (unmapped(spelled(own)), own[1])
+        return ("", 0) if isinstance(own, str | bytes) else (unmapped(host_of(own)), own[1])
 
     def start(self, admission: Admission) -> None:
         """Hears what the client wants."""
@@ -100,7 +100,7 @@ class Session:
         outcome, detail = self._outcome or (outcome, detail)
         return Report(
             self.number,
-            place(self.host, self.port) if self.host else "local",
+            format_address(self.host, self.port) if self.host else "local",
             None if self.user is None else ascii(self.user.decode("utf-8", "replace"))[1:-1],
             self.command,
             self.target,
@@ -125,7 +125,7 @@ class Session:
         """Does what the client wants, who has already said what is `early`."""
         self._request = request
         self._early = early
-        self.target = place(request.target.host, request.target.port)
+        self.target = format_address(request.target.host, request.target.port)
         command = _COMMANDS.get(request.command)
         if command is None or (request.version == 4 and command is Associate):
             self.refuse(socks5.COMMAND_NOT_SUPPORTED, "unsupported", f"command {request.command} is not supported")

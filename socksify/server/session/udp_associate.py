@@ -20,9 +20,8 @@ from socksify.protocol.errnos import socks5_reply_of
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, GENERAL_FAILURE, NOT_ALLOWED, SUCCEEDED, UDP_ASSOCIATE
 from socksify.server.core.loop import READABLE
-from socksify.server.net.addresses import sockaddr, spelled
+from socksify.server.net.addresses import address_of, host_of, normalize, to_sockaddr
 from socksify.server.policy.policy import Denied, Permitted
-from socksify.server.session.connect import address_of, plain
 from socksify.server.session.udp_destinations import BATCH, Outside, Ways
 
 TYPE_CHECKING = False
@@ -75,7 +74,7 @@ class Associate:
         """Takes datagrams at the address by which the client has reached us."""
         try:
             self._inside = inside = self._loop.datagrams(socket.AF_INET6 if ":" in own else socket.AF_INET)
-            _originals.bind(inside, sockaddr(own, 0))
+            _originals.bind(inside, to_sockaddr(own, 0))
         except OSError as error:
             self._session.refuse(socks5_reply_of(error.errno or 0), "failed", os.strerror(error.errno or 0))
             return
@@ -106,7 +105,7 @@ class Associate:
             except OSError:
                 # What an earlier datagram met with, told by ICMP.
                 continue
-            if unmapped(spelled(sender)) == self._session.host and self._port in (0, sender[1]):
+            if unmapped(host_of(sender)) == self._session.host and self._port in (0, sender[1]):
                 self._port = sender[1]
                 self._out(bytes(scratch[:count]))
 
@@ -121,7 +120,7 @@ class Associate:
         # X'00'."
         if fragment or not self._within(len(data), 0):
             return
-        self._ways.find(plain(address), lambda host, port, source: self._send(data, host, port, source))
+        self._ways.find(normalize(address), lambda host, port, source: self._send(data, host, port, source))
 
     def _send(self, data: memoryview, host: str, port: int, source: str | None) -> None:
         if self._outside.send(data, host, port, source):
@@ -134,7 +133,7 @@ class Associate:
             return
         header = socks5.encode_header(address_of((host, port)))
         try:
-            self._inside.sendto(header + data, sockaddr(self._session.host, self._port))
+            self._inside.sendto(header + data, to_sockaddr(self._session.host, self._port))
         except OSError:
             return
         self.down += len(data)
@@ -153,7 +152,7 @@ def _declared_port(request: Request, host: str) -> int:
     "If the client is not in possesion of the information at the time of the UDP ASSOCIATE, the client MUST use a port
     number and address of all zeros." Behind a translator of addresses it is in possession of others than ours.
     """
-    target: Address = plain(request.target)
+    target: Address = normalize(request.target)
     known = target.type != NAME and target.host in (host, "0.0.0.0", "::")
     return target.port if known else 0
 

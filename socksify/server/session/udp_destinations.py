@@ -15,8 +15,8 @@ from socksify.config.ip import unmapped
 from socksify.protocol.address import NAME, Address
 from socksify.protocol.socks5 import UDP_ASSOCIATE
 from socksify.server.core.loop import READABLE, Loop
-from socksify.server.net.addresses import sockaddr, spelled
-from socksify.server.net.resolver import literal
+from socksify.server.net.addresses import host_of, to_sockaddr
+from socksify.server.net.resolver import candidate_of
 from socksify.server.policy.policy import Denied, Permitted
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ class Ways:
             if way is not None:
                 found(*way)
         elif target.type != NAME:
-            self._learn(target, self._choose(None, [literal(target)]), [found])
+            self._learn(target, self._choose(None, [candidate_of(target)]), [found])
         elif self._kept < KEPT:
             self._keep(target, found)
 
@@ -101,7 +101,7 @@ class Ways:
             host, port = address[:2]
             verdict = self._session.verdict(UDP_ASSOCIATE, name, unmapped(host), port)
             if isinstance(verdict, Permitted) and not verdict.chain:
-                return spelled(address), port, verdict.source
+                return host_of(address), port, verdict.source
         return None
 
 
@@ -130,7 +130,7 @@ class Outside:
         """Sends a datagram, unless there is no room for it or no way; whether it was sent."""
         try:
             sender = self._sender(source or ("::" if ":" in host else "0.0.0.0"))
-            sender.sendto(data, sockaddr(host, port))
+            sender.sendto(data, to_sockaddr(host, port))
         except OSError:
             # As on any network, where datagrams are lost.
             return False
@@ -153,7 +153,7 @@ class Outside:
             try:
                 if ":" in source:
                     _originals.setsockopt(sender, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                _originals.bind(sender, sockaddr(source, 0))
+                _originals.bind(sender, to_sockaddr(source, 0))
             except OSError:
                 self._loop.discard(sender)
                 raise

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from socksify.protocol.address import NAME, Address
 from socksify.server.net import resolver
 from socksify.server.policy.policy import Demand, Denied, Permitted, Policy
-from socksify.server.session.connect import plain
 from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client
@@ -92,22 +90,6 @@ def ask_in_utf8(stream: socket.socket, version: int, name: str) -> int:
     stream.sendall(client.GREETING + b"\x05\x01\0\x03" + bytes([len(wire)]) + wire + b"\0\x50")
     assert receive(stream, 2) == b"\x05\x00"
     return client.reply5(stream)[0]
-
-
-@pytest.mark.parametrize(
-    ("host", "known"),
-    [
-        ("www.EXAMPLE.", "www.EXAMPLE."),
-        ("bücher.example", "xn--bcher-kva.example"),
-        ("\uff11\uff12\uff17\u30020\u30020\u30021", "127.0.0.1"),
-        # Latin-1, and an empty label: nobody makes anything of that.
-        ("b\udcfccher.example", "b\udcfccher.example"),
-        ("ü..example", "\udcc3\udcbc..example"),
-    ],
-)
-def test_a_target_as_rules_know_it(host: str, known: str) -> None:
-    wire = host if "\udcfc" in host else host.encode().decode("ascii", "surrogateescape")
-    assert plain(Address(NAME, wire, 80)).host == known
 
 
 def test_a_name_does_not_get_round_a_rule_on_addresses(picky: Running, monkeypatch: pytest.MonkeyPatch) -> None:

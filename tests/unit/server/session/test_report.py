@@ -4,25 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from socksify.server.session.report import Report, line, place
+from socksify.server.session.report import Report, line
 
 DONE = Report(1, "192.0.2.1:5", "alice", "connect", "example.com:80", "relaying", "done", "", 3, 4, 1.5, "rule")
-
-
-@pytest.mark.parametrize(
-    ("host", "told"),
-    [
-        ("192.0.2.1", "192.0.2.1:80"),
-        ("2001:db8::1", "[2001:db8::1]:80"),
-        ("example.com", "example.com:80"),
-        ("x\ny\x1b[0m", "x\\ny\\x1b[0m:80"),
-        ("a: done, 1 bytes", "[a:\\x20done,\\x201\\x20bytes]:80"),
-        ("\udcff", "\\udcff:80"),
-        ("bücher.example", "b\\xfccher.example:80"),
-    ],
-)
-def test_a_place(host: str, told: str) -> None:
-    assert place(host, 80) == told
 
 
 @pytest.mark.parametrize(
