@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from tests.reports.compatibility.place import Place, Port
+from tests.reports.compatibility.server_host import Port, ServerHost
 from tests.support.network.addresses import TARGET4, TARGET6
 from tests.support.processes import require
 
@@ -14,26 +14,26 @@ RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 
 @contextlib.contextmanager
-def mosquitto(place: Place) -> Iterator[None]:
-    listeners = "".join(f"listener {Port.MQTT} {host}\n" for host in (TARGET4, TARGET6))
-    config = place.directory / "mosquitto.conf"
+def mosquitto(host: ServerHost) -> Iterator[None]:
+    listeners = "".join(f"listener {Port.MQTT} {address}\n" for address in (TARGET4, TARGET6))
+    config = host.directory / "mosquitto.conf"
     config.write_text(f"{listeners}allow_anonymous true\n")
-    with place.running([require("mosquitto"), "-c", str(config)], Port.MQTT):
+    with host.running([require("mosquitto"), "-c", str(config)], Port.MQTT):
         yield
 
 
 @contextlib.contextmanager
-def nats(place: Place) -> Iterator[None]:
-    certificate, key = place.certificate()
+def nats(host: ServerHost) -> Iterator[None]:
+    certificate, key = host.certificate()
     tls = ["--tls", "--tlscert", str(certificate), "--tlskey", str(key)]
-    with place.running([require("nats-server"), "--addr", "::", "--port", str(Port.NATS), *tls], Port.NATS):
+    with host.running([require("nats-server"), "--addr", "::", "--port", str(Port.NATS), *tls], Port.NATS):
         yield
 
 
 @contextlib.contextmanager
-def rabbitmq(place: Place) -> Iterator[None]:
+def rabbitmq(host: ServerHost) -> Iterator[None]:
     """With its STOMP plugin. What it starts beside itself ends with it: they have a process namespace of their own."""
-    home = place.subdirectory("rabbitmq")
+    home = host.subdirectory("rabbitmq")
     config, plugins = home / "rabbitmq.conf", home / "enabled_plugins"
     config.write_text(
         f"loopback_users = none\nlisteners.tcp.1 = :::{Port.AMQP}\nstomp.listeners.tcp.1 = :::{Port.STOMP}\n"
@@ -47,16 +47,16 @@ def rabbitmq(place: Place) -> Iterator[None]:
     environment = ["env", *(f"{name}={value}" for name, value in variables.items())]
     alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     # The last to come up.
-    with place.running([*environment, *alone, require(RABBITMQ)], Port.STOMP):
+    with host.running([*environment, *alone, require(RABBITMQ)], Port.STOMP):
         yield
 
 
 @contextlib.contextmanager
-def zeromq(place: Place) -> Iterator[None]:
+def zeromq(host: ServerHost) -> Iterator[None]:
     """A socket of the library's own, which sends back what it is asked."""
     import zmq
 
-    with place.network.namespace.inside():
+    with host.network.namespace.inside():
         context = zmq.Context()
         socket = context.socket(zmq.REP)
         socket.set(zmq.IPV6, 1)

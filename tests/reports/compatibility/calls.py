@@ -8,16 +8,16 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from tests.reports.compatibility.place import Place, Port
+from tests.reports.compatibility.server_host import Port, ServerHost
 
 
 @contextlib.contextmanager
-def hypercorn(place: Place) -> Iterator[None]:
+def hypercorn(host: ServerHost) -> Iterator[None]:
     """HTTP/2 over TLS, for whoever can."""
-    certificate, key = place.certificate()
+    certificate, key = host.certificate()
     tls = ["--certfile", str(certificate), "--keyfile", str(key)]
     words = [sys.executable, "-m", "hypercorn", "--bind", f"[::]:{Port.HTTP2}", *tls]
-    with place.running([*words, "tests.reports.compatibility.calls:application"], Port.HTTP2):
+    with host.running([*words, "tests.reports.compatibility.calls:application"], Port.HTTP2):
         yield
 
 
@@ -29,13 +29,13 @@ async def application(scope: Any, _: object, send: Callable[[dict[str, Any]], Aw
 
 
 @contextlib.contextmanager
-def grpc(place: Place) -> Iterator[None]:
+def grpc(host: ServerHost) -> Iterator[None]:
     """The library's own server, which sends back what it is asked."""
     from concurrent.futures import ThreadPoolExecutor
 
     from grpc import method_handlers_generic_handler, server, unary_unary_rpc_method_handler
 
-    with place.network.namespace.inside():
+    with host.network.namespace.inside():
         echoing = server(ThreadPoolExecutor(2))
         handler = unary_unary_rpc_method_handler(lambda request, _: request)
         echoing.add_generic_rpc_handlers((method_handlers_generic_handler("echo", {"Echo": handler}),))
@@ -48,7 +48,7 @@ def grpc(place: Place) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def rpyc(place: Place) -> Iterator[None]:
+def rpyc(host: ServerHost) -> Iterator[None]:
     """The library's own server."""
     from rpyc import Service
     from rpyc.utils.server import ThreadedServer
@@ -60,7 +60,7 @@ def rpyc(place: Place) -> Iterator[None]:
         def exposed_tell(self, hear: Callable[[str], object]) -> None:
             hear("hello")
 
-    with place.network.namespace.inside():
+    with host.network.namespace.inside():
         server = ThreadedServer(Desk, hostname="::", ipv6=True, port=Port.RPYC)
     thread = threading.Thread(target=server.start, daemon=True)
     thread.start()

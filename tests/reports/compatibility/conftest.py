@@ -1,4 +1,4 @@
-"""The far side of the network that records, with room for servers."""
+"""The host that the programs' servers run on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reports.compatibility.place import Place, place
+from tests.reports.compatibility.server_host import ServerHost, server_host
 from tests.support.network.recorded import RecordedNetwork
 
 
 @pytest.fixture
-def where(network: RecordedNetwork) -> Iterator[Place]:
-    with place(network) as here:
-        yield here
+def host(network: RecordedNetwork) -> Iterator[ServerHost]:
+    with server_host(network) as found:
+        yield found

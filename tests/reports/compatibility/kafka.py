@@ -16,7 +16,7 @@ from kafka.protocol.consumer import FetchRequest, FetchResponse, ListOffsetsRequ
 from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse
 from kafka.protocol.producer import InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse
 
-from tests.reports.compatibility.place import Port
+from tests.reports.compatibility.server_host import Port
 from tests.support.network.addresses import TARGET
 
 LEADER, FOLLOWER = 1, 0

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import bson
 
-from tests.reports.compatibility.place import Port
+from tests.reports.compatibility.server_host import Port
 from tests.support.network.addresses import TARGET
 
 HEADER = struct.Struct("<4i")

@@ -1,20 +1,22 @@
-"""A program run natively and in other ways, and what came of it: its output, and who saw its connections."""
+"""Runs a program and records what the proxy and the targets saw of its connections."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tests.reports.compatibility.matrix import OLDER, Program
-from tests.reports.wire import runs
-from tests.reports.wire.matrix import Case
-from tests.reports.wire.runs import Run
-from tests.reports.wire.ways import Way
+from tests.reports import client_runs
+from tests.reports.client_runs import Run
+from tests.reports.compatibility.programs import OLDER, Program
+from tests.reports.launchers import Launcher
 from tests.support.network.recorded import RecordedNetwork
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A run; `proxied`: the connections that the proxy made meanwhile; `reached`: how many the targets took from it."""
+class ObservedRun:
+    """A run, the connections that the proxy made meanwhile, and the number of connections that reached a target.
+
+    A connection is `reached` if it came from the proxy. A client's own connection comes by its wire, and is a leak.
+    """
 
     run: Run
     proxied: list[str]
@@ -22,7 +24,7 @@ class Seen:
 
     @property
     def count(self) -> str:
-        """How many of the targets' connections the proxy has seen. Others would have come by the wire, and leaked."""
+        """How many of the targets' connections the proxy has seen."""
         return f"{len(self.proxied)} of {self.reached}"
 
     def verdict(self, native: Run) -> str:
@@ -34,14 +36,13 @@ class Seen:
         return f"the proxy connected to {', '.join(self.proxied) or 'nobody'}; {self.run.story}"
 
 
-def see(network: RecordedNetwork, way: Way, program: Program) -> Seen:
-    """Runs the program in this way."""
+def run(network: RecordedNetwork, launcher: Launcher, program: Program) -> ObservedRun:
     if program.older:
-        way = replace(way, environment={**way.environment, "PYTHONPATH": str(OLDER)})
+        launcher = replace(launcher, environment={**launcher.environment, "PYTHONPATH": str(OLDER)})
     before = len(network.connected())
     network.reached()
-    run = runs.run(network, way, Case(program.command))
+    done = client_runs.run(network, launcher, program.command)
     proxied = network.connected()[before:]
-    # What servers say to one another on ports of their own is left out.
+    # The servers' own connections to one another, on other ports, do not count.
     ports = {*program.server.ports, *(int(address.rpartition(":")[2]) for address in proxied)}
-    return Seen(run, proxied, sum(packet.port in ports for packet in network.reached()))
+    return ObservedRun(done, proxied, sum(packet.port in ports for packet in network.reached()))

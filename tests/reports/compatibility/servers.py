@@ -1,27 +1,27 @@
-"""The servers by name: how each is started, where it listens, and what it is called in the README's table."""
+"""The servers by name: how each is started, its ports, and its name in the README's table."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import importlib.metadata
-import re
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.reports.compatibility import brokers, calls, databases, services
-from tests.reports.compatibility.place import Place, Port
+from tests.reports.compatibility.server_host import Port, ServerHost
+from tests.reports.versions import debian
 from tests.support.network.addresses import Port as TargetPort
 
-Start = Callable[[Place], contextlib.AbstractContextManager[None]]
+Start = Callable[[ServerHost], contextlib.AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
 class Server:
-    """`ports` are those that its clients connect to, the first of them the one that they are told of.
+    """A server for the programs.
 
-    `package` is Debian's, or on PyPI if `pypi`; without one it is part of the tests.
+    Clients connect to `ports`; the first is the port that a program gets as an argument. `package` is a package of
+    Debian, or of PyPI if `pypi` is True; None means that the server is a part of the tests.
     """
 
     name: str
@@ -37,26 +37,19 @@ class Server:
         return f"{self.name} {importlib.metadata.version(self.package) if self.pypi else debian(self.package)}"
 
 
-def debian(package: str) -> str:
-    """The version of an installed package as its authors count: without Debian's epoch and revision."""
-    query = ["dpkg-query", "--show", "--showformat", "${Version}", package]
-    version = subprocess.run(query, check=True, capture_output=True, text=True).stdout
-    return re.sub(r"^\d+:|[-+].*$", "", version)
-
-
 @contextlib.contextmanager
-def already(_: Place) -> Iterator[None]:
-    """One of those that `tests.reports.wire` keeps running there."""
+def already(_: ServerHost) -> Iterator[None]:
+    """Start nothing: the recorded network runs this server all the time."""
     yield
 
 
 def standing_in(module: str, handlers: dict[int, str], tls: bool = False) -> Server:
-    """A few lines of ours; their module is imported when they are started, since it wants what its clients want."""
+    """A small server of the tests. Its module is imported at its start, since that needs the client's library."""
 
     @contextlib.contextmanager
-    def start(place: Place) -> Iterator[None]:
+    def start(host: ServerHost) -> Iterator[None]:
         found = importlib.import_module(f"tests.reports.compatibility.{module}")
-        with place.serving({port: getattr(found, name) for port, name in handlers.items()}, tls):
+        with host.serving({port: getattr(found, name) for port, name in handlers.items()}, tls):
             yield
 
     return Server("a stand-in", start, tuple(handlers))
@@ -85,10 +78,10 @@ SERVERS = {
     "moto": Server("moto", services.moto, (Port.S3,), "moto", pypi=True),
     "rpyc": Server("rpyc", calls.rpyc, (Port.RPYC,), "rpyc", pypi=True),
     "grpc": Server("grpcio", calls.grpc, (Port.GRPC,), "grpcio", pypi=True),
-    "nntp": standing_in("dialects", {Port.NNTP: "Nntp"}),
-    "telegram": standing_in("dialects", {Port.TELEGRAM: "Telegram"}),
+    "nntp": standing_in("stand_ins", {Port.NNTP: "Nntp"}),
+    "telegram": standing_in("stand_ins", {Port.TELEGRAM: "Telegram"}),
     "elasticsearch": standing_in(
-        "dialects", {Port.ELASTICSEARCH: "Elasticsearch", Port.ELASTICSEARCH_OTHER: "Elasticsearch"}
+        "stand_ins", {Port.ELASTICSEARCH: "Elasticsearch", Port.ELASTICSEARCH_OTHER: "Elasticsearch"}
     ),
     "kafka": standing_in("kafka", {Port.KAFKA: "Kafka", Port.KAFKA_LEADER: "Kafka"}),
     "mongodb": standing_in("mongo", {Port.MONGODB: "Mongo"}),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from tests.reports.compatibility.place import Place, Port
+from tests.reports.compatibility.server_host import Port, ServerHost
 from tests.support.network.addresses import TARGET4, TARGET6
 from tests.support.processes import require
 from tests.support.servers import with_account
@@ -71,53 +71,53 @@ service anvil {{
 
 
 @contextlib.contextmanager
-def slapd(place: Place) -> Iterator[None]:
-    certificate, key = place.certificate()
-    directory = place.subdirectory("slapd")
-    config = place.directory / "slapd.conf"
+def slapd(host: ServerHost) -> Iterator[None]:
+    certificate, key = host.certificate()
+    directory = host.subdirectory("slapd")
+    config = host.directory / "slapd.conf"
     config.write_text(SLAPD.format(directory=directory, certificate=certificate, key=key))
     subprocess.run([require("slapadd"), "-f", config], input=ROOT_ENTRY, text=True, capture_output=True, check=True)
     urls = f"ldap://{TARGET4}:{Port.LDAP} ldap://[{TARGET6}]:{Port.LDAP}"
-    with place.running([require("slapd"), "-d", "0", "-f", str(config), "-h", urls], Port.LDAP):
+    with host.running([require("slapd"), "-d", "0", "-f", str(config), "-h", urls], Port.LDAP):
         yield
 
 
 @contextlib.contextmanager
-def dovecot(place: Place) -> Iterator[None]:
+def dovecot(host: ServerHost) -> Iterator[None]:
     """IMAP with STARTTLS, POP3 under TLS."""
-    certificate, key = place.certificate()
-    home = place.subdirectory("dovecot", "nobody")
-    config = place.directory / "dovecot.conf"
+    certificate, key = host.certificate()
+    home = host.subdirectory("dovecot", "nobody")
+    config = host.directory / "dovecot.conf"
     values = {"certificate": certificate, "key": key, "imap": Port.IMAP, "pop3s": Port.POP3S}
     config.write_text(DOVECOT.format(home=home, hosts=f"{TARGET4}, {TARGET6}", **values))
-    with place.running([require("dovecot"), "-F", "-c", str(config)], Port.IMAP):
+    with host.running([require("dovecot"), "-F", "-c", str(config)], Port.IMAP):
         yield
 
 
 @contextlib.contextmanager
-def smtpd(place: Place) -> Iterator[None]:
+def smtpd(host: ServerHost) -> Iterator[None]:
     """aiosmtpd: STARTTLS, then a login."""
     from aiosmtpd.controller import Controller
     from aiosmtpd.handlers import Sink
     from aiosmtpd.smtp import AuthResult
 
     wanted = {"authenticator": lambda *_: AuthResult(success=True), "auth_require_tls": True, "require_starttls": True}
-    with contextlib.ExitStack() as stack, place.network.namespace.inside():
-        for host in (TARGET4, TARGET6):
-            tls = place.network.certificates.server()
-            controller = Controller(Sink(), host, Port.SUBMISSION, tls_context=tls, **wanted)
+    with contextlib.ExitStack() as stack, host.network.namespace.inside():
+        for address in (TARGET4, TARGET6):
+            tls = host.network.certificates.server()
+            controller = Controller(Sink(), address, Port.SUBMISSION, tls_context=tls, **wanted)
             controller.start()
             stack.callback(controller.stop)
         yield
 
 
 @contextlib.contextmanager
-def sshd(place: Place) -> Iterator[None]:
+def sshd(host: ServerHost) -> Iterator[None]:
     """Lets one user in, by password."""
-    home = place.subdirectory("ssh")
+    home = host.subdirectory("ssh")
     # Whom with_account() makes.
     home.chmod(0o777)
-    key = place.directory / "ssh_host_key"
+    key = host.directory / "ssh_host_key"
     subprocess.run([require("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     options = {
         "Port": Port.SSH, "HostKey": key, "PidFile": "none", "PasswordAuthentication": "yes", "UsePAM": "no",
@@ -125,14 +125,14 @@ def sshd(place: Place) -> Iterator[None]:
     }  # fmt: skip
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     argv = [require("sshd"), "-D", "-e", "-f", "/dev/null", *words]
-    with place.running(with_account(argv, place.directory, "user", "secret", str(home), "/bin/sh"), Port.SSH):
+    with host.running(with_account(argv, host.directory, "user", "secret", str(home), "/bin/sh"), Port.SSH):
         yield
 
 
 @contextlib.contextmanager
-def moto(place: Place) -> Iterator[None]:
+def moto(host: ServerHost) -> Iterator[None]:
     """Amazon's S3, in memory."""
     # Else it takes the target's own name for a bucket's.
     words = ["env", "S3_IGNORE_SUBDOMAIN_BUCKETNAME=true", sys.executable, "-m", "moto.server"]
-    with place.running([*words, "--host", "::", "--port", str(Port.S3)], Port.S3):
+    with host.running([*words, "--host", "::", "--port", str(Port.S3)], Port.S3):
         yield

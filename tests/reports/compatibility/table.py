@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from socksify.patches.c_extensions import MODULES
-from tests.reports import tables
-from tests.reports.compatibility.matrix import Program, Uncovered
-from tests.reports.compatibility.runs import Seen
-from tests.reports.wire.runs import Run
-from tests.reports.wire.table import emphasized
+from tests.reports.client_runs import Run, emphasized
+from tests.reports.compatibility.programs import Program, Uncovered
+from tests.reports.compatibility.runs import ObservedRun
+from tests.reports.tables import Table
 
-Line = tuple[str, ...]
-
-COVERED_NAME, UNCOVERED_NAME = "compatibility", "uncovered"
-COVERED_COLUMNS = ("library", "version", "done", "with", "seen by the proxy", "socksify", "--strict", "proxychains4")
-UNCOVERED_COLUMNS = ("library", "version", "socksify", "--strict", "proxychains4", "use instead")
+COVERED_TABLE = Table(
+    "compatibility",
+    ("library", "version", "done", "with", "seen by the proxy", "socksify", "--strict", "proxychains4"),
+)
+UNCOVERED_TABLE = Table("uncovered", ("library", "version", "socksify", "--strict", "proxychains4", "use instead"))
+# The part of the message on stderr about a library with network code in C.
 NAMED = "has network code of its own"
 
 
-def line(program: Program, native: Run, seen: list[Seen]) -> Line:
-    """What came of a program in each way. That a library is named on stderr is part of what socksify does."""
-    verdicts = [emphasized(each.verdict(native)) + ", named" * (NAMED in each.run.errors) for each in seen]
+def line(program: Program, native: Run, observed: Sequence[ObservedRun]) -> tuple[str, ...]:
+    """Return the line of a program. `, named` means that socksify's message on stderr named the library."""
+    verdicts = [emphasized(each.verdict(native)) + ", named" * (NAMED in each.run.errors) for each in observed]
     if isinstance(program, Uncovered):
         return program.library, program.version, *verdicts, MODULES[program.module]
-    return program.library, program.version, program.done, program.server.called, seen[0].count, *verdicts
+    return program.library, program.version, program.done, program.server.called, observed[0].count, *verdicts
 
 
-def write(covered: Iterable[Line], uncovered: Iterable[Line], versions: str) -> str:
-    """Puts both into the README, and returns them."""
-    first = tables.markdown(COVERED_COLUMNS, covered)
-    second = tables.markdown(UNCOVERED_COLUMNS, uncovered)
-    tables.write(COVERED_NAME, f"{first}\n{versions}\n")
-    tables.write(UNCOVERED_NAME, second)
-    return f"{first}\n{second}\n{versions}"
+def key(line: Sequence[str]) -> str:
+    """Return what identifies a program's line on any Python.
+
+    The major version is a part of the key, since a library may be in the table with two of them.
+    """
+    library, version, done = line[:3]
+    return f"{library} {'' if version.startswith('Python') else version.split('.')[0]}, {done}"
+
+
+def results(line: Sequence[str]) -> list[str]:
+    """Return the cells of a covered program's line that must be the same on any Python.
+
+    The number of a pool's connections depends on timing. Whether a wheel has a part in C, which is then named even if
+    nothing uses it, depends on the Python that the wheel is for.
+    """
+    count, *verdicts = line[4:7]
+    seen, _, reached = count.partition(" of ")
+    return ["all seen" if seen == reached else count, *(verdict.removesuffix(", named") for verdict in verdicts)]

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from socksify.patches.c_extensions import MODULES
-from tests.reports import tables
-from tests.reports.compatibility import table
-from tests.reports.compatibility.matrix import COVERED, UNCOVERED, Program
-from tests.reports.compatibility.runs import Seen
-from tests.reports.wire.runs import Run
+from tests.reports.client_runs import Run
+from tests.reports.compatibility.programs import COVERED, UNCOVERED, Program
+from tests.reports.compatibility.runs import ObservedRun
+from tests.reports.compatibility.table import COVERED_TABLE, UNCOVERED_TABLE
 from tests.support.network.packets import Packet
 from tests.support.paths import PROGRAMS
 
@@ -20,21 +19,22 @@ PROXIED = Run(0, "hello", "", [Packet("tcp", target="192.0.2.1", port=1080)])
 
 
 def test_the_readme_has_a_line_for_each_covered_program() -> None:
-    heading, *lines = tables.rows(tables.read(table.COVERED_NAME))
-    assert tuple(heading) == table.COVERED_COLUMNS
-    assert [(line[0], line[2]) for line in lines] == [(program.library, program.done) for program in COVERED]
+    assert tuple(COVERED_TABLE.heading()) == COVERED_TABLE.columns
+    assert [(line[0], line[2]) for line in COVERED_TABLE.lines()] == [
+        (program.library, program.done) for program in COVERED
+    ]
 
 
 def test_the_readme_says_of_covered_programs_what_the_tests_prove() -> None:
-    for line in tables.rows(tables.read(table.COVERED_NAME))[1:]:
+    for line in COVERED_TABLE.lines():
         seen, _, reached = line[4].partition(" of ")
         assert seen == reached != "0", line
         assert line[5:7] == ["ok", "ok"], line
 
 
 def test_the_readme_says_of_uncovered_programs_what_to_use() -> None:
-    heading, *lines = tables.rows(tables.read(table.UNCOVERED_NAME))
-    assert tuple(heading) == table.UNCOVERED_COLUMNS
+    lines = UNCOVERED_TABLE.lines()
+    assert tuple(UNCOVERED_TABLE.heading()) == UNCOVERED_TABLE.columns
     assert [line[0] for line in lines] == [program.library for program in UNCOVERED]
     for line, program in zip(lines, UNCOVERED, strict=True):
         assert line[2].endswith(", named") and line[2].startswith("**LEAKS")
@@ -53,7 +53,7 @@ def test_the_programs_know_of_no_proxy(program: Program) -> None:
 
 
 def test_a_connection_that_the_proxy_has_not_seen_is_told() -> None:
-    assert Seen(PROXIED, ["target.example:80"], 1).verdict(NATIVE) == "ok"
-    assert Seen(PROXIED, ["target.example:80"], 2).verdict(NATIVE) == "unseen"
-    assert Seen(PROXIED, [], 0).verdict(NATIVE) == "unseen"
-    assert Seen(NATIVE, [], 0).verdict(NATIVE) == "LEAKS tcp"
+    assert ObservedRun(PROXIED, ["target.example:80"], 1).verdict(NATIVE) == "ok"
+    assert ObservedRun(PROXIED, ["target.example:80"], 2).verdict(NATIVE) == "unseen"
+    assert ObservedRun(PROXIED, [], 0).verdict(NATIVE) == "unseen"
+    assert ObservedRun(NATIVE, [], 0).verdict(NATIVE) == "LEAKS tcp"

@@ -1,9 +1,9 @@
-"""`make conformance`: CPython's own tests natively and through a proxy; status 1 when one fails under us alone.
+"""`make conformance`: runs CPython's own tests natively and through a proxy, and writes the README's table.
 
     python -m tests.reports.conformance [--proxy danted|microsocks|sockd] [MODULE]...
 
-With a proxy or MODULEs named, the README is left alone. All of it happens in a network namespace that has nothing but
-loopback, so whatever a test tries, nothing leaves.
+If a proxy or a MODULE is named, the README is not changed. The exit status is 1 if a test fails only under socksify.
+Everything runs in a network namespace that has only loopback, so no packet of a test can leave.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COLUMNS = ("tests", "native", "unsteady", "excepted", "only ours")
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Everything that is begun in the block is in a network of its own: loopback."""
+    """Run everything that the block starts in a namespace that has only loopback."""
     needs_root()
     with tempfile.TemporaryDirectory() as directory:
         files = etc(Path(directory, "etc"), {"hosts": "127.0.0.1 localhost\n::1 localhost\n"})
@@ -40,7 +40,7 @@ def alone() -> Iterator[None]:
 
 
 def compared(names: Sequence[str], proxy: Server) -> list[Comparison]:
-    """Compares module by module, and tells of each as it is done."""
+    """Compare module by module, and print a line when one is done."""
     way = through(proxy.url())
     print(f"{'':{WIDTH}}{''.join(f'{name:>10}' for name in COLUMNS)}{'seconds':>10}")
     with ThreadPoolExecutor(WORKERS) as workers:
@@ -57,13 +57,13 @@ def _compared(name: str, way: Sequence[str]) -> Comparison:
 
 
 def tell(comparison: Comparison) -> None:
-    """What was not good, test by test."""
+    """Print the tests that did not pass both ways."""
     for what in ("native", "unsteady", "excepted", "only_ours"):
         for test in sorted(getattr(comparison, what)):
             print(f"{what.replace('_', ' ')}: {test}")
             for each in comparison.rounds if what in ("only_ours", "unsteady") else ():
                 print(f"-- natively {each.natively(test).verdict}: {each.natively(test).told}")
-                print(f"-- under us {each.with_us(test).verdict}: {each.with_us(test).told}")
+                print(f"-- under socksify {each.with_us(test).verdict}: {each.with_us(test).told}")
 
 
 def main() -> int:
@@ -79,8 +79,8 @@ def main() -> int:
         seen = connections(proxy)
     for comparison in comparisons:
         tell(comparison)
-    line = table.row(comparisons, seen)
-    print(*(f"{what}: {number}" for what, number in zip(table.COLUMNS, line, strict=True)), sep=", ")
+    line = table.line(comparisons, seen)
+    print(*(f"{what}: {number}" for what, number in zip(table.TABLE.columns, line, strict=True)), sep=", ")
     if not arguments.modules and not arguments.proxy:
         table.write(line)
     return 1 if any(comparison.only_ours for comparison in comparisons) else 0

@@ -1,4 +1,4 @@
-"""The servers, once a session."""
+"""The servers, started once in a session."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reports.loops.places import Place, served
+from tests.reports.loops.servers import Servers, serve
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with served(tmp_path_factory.mktemp("loops")) as found:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with serve(tmp_path_factory.mktemp("loops")) as found:
         yield found

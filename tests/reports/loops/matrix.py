@@ -1,4 +1,4 @@
-"""The rows of the README's table of loops, its columns, and what a run puts in its cells."""
+"""The README's table of loops: its rows and columns, and the cells that a run produces."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.reports.loops.behaviours import BEHAVIOURS, CROWD
-from tests.reports.loops.places import Place
 from tests.reports.loops.runs import NAME, Report, run
+from tests.reports.loops.servers import Servers
+from tests.reports.tables import Table
 
-TABLE = "loops"
 COLUMNS = tuple(BEHAVIOURS)
-# Each by its program and the program's arguments.
+TABLE = Table("loops", ("the loop", *COLUMNS))
+# Each row's program and the program's arguments.
 ROWS = {
     "asyncio, `select`": ("on_asyncio.py", "select"),
     "asyncio, `poll`": ("on_asyncio.py", "poll"),
@@ -33,17 +34,18 @@ ROWS = {
     "twisted, asyncio reactor": ("on_twisted.py", "asyncio"),
 }
 RUNNABLE = [row for row in ROWS if not row.startswith("curio") or sys.version_info < (3, 12)]
-# A loop that stands still while a handshake goes on ticks once or twice for each; this one, several times for all.
+# A loop that blocks during handshakes ticks once or twice for each. A loop that does not block ticks more often.
 TICKS = 10
 
 
-def cells(row: str, place: Place) -> list[str]:
-    """A row of the table: each behaviour is ok if it is the native one, launched and installed late."""
-    late, launched = (run(*ROWS[row], place=place, late=when) for when in (True, False))
+def cells(row: str, servers: Servers) -> list[str]:
+    """Return the cells of a row: `ok` if the behaviour, launched and installed late, is the native one."""
+    late, launched = (run(*ROWS[row], servers=servers, late=when) for when in (True, False))
     native, ways = late.results["native"], (launched.results["launched"], late.results["late"])
     verdicts = {name: _verdict(native[name], *(way[name] for way in ways)) for name in COLUMNS}
-    # What is wrong with the whole of it stands in the first cell.
-    wrong = [*_unseen(late, place), *_unseen(launched, place), *_standing(late.ticks[1:] + launched.ticks)]
+    # The first cell tells of errors that concern the whole run.
+    wrong = [*_unexpected_targets(late, servers), *_unexpected_targets(launched, servers)]
+    wrong += _blocked(late.ticks[1:] + launched.ticks)
     if late.results["afterwards"] != native["connect"]:
         wrong.append("uninstall() leaves it changed")
     if wrong:
@@ -57,16 +59,16 @@ def _verdict(native: object, launched: object, late: object) -> str:
     return f"natively {native}, launched {launched}, late {late}"
 
 
-def _unseen(report: Report, place: Place) -> Iterator[str]:
-    """Whatever a run should have asked the proxy for, and nothing else."""
-    name = [(NAME, port) for port in (place.tls[1], place.echo[1])]
-    expected = Counter({place.echo: CROWD + 1, place.closed: 1, place.deaf: 2, **dict.fromkeys(name, 1)})
-    # What is given up may be so before it has been said where to.
-    seen = Counter(target or place.deaf for target in report.targets)
+def _unexpected_targets(report: Report, servers: Servers) -> Iterator[str]:
+    """Yield a message unless the run asked the proxy for the expected targets and no others."""
+    name = [(NAME, port) for port in (servers.tls[1], servers.echo[1])]
+    expected = Counter({servers.echo: CROWD + 1, servers.closed: 1, servers.deaf: 2, **dict.fromkeys(name, 1)})
+    # A connect that is given up may end before the client has named the target.
+    seen = Counter(target or servers.deaf for target in report.targets)
     if seen != expected:
         yield f"the proxy saw {seen}"
 
 
-def _standing(ticks: list[int]) -> Iterator[str]:
+def _blocked(ticks: list[int]) -> Iterator[str]:
     if min(ticks) < TICKS:
         yield f"the loop ticked {ticks} times"

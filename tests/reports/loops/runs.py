@@ -1,4 +1,4 @@
-"""Runs the programs of this directory: as they are, under the launcher, and with a late install()."""
+"""Runs the programs of this directory natively, under the launcher, and with a late install()."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from pathlib import Path
 from typing import Any
 
 from socksify import _originals
-from tests.reports.loops.places import Place
+from tests.reports.loops.servers import Servers
 from tests.support.bad_proxy import BadProxy, Session
 from tests.support.steps import CLOSE, HANG, READ_GREETING, READ_REQUEST, RELAY, Send, Step, socks5_reply
 
 HERE = Path(__file__).parent
-# What the proxy alone knows.
+# Only the proxy can resolve this name.
 NAME = "target.example"
-# Seconds that it thinks before each of its answers.
+# Seconds that the proxy waits before each of its answers.
 PAUSE = 0.15
 SECONDS = 90.0
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of each behaviour, by the way it was run; what the proxy saw; how often the loop ticked each time."""
+    """The results of the behaviours by kind of run, the targets that the proxy saw, the loop's ticks in each run."""
 
     results: dict[str, Any]
     targets: list[tuple[str, int] | None]
     ticks: list[int]
 
 
-def run(program: str, *arguments: str, place: Place, late: bool) -> Report:
-    """Runs a program under the launcher; or, `late`, natively first and then installed in the running loop."""
-    with slow_proxy(place) as proxy:
+def run(program: str, *arguments: str, servers: Servers, late: bool) -> Report:
+    """Run a program under the launcher; if `late`, natively first and then with install() in the running loop."""
+    with slow_proxy(servers) as proxy:
         given = {
-            "echo": place.echo,
-            "tls": place.tls,
-            "closed": place.closed,
-            "deaf": place.deaf,
-            "authority": str(place.authority),
+            "echo": servers.echo,
+            "tls": servers.tls,
+            "closed": servers.closed,
+            "deaf": servers.deaf,
+            "authority": str(servers.authority),
             "name": NAME,
             "proxy": proxy.url() if late else None,
         }
@@ -58,16 +58,16 @@ def run(program: str, *arguments: str, place: Place, late: bool) -> Report:
 
 
 def _environment() -> dict[str, str]:
-    """From Python 3.14 on eventlet complains of a lock of the standard library's, natively too; not under pytest."""
+    """From Python 3.14 on, eventlet warns about a lock of the standard library, natively too, except under pytest."""
     return {**os.environ, "PYTEST_CURRENT_TEST": "loops"}
 
 
 @contextlib.contextmanager
-def slow_proxy(place: Place) -> Iterator[BadProxy]:
+def slow_proxy(servers: Servers) -> Iterator[BadProxy]:
     def dial(session: Session) -> None:
         assert session.target is not None
         host, port = session.target
-        if port == place.deaf[1]:
+        if port == servers.deaf[1]:
             HANG(session)
         session.outbound = _originals.PythonSocket()
         try:

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from tests.reports.loops.matrix import BEHAVIOURS, TICKS
-from tests.reports.loops.places import Place
 from tests.reports.loops.runs import HERE, NAME, run, slow_proxy
+from tests.reports.loops.servers import Servers
 from tests.support.bad_proxy import BadProxy
 
 SETTINGS = {
@@ -29,9 +29,9 @@ SETTINGS = {
 @pytest.mark.parametrize(
     ("name", "variable", "value"), [(name, *setting) for name, settings in SETTINGS.items() for setting in settings]
 )
-def test_settings(name: str, variable: str, value: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings(name: str, variable: str, value: str, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, value)
-    report = run("on_green.py", name, "patched", place=place, late=False)
+    report = run("on_green.py", name, "patched", servers=servers, late=False)
     results = report.results["launched"]
     assert results.keys() == BEHAVIOURS.keys()
     assert results == {
@@ -66,9 +66,9 @@ def ended(program: str, *words: object, proxy: BadProxy | None = None) -> subpro
         *(("eventlet", way) for way in ("select", "selector", "fd")),
     ],
 )
-def test_waiting_for_a_socket_that_does_not_block(name: str, way: str, place: Place) -> None:
-    with slow_proxy(place) as proxy:
-        child = ended("green_polling.py", name, way, *place.echo, proxy=proxy)
+def test_waiting_for_a_socket_that_does_not_block(name: str, way: str, servers: Servers) -> None:
+    with slow_proxy(servers) as proxy:
+        child = ended("green_polling.py", name, way, *servers.echo, proxy=proxy)
     assert (child.returncode, child.stderr) == (0, "")
     answer, ticks = child.stdout.split()
     assert answer == "ping"
@@ -89,17 +89,17 @@ SHARING = (
 
 @pytest.mark.parametrize("way", SHARING)
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_socket_that_connects_is_used(name: str, way: str, place: Place) -> None:
-    host, port = place.tls if way.startswith("tls") else place.echo
-    with slow_proxy(place) as proxy:
-        child = ended("green_sharing.py", name, way, host, port, place.authority, proxy=proxy)
+def test_a_socket_that_connects_is_used(name: str, way: str, servers: Servers) -> None:
+    host, port = servers.tls if way.startswith("tls") else servers.echo
+    with slow_proxy(servers) as proxy:
+        child = ended("green_sharing.py", name, way, host, port, servers.authority, proxy=proxy)
         assert (child.returncode, child.stderr, child.stdout) == (0, "", "ping")
         assert [session.target for session in proxy.sessions] == [(host, port)]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_via(name: str, place: Place) -> None:
-    with slow_proxy(place) as proxy:
-        child = ended("green_via.py", name, proxy.url(), NAME, place.echo[1])
+def test_via(name: str, servers: Servers) -> None:
+    with slow_proxy(servers) as proxy:
+        child = ended("green_via.py", name, proxy.url(), NAME, servers.echo[1])
         assert (child.returncode, child.stderr, child.stdout) == (0, "", "ping ping ping")
-        assert [session.target for session in proxy.sessions] == [(NAME, place.echo[1])] * 2
+        assert [session.target for session in proxy.sessions] == [(NAME, servers.echo[1])] * 2

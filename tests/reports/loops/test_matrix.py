@@ -1,21 +1,18 @@
-"""The README's table of loops is what they do: each row that can be is run, and comes out as it says."""
+"""Runs each row of the README's table of loops that this Python can run, and compares the cells."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.reports.loops.matrix import COLUMNS, ROWS, RUNNABLE, TABLE, cells
-from tests.reports.loops.places import Place
-from tests.reports.tables import read, rows
+from tests.reports.loops.matrix import ROWS, RUNNABLE, TABLE, cells
+from tests.reports.loops.servers import Servers
 
 
 @pytest.mark.parametrize("row", RUNNABLE)
-def test_a_row_comes_out_as_the_readme_says(row: str, place: Place) -> None:
-    said = {line[0]: line[1:] for line in rows(read(TABLE))}
-    assert cells(row, place) == said[row]
+def test_a_row_comes_out_as_the_readme_says(row: str, servers: Servers) -> None:
+    assert cells(row, servers) == TABLE.rows()[row]
 
 
 def test_the_readme_has_every_row_and_column() -> None:
-    heading, *lines = rows(read(TABLE))
-    assert tuple(heading[1:]) == COLUMNS
-    assert [line[0] for line in lines] == list(ROWS)
+    assert tuple(TABLE.heading()) == TABLE.columns
+    assert list(TABLE.rows()) == list(ROWS)

@@ -1,7 +1,7 @@
-"""Who is put to the proof: unmodified programs, by what they do, and what must become of each.
+"""The unmodified programs that the report of leaks runs, and the result that each must have.
 
-Natively each of them is seen to leak what `leaks` names. Under socksify it gets on through the proxy (OK), gets on
-without a packet (HERE) or is told no by an exception (REFUSED); the network sees nothing else of it.
+Natively, each program leaks the packets that `leaks` names. Under socksify, it works through the proxy (OK), works
+without sending a packet (HERE) or gets an exception (REFUSED). The network sees no other packet of it.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from tests.reports.client_runs import AUTHORITY
 from tests.support.network.addresses import NAME_SERVER, TARGET, TARGET4, TARGET6, Port
 
-# Stands for the file of the authority that has signed the TLS target's certificate.
-AUTHORITY = "AUTHORITY"
 NAME = f"{TARGET} {Port.ECHO}"
 V4, V6, MAPPED = f"{TARGET4} {Port.ECHO}", f"{TARGET6} {Port.ECHO}", f"::ffff:{TARGET4} {Port.ECHO}"
 MULTICAST4, MULTICAST6, BROADCAST = "239.1.2.3", "ff05::1:3", "203.0.113.255"
 
 
 class Expected(Enum):
-    """What becomes of a client under socksify."""
+    """The result of a client under socksify."""
 
-    # The native result, by way of the proxy; or without a packet.
+    # The native result, through the proxy; or without a packet.
     OK = "ok"
     HERE = "ok here"
     # An exception, and not a packet.
     REFUSED = "refused"
-    # What only the audit hook sees, which is there when strict is, leaks without it.
+    # Only the audit hook of strict mode sees the call; without strict it leaks.
     REFUSED_IF_STRICT = "refused if strict"
 
 
@@ -35,24 +34,20 @@ class Expected(Enum):
 class Case:
     """One command: a program of tests/programs with its arguments, and the kinds of packets that it sends natively.
 
-    An `early` one runs its main() after the patch and has imported everything before, where that can be arranged.
+    A case that is `imported_early` calls the program's main() after the patch; the program is imported before.
     """
 
     command: str
     leaks: str = "dns tcp"
     expected: Expected = Expected.OK
-    early: bool = False
+    imported_early: bool = False
 
     @property
     def program(self) -> str:
         return self.command.split()[0]
 
-    @property
-    def arguments(self) -> list[str]:
-        return self.command.split()[1:]
-
     def verdict(self, strict: bool) -> str:
-        """What a run under socksify must be found to be."""
+        """Return the verdict that a run under socksify must have."""
         if self.expected is Expected.REFUSED_IF_STRICT and not strict:
             return f"LEAKS {self.leaks}"
         return self.expected.value.split()[0]
@@ -60,7 +55,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """What the programs of some cases have in common: a row of the README's table."""
+    """A row of the README's table: `what` the programs of its cases have in common."""
 
     what: str
     cases: list[Case] = field(default_factory=list)
@@ -146,7 +141,7 @@ ROWS = [
             *proxied(f"stream AF_INET6 {V6}", f"stream AF_INET6 {MAPPED}", leaks="tcp"),
         ],
     ),
-    Row("functions imported before the patch", [Case(f"early_names {NAME}", early=True)]),
+    Row("functions imported before the patch", [Case(f"early_names {NAME}", imported_early=True)]),
     Row(
         "`gethostbyname()`, `gethostbyname_ex()`, `getnameinfo()`, `getfqdn()` of a name, then `connect()`",
         proxied(f"lookups {NAME}"),

@@ -1,17 +1,19 @@
-"""The README's table of who leaks what: its cells."""
+"""The README's table of leaks: its columns and the text of its cells."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
-from tests.reports import tables
+from tests.reports.client_runs import emphasized
+from tests.reports.tables import Table
 
-NAME = "wire"
+OWN_COLUMNS = ("socksify", "socksify --strict")
+TABLE = Table("wire", ("the client uses", *OWN_COLUMNS, "proxychains4", "torsocks", "PySocks"))
 
 
 def cell(verdicts: Iterable[str]) -> str:
-    """What became of a row's clients: the worst first, with numbers where they differ."""
+    """Return the cell for the verdicts of a row's clients: the worst first, with numbers if the verdicts differ."""
     counted = Counter(verdicts)
     if len(counted) == 1:
         return emphasized(*counted)
@@ -21,12 +23,3 @@ def cell(verdicts: Iterable[str]) -> str:
 def _badness(counted: tuple[str, int]) -> tuple[int, str]:
     verdict = counted[0]
     return ["LEAKS", "breaks", "differs", "refused", "ok"].index(verdict.split()[0]), verdict
-
-
-def emphasized(verdict: str) -> str:
-    return f"**{verdict}**" if verdict.startswith("LEAKS") else verdict
-
-
-def markdown(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """A line for each row: what it is, and its cells."""
-    return tables.markdown(("the client uses", *columns), ((what, *cells) for what, cells in rows.items()))

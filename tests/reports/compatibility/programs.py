@@ -1,6 +1,6 @@
-"""Which programs are run: one small one for each library that people use, as anybody would write it.
+"""The programs of the report: a small, ordinary program for each common client library.
 
-Each is given the target's name, a port and, where it checks certificates, the authority's file.
+The arguments of a program are the target's name, a port and, if the program checks certificates, the authority's file.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reports.compatibility.place import Port
+from tests.reports.client_runs import AUTHORITY
+from tests.reports.compatibility.server_host import Port
 from tests.reports.compatibility.servers import SERVERS, Server
-from tests.reports.wire.matrix import AUTHORITY
 from tests.support.network.addresses import NAME_SERVER, TARGET
 from tests.support.network.addresses import Port as TargetPort
 
-# Where `make clients` puts what cannot be installed beside its successor.
+# `make clients` installs older major versions there, beside their successors.
 OLDER = Path(sys.prefix, "older")
 
 
 @dataclass(frozen=True)
 class Program:
-    """`library` is its name on PyPI, or the standard library's module; `done` is what was done, for the table.
+    """`library` is a name on PyPI or a module of the standard library; `done` is the table's description.
 
-    A `usual` one needs no more than `make test` installs. An `older` one gets the library's last major version.
+    A `usual` program needs only libraries that `make test` installs. An `older` one uses the library's previous major
+    version.
     """
 
     library: str
@@ -51,13 +52,13 @@ class Program:
 
 
 def plain(library: str, done: str, program: str, server: str, *, usual: bool = False, older: bool = False) -> Program:
-    """A program that is told the target's name and the server's port."""
+    """A program whose arguments are the target's name and the server's port."""
     found = SERVERS[server]
     return Program(library, done, f"{program} {TARGET} {found.ports[0]}", found, usual, older)
 
 
 def secure(library: str, done: str, program: str, server: str, port: int, *, usual: bool = False) -> Program:
-    """A program that is told the authority, too."""
+    """A program whose arguments are the target's name, a port and the authority's file."""
     return Program(library, done, f"{program} {TARGET} {port} {AUTHORITY}", SERVERS[server], usual)
 
 
@@ -123,7 +124,7 @@ COVERED = [
 
 @dataclass(frozen=True)
 class Uncovered(Program):
-    """What no patch reaches. `module` is the one that is named, or under strict refused, when it is imported."""
+    """A program that no patch reaches. Importing `module` prints a message with its name; under strict it fails."""
 
     module: str = ""
 

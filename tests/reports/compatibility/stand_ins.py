@@ -8,7 +8,7 @@ import threading
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from tests.reports.compatibility.place import Port
+from tests.reports.compatibility.server_host import Port
 from tests.support.network.addresses import TARGET, TARGET4
 from tests.support.network.line_servers import Lines
 

@@ -1,4 +1,4 @@
-"""Where the programs' servers run: on the far side of the wire, beside the proxy."""
+"""The host that the programs' servers run on: the recorded network's namespace of the proxy and the targets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.network.recorded import RecordedNetwork
 from tests.support.processes import running
 from tests.support.targets import Server4, Server6, serving
 
-# Some start a virtual machine, or make their files first.
+# Some servers start a virtual machine, or make their files first.
 START_SECONDS = 60.0
 
 
 class Port:
-    """The usual ones, where the servers of `targets` have left them; plain numbers, for getaddrinfo()."""
+    """Usual ports, unless a server of the recorded network has the port already; plain numbers, for getaddrinfo()."""
 
     NNTP = 119
     LDAP = 389
@@ -53,8 +53,8 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Place:
-    """The network's far side, with a directory for the servers, which anybody may enter."""
+class ServerHost:
+    """The recorded network, and a directory for the servers' files that every user may enter."""
 
     network: RecordedNetwork
     directory: Path
@@ -64,7 +64,7 @@ class Place:
         return self.network.certificates.authority
 
     def certificate(self, owner: str = "root") -> tuple[Path, Path]:
-        """The files of the target's certificate and of its key, which belongs to `owner`."""
+        """Return the files of the target's certificate and of its key, copies that belong to `owner`."""
         made = []
         for file in self.network.certificates.files:
             made.append(self.directory / f"{owner}-{file.name}")
@@ -74,7 +74,7 @@ class Place:
         return made[0], made[1]
 
     def subdirectory(self, name: str, owner: str = "root") -> Path:
-        """An empty directory."""
+        """Make an empty directory that belongs to `owner`."""
         path = self.directory / name
         path.mkdir()
         shutil.chown(path, owner)
@@ -82,7 +82,7 @@ class Place:
 
     @contextlib.contextmanager
     def running(self, argv: list[str], port: int) -> Iterator[None]:
-        """Runs a server for the length of the block, which begins when it can be connected to."""
+        """Run a server for the length of the block. The block begins when `port` accepts connections."""
         log = self.directory / f"{port}.log"
         command = self.network.namespace.command(*argv)
         with contextlib.ExitStack() as stack:
@@ -92,23 +92,22 @@ class Place:
 
     @contextlib.contextmanager
     def serving(self, handlers: Mapping[int, type[socketserver.BaseRequestHandler]], tls: bool) -> Iterator[None]:
-        """Serves in threads of this process, on both of the target's addresses."""
+        """Serve in threads of this process on both addresses of the target, one handler on each port."""
         with contextlib.ExitStack() as stack:
             with self.network.namespace.inside():
                 for port, handler in handlers.items():
                     for server in (Server4((TARGET4, port), handler), Server6((TARGET6, port), handler)):
                         if tls:
-                            server.socket = self.network.certificates.server().wrap_socket(
-                                server.socket, server_side=True
-                            )
+                            context = self.network.certificates.server()
+                            server.socket = context.wrap_socket(server.socket, server_side=True)
                         stack.enter_context(serving(server))
             yield
 
 
 @contextlib.contextmanager
-def place(network: RecordedNetwork) -> Iterator[Place]:
+def server_host(network: RecordedNetwork) -> Iterator[ServerHost]:
     with tempfile.TemporaryDirectory(prefix="socksify-compatibility-") as name:
         directory = Path(name)
-        # Servers that begin as root do not stay it.
+        # Servers that start as root change to another user.
         directory.chmod(0o755)
-        yield Place(network, directory)
+        yield ServerHost(network, directory)

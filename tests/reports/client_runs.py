@@ -1,25 +1,27 @@
-"""One client, run in one way, and what came of it: on its output, and on the wire."""
+"""One run of a client in the recorded network: its exit status, its output and its packets."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.reports.wire.matrix import AUTHORITY, Case
-from tests.reports.wire.ways import Way
+from tests.reports.launchers import Launcher
 from tests.support.network.addresses import PROXIES
 from tests.support.network.packets import Packet
 from tests.support.network.recorded import RecordedNetwork
 from tests.support.paths import PROGRAMS
 
+# This word of a command stands for the file of the authority that signed the TLS targets' certificate.
+AUTHORITY = "AUTHORITY"
 SECONDS = 30.0
-# What a client says that has given up by itself: nobody told it anything.
+# The output of a client that gave up after a timeout of its own. Nothing had refused its connection.
 GAVE_UP = ("refused: TimeoutError", "refused: TooSlowError", "refused: LifetimeTimeout")
 
 
 @dataclass(frozen=True)
 class Run:
-    """`status` is None for a client that did not come to an end."""
+    """`status` is None for a client that was still running after `SECONDS`."""
 
     status: int | None
     output: str
@@ -28,7 +30,7 @@ class Run:
 
     @property
     def leaked(self) -> list[Packet]:
-        """All but what went to the proxy, or to the machine itself."""
+        """The packets that went neither to the proxy nor to the machine itself."""
         return [packet for packet in self.packets if not _may_leave(packet)]
 
     @property
@@ -37,12 +39,12 @@ class Run:
 
     @property
     def story(self) -> str:
-        """For whoever has to find out."""
+        """A description of the run for the message of a failed test."""
         leaks = "; ".join(sorted({str(packet) for packet in self.leaked}))
         return f"status {self.status}, leaked: {leaks or 'nothing'}\n{self.output}\n{self.errors}"
 
     def verdict(self, native: Run) -> str:
-        """In a word or two, beside the same client's native run: a leak outweighs all else."""
+        """Return the result in a word or two, by comparison with the same client's native run. Leaks come first."""
         if self.leaked:
             return f"LEAKS {' '.join(sorted(self.kinds))}"
         if self.status != 0 or self.output in GAVE_UP:
@@ -52,16 +54,26 @@ class Run:
         return "ok" if self.output == native.output else "differs"
 
 
-def run(network: RecordedNetwork, way: Way, case: Case) -> Run:
-    """Runs a client in a namespace of its own."""
-    arguments = [str(network.certificates.authority) if word == AUTHORITY else word for word in case.arguments]
-    words = way.command(str(PROGRAMS / f"{case.program}.py"), arguments, early=case.early)
+def emphasized(verdict: str) -> str:
+    """Return the verdict as Markdown: a leak is bold."""
+    return f"**{verdict}**" if verdict.startswith("LEAKS") else verdict
+
+
+def run(network: RecordedNetwork, launcher: Launcher, command: str, imported_early: bool = False) -> Run:
+    """Run a client in a namespace of its own.
+
+    `command` is the name of a program of tests/programs and its arguments. A client that is `imported_early` has a
+    main(), which is called after the patch; everything is imported before.
+    """
+    program, *arguments = command.split()
+    arguments = [str(network.certificates.authority) if word == AUTHORITY else word for word in arguments]
+    words = launcher.command(str(PROGRAMS / f"{program}.py"), arguments, imported_early)
     with network.client() as client:
-        status, output, errors = _finish(client.command(*words), dict(way.environment))
+        status, output, errors = _finish(client.command(*words), launcher.environment)
         return Run(status, output, errors, client.packets())
 
 
-def _finish(words: list[str], environment: dict[str, str]) -> tuple[int | None, str, str]:
+def _finish(words: list[str], environment: Mapping[str, str]) -> tuple[int | None, str, str]:
     try:
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
@@ -70,5 +82,5 @@ def _finish(words: list[str], environment: dict[str, str]) -> tuple[int | None, 
 
 
 def _may_leave(packet: Packet) -> bool:
-    # Linux puts on the wire what another of the machine's own addresses answers to ::1.
+    # When a program connects to ::1 from another address of the machine, Linux puts the answer on the wire.
     return packet.target == "::1" or (packet.protocol == "tcp" and (packet.target, packet.port) in PROXIES)

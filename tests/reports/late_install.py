@@ -1,4 +1,4 @@
-"""Runs the main() of a client that has imported all its names before socksify.install(): CLIENT HOST PORT."""
+"""Imports a client, calls socksify.install(), then calls the client's main(): CLIENT HOST PORT."""
 
 import importlib
 import sys

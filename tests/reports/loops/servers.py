@@ -1,4 +1,4 @@
-"""The servers that the programs of this directory meet."""
+"""The servers that the programs of this directory connect to."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.processes import free_port
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the servers are, and the file of the authority that vouches for the one with TLS."""
+class Servers:
+    """The servers' addresses, and the file of the authority that signed the certificate of the TLS server."""
 
     echo: tuple[str, int]
     tls: tuple[str, int]
@@ -25,8 +25,8 @@ class Place:
 
 
 @contextlib.contextmanager
-def served(directory: Path) -> Iterator[Place]:
-    """The servers, for the length of the block; certificates are made in the directory."""
+def serve(directory: Path) -> Iterator[Servers]:
+    """Run the servers for the length of the block. Certificates are made in `directory`."""
     certificates = Certificates(directory)
 
     class SecureEcho(targets.Echo):
@@ -38,12 +38,12 @@ def served(directory: Path) -> Iterator[Place]:
                 self.request.close()
 
     with targets.serve(targets.Echo) as echo, targets.serve(SecureEcho) as tls, _deaf() as deaf:
-        yield Place(echo.address, tls.address, ("127.0.0.1", free_port()), deaf, certificates.authority)
+        yield Servers(echo.address, tls.address, ("127.0.0.1", free_port()), deaf, certificates.authority)
 
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[tuple[str, int]]:
-    """Where no connection is ever accepted, nor refused: the queue of a listener is full."""
+    """A listener with a full queue: it neither accepts nor refuses a connection."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", free_port()))

@@ -1,6 +1,6 @@
-"""Runs a client under PySocks, patched as its README says: PROXYHOST PROXYPORT [--late] CLIENT arguments.
+"""Runs a client under PySocks, patched as PySocks' README says: PROXYHOST PROXYPORT [--late] CLIENT arguments.
 
-With --late the client, which has a main(), has been imported before the patch.
+With --late, the client is imported before the patch, and its main() is called after the patch.
 """
 
 import importlib
