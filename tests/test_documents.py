@@ -64,6 +64,16 @@ def test_every_link_in_a_document_leads_somewhere(document: Path) -> None:
     assert list(broken_links(document, document.read_text())) == []
 
 
+def test_every_module_has_its_place_in_the_tree() -> None:
+    """A row of the tables names the module, or a folder that it is in."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    tree = text.partition("\n## The tree\n")[2].partition("\n## ")[0]
+    rows = "\n".join(line for line in tree.splitlines() if line.startswith("|"))
+    named = {_base(path) / path.rstrip("/") for path in PATH.findall(rows)}
+    modules = [path for path in (ROOT / "socksify").rglob("*.py") if path.name != "__init__.py"]
+    assert [path for path in modules if not named & {path, *path.parents}] == []
+
+
 @pytest.mark.parametrize(
     ("text", "missing"),
     [
