@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from socksify.clients.rcmd import rcmd
-    from socksify.config.settings import ConfigError
+    from socksify.config.errors import ConfigError
     from socksify.patches.via import ViaBlock
     from socksify.tunnel.errors import (
         ProxyConnectionAbortedError,
@@ -186,7 +186,7 @@ def last_error(sock: socket.socket) -> OSError | None:
 def __getattr__(name: str) -> object:
     """The exceptions and rcmd() are imported when they are first asked for."""
     if name == "ConfigError":
-        from socksify.config.settings import ConfigError
+        from socksify.config.errors import ConfigError
 
         return ConfigError
     if name == "rcmd":

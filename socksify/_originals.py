@@ -32,13 +32,13 @@ class Socket(_socket.socket):
     __slots__ = ()
 
 
-class Host(bytes):
+class InternalHost(bytes):
     """A name that is looked up on our own account: the proxy's, or a target of the server's."""
 
     __slots__ = ()
 
 
-class SockAddress(tuple):  # type: ignore[type-arg]
+class InternalAddress(tuple):  # type: ignore[type-arg]
     """An address that is connected or asked about on our own account."""
 
     __slots__ = ()

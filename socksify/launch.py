@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return site(argv[1:])
     withdraw_shadowed = _shield(argv)
-    from socksify.config.settings import ConfigError
+    from socksify.config.errors import ConfigError
 
     try:
         program = _prepare(argv)
@@ -55,7 +55,7 @@ def _leave_path() -> None:
 def _shield(argv: Sequence[str]) -> Callable[[], None]:
     """See socksify.program.main_module; it has to come before any module of ours that imports inside a function."""
     from socksify.config.command_line import parse
-    from socksify.config.settings import ConfigError
+    from socksify.config.errors import ConfigError
 
     try:
         _, program, _ = parse(argv)
@@ -72,7 +72,7 @@ def _shield(argv: Sequence[str]) -> Callable[[], None]:
 def _prepare(argv: Sequence[str]) -> list[str]:
     """Does what the options ask for; the program's words when one is to be run. Raises ConfigError."""
     from socksify.config.command_line import parse
-    from socksify.config.settings import ConfigError
+    from socksify.config.errors import ConfigError
 
     arguments, program, actions = parse(argv)
     answer = _answer(arguments, actions)
@@ -119,7 +119,7 @@ def _settings(arguments: Mapping[str, object], actions: Actions) -> Settings:
 
 def _embedded(arguments: Mapping[str, object]) -> str:
     """The URL of a SOCKS server that runs in this process, until it ends."""
-    from socksify.config.settings import ConfigError
+    from socksify.config.errors import ConfigError
     from socksify.server.embedded import start
 
     if "proxy" in arguments:
@@ -138,8 +138,8 @@ def _show(settings: Settings, as_json: bool) -> str:
 def _explain(settings: Settings, destination: str) -> str:
     from socket import AF_INET, AF_INET6, gaierror
 
-    from socksify.config.settings import ConfigError
-    from socksify.routing.route import Denied, Via
+    from socksify.config.errors import ConfigError
+    from socksify.routing.route import Blocked, Via
     from socksify.routing.router import Router
 
     host, port = _host_and_port(destination)
@@ -147,7 +147,7 @@ def _explain(settings: Settings, destination: str) -> str:
         route = Router(settings).decide(AF_INET6 if ":" in host else AF_INET, (host, port))
     except gaierror as error:
         raise ConfigError(f"--explain: {host!r} is to be resolved here, and cannot: {error.strerror}") from None
-    if isinstance(route, Denied):
+    if isinstance(route, Blocked):
         return f"{destination}: refused: {route.why}\n"
     because = f" (rule {route.rule.text!r}, {route.rule.source})" if route.rule else ""
     if not isinstance(route, Via):
@@ -158,7 +158,7 @@ def _explain(settings: Settings, destination: str) -> str:
 
 
 def _host_and_port(destination: str) -> tuple[str, int]:
-    from socksify.config.settings import ConfigError
+    from socksify.config.errors import ConfigError
 
     if "://" in destination or "@" in destination or "/" in destination:
         # Nothing of it is shown: there may be a password in it.
@@ -174,7 +174,7 @@ class _CannotInstallError(Exception):
 
 
 def _install(arguments: Mapping[str, object], actions: Actions) -> None:
-    from socksify.config.settings import ConfigError
+    from socksify.config.errors import ConfigError
 
     settings = _settings(arguments, actions)
     from socksify import patches

@@ -7,8 +7,8 @@ argparse would cost ten milliseconds at each start, and would want to understand
 
 from __future__ import annotations
 
+from socksify.config.errors import ConfigError
 from socksify.config.schema import BY_OPTION, SETTINGS
-from socksify.config.settings import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

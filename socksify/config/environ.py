@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from socksify._record import Record
 from socksify.config import match, proxy_url
+from socksify.config.errors import ConfigError
 from socksify.config.inherited import VARIABLE as INHERITED
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
 from socksify.config.schema import BY_VARIABLE, SETTINGS
-from socksify.config.settings import ConfigError, Proxy, Rule, Settings
+from socksify.config.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +87,7 @@ def _all_proxy(environ: Mapping[str, str]) -> Conventional | None:
         # http://, https:// and a bare host:port, which is http there, are not for us.
         if not value.lower().startswith("socks") or "://" not in value:
             return None
-        return Conventional(proxy_url.chain(value, variable), variable, _no_proxy(environ))
+        return Conventional(proxy_url.parse_chain(value, variable), variable, _no_proxy(environ))
     return None
 
 
@@ -100,7 +103,7 @@ def _no_proxy(environ: Mapping[str, str]) -> tuple[Rule, ...]:
 
 
 def _exception(entry: str, variable: str) -> Rule:
-    return Rule(f"{entry}=direct", variable, "direct", **match.exception(entry, variable))
+    return Rule(f"{entry}=direct", variable, "direct", match.parse_exception(entry, variable))
 
 
 def _server(environ: Mapping[str, str]) -> Conventional | None:
@@ -120,7 +123,7 @@ def _with_credentials(proxy: Proxy, environ: Mapping[str, str]) -> Proxy:
     # The variables are Dante's for every version; SOCKS4 has a user alone.
     if proxy.scheme in ("socks4", "socks4a"):
         password = None
-    return proxy_url.authorised(proxy, environ[user_variable], password, user_variable)
+    return proxy_url.with_credentials(proxy, environ[user_variable], password, user_variable)
 
 
 def _is_proxy_variable(name: str) -> bool:

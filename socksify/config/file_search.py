@@ -14,7 +14,7 @@ from os.path import dirname, isabs, islink, join, realpath
 from stat import S_ISREG
 
 from socksify.config import toml_file
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,11 @@ from itertools import count, takewhile
 from marshal import dumps, loads
 
 from socksify._record import Record
-from socksify.config.settings import ConfigError, Proxy, Rule, Settings
+from socksify.config.errors import ConfigError
+from socksify.config.match import Match
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
+from socksify.config.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ _COMPRESSED = b"\x78"
 # What sealing.sealed() has made follows it; no tuple of marshal's begins with it either.
 _SEALED = b"\x01"
 _FORMAT = 2
-_RECORDS = (Settings, Proxy, Rule)
+_RECORDS = (Settings, Proxy, Rule, Match)
 
 
 class Inherited(Record):

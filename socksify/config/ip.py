@@ -1,52 +1,53 @@
-"""Names and addresses in the one form in which rules compare them.
+"""Names and addresses in the form in which rules compare them.
 
-A rule is looked at for every connect(), so a target is brought into this form once and a rule when it is
-loaded: a name in lower case without its final dot, an address as (bits, number).
+Rules are compared with the target of every connect(). The target is therefore brought into this form once, and a rule
+when it is loaded: a name in lower case without its final dot, an address as a number with its length in bits.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Address = tuple[int, int]
+    # The length in bits (32 or 128) and the address as a number.
+    IPNumber = tuple[int, int]
 
 _MAPPED = 0xFFFF
 
 
 def fold(name: str) -> str:
-    """The name as rules compare it: lower case, A-labels, no final dot. Wildcards are left as they are."""
+    """Return the name as rules compare it: lower case, A-labels, no final dot. Wildcards stay as they are."""
     name = name.lower().removesuffix(".")
     return name if name.isascii() else ".".join(map(_a_label, name.split(".")))
 
 
-def address(text: str) -> Address | None:
-    """(32 or 128, the address as a number), or None for what is not an address.
+def parse_ip(text: str) -> IPNumber | None:
+    """Return (32 or 128, the address as a number), or None if the text is not an address.
 
-    A scope id (`fe80::1%eth0`) is dropped; an IPv4-mapped IPv6 address is the IPv4 address.
+    A scope id (`fe80::1%eth0`) is dropped. An IPv4-mapped IPv6 address becomes the IPv4 address.
     """
     return _ipv6(text) if ":" in text else _ipv4(text)
 
 
 def unmapped(text: str) -> str:
-    """The text of an IPv4-mapped IPv6 address as IPv4; any other text as it is."""
-    parsed = address(text) if ":" in text else None
+    """Return an IPv4-mapped IPv6 address as an IPv4 address, and any other text unchanged."""
+    parsed = parse_ip(text) if ":" in text else None
     if parsed is None or parsed[0] != 32:
         return text
     return ".".join(map(str, parsed[1].to_bytes(4, "big")))
 
 
 def looks_numeric(name: str) -> bool:
-    """Whether a name consists of digits and dots, which no top-level domain allows: an address, or a slip."""
+    """Return True for a name of digits and dots only: an address or a mistake. No top-level domain is a number."""
     return name.replace(".", "").isdecimal()
 
 
-def _ipv4(text: str) -> Address | None:
+def _ipv4(text: str) -> IPNumber | None:
     octets = text.split(".")
     if len(octets) != 4:
         return None
     number = 0
     for octet in octets:
-        # A leading zero is octal to inet_aton(3) and decimal to others: such an address means nothing for sure.
+        # With a leading zero an octet is octal to inet_aton(3) and decimal to other functions. It is refused.
         if not (octet.isascii() and octet.isdecimal()) or len(octet) > 3 or (octet[0] == "0" and octet != "0"):
             return None
         if int(octet) > 255:
@@ -55,8 +56,8 @@ def _ipv4(text: str) -> Address | None:
     return 32, number
 
 
-def _ipv6(text: str) -> Address | None:
-    # Imported when the first IPv6 address is seen: most programs connect to names and to IPv4.
+def _ipv6(text: str) -> IPNumber | None:
+    # Imported with the first IPv6 address: most programs connect to names and to IPv4 addresses only.
     from ipaddress import IPv6Address
 
     try:
@@ -68,7 +69,7 @@ def _ipv6(text: str) -> Address | None:
 
 
 def _a_label(label: str) -> str:
-    """RFC 3490's ToASCII of one label, which is kept where that has no answer (nothing can then be looked up)."""
+    """RFC 3490's ToASCII of one label. A label without an A-label is kept: no look-up can succeed for it anyway."""
     try:
         return label.encode("idna").decode("ascii")
     except UnicodeError:

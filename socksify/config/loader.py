@@ -9,15 +9,16 @@ from socksify._record import Record
 from socksify.config import environ as variables
 from socksify.config import file_search, proxy_url, rules, toml_file, via
 from socksify.config import inherited as config_inherited
+from socksify.config.errors import ConfigError
 from socksify.config.schema import BY_NAME
-from socksify.config.settings import ConfigError, Settings
+from socksify.config.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from socksify.config.settings import Rule
+    from socksify.config.rules import Rule
 
 _NOT_SCALAR = ("proxy", "routes", "direct", "config")
 
@@ -111,7 +112,7 @@ def _settings(layers: list[Layer], base: Settings, file: toml_file.File, directo
     if not hops and base.default.via != "block":
         raise ConfigError(_NOTHING)
     # A layer has them as texts.
-    proxy = hops if hops is base.proxy else proxy_url.chain(hops, source, proxies)
+    proxy = hops if hops is base.proxy else proxy_url.parse_chain(hops, source, proxies)
     written = [rule for layer in layers for rule in _rules(layer, proxies)]
     scalars = {name: _strongest(name, layers, base) for name in BY_NAME if name not in _NOT_SCALAR}
     scalars["log"] = (_absolute(scalars["log"][0], directory), scalars["log"][1])
@@ -128,7 +129,7 @@ def _settings(layers: list[Layer], base: Settings, file: toml_file.File, directo
     )
     proxy_url.check_isolated(settings.proxy, settings.isolate, sources["isolate"])
     for rule in settings.rules:
-        proxy_url.linked(settings.chain(rule.via), rule.source)
+        proxy_url.check_reachable(settings.chain(rule.via), rule.source)
     return settings
 
 
@@ -170,4 +171,4 @@ def _strongest(name: str, layers: list[Layer], base: Settings) -> tuple[Any, str
 def _rules(layer: Layer, proxies: rules.Proxies) -> list[Rule]:
     """One source's rules: what goes where, then what goes direct, so that the short form never outranks the long."""
     routes = [rules.parse(text, layer.spelling("routes"), proxies) for text in layer.values.get("routes", ())]
-    return routes + [rules.direct(text, layer.spelling("direct")) for text in layer.values.get("direct", ())]
+    return routes + [rules.parse_direct(text, layer.spelling("direct")) for text in layer.values.get("direct", ())]

@@ -1,60 +1,106 @@
-"""The MATCH of a rule: which hosts and which ports.
+"""The MATCH of a rule: which hosts and which ports the rule is about.
 
-    *.corp.example     a name glob, only * is a wildcard        10.0.0.0/8, 10.1.2.3, fd00::/8, ::1    a network
-    .corp.example      the domain and all below it              :443, :1024-65535                      ports
+    *.corp.example     a name with wildcards (only *)           10.0.0.0/8, 10.1.2.3, fd00::/8, ::1    a network
+    .corp.example      the domain and all names below it        :443, :1024-65535                      ports
     *                  every host                               host:443, 10.0.0.0/8:443, [::1]:443    both
 
-What can never match (10.0.0.256, 10.*, host bits set) is an error: a rule that silently does nothing is a leak.
+A text that can never match (10.0.0.256, 10.*, a network with host bits) is an error, because a rule without effect
+would let connections leave by the wrong way.
 """
 
 from __future__ import annotations
 
-from socksify.config.ip import address, fold, looks_numeric
-from socksify.config.quoting import masked
-from socksify.config.settings import ConfigError
+from socksify._record import Record
+from socksify.config.errors import ConfigError, masked
+from socksify.config.ip import fold, looks_numeric, parse_ip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from socksify.config.ip import IPNumber
 
-    class Match(TypedDict, total=False):
-        """The fields of a Rule that say what it is about."""
+EVERY_PORT = (0, 65535)
 
-        glob: tuple[str, ...]
-        domain: str
-        network: tuple[int, int, int]
-        ports: tuple[int, int]
+
+class Match(Record):
+    """The hosts and ports that a rule is about.
+
+    The host is a `glob` (the pieces between its asterisks), a `domain` with all names below it, or a `network` (bits of
+    an address, mask, number). If none of the three is set, every host matches. `ports` are the lowest and the highest.
+    """
+
+    glob: tuple[str, ...] = ()
+    domain: str = ""
+    network: tuple[int, int, int] | None = None
+    ports: tuple[int, int] = EVERY_PORT
+
+    @property
+    def is_of_names(self) -> bool:
+        """Whether the name of a target decides, and not its address."""
+        return bool(self.glob or self.domain)
+
+    def covers(self, name: str | None, ip: IPNumber | None, port: int) -> bool:
+        """Return True if a target matches.
+
+        `name` is a name in the form of `fold`, or None if the target's name is unknown. `ip` is an address in the form
+        of `parse_ip`, or None if the address is unknown. `port` is 0 to 65535.
+        """
+        lowest, highest = self.ports
+        if not lowest <= port <= highest:
+            return False
+        if self.network is not None:
+            bits, mask, number = self.network
+            return ip is not None and ip[0] == bits and ip[1] & mask == number
+        if self.domain:
+            return name is not None and (name == self.domain or name.endswith("." + self.domain))
+        return not self.glob or (name is not None and _fits(self.glob, name))
+
+
+EVERYTHING = Match()
+
+
+def _fits(glob: tuple[str, ...], name: str) -> bool:
+    """Return True if the name consists of the literal pieces of the glob, in order, with any text between them."""
+    if len(glob) == 1:
+        return name == glob[0]
+    first, *middle, last = glob
+    if not name.startswith(first):
+        return False
+    position = len(first)
+    for piece in middle:
+        found = name.find(piece, position)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return name.endswith(last) and len(name) - len(last) >= position
 
 
 def parse(text: str, source: str) -> Match:
-    """The fields of a Rule that a MATCH stands for; raises ConfigError with `source` in it."""
+    """Return the Match that a text stands for. Raises ConfigError, which names `source`, for a text that is none."""
     host, ports = _split(text, source)
-    match = _host(host, text, source)
-    if ports is not None:
-        match["ports"] = _ports(ports, text, source)
-    return match
+    return _with_ports(_host(host, text, source), ports, text, source)
 
 
-def exception(text: str, source: str) -> Match:
-    """A NO_PROXY entry, which differs from a MATCH: a name means all below it too, and host bits may be set."""
+def parse_exception(text: str, source: str) -> Match:
+    """Return the Match of an entry of NO_PROXY. Raises ConfigError, which names `source`, for a text that is none.
+
+    An entry differs from a MATCH in two ways: a name also means all names below it, and a network may have host bits.
+    """
     host, ports = _split(text, source)
     if ports is not None and host in ("", "*"):
-        # To curl and requests it is nobody's.
+        # curl and requests take such an entry for a host of this name, which does not exist.
         raise _error(text, source, "expected a name, an address or a network in front of the colon")
     name = fold(host.removeprefix("*.").removeprefix("."))
     if "/" in host:
-        match: Match = {"network": _network(host, text, source, strict=False)}
+        match = Match(network=_network(host, text, source, strict=False))
     elif name and "*" not in name and not looks_numeric(name) and ":" not in name:
         match = _host("." + name, text, source)
     else:
         match = _host(host, text, source)
-    if ports is not None:
-        match["ports"] = _ports(ports, text, source)
-    return match
+    return _with_ports(match, ports, text, source)
 
 
 def _split(text: str, source: str) -> tuple[str, str | None]:
-    """Host and ports; the ports are None when there are none."""
+    """Return host and ports. The ports are None if the text has none."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or ":" not in host or rest[:1] not in ("", ":"):
@@ -70,15 +116,15 @@ def _host(host: str, text: str, source: str) -> Match:
     if host in ("", "*"):
         if not text:
             raise _error(text, source, "expected a name, a network, a port")
-        return {}
+        return EVERYTHING
     if "/" in host or ":" in host or looks_numeric(host):
-        return {"network": _network(host, text, source, strict=True)}
+        return Match(network=_network(host, text, source, strict=True))
     if looks_numeric(host.replace("*", "")):
         raise _error(text, source, "addresses are matched by networks such as 10.0.0.0/8, not by globs")
     name = fold(host)
     if not _is_pattern(name):
         raise _error(text, source, "expected a name (only * is a wildcard), a network, :port, or host:port")
-    return {"domain": name[1:]} if name.startswith(".") else {"glob": tuple(name.split("*"))}
+    return Match(domain=name[1:]) if name.startswith(".") else Match(glob=tuple(name.split("*")))
 
 
 def _is_pattern(name: str) -> bool:
@@ -89,9 +135,9 @@ def _is_pattern(name: str) -> bool:
 
 
 def _network(host: str, text: str, source: str, strict: bool) -> tuple[int, int, int]:
-    """(bits of an address, mask, number) of a network or a single address."""
+    """Return (bits of an address, mask, number) of a network or of a single address."""
     literal, slash, length = host.partition("/")
-    parsed = address(literal)
+    parsed = parse_ip(literal)
     if parsed is None:
         raise _error(text, source, "no such address; expected 10.0.0.0/8, 10.1.2.3, fd00::/8 or the like")
     bits, number = parsed
@@ -105,12 +151,19 @@ def _network(host: str, text: str, source: str, strict: bool) -> tuple[int, int,
 
 
 def _prefix(length: str, bits: int, written_as_ipv6: bool) -> int | None:
-    """The network's length in bits of the address, None if there is no such."""
+    """Return the length of the network's prefix in bits, or None if the text is no such length."""
     if not (length.isascii() and length.isdecimal() and len(length) <= 3):
         return None
-    # ::ffff:10.0.0.0/104 is 10.0.0.0/8 written as IPv4-mapped.
+    # ::ffff:10.0.0.0/104 is 10.0.0.0/8 written as an IPv4-mapped network.
     prefix = int(length) - (96 if written_as_ipv6 and bits == 32 else 0)
     return prefix if 0 <= prefix <= bits else None
+
+
+def _with_ports(match: Match, ports: str | None, text: str, source: str) -> Match:
+    if ports is None:
+        return match
+    limited: Match = match.replace(ports=_ports(ports, text, source))
+    return limited
 
 
 def _ports(ports: str, text: str, source: str) -> tuple[int, int]:

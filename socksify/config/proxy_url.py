@@ -1,19 +1,23 @@
-"""Proxy URLs as curl has them, chains as `ssh -J` has them.
+"""A proxy and its URL: URLs as curl writes them, chains of them as `ssh -J` writes them.
 
-    [scheme://][user[:password]@]host[:port]        port 1080 unless given, scheme socks5h
+    [scheme://][user[:password]@]host[:port]        port 1080 unless given, scheme socks5h unless given
     scheme://localhost/path/to.sock                 a Unix socket; also scheme:///path/to.sock
 
-We are stricter than curl: whatever is left over (a query, a path behind a real host, blanks) is an error and
-not ignored, since what was meant is not known. An error never quotes anything that may belong to a password.
+The parser is stricter than curl's. Anything that is left over (a query, a path behind a real host, blanks) is an error,
+because its meaning is not known. Error messages never quote a part that may belong to a password. Credentials that the
+protocol of the proxy cannot carry are an error too: a server would only answer "refused", or nothing at all.
+
+Percent-encoding (RFC 3986 section 2.1) is written out here. `urllib.parse` would cost every client that starts under
+socksify ten times as much as our own code.
 """
 
 from __future__ import annotations
 
 from os import fsdecode, fsencode
 
-from socksify.config.ip import address, fold, looks_numeric
-from socksify.config.quoting import masked, unquote
-from socksify.config.settings import ConfigError, Proxy
+from socksify._record import Record
+from socksify.config.errors import ConfigError, masked
+from socksify.config.ip import fold, looks_numeric, parse_ip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,26 +26,72 @@ if TYPE_CHECKING:
 SCHEMES = ("socks4", "socks4a", "socks5", "socks5h", "http")
 # "If the port number is not specified in the proxy string, it is assumed to be 1080" (curl(1), --proxy).
 DEFAULT_PORT = 1080
-# struct sockaddr_un's sun_path with its terminating null byte (unix(7)).
+# The size of sun_path in struct sockaddr_un without the terminating null byte (unix(7)).
 _LONGEST_SOCKET_PATH = 107
 # RFC 1035 section 2.3.4, without the final dot.
 _LONGEST_NAME = 253
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+class Malformed(Exception):
+    """A URL or its credentials cannot be used. The message quotes no part of either."""
+
+
+class Proxy(Record, hidden=("user", "password")):
+    """One proxy. It is reached by TCP at (`host`, `port`), or through the Unix socket `path` if that is set.
+
+    `user` and `password` are the bytes that go over the wire, or None. `name` is the proxy's name in the configuration
+    file, or None.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str | None = None
+    user: bytes | None = None
+    password: bytes | None = None
+    name: str | None = None
+
+    @property
+    def remote_names(self) -> bool:
+        """Whether the proxy resolves names. The schemes mean the same as in curl."""
+        return self.scheme in ("socks5h", "socks4a", "http")
+
+    @property
+    def address(self) -> str:
+        """`host:port` (IPv6 in brackets), or the path of the Unix socket."""
+        if self.path is not None:
+            return self.path
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The URL of the proxy for people to read. The password is masked."""
+        credentials = "" if self.user is None else quote(self.user)
+        credentials += "" if self.password is None else ":***"
+        place = self.address if self.path is None else "localhost" + quote(fsencode(self.path), b"/")
+        return f"{self.scheme}://{credentials}{'@' if credentials else ''}{place}"
+
+    def __str__(self) -> str:
+        return self.url
 
 
 def parse(text: str, source: str, default_scheme: str = "socks5h") -> Proxy:
-    """The proxy that one URL names. `source` is named in the ConfigError that a bad one raises."""
+    """Return the proxy of one URL. Raises ConfigError, which names `source`, for a URL that cannot be used."""
     try:
         return _proxy(text, default_scheme)
     except Malformed as problem:
         raise ConfigError(f"{source}: {masked(text)!r}: {problem}") from None
 
 
-def chain(
+def parse_chain(
     value: str | Sequence[str], source: str, named: Mapping[str, tuple[Proxy, ...]] | None = None
 ) -> tuple[Proxy, ...]:
-    """The proxies of a comma-separated text or a sequence of such, first hop first; a hop may be one of `named`.
+    """Return the proxies of a text with commas, or of a sequence of such texts, first hop first.
 
-    Raises ConfigError for a bad hop, and for a Unix socket behind another proxy, which could not reach it.
+    A hop is a URL or a name in `named`. Raises ConfigError, which names `source`, for a hop that cannot be used, and
+    for a Unix socket behind another proxy, which could not reach it.
     """
     proxies: tuple[Proxy, ...] = ()
     for text in [value] if isinstance(value, str) else value:
@@ -51,11 +101,42 @@ def chain(
             raise ConfigError(f"{source}: {masked(text)!r}: {problem}") from None
     if not proxies:
         raise ConfigError(f"{source}: no proxy in it, expected a URL such as socks5h://host:1080")
-    return linked(proxies, source)
+    check_reachable(proxies, source)
+    return proxies
+
+
+def with_credentials(proxy: Proxy, user: str, password: str | None, source: str) -> Proxy:
+    """Return the proxy with credentials that were given beside its URL.
+
+    Raises ConfigError, which names `source`, if the protocol of the proxy cannot carry them.
+    """
+    try:
+        pair = fsencode(user), None if password is None else fsencode(password)
+        check_credentials(*pair, proxy.scheme)
+    except Malformed as problem:
+        raise ConfigError(f"{source}: {problem}") from None
+    changed: Proxy = proxy.replace(user=pair[0], password=pair[1])
+    return changed
+
+
+def check_reachable(proxies: tuple[Proxy, ...], source: str) -> None:
+    """Raise ConfigError, which names `source`, if a hop cannot be reached through the hop before it."""
+    for hop in proxies[1:]:
+        if hop.path is not None:
+            raise ConfigError(f"{source}: {hop.url!r}: a Unix socket can only be the first hop of a chain")
+
+
+def check_isolated(proxies: tuple[Proxy, ...], isolate: str, source: str) -> None:
+    """Raise ConfigError if the credentials that `isolate` generates would replace credentials of the user."""
+    if isolate != "none" and proxies[-1].user is not None:
+        raise ConfigError(
+            f"{source}: {isolate!r}: {proxies[-1].url} has a user already, and isolation is by generated ones; take it"
+            " out of the URL, or say isolate=none"
+        )
 
 
 def _hops(pieces: list[str], named: Mapping[str, tuple[Proxy, ...]]) -> tuple[Proxy, ...]:
-    """The hops of a list that was cut at its commas; where a piece is no hop, it was cut inside of its credentials."""
+    """Return the hops of a list that was cut at its commas. Some of the cuts may be inside of credentials."""
     hops: tuple[Proxy, ...] = ()
     while pieces:
         taken, found = _first_hop(pieces, named)
@@ -65,7 +146,7 @@ def _hops(pieces: list[str], named: Mapping[str, tuple[Proxy, ...]]) -> tuple[Pr
 
 
 def _first_hop(pieces: list[str], named: Mapping[str, tuple[Proxy, ...]]) -> tuple[int, tuple[Proxy, ...]]:
-    """How many pieces the first hop is made of, and what it stands for; raises Malformed as its first piece does."""
+    """Return how many pieces form the first hop, and its proxies. Raises Malformed."""
     # The `@` that ends the credentials is in the first piece that has one.
     end = next((at for at, piece in enumerate(pieces, 1) if "@" in piece), 1)
     try:
@@ -79,34 +160,6 @@ def _first_hop(pieces: list[str], named: Mapping[str, tuple[Proxy, ...]]) -> tup
     return 1, found
 
 
-def authorised(proxy: Proxy, user: str, password: str | None, source: str) -> Proxy:
-    """The proxy with credentials that are written beside its URL; raises ConfigError for what its protocol lacks."""
-    try:
-        pair = fsencode(user), None if password is None else fsencode(password)
-        check_credentials(*pair, proxy.scheme)
-    except Malformed as problem:
-        raise ConfigError(f"{source}: {problem}") from None
-    with_them: Proxy = proxy.replace(user=pair[0], password=pair[1])
-    return with_them
-
-
-def linked(proxies: tuple[Proxy, ...], source: str) -> tuple[Proxy, ...]:
-    """The same proxies, after a look at whether each can be reached through the one before."""
-    for hop in proxies[1:]:
-        if hop.path is not None:
-            raise ConfigError(f"{source}: {hop.url!r}: a Unix socket can only be the first hop of a chain")
-    return proxies
-
-
-def check_isolated(proxies: tuple[Proxy, ...], isolate: str, source: str) -> None:
-    """Raise ConfigError where the credentials that `isolate` makes up would have to take the place of the user's."""
-    if isolate != "none" and proxies[-1].user is not None:
-        raise ConfigError(
-            f"{source}: {isolate!r}: {proxies[-1].url} has a user already, and isolation is by made-up ones; take it"
-            " out of the URL, or say isolate=none"
-        )
-
-
 def _proxy(text: str, default_scheme: str) -> Proxy:
     scheme, rest = _scheme(text, default_scheme)
     if not text.isprintable() or " " in text:
@@ -116,7 +169,7 @@ def _proxy(text: str, default_scheme: str) -> Proxy:
     user, password = parse_userinfo(userinfo, scheme) if at else (None, None)
     if path:
         return Proxy(scheme, "localhost", 0, _socket_path(place, path), user, password)
-    host, port = _place(place)
+    host, port = _host_and_port(place)
     return Proxy(scheme, host, port, None, user, password)
 
 
@@ -127,18 +180,18 @@ def _scheme(text: str, default: str) -> tuple[str, str]:
     if scheme.lower() in SCHEMES:
         return scheme.lower(), rest
     if scheme.lower() == "socks":
-        # curl reads it as socks4, desktops mean SOCKS5 by it: a guess could resolve names in the wrong place.
+        # curl reads "socks" as socks4, desktops mean SOCKS5. A guess could resolve names in the wrong place.
         raise Malformed("'socks' does not say which version, write socks5h (names resolved by the proxy) or another")
     raise Malformed(f"unknown scheme, expected one of {', '.join(SCHEMES)}")
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """The authority and the path; a lone final slash is no path."""
+    """Return the authority and the path. A single final slash is no path."""
     if "?" in rest or "#" in rest:
         raise Malformed("a proxy has no query and no fragment; percent-encode ? and # in credentials")
     authority, slash, path = rest.partition("/")
     if "@" in path:
-        # The rest of a password, most likely; taken for a socket's path it would be shown.
+        # This is most likely the rest of a password. As the path of a socket it would be shown.
         raise Malformed("percent-encode / in credentials and @ in a path")
     return authority, slash + path if path else ""
 
@@ -152,7 +205,7 @@ def _socket_path(place: str, quoted: str) -> str:
     return fsdecode(path)
 
 
-def _place(text: str) -> tuple[str, int]:
+def _host_and_port(text: str) -> tuple[str, int]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or rest[:1] not in ("", ":"):
@@ -165,9 +218,9 @@ def _place(text: str) -> tuple[str, int]:
 
 
 def _ipv6(text: str) -> str:
-    # RFC 6874 writes the scope id behind %25; a plain % is what everybody types.
+    # RFC 6874 writes the scope id behind %25. Most people type a plain %.
     literal, percent, scope = text.replace("%25", "%", 1).partition("%")
-    if ":" not in literal or address(literal) is None or (percent and not scope):
+    if ":" not in literal or parse_ip(literal) is None or (percent and not scope):
         raise Malformed("no IPv6 address between the brackets")
     return literal.lower() + percent + scope
 
@@ -177,7 +230,7 @@ def _host(text: str) -> str:
     if not host or len(host) > _LONGEST_NAME:
         raise Malformed("expected a host, and a port if it is not 1080")
     if looks_numeric(host):
-        if address(host) is None:
+        if parse_ip(host) is None:
             raise Malformed("the host is not an IPv4 address (four numbers of 0 to 255)")
         return host
     if not _is_name(host):
@@ -202,17 +255,8 @@ def _port(text: str | None) -> int:
     return int(text)
 
 
-# User and password of a proxy: what each protocol can carry.
-#
-# Told when the configuration is read, since a server would only answer "refused", or nothing.
-
-
-class Malformed(Exception):
-    """What is wrong with a URL or its credentials, in words that quote no part of it."""
-
-
 def parse_userinfo(userinfo: str, scheme: str) -> tuple[bytes, bytes | None]:
-    """User and password of a URL's percent-encoded `user[:password]`; raises Malformed as check_credentials() does."""
+    """Return user and password of a percent-encoded `user[:password]`. Raises Malformed as check_credentials() does."""
     name, colon, secret = userinfo.partition(":")
     user, password = unquote(name), unquote(secret) if colon else None
     check_credentials(user, password, scheme)
@@ -220,14 +264,14 @@ def parse_userinfo(userinfo: str, scheme: str) -> tuple[bytes, bytes | None]:
 
 
 def check_credentials(user: bytes, password: bytes | None, scheme: str) -> None:
-    """Raises Malformed for credentials that the scheme's protocol cannot carry."""
+    """Raise Malformed if the protocol of the scheme cannot carry these credentials."""
     if scheme == "http":
         _check_basic(user, password or b"")
         return
     if not 1 <= len(user) <= 255:
         raise Malformed("the user has to be 1 to 255 bytes long")
     if scheme in ("socks5", "socks5h"):
-        # RFC 1929 section 2 has a PLEN of 1 to 255. There are users with an empty password, for whom curl sends 0.
+        # RFC 1929 section 2 has a PLEN of 1 to 255. Some users have an empty password; curl sends 0 for them.
         if password is None or len(password) > 255:
             raise Malformed("with a user, SOCKS5 wants a password of 1 to 255 bytes, or an empty one as in user:@host")
     elif password is not None:
@@ -238,8 +282,27 @@ def check_credentials(user: bytes, password: bytes | None, scheme: str) -> None:
 
 def _check_basic(user: bytes, password: bytes) -> None:
     # RFC 7617 section 2: "The user-id and password MUST NOT contain any control characters", and "a user-id containing
-    # a colon character is invalid". Either may be empty, and as long as a token is.
+    # a colon character is invalid". Either may be empty or of any length.
     if b":" in user:
         raise Malformed("HTTP's Basic authentication allows no colon in the user")
     if any(byte < 32 or byte == 127 for byte in user + password):
         raise Malformed("HTTP's Basic authentication takes no control characters")
+
+
+def quote(data: bytes, keep: bytes = b"") -> str:
+    """Percent-encode all bytes except the unreserved characters of RFC 3986 and those in `keep`."""
+    plain = _UNRESERVED.union(keep)
+    return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in data)
+
+
+def unquote(text: str) -> bytes:
+    """Return the bytes of a percent-encoded text. A `%` without two hex digits stands for itself, as in curl."""
+    head, *pieces = text.split("%")
+    return head.encode() + b"".join(map(_decoded, pieces))
+
+
+def _decoded(piece: str) -> bytes:
+    """Return the bytes of the text that follows one `%`."""
+    if len(piece) >= 2 and _HEX.issuperset(piece[:2]):
+        return bytes.fromhex(piece[:2]) + piece[2:].encode()
+    return b"%" + piece.encode()

@@ -1,72 +1,90 @@
-"""Rules: MATCH=VIA, first match wins; and the built-in end, which every list of rules has.
+"""Rules: MATCH=VIA. The first match wins, and every list of rules ends with the same built-in rules.
 
-The machine's own addresses come last of all, through a question to the caller: the answer costs system calls,
-and a rule of the user's that speaks of the address outranks it anyway.
+The rule for the machine's own addresses comes last. To know them costs system calls, so they are asked for by a
+callback, and only if no other rule has decided.
 """
 
 from __future__ import annotations
 
+from socksify._record import Record
 from socksify.config import match as config_match
 from socksify.config import proxy_url
-from socksify.config.ip import address, fold, unmapped
-from socksify.config.quoting import masked
-from socksify.config.settings import DEFAULT, EVERY_PORT, UNDECIDED, ConfigError, Rule
+from socksify.config.errors import ConfigError, masked
+from socksify.config.ip import fold, parse_ip, unmapped
+from socksify.config.match import EVERY_PORT, EVERYTHING, Match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from ipaddress import IPv4Address, IPv6Address
 
-    from socksify.config.settings import Proxy
+    from socksify.config.proxy_url import Proxy
 
     Proxies = dict[str, tuple[Proxy, ...]]
 
 RESERVED = ("direct", "block", "proxy")
+# The VIA of a rule that outranks the rules behind it, and leaves what it matches to the built-in rules.
+UNDECIDED = "undecided"
 
-# RFC 6761 section 6.3: all names below "localhost." are loopback. connect(2) to the unspecified address, which is
-# also what '' means, reaches loopback. The numbers are those of ::1 and ::, written out to save the parsing.
+
+class Rule(Record):
+    """MATCH=VIA.
+
+    `text` is the rule as it was written (passwords masked). `source` is where it was written: `--route`, `NO_PROXY`,
+    `built in`. `via` is `direct`, `block`, or a name that `Settings.chain` knows.
+    """
+
+    text: str
+    source: str
+    via: str
+    match: Match = EVERYTHING
+
+
+# RFC 6761 section 6.3: all names below "localhost." are loopback. A connect(2) to the unspecified address, which is
+# also the meaning of '', reaches loopback. The numbers are those of ::1 and ::, written out to save the parsing.
 BUILT_IN = (
-    Rule("localhost=direct", "built in", "direct", domain="localhost"),
-    Rule("127.0.0.0/8=direct", "built in", "direct", network=(32, 0xFF000000, 0x7F000000)),
-    Rule("::1=direct", "built in", "direct", network=(128, (1 << 128) - 1, 1)),
-    Rule("0.0.0.0=direct", "built in", "direct", network=(32, 0xFFFFFFFF, 0)),
-    Rule("::=direct", "built in", "direct", network=(128, (1 << 128) - 1, 0)),
-    Rule("''=direct", "built in", "direct", glob=("",)),
+    Rule("localhost=direct", "built in", "direct", Match(domain="localhost")),
+    Rule("127.0.0.0/8=direct", "built in", "direct", Match(network=(32, 0xFF000000, 0x7F000000))),
+    Rule("::1=direct", "built in", "direct", Match(network=(128, (1 << 128) - 1, 1))),
+    Rule("0.0.0.0=direct", "built in", "direct", Match(network=(32, 0xFFFFFFFF, 0))),
+    Rule("::=direct", "built in", "direct", Match(network=(128, (1 << 128) - 1, 0))),
+    Rule("''=direct", "built in", "direct", Match(glob=("",))),
 )
 OWN = Rule("the machine's own addresses=direct", "built in", "direct")
+# The very last rule.
+DEFAULT = Rule("*=proxy", "built in", "proxy")
 EVERYTHING_DIRECT = Rule("*=direct", "uninstalled", "direct")
-# Not part of the order: the caller applies it before any other.
+# This rule has no place in the order: the caller applies it before all others.
 PROXY_ITSELF = Rule("the proxy itself=direct", "built in", "direct")
 
 
 def never(_: str) -> bool:
-    """No address is the machine's own."""
+    """Return False: no address is one of the machine's own."""
     return False
 
 
 def decide(
     rules: Iterable[Rule],
     name: str | None,
-    ip: str | IPv4Address | IPv6Address | None,
+    ip: str | None,
     port: int,
     is_own: Callable[[str], bool] = never,
     default: Rule = DEFAULT,
 ) -> tuple[str, Rule]:
-    """(VIA, the rule that says so) for a target of which the name or the address or both are known.
+    """Return (VIA, the rule that decides) for a target of which the name or the address or both are known.
 
-    A name that is a literal counts as the address. `is_own` is asked at most once, with the address's text. `default`
-    is the rule for what no other speaks of.
+    A `name` that is a literal counts as the address. `is_own` is called once at most, with the text of the address, and
+    returns whether this machine has the address. `default` decides if no other rule matches.
     """
-    text = name if ip is None and name else str(ip) if ip is not None else None
-    number = address(text) if text else None
+    text = name if ip is None and name else ip
+    number = parse_ip(text) if text else None
     folded = fold(name) if name is not None else None
     for rule in rules:
-        if rule.covers(folded, number, port):
+        if rule.match.covers(folded, number, port):
             if rule.via == UNDECIDED:
                 break
             return rule.via, rule
     for rule in BUILT_IN:
-        if rule.covers(folded, number, port):
+        if rule.match.covers(folded, number, port):
             return rule.via, rule
     if number is not None and text and is_own(unmapped(text)):
         return OWN.via, OWN
@@ -74,54 +92,56 @@ def decide(
 
 
 def decide_name(rules: Iterable[Rule], host: str, port: int | None, default: Rule = DEFAULT) -> tuple[str, Rule]:
-    """(VIA, rule) for a look-up, of a name or backwards of an address: the port is not always known yet.
+    """Return (VIA, the rule that decides) for the look-up of a name, or the reverse look-up of an address.
 
-    A rule that speaks of some ports then counts unless it says direct: a fake address does no harm where a
-    connection turns out to be direct, an early question to a name server does.
+    `port` is None if the look-up does not tell it. A rule about some ports then counts for every port, unless its VIA
+    is direct. The reason: a fake address does no harm if the connection turns out to be direct, but a question to a
+    name server that is asked too early does.
     """
     if port is not None:
         return decide(rules, host, None, port, never, default)
-    number, folded = address(host), fold(host)
+    number, folded = parse_ip(host), fold(host)
     for rule in rules:
-        limited = rule.ports != EVERY_PORT
-        if rule.covers(folded, number, rule.ports[0]) and not (limited and rule.via in ("direct", UNDECIDED)):
+        limited = rule.match.ports != EVERY_PORT and rule.via in ("direct", UNDECIDED)
+        if not limited and rule.match.covers(folded, number, rule.match.ports[0]):
             if rule.via == UNDECIDED:
                 break
             return rule.via, rule
     for rule in BUILT_IN:
-        if rule.covers(folded, number, 0):
+        if rule.match.covers(folded, number, 0):
             return rule.via, rule
     return default.via, default
 
 
 def parse(text: str, source: str, proxies: Proxies | None = None) -> Rule:
-    """The rule that `MATCH=VIA` stands for. `proxies` are those that VIA may name.
+    """Return the rule that `MATCH=VIA` stands for. `proxies` are the named proxies, which VIA may use.
 
-    A VIA that is a URL becomes its masked spelling, and so no rule holds a password. Raises ConfigError.
+    A VIA that is a URL is entered into `proxies` under its masked spelling, so no rule holds a password. Raises
+    ConfigError, which names `source`.
     """
     match, equals, via = text.partition("=")
     match, via = match.strip(), via.strip()
     if not equals or not via or "://" in match:
         raise ConfigError(f"{source}: {masked(text)!r}: expected MATCH=VIA, such as *.corp.example=direct")
-    fields = config_match.parse(match, source)
-    via = read_via(via, source, {} if proxies is None else proxies)
-    return Rule(f"{match}={via}", source, via, **fields)
+    covered = config_match.parse(match, source)
+    via = parse_via(via, source, {} if proxies is None else proxies)
+    return Rule(f"{match}={via}", source, via, covered)
 
 
-def read_via(text: str, source: str, proxies: Proxies) -> str:
-    """What a VIA means to `Settings.chain`: itself, or the name under which its URL is entered into `proxies`.
-
-    Raises ConfigError.
-    """
-    return entered(proxy_url.chain(text, source), proxies) if "://" in text else _known(text, source, proxies)
-
-
-def direct(match: str, source: str) -> Rule:
-    """The rule that `MATCH=direct` stands for, from the match alone."""
+def parse_direct(match: str, source: str) -> Rule:
+    """Return the rule `MATCH=direct` for a MATCH alone. Raises ConfigError, which names `source`."""
     match = match.strip()
     if "=" in match:
         raise ConfigError(f"{source}: {masked(match)!r}: expected a MATCH alone, such as *.corp.example")
-    return Rule(f"{match}=direct", source, "direct", **config_match.parse(match, source))
+    return Rule(f"{match}=direct", source, "direct", config_match.parse(match, source))
+
+
+def parse_via(text: str, source: str, proxies: Proxies) -> str:
+    """Return the VIA as `Settings.chain` knows it: the text itself, or the name under which a URL is entered.
+
+    A URL is entered into `proxies`. Raises ConfigError, which names `source`.
+    """
+    return enter(proxy_url.parse_chain(text, source), proxies) if "://" in text else _known(text, source, proxies)
 
 
 def _known(via: str, source: str, proxies: Proxies) -> str:
@@ -140,11 +160,11 @@ def _unknown(name: str) -> str:
     return "no proxy of that name"
 
 
-def entered(chain: tuple[Proxy, ...], proxies: Proxies) -> str:
-    """The name, its masked spelling, under which a chain stands in `proxies` from now on."""
+def enter(chain: tuple[Proxy, ...], proxies: Proxies) -> str:
+    """Enter a chain into `proxies` under its masked spelling, and return that name."""
     spelling = name = ",".join(hop.url for hop in chain)
     count = 1
-    # Two passwords have one masked spelling.
+    # Two chains that differ in their passwords alone have the same masked spelling.
     while proxies.get(name, chain) != chain:
         count += 1
         name = f"{spelling}#{count}"

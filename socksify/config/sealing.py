@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from stat import S_IMODE, S_ISDIR
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 _KEY, _NONCE, _TAG = 32, 16, 16
 _NOWHERE = ""

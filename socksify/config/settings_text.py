@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from socksify.config.settings import Proxy, Settings
+    from socksify.config.proxy_url import Proxy
+    from socksify.config.settings import Settings
 
 # The rules have a list of their own.
 _SHOWN = tuple(setting.name for setting in SETTINGS if setting.name not in ("routes", "direct"))

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from socksify._record import Record
 from socksify.config import proxy_url
+from socksify.config.errors import ConfigError
+from socksify.config.proxy_url import Proxy
 from socksify.config.rules import RESERVED
 from socksify.config.schema import SETTINGS
-from socksify.config.settings import ConfigError, Proxy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,4 +91,4 @@ def _proxies(name: str, value: object, path: str) -> tuple[Proxy, ...]:
         )
     if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(hop, str) for hop in value)):
         raise ConfigError(f"{source}: {type(value).__name__}: expected a URL or a list of URLs")
-    return tuple(hop.replace(name=name) for hop in proxy_url.chain(value, source))
+    return tuple(hop.replace(name=name) for hop in proxy_url.parse_chain(value, source))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import pairwise
 from os import PathLike, fspath
 
-from socksify.config.ip import address
-from socksify.config.quoting import masked
-from socksify.config.settings import ConfigError, Settings
+from socksify.config.errors import ConfigError, masked
+from socksify.config.ip import parse_ip
+from socksify.config.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def fake_networks(value: object, source: str) -> tuple[str, str]:
 def _bits(text: str, source: str) -> int:
     """Whether a network is of IPv4 (32) or IPv6 (128)."""
     literal, _, length = text.partition("/")
-    parsed = address(literal)
+    parsed = parse_ip(literal)
     plain = length.isascii() and length.isdecimal() and len(length) <= 3
     if parsed is None or not plain or (":" in literal) != (parsed[0] == 128):
         raise ConfigError(f"{source}: {text!r}: expected a network such as {FAKE_NETWORKS[0]} or {FAKE_NETWORKS[1]}")

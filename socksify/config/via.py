@@ -8,7 +8,8 @@ direct at the built-in end, unless a rule leaves them to a proxy.
 from __future__ import annotations
 
 from socksify.config import proxy_url, rules
-from socksify.config.settings import DEFAULT, UNDECIDED, ConfigError, Rule
+from socksify.config.errors import ConfigError
+from socksify.config.rules import DEFAULT, UNDECIDED, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,14 +90,14 @@ def _outranking(settings: Settings, rule: Rule) -> Settings:
 
 
 def _via(settings: Settings, vias: tuple[str, ...], proxies: rules.Proxies) -> str:
-    names = [rules.read_via(text, _SOURCE, proxies) for text in vias]
+    names = [rules.parse_via(text, _SOURCE, proxies) for text in vias]
     if len(names) == 1:
         return names[0]
     for name in names:
         if name in ("direct", "block"):
             raise ConfigError(f"{_SOURCE}: {name!r}: cannot be part of a chain")
     with_names: Settings = settings.replace(proxies=proxies)
-    return rules.entered(tuple(hop for name in names for hop in with_names.chain(name)), proxies)
+    return rules.enter(tuple(hop for name in names for hop in with_names.chain(name)), proxies)
 
 
 def _outranked(rule: Rule, inside: Rule) -> Rule:
@@ -108,7 +109,8 @@ def _outranked(rule: Rule, inside: Rule) -> Rule:
 
 
 def _check(inside: Settings, via: str, isolate: str | None) -> None:
-    chain = proxy_url.linked(inside.chain(via), _SOURCE)
+    chain = inside.chain(via)
+    proxy_url.check_reachable(chain, _SOURCE)
     if chain:
         proxy_url.check_isolated(chain, inside.isolate, _SOURCE)
     elif isolate not in (None, "none"):

@@ -16,7 +16,7 @@ import sys
 from socket import AF_INET, SOCK_STREAM
 
 from socksify import _originals
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.patches import scope
 from socksify.patches.sockets import other_classes
 from socksify.routing import log
@@ -102,7 +102,7 @@ def _bound(sock: Any, address: SockAddress) -> None:
 
 
 def _looked_up(host: Any, port: object = None, *_: int) -> None:
-    if isinstance(host, (str, bytes, bytearray)) and type(host) is not _originals.Host:
+    if isinstance(host, (str, bytes, bytearray)) and type(host) is not _originals.InternalHost:
         host = bytes(host) if isinstance(host, bytearray) else host
         if not scope.current().lookups.may_ask_for(host, port):
             _refuse(f"looking up {host!r}", _FUNCTIONS)
@@ -114,18 +114,18 @@ def _asked_whose(host: Any) -> None:
     number = numeric(parsed[0]) if parsed is not None else None
     if number is None:
         _looked_up(host)
-    elif type(host) is not _originals.Host and not scope.current().lookups.may_ask(number):
+    elif type(host) is not _originals.InternalHost and not scope.current().lookups.may_ask(number):
         _refuse(f"looking up {number}", _FUNCTIONS)
 
 
 def _named(address: SockAddress) -> None:
     """getnameinfo() takes no name."""
-    if type(address) is not _originals.SockAddress:
+    if type(address) is not _originals.InternalAddress:
         _asked_whose(address[0])
 
 
 def _is_ours(sock: Any, address: SockAddress) -> bool:
-    return type(sock) is _originals.Socket or type(address) is _originals.SockAddress
+    return type(sock) is _originals.Socket or type(address) is _originals.InternalAddress
 
 
 def _may_go(sock: Any) -> bool:

@@ -6,9 +6,8 @@ from functools import partial, wraps
 from types import CoroutineType
 
 from socksify.config import proxy_url, values
-from socksify.config.quoting import masked
+from socksify.config.errors import ConfigError, masked
 from socksify.config.schema import BY_NAME
-from socksify.config.settings import ConfigError
 from socksify.patches import is_installed, scope
 
 TYPE_CHECKING = False
@@ -33,7 +32,7 @@ class ViaBlock:
             raise ConfigError(f"{_SOURCE}: nothing in it, expected direct, block, proxy, a proxy's name or a URL")
         for via in vias:
             if "://" in via:
-                proxy_url.chain(via, _SOURCE)
+                proxy_url.parse_chain(via, _SOURCE)
         if isolate is not None:
             BY_NAME["isolate"].read(isolate, "via(isolate=)")
         self._way = vias, isolate

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from socksify.config.settings import Proxy
+    from socksify.config.proxy_url import Proxy
     from socksify.protocol.conversation import Script
 
 if TYPE_CHECKING:
-    from socksify.config.settings import Proxy, Rule
+    from socksify.config.proxy_url import Proxy
+    from socksify.config.rules import Rule
     from socksify.protocol.address import Address
     from socksify.routing.sockaddr import SockAddress
 
@@ -61,7 +62,7 @@ class Via(Record, hidden=("isolation",)):
         return known
 
 
-class Denied(Record):
+class Blocked(Record):
     """Do not connect at all."""
 
     why: str

@@ -1,4 +1,4 @@
-"""Finds the route of a connection: (settings, socket family, address) -> Direct | Via | Denied.
+"""Finds the route of a connection: (settings, socket family, address) -> Direct | Via | Blocked.
 
 A pure decision but for questions to this machine, which are remembered: whether an address is one of its own,
 and, where names are resolved here, what a name's address is.
@@ -12,11 +12,10 @@ from socksify import _originals
 from socksify._originals import monotonic
 from socksify._signal_safety import ours
 from socksify.config import rules
-from socksify.config.ip import address as ip_address
-from socksify.config.ip import fold
+from socksify.config.ip import fold, parse_ip
 from socksify.protocol.address import Address
 from socksify.routing import fake_addresses, local_host, log
-from socksify.routing.route import Denied, Direct, Via
+from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.sockaddr import host_and_port, ip_family, may_be_name, no_such_name, numeric
 
 TYPE_CHECKING = False
@@ -24,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from socksify.config.settings import Proxy, Rule, Settings
+    from socksify.config.proxy_url import Proxy
+    from socksify.config.rules import Rule
+    from socksify.config.settings import Settings
     from socksify.routing.sockaddr import SockAddress
 
 _DOMAIN = 53
@@ -39,7 +40,7 @@ class Router:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._known: dict[tuple[int, SockAddress], Direct | Via | Denied] = {}
+        self._known: dict[tuple[int, SockAddress], Direct | Via | Blocked] = {}
         self._own: dict[str, bool] = {}
         self._forget_at = monotonic() + self._FRESH
         self._first_hops = _first_hops(settings)
@@ -49,7 +50,7 @@ class Router:
         # Whether anything is not direct.
         self.routes = any(rule.via != "direct" for rule in _before_the_last((*settings.rules, settings.default)))
 
-    def decide(self, family: int, address: object) -> Direct | Via | Denied:
+    def decide(self, family: int, address: object) -> Direct | Via | Blocked:
         """The route of a stream socket of `family` that is to connect to `address`, a sockaddr as Python writes it.
 
         What the stdlib refuses as malformed is Direct, so that the stdlib refuses it. Raises gaierror for a name that
@@ -117,7 +118,7 @@ class Router:
             own = self._own[ip] = local_host.is_own(ip)
         return own
 
-    def _decide(self, family: int, address: SockAddress) -> Direct | Via | Denied:
+    def _decide(self, family: int, address: SockAddress) -> Direct | Via | Blocked:
         parsed = host_and_port(family, address)
         if parsed is None:
             return Direct()
@@ -137,13 +138,13 @@ class Router:
                 return self._by_name(family, name, port, address, literal)
             why = self.unknown_fake(literal, port)
             if why is not None:
-                return Denied(why)
+                return Blocked(why)
         route = self._by_literal(family, literal, port, address)
         if isinstance(address[0], str):
             self._remember(family, address, route)
         return route
 
-    def _by_literal(self, family: int, literal: str, port: int, address: SockAddress) -> Direct | Via | Denied:
+    def _by_literal(self, family: int, literal: str, port: int, address: SockAddress) -> Direct | Via | Blocked:
         if (literal, port) in self._first_hops:
             return Direct(rules.PROXY_ITSELF)
         via, rule = self._rule(None, literal, port)
@@ -155,7 +156,7 @@ class Router:
 
     def _by_name(
         self, family: int, name: str, port: int, address: SockAddress, fake: str | None = None
-    ) -> Direct | Via | Denied:
+    ) -> Direct | Via | Blocked:
         """The route to a name; `fake` is the address by which the client meant it, if it gave one."""
         if (fold(name), port) in self._first_hops:
             return Direct(rules.PROXY_ITSELF, self._resolve(family, name, port, rules.PROXY_ITSELF) if fake else None)
@@ -164,7 +165,7 @@ class Router:
         if via == "direct":
             if here is not None:
                 return self._forwarding(name, port, rule) or Direct(
-                    rule, _originals.SockAddress((here, port, *address[2:]))
+                    rule, _originals.InternalAddress((here, port, *address[2:]))
                 )
             return Direct(rule, self._resolve(family, name, port, rule) if fake else None)
         if via == "block":
@@ -189,7 +190,7 @@ class Router:
     def _rule(self, name: str | None, literal: str | None, port: int) -> tuple[str, Rule]:
         return rules.decide(self.settings.rules, name, literal, port, self.is_own, self.settings.default)
 
-    def _forwarding(self, host: str, port: int, rule: Rule) -> Denied | None:
+    def _forwarding(self, host: str, port: int, rule: Rule) -> Blocked | None:
         """A name server on this machine passes on what it is asked: the question would leave, if not from here.
 
         It may listen on every address of the machine's, so all of them count, by whatever name.
@@ -197,12 +198,12 @@ class Router:
         if port != _DOMAIN or rule.source != "built in" or not self._is_remote or not local_host.asks_itself():
             return None
         allow = f"[{host}]:{port}=direct" if ":" in host else f"{host}:{port}=direct"
-        return Denied(f"names are resolved by the proxy, and this name server would ask others; {allow!r} allows it")
+        return Blocked(f"names are resolved by the proxy, and this name server would ask others; {allow!r} allows it")
 
     def _is_spoken_of(self, literal: str, port: int) -> bool:
         """Whether a rule of the user's names the network that an address is in: then it is no made-up one."""
-        number = ip_address(literal)
-        first = next((rule for rule in self.settings.rules if rule.covers(None, number, port)), None)
+        number = parse_ip(literal)
+        first = next((rule.match for rule in self.settings.rules if rule.match.covers(None, number, port)), None)
         return first is not None and first.network is not None
 
     def _takes_names(self, chain: tuple[Proxy, ...]) -> bool:
@@ -227,7 +228,7 @@ class Router:
         self._own.clear()
         self._forget_at = monotonic() + self._FRESH
 
-    def _remember(self, family: int, address: SockAddress, route: Direct | Via | Denied) -> None:
+    def _remember(self, family: int, address: SockAddress, route: Direct | Via | Blocked) -> None:
         if len(self._known) >= self._MEMORY:
             self._forget()
         self._known[family, address] = route
@@ -235,9 +236,9 @@ class Router:
 
 def resolve(family: int, name: str, port: int) -> SockAddress:
     """Resolve a name here, natively; raises gaierror."""
-    answers: list[Any] = _originals.getaddrinfo(_originals.Host(name.encode()), port, family, SOCK_STREAM)
+    answers: list[Any] = _originals.getaddrinfo(_originals.InternalHost(name.encode()), port, family, SOCK_STREAM)
     fake_addresses.TABLE.mark_real(answer[4][0] for answer in answers)
-    address: SockAddress = _originals.SockAddress(answers[0][4])
+    address: SockAddress = _originals.InternalAddress(answers[0][4])
     return address
 
 
@@ -249,8 +250,8 @@ def _before_the_last(ruled: tuple[Rule, ...]) -> Iterator[Rule]:
         yield rule
 
 
-def _blocked(rule: Rule) -> Denied:
-    return Denied(f"blocked by rule {rule.text!r} ({rule.source})", rule)
+def _blocked(rule: Rule) -> Blocked:
+    return Blocked(f"blocked by rule {rule.text!r} ({rule.source})", rule)
 
 
 def _first_hops(settings: Settings) -> frozenset[tuple[str, int]]:

@@ -100,7 +100,7 @@ def may_be_name(host: str) -> bool:
 def no_such_name() -> gaierror:
     """What a look-up says of a name that nobody can have, without looking up anything."""
     try:
-        _originals.getaddrinfo(_originals.Host(b"?"), 0, flags=AI_NUMERICHOST)
+        _originals.getaddrinfo(_originals.InternalHost(b"?"), 0, flags=AI_NUMERICHOST)
     except gaierror as error:
         return error.with_traceback(None)
     raise AssertionError("a question mark is no number")

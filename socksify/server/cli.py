@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server import explain
 from socksify.server.config import options
 from socksify.server.config import plan as config_plan

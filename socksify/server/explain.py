@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from socksify.config.ip import address
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
+from socksify.config.ip import parse_ip
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.policy import Demand, Denied, Permitted
 from socksify.server.policy.rules import COMMANDS, NOBODY
@@ -38,7 +38,7 @@ def test(configuration: Configuration, client: str, destination: str) -> str:
     policy = configuration.policy
     user, at, host = client.rpartition("@")
     name, literal, port = _destination(destination)
-    if address(host) is None or (at and not user):
+    if parse_ip(host) is None or (at and not user):
         raise ConfigError(f"{client!r}: expected the client's ADDRESS, or USER@ADDRESS")
     admission = policy.admit(host)
     if isinstance(admission, Denied):
@@ -83,7 +83,7 @@ def _destination(text: str) -> tuple[str | None, str | None, int]:
     bracketed = host != bare
     if not (port.isascii() and port.isdecimal() and int(port) <= 65535) or not bare or (":" in bare) != bracketed:
         raise ConfigError(f"{text!r}: expected HOST:PORT, an IPv6 address in brackets")
-    if address(bare) is not None:
+    if parse_ip(bare) is not None:
         return None, bare, int(port)
     return bare, None, int(port)
 
@@ -113,7 +113,7 @@ def _routes(routes: Routes) -> Iterator[str]:
         if routes.upstream.proxy:
             yield f"route: *={','.join(hop.url for hop in routes.upstream.proxy)}  (proxy)"
     for source in routes.sources:
-        yield f"source: {source.match.text}={source.literal}  ({source.match.source})"
+        yield f"source: {source.text}={source.literal}  ({source.where})"
 
 
 def _place(place: tuple[str, int]) -> str:

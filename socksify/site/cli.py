@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

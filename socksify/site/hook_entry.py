@@ -7,8 +7,8 @@ import sys
 
 from socksify import config
 from socksify.config import toml_file
+from socksify.config.errors import ConfigError
 from socksify.config.inherited import VARIABLE, received
-from socksify.config.settings import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import sys
 
 from socksify._hook_location import NAME
 from socksify._record import Record
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

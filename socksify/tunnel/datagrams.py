@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any, NoReturn
 
-    from socksify.routing.route import Denied
+    from socksify.routing.route import Blocked
     from socksify.routing.router import Router
 
 
@@ -79,14 +79,14 @@ class Held:
 
     __slots__ = ("address", "peer", "settings")
 
-    def __init__(self, address: _originals.SockAddress, peer: Any, settings: list[Setting]) -> None:
+    def __init__(self, address: _originals.InternalAddress, peer: Any, settings: list[Setting]) -> None:
         # What connect() was given, and what getpeername() is to say: None where the port is 0.
         self.address = address
         self.peer = peer
         self.settings = settings
 
 
-def put_up(sock: Socket, address: _originals.SockAddress) -> Held:
+def put_up(sock: Socket, address: _originals.InternalAddress) -> Held:
     """Connect a socket to an address in appearance; raises what connect(2) raises."""
     known = find(sock)
     settings = known.settings if known is not None else _settings_of(sock)
@@ -142,7 +142,7 @@ def option(sock: Socket, level: int, name: int, size: int) -> int | bytes | None
 
 
 def _name_and_peer(
-    sock: Socket, address: _originals.SockAddress, settings: list[Setting], bound: Any
+    sock: Socket, address: _originals.InternalAddress, settings: list[Setting], bound: Any
 ) -> tuple[Any, Any]:
     """The names that connect(2) would give the socket and its peer: another socket of its kind is told them."""
     probe = _like(sock, settings)
@@ -179,11 +179,11 @@ def _turn_inwards(sock: Socket, name: Any, *, is_bound: bool) -> None:
     device = _device(sock)
     if literal is None or (is_bound and not local_host.is_own(literal)) or (device and not _is_of(literal, device)):
         raise OSError(EADDRNOTAVAIL, f"{os.strerror(EADDRNOTAVAIL)}: {host} is no address of this machine's")
-    _originals.connect(sock, _originals.SockAddress((host, 0, *scope)))
+    _originals.connect(sock, _originals.InternalAddress((host, 0, *scope)))
     if not _device(sock):
         loopback = "::ffff:127.0.0.1" if host.startswith("::ffff:") else "::1" if ":" in host else "127.0.0.1"
         try:
-            _originals.connect(sock, _originals.SockAddress((loopback, 0)))
+            _originals.connect(sock, _originals.InternalAddress((loopback, 0)))
         except ours(OSError):  # the interface is down
             pass
 
@@ -289,7 +289,7 @@ def is_tcp(sock: Socket) -> bool:
         return False
 
 
-def decide(router: Router, family: int, address: object) -> Direct | Via | Denied:
+def decide(router: Router, family: int, address: object) -> Direct | Via | Blocked:
     """The route of what a socket of `family` that does not speak TCP is to send to `address`.
 
     With udp="direct" it is never Via, and a name, or the fake address that stands for one, is resolved here. Raises
@@ -304,17 +304,17 @@ def decide(router: Router, family: int, address: object) -> Direct | Via | Denie
     return route
 
 
-def stand_in(family: int, address: Any, route: Via | Denied) -> _originals.SockAddress:
+def stand_in(family: int, address: Any, route: Via | Blocked) -> _originals.InternalAddress:
     """An address for connect(2) that means `address`, with the fake literal in place of a name: nobody is asked."""
     host, port = host_and_port(family, address) or ("", 0)
     if numeric(host) is not None:
-        return _originals.SockAddress(address)
+        return _originals.InternalAddress(address)
     if isinstance(route, Via):
-        return _originals.SockAddress(route.peer)
+        return _originals.InternalAddress(route.peer)
     here = local_host.address_here(host, family)
     if here is not None:
-        return _originals.SockAddress((here, port))
-    return _originals.SockAddress((fake_addresses.TABLE.address_of(host, family), port))
+        return _originals.InternalAddress((here, port))
+    return _originals.InternalAddress((fake_addresses.TABLE.address_of(host, family), port))
 
 
 # What becomes of a datagram that a proxy should get, or of anything else that is no TCP: it is refused.
@@ -325,7 +325,7 @@ _PROTOCOLS = {1: "ICMP", 17: "UDP", 33: "DCCP", 58: "ICMPv6", 132: "SCTP", 136: 
 _OPTION = 'udp="direct" (--udp direct)'
 
 
-def refuse(sock: Socket, route: Via | Denied, address: Any) -> NoReturn:
+def refuse(sock: Socket, route: Via | Blocked, address: Any) -> NoReturn:
     """The one place where what should go through a proxy ends, until one is asked to take it (RFC 1928 section 7)."""
     host, port = (route.target.host, route.target.port) if isinstance(route, Via) else address[:2]
     what, why = _kind(sock), _why(route)
@@ -352,7 +352,7 @@ def _kind(sock: Socket) -> str:
     return _PROTOCOLS.get(number) or ("UDP" if _originals.kind(sock) == SOCK_DGRAM else f"IP protocol {number}")
 
 
-def _why(route: Via | Denied) -> str:
+def _why(route: Via | Blocked) -> str:
     if not isinstance(route, Via):
         return route.why
     rule, proxy = f"rule {route.rule.text!r} ({route.rule.source})", route.chain[-1].url

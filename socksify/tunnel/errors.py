@@ -31,7 +31,7 @@ from socksify.routing.log import host_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.config.settings import Proxy
+    from socksify.config.proxy_url import Proxy
     from socksify.routing.route import Via
 
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from socket import socket as Socket
 
     from socksify._descriptors import Identity
-    from socksify.config.settings import Proxy, Settings
+    from socksify.config.proxy_url import Proxy
+    from socksify.config.settings import Settings
     from socksify.routing.sockaddr import SockAddress
 
     # What getpeername() says; what getsockname() says, where a port of 0 is the kernel's own; the target; the options.

@@ -6,14 +6,14 @@ from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM
 
 from socksify import _originals
 from socksify._originals import monotonic
-from socksify.config.ip import address
+from socksify.config.ip import parse_ip
 from socksify.protocol.address import encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from socksify.config.settings import Proxy
+    from socksify.config.proxy_url import Proxy
 
     Candidate = tuple[int, Any, bool]
 
@@ -80,7 +80,7 @@ def forget(proxy: Proxy) -> None:
 def _look_up(key: tuple[str, int]) -> list[Candidate]:
     host, port = key
     try:
-        answers = _originals.getaddrinfo(_originals.Host(encode_name(host)), port, 0, SOCK_STREAM)
+        answers = _originals.getaddrinfo(_originals.InternalHost(encode_name(host)), port, 0, SOCK_STREAM)
     except OSError:
         # The name server may be out of order for a moment, and the proxy where it was.
         if key not in _resolved:
@@ -88,7 +88,7 @@ def _look_up(key: tuple[str, int]) -> list[Candidate]:
         _since[key] = monotonic()
         return _resolved[key]
     found = [
-        (family, _originals.SockAddress(sockaddr), _is_local(sockaddr))
+        (family, _originals.InternalAddress(sockaddr), _is_local(sockaddr))
         for family, _, _, _, sockaddr in answers
         if family in (AF_INET, AF_INET6)
     ]
@@ -98,7 +98,7 @@ def _look_up(key: tuple[str, int]) -> list[Candidate]:
     _resolved[key] = found
     _silent.pop(key, None)
     # A literal stays what it is.
-    if address(host) is None:
+    if parse_ip(host) is None:
         _since[key] = monotonic()
     return found
 
@@ -111,7 +111,7 @@ def own_address(proxy: Proxy) -> str:
 
 def mapped(address: tuple[Any, ...]) -> tuple[Any, ...]:
     """An IPv4 sockaddr as an AF_INET6 socket connects to it (RFC 4291 section 2.5.5.2)."""
-    return _originals.SockAddress((f"::ffff:{address[0]}", *address[1:]))
+    return _originals.InternalAddress((f"::ffff:{address[0]}", *address[1:]))
 
 
 def _is_local(address: tuple[Any, ...]) -> bool:

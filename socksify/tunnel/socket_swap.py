@@ -90,7 +90,7 @@ def bind(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
     if chosen is None:
         return
     try:
-        _originals.bind(sock, _originals.SockAddress(chosen))
+        _originals.bind(sock, _originals.InternalAddress(chosen))
     except ours(OSError):
         bind_host(sock, chosen)
 
@@ -104,7 +104,7 @@ def bind_host(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> N
         _originals.setsockopt(sock, IPPROTO_IP, _NO_PORT, 1)
     except ours(OSError):  # a system without
         pass
-    _originals.bind(sock, _originals.SockAddress((chosen[0], 0, *chosen[2:])))
+    _originals.bind(sock, _originals.InternalAddress((chosen[0], 0, *chosen[2:])))
 
 
 def remember_options(sock: Socket, tunnel: Tunnel) -> None:

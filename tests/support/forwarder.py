@@ -49,7 +49,7 @@ def _forward(client: socket.socket, address: tuple[str, int], streams: list[sock
     with client, socket.socket() as upstream:
         streams.append(upstream)
         # The original connect: the way to the proxy is never routed.
-        _originals.connect(upstream, _originals.SockAddress(address))
+        _originals.connect(upstream, _originals.InternalAddress(address))
         back = threading.Thread(target=_pump, args=(upstream, client), daemon=True)
         back.start()
         _pump(client, upstream)

@@ -131,7 +131,7 @@ def DIAL(session: Session) -> None:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     session.outbound = socket.socket(family, kind, protocol)
     # Neither routed through the proxy nor refused by strict.
-    _originals.connect(session.outbound, _originals.SockAddress(address))
+    _originals.connect(session.outbound, _originals.InternalAddress(address))
 
 
 def RELAY(session: Session) -> None:

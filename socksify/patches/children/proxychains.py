@@ -17,15 +17,18 @@ from ipaddress import ip_address
 from socksify import _originals
 from socksify._descriptors import Kept
 from socksify.config import rules
-from socksify.config.ip import address
-from socksify.config.settings import EVERY_PORT, ConfigError
+from socksify.config.errors import ConfigError
+from socksify.config.ip import parse_ip
+from socksify.config.match import EVERY_PORT, Match
 from socksify.routing import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from socksify.config.settings import Proxy, Rule, Settings
+    from socksify.config.proxy_url import Proxy
+    from socksify.config.rules import Rule
+    from socksify.config.settings import Settings
 
 PRELOAD = "LD_PRELOAD"
 FILE = "PROXYCHAINS_CONF_FILE"
@@ -161,7 +164,7 @@ def _addresses(settings: Settings) -> dict[str, str]:
 
 def _address(name: str) -> str:
     try:
-        answers = _originals.getaddrinfo(_originals.Host(name.encode()), 0)
+        answers = _originals.getaddrinfo(_originals.InternalHost(name.encode()), 0)
     except OSError as error:
         raise ConfigError(f"native: the proxy {name!r} has no address: {error.strerror}") from None
     # proxychains4 would rather have IPv4.
@@ -203,7 +206,7 @@ def configuration(settings: Settings, addresses: Mapping[str, str]) -> str:
         lines.append("proxy_dns")
     # Our own way to each proxy, and of a child's of ours: what goes there goes through a proxy already.
     lines += [_localnet(hop.host, hop.port, None) for hop in first_hops(settings) if hop.path is None]
-    lines += [_localnet(*network) for rule in _direct(settings) if (network := _network(rule)) is not None]
+    lines += [_localnet(*network) for rule in _direct(settings) if (network := _network(rule.match)) is not None]
     lines += ["[ProxyList]", *(_proxy(hop) for hop in settings.proxy)]
     return "\n".join([*dict.fromkeys(lines), ""])
 
@@ -230,28 +233,28 @@ def _direct(settings: Settings) -> list[Rule]:
     for rule in (*settings.rules, *rules.BUILT_IN):
         if rule.via != "direct":
             earlier.append(rule)
-        elif _network(rule) is not None and not any(_overlap(rule, other) for other in earlier):
+        elif _network(rule.match) is not None and not any(_overlap(rule.match, other.match) for other in earlier):
             found.append(rule)
     return found
 
 
-def _overlap(rule: Rule, other: Rule) -> bool:
-    if other.network is None or rule.network is None:
+def _overlap(match: Match, other: Match) -> bool:
+    if other.network is None or match.network is None:
         # A rule about names is about no address.
-        return not (other.glob or other.domain)
-    if rule.network[0] != other.network[0]:
+        return not other.is_of_names
+    if match.network[0] != other.network[0]:
         return False
-    mask = rule.network[1] & other.network[1]
-    return rule.network[2] & mask == other.network[2] & mask
+    mask = match.network[1] & other.network[1]
+    return match.network[2] & mask == other.network[2] & mask
 
 
-def _network(rule: Rule) -> tuple[str, int | None, int] | None:
+def _network(match: Match) -> tuple[str, int | None, int] | None:
     """(first address, port, length) of a rule, None for one that localnet cannot express: it takes one port or all."""
-    if rule.network is None or (rule.ports[0] != rule.ports[1] and rule.ports != EVERY_PORT):
+    if match.network is None or (match.ports[0] != match.ports[1] and match.ports != EVERY_PORT):
         return None
-    bits, mask, number = rule.network
+    bits, mask, number = match.network
     first = str(ip_address(number.to_bytes(bits // 8, "big")))
-    return first, None if rule.ports == EVERY_PORT else rule.ports[0], mask.bit_count()
+    return first, None if match.ports == EVERY_PORT else match.ports[0], mask.bit_count()
 
 
 def _localnet(host: str, port: int | None, length: int | None) -> str:
@@ -275,4 +278,4 @@ def _proxy(hop: Proxy) -> str:
 
 def is_literal(host: str) -> bool:
     """Whether a proxy's host needs no look-up."""
-    return address(host) is not None
+    return parse_ip(host) is not None

@@ -10,8 +10,8 @@ import os
 import sys
 from functools import partial
 
+from socksify.config.errors import ConfigError
 from socksify.config.inherited import variables
-from socksify.config.settings import ConfigError
 from socksify.patches import scope
 from socksify.patches.post_import import when_imported
 from socksify.routing import fake_addresses, log

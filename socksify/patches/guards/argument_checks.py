@@ -60,7 +60,7 @@ def check_address(sock: Any, address: Any) -> None:
         address = (literal, *address[1:])
     try:
         _originals.connect(
-            _closed_one(family), _originals.SockAddress(address) if isinstance(address, tuple) else address
+            _closed_one(family), _originals.InternalAddress(address) if isinstance(address, tuple) else address
         )
     except ours(OSError):  # it is closed
         pass

@@ -57,7 +57,7 @@ def adopt(sock: Socket) -> None:
         _guard(sock, None)
 
 
-def connect(sock: Socket, address: _originals.SockAddress) -> None:
+def connect(sock: Socket, address: _originals.InternalAddress) -> None:
     """Connect a socket to where it may not send: it tells its own address and its peer's, and nothing leaves."""
     _guard(sock, datagrams.put_up(sock, address))
 
@@ -154,7 +154,7 @@ def _admit(sock: Socket, call: Callable[[], object]) -> None:
         check(sock, call)
         datagrams.refuse(sock, route, peer)
     if route.address is not None:
-        _originals.connect(sock, _originals.SockAddress(route.address))
+        _originals.connect(sock, _originals.InternalAddress(route.address))
     else:
         _connect_to_peer(sock, known)
     release(sock)

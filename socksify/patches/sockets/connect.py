@@ -22,7 +22,7 @@ from socksify.patches.journal import Replacement
 from socksify.patches.sockets import datagrams, source_routes
 from socksify.patches.sockets.source_routes import IP, IPV6
 from socksify.routing import log
-from socksify.routing.route import Denied, Via
+from socksify.routing.route import Blocked, Via
 from socksify.tunnel import connect, control_connections, errors, readiness, registry, socket_swap
 from socksify.tunnel import datagrams as tunnel_datagrams
 from socksify.tunnel.datagrams import TCP, is_tcp
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any
 
-    from socksify.config.settings import Rule
+    from socksify.config.rules import Rule
     from socksify.routing.sockaddr import SockAddress
     from socksify.tunnel.state import Tunnel
 
@@ -55,7 +55,7 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
     route = scope.current().router.decide(_originals.family(self), address)
     if isinstance(route, Via):
         _connect_via(self, route, before)
-    elif isinstance(route, Denied):
+    elif isinstance(route, Blocked):
         log.denied(address, route.why)
         raise errors.denied(route.why, address)
     elif log.is_open() and route.rule is not None:

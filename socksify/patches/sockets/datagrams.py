@@ -133,7 +133,7 @@ def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
 
 def _direct(route: Direct, address: Any) -> Any:
     """The address to give to the kernel; strict's audit hook knows one that we have found by its type."""
-    return address if route.address is None else _originals.SockAddress(route.address)
+    return address if route.address is None else _originals.InternalAddress(route.address)
 
 
 REPLACEMENTS = (

@@ -109,7 +109,7 @@ def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto
 def _unasked(host: Any) -> Any:
     """A host that no name server hears of, marked for the audit hook of strict, which does not see the flags."""
     if isinstance(host, _HOSTS):
-        return _originals.Host(host if isinstance(host, bytes) else host.encode("idna"))
+        return _originals.InternalHost(host if isinstance(host, bytes) else host.encode("idna"))
     return host
 
 
@@ -146,7 +146,7 @@ def _gethostbyname_ex(_: object, hostname: Any, /) -> Any:
 def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
     if _text(ip_address) == "":
         # The stdlib itself refuses the wildcard.
-        ip_address = _originals.Host()
+        ip_address = _originals.InternalHost()
         return _originals.gethostbyaddr(ip_address)
     found = _found(ip_address, 0)
     if found is None:
@@ -172,7 +172,7 @@ def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
         del sockaddr
         return _originals.getnameinfo(held.pop(), flags)
     flags = index(flags)
-    own = _originals.SockAddress(sockaddr)
+    own = _originals.InternalAddress(sockaddr)
     if flags & _NI_NUMERIC_HOST:
         return _originals.getnameinfo(own, flags)
     as_numbers: tuple[str, str] = _originals.getnameinfo(own, (flags | _NI_NUMERIC_HOST) & ~_NI_NAME_REQUIRED)

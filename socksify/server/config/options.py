@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from socksify._record import Record
-from socksify.config.ip import address
+from socksify.config.ip import parse_ip
 from socksify.server.config import LOG_FORMATS
 from socksify.server.net.addresses import parse_address
 
@@ -108,7 +108,7 @@ def _listen(text: str) -> tuple[str, int]:
         host, port = parse_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if address(host) is None:
+    if parse_ip(host) is None:
         raise argparse.ArgumentTypeError(
             f"{host!r} is no address; a name may stand for several, and for others tomorrow"
         )

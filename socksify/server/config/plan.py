@@ -13,15 +13,15 @@ import stat
 from collections.abc import Iterable, Mapping
 
 from socksify._record import Record
-from socksify.config.ip import address
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
+from socksify.config.ip import parse_ip
 from socksify.routing.local_host import is_own
 from socksify.server import config
 from socksify.server.config import sockd_conf, toml_file
 from socksify.server.config.options import DEFAULT_LISTEN, Options, default_status_directory, is_classic
 from socksify.server.net.addresses import parse_address
 from socksify.server.policy.policy import Policy
-from socksify.server.policy.rules import Rule
+from socksify.server.policy.rules import AccessRule
 from socksify.server.policy.users import Users
 
 TYPE_CHECKING = False
@@ -132,7 +132,7 @@ def require_guard(plan: Plan, addresses: Iterable[tuple[str, int]]) -> None:
 
 def is_loopback(host: str) -> bool:
     """Return True if `host` is a literal in 127.0.0.0/8, or ::1."""
-    number = address(host)
+    number = parse_ip(host)
     return number == (128, 1) or (number is not None and number[0] == 32 and number[1] >> 24 == 127)
 
 
@@ -162,7 +162,7 @@ def _is_beginning(text: bytes, before: bytes) -> bool:
     return before.startswith((text, text.rstrip()))
 
 
-def _written(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+def _written(rules: tuple[AccessRule, ...]) -> tuple[AccessRule, ...]:
     """The rules of a file, without those that are built in."""
     return tuple(rule for rule in rules if rule.source != "built in")
 
@@ -179,7 +179,7 @@ def _is_stricter(new: Plan, old: Plan) -> bool:
     return others and same and all(rule.permit for rule in removed)
 
 
-def _is_within(rule: Rule, was: Rule) -> bool:
+def _is_within(rule: AccessRule, was: AccessRule) -> bool:
     """True if a rule is unchanged, or permits the same to fewer users."""
     if rule == was:
         return True

@@ -14,16 +14,12 @@ from collections.abc import Callable, Iterator
 from socket import getservbyname
 
 from socksify.config import match
-from socksify.config.ip import address, looks_numeric
-from socksify.config.settings import EVERY_PORT, ConfigError
-from socksify.config.settings import Rule as Match
+from socksify.config.errors import ConfigError
+from socksify.config.ip import looks_numeric, parse_ip
+from socksify.config.match import EVERY_PORT, EVERYTHING, Match
 from socksify.server.config import Configuration
 from socksify.server.policy.policy import Policy
-from socksify.server.policy.rules import Routes, Rule, Source
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from socksify.config.match import Match as Fields
+from socksify.server.policy.rules import AccessRule, Routes, Source
 
 _ACTIONS = {"permit": True, "deny": False}
 _IDENT = {"I": "I", "i": "i", "n": "", "": ""}
@@ -61,7 +57,7 @@ def user_files(conf_path: str) -> list[str]:
     return [item for word in words for item in word[2:].split(",") if item.startswith("/")]
 
 
-def _rules(path: str, allow_unsupported: bool) -> Iterator[Rule]:
+def _rules(path: str, allow_unsupported: bool) -> Iterator[AccessRule]:
     for source, line in _lines(path):
         statement, command = _split(line)
         if (command or line.startswith(_HIDDEN_COMMANDS)) and not allow_unsupported:
@@ -78,7 +74,7 @@ def _sources(path: str) -> Iterator[Source]:
             continue
         if len(words) != 3 or _ipv4(words[0]) is None:
             raise ConfigError(f"{source}: expected INTERFACE_ADDRESS DST MASK")
-        yield Source(Match(" ".join(words[1:]), source, "", **_destination(words[1], words[2], source)), words[0])
+        yield Source(_destination(words[1], words[2], source), words[0], " ".join(words[1:]), source)
 
 
 def _lines(path: str) -> Iterator[tuple[str, str]]:
@@ -99,7 +95,7 @@ def _split(line: str) -> tuple[str, str]:
     return statement, colon and command.strip()
 
 
-def _rule(words: list[str], source: str) -> Rule:
+def _rule(words: list[str], source: str) -> AccessRule:
     rest = words.copy()
     permit = _ACTIONS.get(rest.pop(0))
     if permit is None:
@@ -109,23 +105,23 @@ def _rule(words: list[str], source: str) -> Rule:
         raise ConfigError(f"{source}: behind ?= expected I, i or n")
     userlist = rest.pop(0)[2:] if rest and rest[0].startswith("*=") else ""
     clients = _clients(_pair(rest, source), source)
-    fields: Fields = {}
+    destination = EVERYTHING
     if rest and rest[0] not in _OPERATORS:
-        fields = _destination(*_pair(rest, source), source)
-    if "network" not in fields and fields and not permit:
+        destination = _destination(*_pair(rest, source), source)
+    if destination.network is None and destination != EVERYTHING and not permit:
         raise ConfigError(f"{source}: a name that is denied can be reached by its address; deny that")
     ports = _ports(_pair(rest, source), source) if rest else []
     if rest:
         raise ConfigError(f"{source}: expected {_FORM}")
     text = " ".join(words)
-    return Rule(
+    return AccessRule(
         text,
         source,
         permit,
         clients=clients,
         users=_users(userlist, source) if userlist else None,
         claimed=True,
-        destinations=_matches(text, source, fields, ports),
+        destinations=_matches(destination, ports),
         # The servers of rcmd(3) refuse clients that do not come from a reserved source port.
         reserved=permit,
         ident=ident if permit else "",
@@ -140,15 +136,15 @@ def _pair(rest: list[str], source: str) -> tuple[str, str]:
 
 def _clients(pair: tuple[str, str], source: str) -> tuple[Match, ...]:
     network = _network(*pair, source)
-    return (Match(" ".join(pair), source, "", network=network),) if network else ()
+    return (Match(network=network),) if network else ()
 
 
-def _destination(host: str, mask: str, source: str) -> Fields:
+def _destination(host: str, mask: str, source: str) -> Match:
     """Read a DST and its mask: a network, everything, or (since version 4.3) a name, whose mask has no meaning."""
     if not looks_numeric(host):
         return match.parse(host, source)
     network = _network(host, mask, source)
-    return {"network": network} if network else {}
+    return Match(network=network)
 
 
 def _network(host: str, mask: str, source: str) -> tuple[int, int, int] | None:
@@ -180,10 +176,10 @@ def _port(text: str, source: str) -> int:
     return port
 
 
-def _matches(text: str, source: str, fields: Fields, ports: list[tuple[int, int]]) -> tuple[Match, ...]:
-    if not fields and not ports:
+def _matches(destination: Match, ports: list[tuple[int, int]]) -> tuple[Match, ...]:
+    if destination == EVERYTHING and not ports:
         return ()
-    return tuple(Match(text, source, "", **fields).replace(ports=span) for span in ports or [EVERY_PORT])
+    return tuple(destination.replace(ports=span) for span in ports or [EVERY_PORT])
 
 
 def _users(userlist: str, source: str) -> frozenset[bytes]:
@@ -207,5 +203,5 @@ def _names(line: str) -> list[str]:
 
 
 def _ipv4(text: str) -> int | None:
-    number = address(text)
+    number = parse_ip(text)
     return number[1] if number is not None and ":" not in text else None

@@ -20,14 +20,15 @@ from os.path import dirname, join
 
 from socksify.config import match, proxy_url, toml_file, values
 from socksify.config import rules as clients
-from socksify.config.ip import address
-from socksify.config.settings import ConfigError, Settings
-from socksify.config.settings import Rule as Match
+from socksify.config.errors import ConfigError
+from socksify.config.ip import parse_ip
+from socksify.config.match import Match
+from socksify.config.settings import Settings
 from socksify.server.config import LOG_FORMATS, Configuration
 from socksify.server.net.addresses import parse_address
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.policy import Policy
-from socksify.server.policy.rules import COMMANDS, EVERY_COMMAND, EVERYBODY, LOCAL, Routes, Rule, Source
+from socksify.server.policy.rules import COMMANDS, EVERY_COMMAND, EVERYBODY, LOCAL, AccessRule, Routes, Source
 from socksify.server.policy.users import Users
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ def _address(text: str, source: str) -> tuple[str, int]:
         host, port = parse_address(text)
     except ValueError:
         host, port = "", 0
-    if address(host) is None or (":" in host and not text.startswith("[")):
+    if parse_ip(host) is None or (":" in host and not text.startswith("[")):
         raise ConfigError(f"{source}: {text!r}: expected ADDRESS:PORT, such as 127.0.0.1:1080 or [::]:1080")
     return host, port
 
@@ -115,7 +116,7 @@ def load(path: str, is_own: Callable[[str], bool]) -> Configuration:
     return Configuration(policy, guarded=bool(server_rules or users), path=path, **operation)
 
 
-def _completed(rules: tuple[Rule, ...], users: Users | None) -> tuple[Rule, ...]:
+def _completed(rules: tuple[AccessRule, ...], users: Users | None) -> tuple[AccessRule, ...]:
     """Add the last rule, which is for requests that no rule of the file matches."""
     end = LOCAL if rules or users is None else EVERYBODY
     return *rules, end.replace(verified=users is not None)
@@ -148,13 +149,15 @@ def _routes(document: dict[str, Any], path: str) -> Routes:
     proxies: Proxies = dict(toml_file.named(document.get("proxies", {}), path))
     proxy = document.get("proxy")
     chain = (
-        proxy_url.chain(values.urls(proxy, f"{path}: proxy"), f"{path}: proxy", proxies) if proxy is not None else ()
+        proxy_url.parse_chain(values.urls(proxy, f"{path}: proxy"), f"{path}: proxy", proxies)
+        if proxy is not None
+        else ()
     )
     given = values.texts(document.get("routes", ()), f"{path}: routes")
     written = tuple(clients.parse(text, f"{path}: routes", proxies) for text in given)
     upstream = Settings(proxy=chain, proxies=proxies, rules=written)
     for rule in written:
-        proxy_url.linked(upstream.chain(rule.via), rule.source)
+        proxy_url.check_reachable(upstream.chain(rule.via), rule.source)
     source = f"{path}: sources"
     sources = tuple(_source(text, source) for text in values.texts(document.get("sources", ()), source))
     return Routes(upstream if chain or written else None, sources)
@@ -162,13 +165,13 @@ def _routes(document: dict[str, Any], path: str) -> Routes:
 
 def _source(text: str, source: str) -> Source:
     """Read MATCH=ADDRESS."""
-    match, _, literal = text.partition("=")
-    if address(literal.strip()) is None:
+    covered, _, literal = text.partition("=")
+    if parse_ip(literal.strip()) is None:
         raise ConfigError(f"{source}: {text!r}: expected MATCH=ADDRESS, such as *=192.0.2.1")
-    return Source(match_of(match.strip(), source), literal.strip())
+    return Source(match.parse(covered.strip(), source), literal.strip(), covered.strip(), source)
 
 
-def rules(tables: object, path: str, users: Users | None) -> tuple[Rule, ...]:
+def rules(tables: object, path: str, users: Users | None) -> tuple[AccessRule, ...]:
     """Read the array [[rules]] of the file `path`.
 
     With `users`, rules permit nothing to clients that have not authenticated, unless a rule says so.
@@ -188,7 +191,7 @@ def _sources(path: str, number: int) -> list[str]:
     return [f"{path}, line {at}" for at in lines]
 
 
-def _rule(table: dict[str, Any], source: str, users: Users | None) -> Rule:
+def _rule(table: dict[str, Any], source: str, users: Users | None) -> AccessRule:
     for key in table:
         if key not in _RULE_KEYS:
             raise ConfigError(f"{source}: {key!r}: no such key; there are {', '.join(_RULE_KEYS)}")
@@ -208,8 +211,8 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> Rule:
     # A client whose name the identd confirms need not authenticate as well. SOCKS4 clients could not.
     claimed = ident == "I" and names is not None
     clients = tuple(_client(text, f"{source}: from") for text in _texts(table, "from", source))
-    destinations = tuple(match_of(text, f"{source}: to") for text in _texts(table, "to", source))
-    return Rule(
+    destinations = tuple(match.parse(text, f"{source}: to") for text in _texts(table, "to", source))
+    return AccessRule(
         _text(table, source),
         source,
         permit,
@@ -254,7 +257,7 @@ def _user_names(table: dict[str, Any], source: str, users: Users | None, ident: 
 
 
 def _client(text: str, source: str) -> Match:
-    found = match_of(text, source)
+    found = match.parse(text, source)
     if found.network is None or found.ports != Match.ports:
         raise ConfigError(f"{source}: {text!r}: expected an address or a network without ports; clients have no names")
     return found
@@ -269,8 +272,3 @@ def _text(table: dict[str, Any], source: str) -> str:
         elif (value := table.get(key, "off")) != "off":
             words.append(f"{key} {value if isinstance(value, str) else ', '.join(value)}")
     return " ".join(words)
-
-
-def match_of(text: str, source: str) -> Match:
-    """Read a MATCH, which has the syntax of a client's rules."""
-    return Match(text, source, "", **match.parse(text, source))

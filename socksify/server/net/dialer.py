@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from socksify import _originals
 from socksify._originals import monotonic
-from socksify.config.settings import DEFAULT
+from socksify.config.rules import DEFAULT
 from socksify.protocol.address import UNSPECIFIED, Address
 from socksify.protocol.errors import ProtocolError
 from socksify.routing.route import Via
@@ -126,7 +126,7 @@ class Dial:
 
 
 if TYPE_CHECKING:
-    from socksify.config.settings import Proxy
+    from socksify.config.proxy_url import Proxy
     from socksify.server.core.timers import Timer
     from socksify.server.net.resolver import Candidate
     from socksify.server.session.server import Server

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 
 from socksify import _originals
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server.core.loop import Loop
 from socksify.server.net.addresses import format_address, host_of, to_sockaddr
 

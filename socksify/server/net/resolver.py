@@ -116,6 +116,8 @@ def _ask_for_complete(host: bytes, port: int) -> list[Candidate]:
 
 
 def _ask(host: bytes, port: int, flags: int = 0) -> list[Candidate]:
-    found = _originals.getaddrinfo(_originals.Host(host), port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
+    found = _originals.getaddrinfo(
+        _originals.InternalHost(host), port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags
+    )
     # IPv6 addresses come with flow and scope, which are kept: a link-local name needs its scope.
     return [(family, address) for family, _, _, _, address in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server.config.plan import FIXED_UNTIL_RESTART, refuse_opening, require_guard
 from socksify.server.core.loop import Loop
 from socksify.server.net.addresses import format_address

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from socksify._originals import monotonic
 from socksify._record import Record
-from socksify.config.ip import address
+from socksify.config.ip import parse_ip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def one_client(host: str) -> str | int:
     """What is one client: an IPv4 address, an IPv6 network of 64 bits."""
     if ":" not in host:
         return host
-    number = address(host)
+    number = parse_ip(host)
     return host if number is None or number[0] == 32 else number[1] >> 64
 
 

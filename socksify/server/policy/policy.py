@@ -12,20 +12,20 @@ from typing import NamedTuple
 
 from socksify._originals import monotonic
 from socksify._record import Record
-from socksify.config.ip import address
+from socksify.config.ip import parse_ip
 from socksify.config.rules import never
 from socksify.protocol.socks5 import BIND, NO_AUTHENTICATION, USERNAME_PASSWORD
 from socksify.server.policy.limits import Denied as Denied  # one of the answers here, too
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.protected import ANYONE, Destination, destination, reads_as_address
-from socksify.server.policy.rules import LOCAL, NOBODY, Routes, Rule, first
+from socksify.server.policy.rules import LOCAL, NOBODY, AccessRule, Routes, first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from socksify.config.ip import Address
-    from socksify.config.settings import Proxy
+    from socksify.config.ip import IPNumber
+    from socksify.config.proxy_url import Proxy
 
     class Verifier(Protocol):
         """Who knows the users; called by any thread."""
@@ -102,7 +102,7 @@ class Policy:
 
     def __init__(
         self,
-        rules: tuple[Rule, ...] = (LOCAL,),
+        rules: tuple[AccessRule, ...] = (LOCAL,),
         users: Verifier | None = None,
         limits: Limits = _LIMITS,
         routes: Routes = _ROUTES,
@@ -161,13 +161,13 @@ class Policy:
             self._decided[demand] = now + _FRESH_SECONDS, verdict
         return verdict
 
-    def explain(self, demand: Demand) -> tuple[Rule | None, Destination]:
+    def explain(self, demand: Demand) -> tuple[AccessRule | None, Destination]:
         """The rule that decides, None if that depends on a name's addresses, and the destination as rules see it."""
         client = _number(demand.client)
         to = self._destination(demand, client)
         return first(self.rules, client, demand.user, demand.userid, demand.command, to), to
 
-    def _admission(self, client: Address | None) -> Admission | Denied:
+    def _admission(self, client: IPNumber | None) -> Admission | Denied:
         methods = set()
         for rule in self.rules:
             if rule.is_about(client):
@@ -194,7 +194,7 @@ class Policy:
         source = None if chain else self.routes.source(to)
         return Permitted(rule.source, source, chain, rule.reserved, rule.ident)
 
-    def _destination(self, demand: Demand, client: Address | None) -> Destination:
+    def _destination(self, demand: Demand, client: IPNumber | None) -> Destination:
         # "If the DSTIP is 0" a BIND is for whoever comes; who has come is asked about again.
         if demand.command == BIND and demand.name is None and demand.address in ("0.0.0.0", "::"):
             return ANYONE
@@ -202,12 +202,12 @@ class Policy:
         return destination(demand.name, demand.address, demand.port, is_own)
 
 
-def _number(client: str) -> Address | None:
+def _number(client: str) -> IPNumber | None:
     """A client's address as rules compare it; on a Unix socket it is of this machine."""
-    return address(client or "127.0.0.1")
+    return parse_ip(client or "127.0.0.1")
 
 
-def _why(rule: Rule, to: Destination) -> str:
+def _why(rule: AccessRule, to: Destination) -> str:
     if rule is not NOBODY:
         return f"denied by {rule.source}"
     return f"{to.guard.what} is open to local clients alone" if to.guard else "no rule permits it"

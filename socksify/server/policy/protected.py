@@ -7,14 +7,14 @@ trusts whoever can connect. IPv6 has ways to write an IPv4 address that gateways
 from __future__ import annotations
 
 from socksify._record import Record
-from socksify.config.ip import address, fold
+from socksify.config.ip import fold, parse_ip
 from socksify.config.match import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from socksify.config.ip import Address
+    from socksify.config.ip import IPNumber
 
     # Bits of an address, mask, number.
     Network = tuple[int, int, int]
@@ -34,9 +34,9 @@ class Destination(Record):
     """
 
     name: str | None
-    address: Address | None
+    address: IPNumber | None
     port: int
-    aliases: tuple[Address, ...] = ()
+    aliases: tuple[IPNumber, ...] = ()
     guard: Guard | None = None
 
     @property
@@ -48,7 +48,9 @@ ANYONE = Destination(None, None, 0)
 
 
 def _network(text: str) -> Network:
-    return parse(text, "built in")["network"]
+    network = parse(text, "built in").network
+    assert network is not None
+    return network
 
 
 GUARDED = tuple(
@@ -103,7 +105,7 @@ _OWN = "an address of this server"
 
 def destination(name: str | None, literal: str | None, port: int, is_own: Callable[[str], bool] | None) -> Destination:
     """The destination of a demand, guarded unless `is_own`, which knows this machine's addresses, is None."""
-    number = None if literal is None else address(literal)
+    number = None if literal is None else parse_ip(literal)
     if literal is None or number is None:
         return Destination(None if name is None else fold(name), None, port)
     aliases = tuple(dict.fromkeys(embedded(number)))
@@ -111,7 +113,7 @@ def destination(name: str | None, literal: str | None, port: int, is_own: Callab
     return Destination(None if name is None else fold(name), number, port, aliases, guard)
 
 
-def embedded(number: Address) -> Iterator[Address]:
+def embedded(number: IPNumber) -> Iterator[IPNumber]:
     """The IPv4 addresses that an IPv6 address stands for, where there are gateways that know it."""
     bits, value = number
     if bits == 32:
@@ -129,7 +131,7 @@ def embedded(number: Address) -> Iterator[Address]:
         yield 32, value & _IPV4
 
 
-def within(number: Address, network: Network) -> bool:
+def within(number: IPNumber, network: Network) -> bool:
     bits, mask, prefix = network
     return number[0] == bits and number[1] & mask == prefix
 
@@ -155,7 +157,9 @@ def reads_as_address(name: str) -> bool:
     return last in ("localhost", "*") or last.isdecimal() or last.startswith("0x") or ":" in name
 
 
-def _guard(literal: str, number: Address, aliases: tuple[Address, ...], is_own: Callable[[str], bool]) -> Guard | None:
+def _guard(
+    literal: str, number: IPNumber, aliases: tuple[IPNumber, ...], is_own: Callable[[str], bool]
+) -> Guard | None:
     direct = next((guard for guard in GUARDED if within(number, guard.network)), None)
     if direct is not None:
         return direct
@@ -169,5 +173,5 @@ def _guard(literal: str, number: Address, aliases: tuple[Address, ...], is_own: 
     return None
 
 
-def _dotted(number: Address) -> str:
+def _dotted(number: IPNumber) -> str:
     return ".".join(map(str, number[1].to_bytes(4, "big")))

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from socksify._record import Record
 from socksify.config import rules
-from socksify.config.match import parse
-from socksify.config.settings import Rule as Match
+from socksify.config.match import Match, parse
 from socksify.config.settings import Settings
 from socksify.protocol.socks5 import BIND, CONNECT, UDP_ASSOCIATE
 from socksify.server.policy.protected import names
@@ -19,15 +18,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from socksify.config.ip import Address
-    from socksify.config.settings import Proxy
+    from socksify.config.ip import IPNumber
+    from socksify.config.proxy_url import Proxy
     from socksify.server.policy.protected import Destination
 
 COMMANDS = {"connect": CONNECT, "bind": BIND, "associate": UDP_ASSOCIATE}
 EVERY_COMMAND = frozenset(COMMANDS.values())
 
 
-class Rule(Record):
+class AccessRule(Record):
     """Permits or denies. `text` is it for people to read, `source` where it stands.
 
     It is about clients in any of the networks `clients`, about `users` (None: whoever it is), `commands`, and
@@ -52,11 +51,11 @@ class Rule(Record):
         """Whether all that a client might ask for is decided, whoever the user."""
         return self.users is None and not self.verified and not self.destinations and self.commands == EVERY_COMMAND
 
-    def is_about(self, client: Address | None) -> bool:
+    def is_about(self, client: IPNumber | None) -> bool:
         """Whether the rule is about demands of this client."""
         return not self.clients or any(match.covers(None, client, 0) for match in self.clients)
 
-    def applies(self, client: Address | None, user: bytes | None, userid: bytes, command: int) -> bool:
+    def applies(self, client: IPNumber | None, user: bytes | None, userid: bytes, command: int) -> bool:
         """Whether the rule is about this command of this client's user."""
         if command not in self.commands or (self.verified and user is None) or not self.is_about(client):
             return False
@@ -100,8 +99,13 @@ class Rule(Record):
 
 
 def first(
-    rules: Iterable[Rule], client: Address | None, user: bytes | None, userid: bytes, command: int, to: Destination
-) -> Rule | None:
+    rules: Iterable[AccessRule],
+    client: IPNumber | None,
+    user: bytes | None,
+    userid: bytes,
+    command: int,
+    to: Destination,
+) -> AccessRule | None:
     """The rule that decides, NOBODY at last; None if that depends on which addresses a name has.
 
     For anyone as the destination it is the first that permits some, unless all are denied before it.
@@ -118,23 +122,28 @@ def first(
 
 
 def _here() -> tuple[Match, ...]:
-    return tuple(Match(text, "built in", "", **parse(text, "built in")) for text in ("127.0.0.0/8", "::1"))
+    return tuple(parse(text, "built in") for text in ("127.0.0.0/8", "::1"))
 
 
 # What stands at the end of all rules, and before that, where nothing else is configured, the one or the other.
-NOBODY = Rule("deny", "built in", False)
-LOCAL = Rule("permit from this machine", "built in", True, clients=_here())
-EVERYBODY = Rule("permit", "built in", True)
+NOBODY = AccessRule("deny", "built in", False)
+LOCAL = AccessRule("permit from this machine", "built in", True, clients=_here())
+EVERYBODY = AccessRule("permit", "built in", True)
 
 
 # How a destination that is permitted is reached: through which proxies, and from which of the server's addresses.
 
 
 class Source(Record):
-    """Destinations of a `match`, which are reached from the own address `literal`."""
+    """Destinations of a `match`, which are reached from the own address `literal`.
+
+    `text` is the match as it was written, `where` the place where it was written.
+    """
 
     match: Match
     literal: str
+    text: str = ""
+    where: str = ""
 
 
 class Routes(Record):
@@ -149,7 +158,8 @@ class Routes(Record):
     def judge_names(self) -> bool:
         """Whether the way depends on the destination's name."""
         upstream = () if self.upstream is None else self.upstream.rules
-        return any(match.is_of_names for match in (*upstream, *(source.match for source in self.sources)))
+        matches = [*(rule.match for rule in upstream), *(source.match for source in self.sources)]
+        return any(match.is_of_names for match in matches)
 
     def chain(self, to: Destination, literal: str | None) -> tuple[Proxy, ...] | None:
         """The proxies to go through, first hop first, none for the direct way; None where the way is blocked."""

@@ -14,7 +14,7 @@ import os
 from base64 import b64decode, b64encode
 
 from socksify._record import Record
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 # "N=16384, r=8, p=1" is what the scrypt paper proposes for interactive logins.
 _LN, _R, _P = 14, 8, 1

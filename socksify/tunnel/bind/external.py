@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from socksify.config.settings import Proxy
+    from socksify.config.proxy_url import Proxy
     from socksify.routing.sockaddr import SockAddress
     from socksify.tunnel.state import Tunnel
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.site import hook_entry
 from tests.support import environments
 from tests.support.environments import CLOSED, CONNECT, PROXIED, PROXY, Environment

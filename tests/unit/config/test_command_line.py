@@ -1,8 +1,8 @@
 import pytest
 
 from socksify.config.command_line import parse, usage
+from socksify.config.errors import ConfigError
 from socksify.config.schema import SETTINGS
-from socksify.config.settings import ConfigError
 
 
 @pytest.mark.parametrize(

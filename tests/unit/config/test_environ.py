@@ -1,7 +1,9 @@
 import pytest
 
 from socksify.config import environ, proxy_url
-from socksify.config.settings import ConfigError, Settings
+from socksify.config.errors import ConfigError
+from socksify.config.ip import parse_ip
+from socksify.config.settings import Settings
 
 
 def test_our_own_variables() -> None:
@@ -132,7 +134,7 @@ def test_no_proxy_in_lower_case_wins() -> None:
 def test_no_proxy_matches_as_in_curl(entry: str, name: str | None, ip: str | None, matches: bool) -> None:
     found = environ.conventional({"ALL_PROXY": "socks5h://a", "NO_PROXY": entry})
     assert found is not None
-    assert found.rules[0].matches(name, ip, 80) is matches
+    assert found.rules[0].match.covers(name, None if ip is None else parse_ip(ip), 80) is matches
 
 
 @pytest.mark.parametrize("entries", ["*,corp", "corp *", "*, *"])
@@ -173,7 +175,7 @@ def test_no_proxy_that_means_nothing() -> None:
 )
 @pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy", "https_proxy", "HTTP_PROXY", "Ftp_Proxy", "ws_proxy"])
 def test_variables_with_a_socks_url_conflict(name: str, value: str) -> None:
-    settings = Settings(proxy=proxy_url.chain("socks5h://gw", ""))
+    settings = Settings(proxy=proxy_url.parse_chain("socks5h://gw", ""))
     assert environ.conflicting(settings, {name: value, "PATH": value}) == (name,)
 
 
@@ -190,10 +192,10 @@ def test_variables_with_a_socks_url_conflict(name: str, value: str) -> None:
     ],
 )
 def test_other_variables_do_not(name: str, value: str) -> None:
-    settings = Settings(proxy=proxy_url.chain("socks5h://gw", ""))
+    settings = Settings(proxy=proxy_url.parse_chain("socks5h://gw", ""))
     assert environ.conflicting(settings, {name: value}) == ()
 
 
 def test_an_http_proxy_is_left_to_the_client() -> None:
-    settings = Settings(proxy=proxy_url.chain("http://gw:3128", ""))
+    settings = Settings(proxy=proxy_url.parse_chain("http://gw:3128", ""))
     assert environ.conflicting(settings, {"https_proxy": "http://gw:3128"}) == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from socksify.config import file_search, load, loader, toml_file
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 OTHER = 54321
 

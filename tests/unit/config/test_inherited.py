@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from socksify.config import inherited, load
-from socksify.config.settings import EVERY_PORT, ConfigError, Proxy, Rule, Settings
+from socksify.config.errors import ConfigError
+from socksify.config.match import EVERY_PORT, Match
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
+from socksify.config.settings import Settings
 
 texts = st.text(max_size=20)
 names = st.from_regex(r"\A[a-z]{1,9}\Z")
@@ -26,16 +30,14 @@ proxies = st.builds(
 # A Unix socket can only be the first hop.
 behind_unix = st.builds(Proxy, st.just("socks5h"), st.just("localhost"), st.just(0), texts)
 chains = st.builds(lambda first, rest: (first, *rest), proxies | behind_unix, st.lists(proxies, max_size=2))
-rules = st.builds(
-    Rule,
-    texts,
-    texts,
-    st.sampled_from(("direct", "block", "proxy")),
+matches = st.builds(
+    Match,
     st.lists(texts, max_size=3).map(tuple),
     texts,
     st.none() | st.tuples(st.sampled_from((32, 128)), st.integers(0, 1 << 128), st.integers(0, 1 << 128)),
     st.just(EVERY_PORT) | st.tuples(st.integers(0, 65535), st.integers(0, 65535)),
 )
+rules = st.builds(Rule, texts, texts, st.sampled_from(("direct", "block", "proxy")), matches)
 seconds = st.floats(0.001, 1e6)
 TEXTS = ("proxy", "config", *inherited.Settings._fields[4:-1])
 
@@ -96,7 +98,7 @@ def test_many_rules_are_passed_on_in_several_variables() -> None:
 def test_every_field_is_tried() -> None:
     assert len(Settings._fields) == 18
     assert len(Proxy._fields) == 7
-    assert len(Rule._fields) == 7
+    assert len(Rule._fields) == len(Match._fields) == 4
 
 
 FILE = """

@@ -1,6 +1,6 @@
 import pytest
 
-from socksify.config.ip import address, fold, looks_numeric, unmapped
+from socksify.config.ip import fold, looks_numeric, parse_ip, unmapped
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_names_are_compared_folded(name: str, folded: str) -> None:
     ],
 )
 def test_addresses(text: str, parsed: tuple[int, int]) -> None:
-    assert address(text) == parsed
+    assert parse_ip(text) == parsed
 
 
 NO_IPV4 = [
@@ -55,7 +55,7 @@ NO_IPV6 = [":", ":::", "1::2::3", "::12345", "%eth0", "::ffff:10.1.2.256"]
 
 @pytest.mark.parametrize("text", [*NO_IPV4, *NO_IPV6, "a", "0x7f.0.0.1", "1.2.3.1000", "10.1.2.3%eth0"])
 def test_what_is_no_address(text: str) -> None:
-    assert address(text) is None
+    assert parse_ip(text) is None
 
 
 def test_mapped_addresses_are_written_as_ipv4() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from socksify.config import load
-from socksify.config.settings import ConfigError, Settings
+from socksify.config.errors import ConfigError
+from socksify.config.settings import Settings
 
 ARGUMENTS = {"proxy": ["socks5h://argument"], "routes": ["a=block"], "direct": ["b"], "dns": "local", "log": None}
 VARIABLES = {

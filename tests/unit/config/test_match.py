@@ -3,11 +3,9 @@ from __future__ import annotations
 import pytest
 
 from socksify.config import match as config_match
-from socksify.config.settings import ConfigError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from socksify.config.match import Match
+from socksify.config.errors import ConfigError
+from socksify.config.ip import fold, parse_ip
+from socksify.config.match import Match
 
 ALL_128 = (1 << 128) - 1
 
@@ -15,28 +13,28 @@ ALL_128 = (1 << 128) - 1
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("*", {}),
-        ("*:25", {"ports": (25, 25)}),
-        (":25", {"ports": (25, 25)}),
-        (":1024-65535", {"ports": (1024, 65535)}),
-        ("host", {"glob": ("host",)}),
-        ("Host.:80", {"glob": ("host",), "ports": (80, 80)}),
-        ("*.Corp.example", {"glob": ("", ".corp.example")}),
-        ("a*b*", {"glob": ("a", "b", "")}),
-        (".corp.example", {"domain": "corp.example"}),
-        (".corp:80-81", {"domain": "corp", "ports": (80, 81)}),
-        ("10.0.0.0/8", {"network": (32, 0xFF000000, 0x0A000000)}),
-        ("10.1.2.3:80", {"network": (32, 0xFFFFFFFF, 0x0A010203), "ports": (80, 80)}),
-        ("0.0.0.0/0", {"network": (32, 0, 0)}),
-        ("::1", {"network": (128, ALL_128, 1)}),
-        ("[::1]", {"network": (128, ALL_128, 1)}),
-        ("[::1]:80", {"network": (128, ALL_128, 1), "ports": (80, 80)}),
-        ("fd00::/8", {"network": (128, 0xFF << 120, 0xFD << 120)}),
-        ("[fd00::/8]:80", {"network": (128, 0xFF << 120, 0xFD << 120), "ports": (80, 80)}),
-        ("::/0", {"network": (128, 0, 0)}),
-        ("::ffff:10.0.0.0/104", {"network": (32, 0xFF000000, 0x0A000000)}),
-        ("my_host-1", {"glob": ("my_host-1",)}),
-        ("1password.example", {"glob": ("1password.example",)}),
+        ("*", Match()),
+        ("*:25", Match(ports=(25, 25))),
+        (":25", Match(ports=(25, 25))),
+        (":1024-65535", Match(ports=(1024, 65535))),
+        ("host", Match(glob=("host",))),
+        ("Host.:80", Match(glob=("host",), ports=(80, 80))),
+        ("*.Corp.example", Match(glob=("", ".corp.example"))),
+        ("a*b*", Match(glob=("a", "b", ""))),
+        (".corp.example", Match(domain="corp.example")),
+        (".corp:80-81", Match(domain="corp", ports=(80, 81))),
+        ("10.0.0.0/8", Match(network=(32, 0xFF000000, 0x0A000000))),
+        ("10.1.2.3:80", Match(network=(32, 0xFFFFFFFF, 0x0A010203), ports=(80, 80))),
+        ("0.0.0.0/0", Match(network=(32, 0, 0))),
+        ("::1", Match(network=(128, ALL_128, 1))),
+        ("[::1]", Match(network=(128, ALL_128, 1))),
+        ("[::1]:80", Match(network=(128, ALL_128, 1), ports=(80, 80))),
+        ("fd00::/8", Match(network=(128, 0xFF << 120, 0xFD << 120))),
+        ("[fd00::/8]:80", Match(network=(128, 0xFF << 120, 0xFD << 120), ports=(80, 80))),
+        ("::/0", Match(network=(128, 0, 0))),
+        ("::ffff:10.0.0.0/104", Match(network=(32, 0xFF000000, 0x0A000000))),
+        ("my_host-1", Match(glob=("my_host-1",))),
+        ("1password.example", Match(glob=("1password.example",))),
     ],
 )
 def test_accepted(text: str, match: Match) -> None:
@@ -96,24 +94,92 @@ def test_refused(text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("example.com", {"domain": "example.com"}),
-        (".Example.com.", {"domain": "example.com"}),
-        ("*.example.com", {"domain": "example.com"}),
-        ("example.com:80", {"domain": "example.com", "ports": (80, 80)}),
-        ("localhost", {"domain": "localhost"}),
-        ("*", {}),
-        ("10.1.2.3", {"network": (32, 0xFFFFFFFF, 0x0A010203)}),
-        ("10.1.2.3/8", {"network": (32, 0xFF000000, 0x0A000000)}),
-        ("10.1.2.3/8:80", {"network": (32, 0xFF000000, 0x0A000000), "ports": (80, 80)}),
-        ("::1", {"network": (128, ALL_128, 1)}),
-        ("[::1]:80", {"network": (128, ALL_128, 1), "ports": (80, 80)}),
+        ("example.com", Match(domain="example.com")),
+        (".Example.com.", Match(domain="example.com")),
+        ("*.example.com", Match(domain="example.com")),
+        ("example.com:80", Match(domain="example.com", ports=(80, 80))),
+        ("localhost", Match(domain="localhost")),
+        ("*", Match()),
+        ("10.1.2.3", Match(network=(32, 0xFFFFFFFF, 0x0A010203))),
+        ("10.1.2.3/8", Match(network=(32, 0xFF000000, 0x0A000000))),
+        ("10.1.2.3/8:80", Match(network=(32, 0xFF000000, 0x0A000000), ports=(80, 80))),
+        ("::1", Match(network=(128, ALL_128, 1))),
+        ("[::1]:80", Match(network=(128, ALL_128, 1), ports=(80, 80))),
     ],
 )
 def test_exceptions_of_no_proxy(text: str, match: Match) -> None:
-    assert config_match.exception(text, "NO_PROXY") == match
+    assert config_match.parse_exception(text, "NO_PROXY") == match
 
 
 @pytest.mark.parametrize("text", ["169.254/16", "10.1.2.3/33", "a..b", "10.*", "."])
 def test_exceptions_that_mean_nothing(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^NO_PROXY: "):
-        config_match.exception(text, "NO_PROXY")
+        config_match.parse_exception(text, "NO_PROXY")
+
+
+def covers(match: Match, name: str | None, ip: str | None, port: int) -> bool:
+    return match.covers(None if name is None else fold(name), None if ip is None else parse_ip(ip), port)
+
+
+@pytest.mark.parametrize(
+    ("match", "name", "ip", "port"),
+    [
+        ("*", None, None, 1),
+        ("*", "x", None, 1),
+        (":443", "x", None, 443),
+        ("*:443", None, "::1", 443),
+        (":1-65535", "x", None, 65535),
+        ("*.corp.example", "a.b.corp.example", None, 1),
+        ("*.corp.example", "A.CORP.example.", None, 1),
+        (".corp.example", "corp.example", None, 1),
+        (".corp.example", "a.b.Corp.Example", None, 1),
+        ("corp.EXAMPLE.", "corp.example", None, 1),
+        ("www*.a*b.example", "www12.axb.example", None, 1),
+        ("*a*a*", "aa", None, 1),
+        ("**", "", None, 1),
+        ("bücher.example", "xn--bcher-kva.example", None, 1),
+        ("xn--bcher-kva.example", "BÜCHER.example", None, 1),
+        ("10.0.0.0/8", None, "10.255.0.1", 1),
+        ("10.0.0.0/8", "x", "10.255.0.1", 1),
+        ("10.0.0.0/8", None, "::ffff:10.1.1.1", 1),
+        ("::ffff:10.0.0.0/104", None, "10.1.1.1", 1),
+        ("0.0.0.0/0", None, "1.2.3.4", 1),
+        ("10.1.2.3", None, "10.1.2.3", 1),
+        ("fd00::/8", None, "fdff::1%eth0", 1),
+        ("::/0", None, "2001:db8::1", 1),
+        ("fe80::1%eth0", None, "fe80::1", 1),
+        ("[::1]:80", None, "::1", 80),
+        ("[fd00::/8]:80", None, "fd00::1", 80),
+    ],
+)
+def test_covered(match: str, name: str | None, ip: str | None, port: int) -> None:
+    assert covers(config_match.parse(match, "test"), name, ip, port)
+
+
+@pytest.mark.parametrize(
+    ("match", "name", "ip", "port"),
+    [
+        (":443", "x", None, 80),
+        (":80-90", "x", None, 91),
+        (":80-90", "x", None, 79),
+        ("*.corp.example", "corp.example", None, 1),
+        ("*.corp.example", "xcorp.example", None, 1),
+        (".corp.example", "xcorp.example", None, 1),
+        (".corp.example", "corp.example.org", None, 1),
+        ("corp.example", "a.corp.example", None, 1),
+        ("corp.example", None, "10.1.1.1", 1),
+        ("a*a", "a", None, 1),
+        ("a*b*c", "acb", None, 1),
+        ("a*bc*c", "abc", None, 1),
+        ("10.0.0.0/8", "ten.example", None, 1),
+        ("10.0.0.0/8", None, "11.0.0.0", 1),
+        ("10.0.0.0/8", None, "fd00::a00:1", 1),
+        ("0.0.0.0/0", None, "::1", 1),
+        ("::/0", None, "1.2.3.4", 1),
+        ("::/0", None, "::ffff:1.2.3.4", 1),
+        ("10.1.2.3:80", None, "10.1.2.3", 81),
+        ("[::1]:80", None, "::1", 81),
+    ],
+)
+def test_not_covered(match: str, name: str | None, ip: str | None, port: int) -> None:
+    assert not covers(config_match.parse(match, "test"), name, ip, port)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.config.values import FAKE_NETWORKS, fake_networks
 
 

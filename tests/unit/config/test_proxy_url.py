@@ -1,10 +1,16 @@
+import pickle
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from socksify.config import proxy_url
-from socksify.config.quoting import quote
-from socksify.config.settings import ConfigError, Proxy
+from socksify.config.errors import ConfigError
+from socksify.config.proxy_url import Proxy, quote, unquote
+from socksify.config.settings import Settings
+
+GATEWAY = Proxy("socks5h", "gw", 1080, None, b"joe", b"S3cr3t")
+TOR = Proxy("socks5", "::1", 9050, name="tor")
 
 ACCEPTED = {
     "gw": Proxy("socks5h", "gw", 1080),
@@ -145,7 +151,7 @@ TRICKY = st.lists(st.sampled_from([*":/@,?#%[]=é \n+&x\udcff", "://", "%zz"]), 
 def test_no_error_ever_shows_a_password(scheme: str, before: str, after: str, place: str) -> None:
     """Whatever is written unquoted in it, and whatever is wrong around it."""
     text = f"{scheme}user:{before}{SECRET}{after}{SECRET}@gw{place.replace('@', '')}"
-    for read in (proxy_url.parse, proxy_url.chain):
+    for read in (proxy_url.parse, proxy_url.parse_chain):
         try:
             shown = repr(read(text, "--proxy"))
         except ConfigError as error:
@@ -163,36 +169,38 @@ A, B = Proxy("socks5h", "a", 1080), Proxy("http", "b", 8080)
 
 
 def test_a_chain_is_a_list_with_commas_or_several_values() -> None:
-    assert proxy_url.chain("a,http://b:8080", "") == (A, B)
-    assert proxy_url.chain(["a", "http://b:8080"], "") == (A, B)
-    assert proxy_url.chain(("a,a", "http://b:8080"), "") == (A, A, B)
+    assert proxy_url.parse_chain("a,http://b:8080", "") == (A, B)
+    assert proxy_url.parse_chain(["a", "http://b:8080"], "") == (A, B)
+    assert proxy_url.parse_chain(("a,a", "http://b:8080"), "") == (A, A, B)
 
 
 def test_a_hop_may_be_a_named_proxy() -> None:
-    assert proxy_url.chain("tor,http://b:8080", "", {"tor": (A, A)}) == (A, A, B)
+    assert proxy_url.parse_chain("tor,http://b:8080", "", {"tor": (A, A)}) == (A, A, B)
 
 
 @pytest.mark.parametrize("value", ["", ",", "a,", ",a", "a,,b", ["a", ""]])
 def test_a_chain_has_no_gaps(value: str | list[str]) -> None:
     with pytest.raises(ConfigError, match=r"^--proxy: .*expected a host"):
-        proxy_url.chain(value, "--proxy")
+        proxy_url.parse_chain(value, "--proxy")
 
 
 def test_a_chain_has_a_hop() -> None:
     with pytest.raises(ConfigError, match=r"^install\(proxy=\): no proxy"):
-        proxy_url.chain([], "install(proxy=)")
+        proxy_url.parse_chain([], "install(proxy=)")
 
 
 def test_a_unix_socket_is_reachable_from_here_only() -> None:
-    assert proxy_url.chain("/run/tor.sock,a", "")[0].path == "/run/tor.sock"
+    assert proxy_url.parse_chain("/run/tor.sock,a", "")[0].path == "/run/tor.sock"
     with pytest.raises(ConfigError, match=r"^--proxy: 'socks5h://localhost/run/tor.sock': a Unix socket"):
-        proxy_url.chain("a,/run/tor.sock", "--proxy")
+        proxy_url.parse_chain("a,/run/tor.sock", "--proxy")
 
 
 def test_credentials_from_beside_the_url() -> None:
-    assert proxy_url.authorised(A, "ü", "p\udcff", "SOCKS5_USER") == A.replace(user="ü".encode(), password=b"p\xff")
+    assert proxy_url.with_credentials(A, "ü", "p\udcff", "SOCKS5_USER") == A.replace(
+        user="ü".encode(), password=b"p\xff"
+    )
     with pytest.raises(ConfigError, match=r"^SOCKS5_USER: with a user, SOCKS5 wants a password"):
-        proxy_url.authorised(A, "u", None, "SOCKS5_USER")
+        proxy_url.with_credentials(A, "u", None, "SOCKS5_USER")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +219,7 @@ def test_credentials_from_beside_the_url() -> None:
     ],
 )
 def test_credentials_that_are_empty_long_or_have_commas(text: str, credentials: list[object]) -> None:
-    assert [(proxy.user, proxy.password) for proxy in proxy_url.chain(text, "")] == credentials
+    assert [(proxy.user, proxy.password) for proxy in proxy_url.parse_chain(text, "")] == credentials
 
 
 @pytest.mark.parametrize(
@@ -220,10 +228,66 @@ def test_credentials_that_are_empty_long_or_have_commas(text: str, credentials: 
 def test_a_comma_that_may_mean_both_is_refused(text: str) -> None:
     """To take it for one would send a password to a host that is none of the user's proxies."""
     with pytest.raises(ConfigError, match="has to be written %2C"):
-        proxy_url.chain(text, "")
+        proxy_url.parse_chain(text, "")
 
 
 @pytest.mark.parametrize("text", ["gw:108O,gw2", "socks5h://u:a,b", "u:a,b@", "gw,,gw", "socks5h://u:a,http://b:c@gw"])
 def test_a_comma_makes_no_sense_of_what_is_none(text: str) -> None:
     with pytest.raises(ConfigError):
-        proxy_url.chain(text, "")
+        proxy_url.parse_chain(text, "")
+
+
+def test_no_spelling_of_a_proxy_shows_its_password() -> None:
+    settings = Settings(proxy=(GATEWAY,), proxies={"gw": (GATEWAY,)})
+    for text in (repr(GATEWAY), str(GATEWAY), GATEWAY.url, GATEWAY.address, f"{GATEWAY}", repr(settings)):
+        assert "S3cr3t" not in text
+    assert pickle.loads(pickle.dumps(GATEWAY)) == GATEWAY
+
+
+@pytest.mark.parametrize(
+    ("proxy", "address", "url"),
+    [
+        (GATEWAY, "gw:1080", "socks5h://joe:***@gw:1080"),
+        (TOR, "[::1]:9050", "socks5://[::1]:9050"),
+        (Proxy("socks4", "gw", 1, None, b"a@b:c"), "gw:1", "socks4://a%40b%3Ac@gw:1"),
+        (Proxy("socks5h", "localhost", 0, "/run/a b"), "/run/a b", "socks5h://localhost/run/a%20b"),
+    ],
+)
+def test_address_and_url(proxy: Proxy, address: str, url: str) -> None:
+    assert proxy.address == address
+    assert proxy.url == url
+
+
+def test_who_resolves_names_is_as_in_curl() -> None:
+    remote = {
+        scheme: Proxy(scheme, "gw", 1080).remote_names for scheme in ("socks4", "socks4a", "socks5", "socks5h", "http")
+    }
+    assert remote == {"socks4": False, "socks4a": True, "socks5": False, "socks5h": True, "http": True}
+
+
+@given(st.binary(max_size=300))
+def test_quoted_bytes_come_back(data: bytes) -> None:
+    assert unquote(quote(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("", b""),
+        ("a%40b", b"a@b"),
+        ("%c3%A9", b"\xc3\xa9"),
+        ("é", b"\xc3\xa9"),
+        ("%00%ff", b"\0\xff"),
+        ("100%", b"100%"),
+        ("%4", b"%4"),
+        ("%zz%41", b"%zzA"),
+        ("%%41", b"%A"),
+        ("%+1%4é", b"%+1%4\xc3\xa9"),
+    ],
+)
+def test_a_percent_sign_without_two_hex_digits_is_itself(text: str, data: bytes) -> None:
+    assert unquote(text) == data
+
+
+def test_quote_keeps_what_it_is_told_to() -> None:
+    assert quote(b"/run/a b", b"/") == "/run/a%20b"

@@ -3,7 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from socksify.config import rules
-from socksify.config.settings import ConfigError, Proxy, Rule
+from socksify.config.errors import ConfigError
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
 
 TOR = (Proxy("socks5h", "127.0.0.1", 9050, name="tor"),)
 
@@ -94,9 +96,9 @@ def test_names_are_never_asked_for() -> None:
     assert rules.decide((), "x.example", None, 80, unasked)[0] == "proxy"
 
 
-@given(st.none() | st.text(), st.none() | st.text() | st.ip_addresses(), st.integers(0, 65535))
-def test_any_target_has_a_decision(name: str | None, ip: object, port: int) -> None:
-    via, rule = rules.decide(routes("*.x=tor", "10.0.0.0/8=block"), name, ip, port)  # type: ignore[arg-type]
+@given(st.none() | st.text(), st.none() | st.text() | st.ip_addresses().map(str), st.integers(0, 65535))
+def test_any_target_has_a_decision(name: str | None, ip: str | None, port: int) -> None:
+    via, rule = rules.decide(routes("*.x=tor", "10.0.0.0/8=block"), name, ip, port)
     assert rule.via == via in ("tor", "block", "direct", "proxy")
 
 
@@ -151,9 +153,9 @@ def test_a_url_becomes_a_named_chain_without_its_password() -> None:
 
 
 def test_direct_takes_a_match_alone() -> None:
-    assert rules.direct(" 10.0.0.0/8", "--direct") == rules.parse("10.0.0.0/8=direct", "--direct")
+    assert rules.parse_direct(" 10.0.0.0/8", "--direct") == rules.parse("10.0.0.0/8=direct", "--direct")
     with pytest.raises(ConfigError, match=r"^--direct: 'x=direct': expected a MATCH alone"):
-        rules.direct("x=direct", "--direct")
+        rules.parse_direct("x=direct", "--direct")
 
 
 @pytest.mark.parametrize(

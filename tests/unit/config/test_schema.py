@@ -1,5 +1,6 @@
+from socksify.config.proxy_url import Proxy
 from socksify.config.schema import BY_NAME, BY_OPTION, BY_VARIABLE, SETTINGS
-from socksify.config.settings import Proxy, Settings
+from socksify.config.settings import Settings
 
 
 def test_every_setting_is_reached_by_each_of_its_names() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from socksify.config import inherited, sealing
-from socksify.config.settings import ConfigError, Proxy, Settings
+from socksify.config.errors import ConfigError
+from socksify.config.proxy_url import Proxy
+from socksify.config.settings import Settings
 
 
 @pytest.fixture(autouse=True)

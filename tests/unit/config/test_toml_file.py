@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from socksify.config import toml_file
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 
 def written(directory: Path, text: str, name: str = "socksify.toml") -> Path:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from socksify.config import values
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 
 
 @pytest.mark.parametrize("value", [30, 0.5, "30", "0.5", "1e2", " 7 ", 1 << 60])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from socksify.config import load
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.config.settings_text import document
 
 PROXY = "socks5h://127.0.0.1:9"

@@ -12,7 +12,7 @@ import pytest
 from socksify import config
 from socksify.routing import fake_addresses, local_host
 from socksify.routing import router as routing
-from socksify.routing.route import Denied, Direct, Via
+from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.router import Router
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -34,7 +34,7 @@ def router(*routes: str, proxy: str = "socks5h://192.0.2.1:1080", **settings: An
         # getaddrinfo(3) unmaps it for an IPv4 socket, and refuses the other mixtures.
         (V4, ("::ffff:203.0.113.5", 80), Via),
         (V4, ("::ffff:127.0.0.1", 80), Direct),
-        (V4, ("::ffff:198.19.7.7", 80), Denied),
+        (V4, ("::ffff:198.19.7.7", 80), Blocked),
         (V4, ("2001:db8::1", 80), Direct),
         (V6, ("203.0.113.5", 80), Direct),
         (V4, ("127.0.0.1", 80), Direct),
@@ -54,8 +54,8 @@ def router(*routes: str, proxy: str = "socks5h://192.0.2.1:1080", **settings: An
         (V4, ["203.0.113.5", 80], Direct),
         (V4, "203.0.113.5", Direct),
         (V4, None, Direct),
-        (V4, ("198.18.7.7", 80), Denied),
-        (V6, ("::ffff:198.19.7.7", 80), Denied),
+        (V4, ("198.18.7.7", 80), Blocked),
+        (V6, ("::ffff:198.19.7.7", 80), Blocked),
     ],
     ids=repr,
 )
@@ -67,23 +67,23 @@ def test_what_no_rule_speaks_of(family: int, address: Any, expected: type) -> No
 
 def test_the_first_rule_that_matches_decides() -> None:
     subject = router("10.1.0.0/16=block", "10.0.0.0/8=direct", "*.corp.example:443=direct", ":25=block")
-    assert isinstance(subject.decide(V4, ("10.1.2.3", 80)), Denied)
+    assert isinstance(subject.decide(V4, ("10.1.2.3", 80)), Blocked)
     assert isinstance(subject.decide(V4, ("10.2.2.3", 25)), Direct)
-    assert isinstance(subject.decide(V6, ("::ffff:10.1.2.3", 80)), Denied)
+    assert isinstance(subject.decide(V6, ("::ffff:10.1.2.3", 80)), Blocked)
     assert isinstance(subject.decide(V4, ("www.corp.example", 443)), Direct)
     assert isinstance(subject.decide(V4, ("www.corp.example", 80)), Via)
-    assert isinstance(subject.decide(V4, ("203.0.113.5", 25)), Denied)
+    assert isinstance(subject.decide(V4, ("203.0.113.5", 25)), Blocked)
     denied = subject.decide(V4, ("10.1.2.3", 80))
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, Blocked)
     assert "10.1.0.0/16=block" in denied.why
 
 
 def test_a_name_in_other_letters_meets_its_rule() -> None:
     subject = router("*.bücher.example=block", "10.0.0.0/8=block")
-    assert isinstance(subject.decide(V4, ("www.bücher.example", 80)), Denied)
-    assert isinstance(subject.decide(V4, ("www.xn--bcher-kva.example", 80)), Denied)
-    assert isinstance(subject.decide(V4, (b"www.xn--bcher-kva.example", 80)), Denied)
-    assert isinstance(subject.decide(V4, ("1\N{FULLWIDTH DIGIT ZERO}.0.0.1", 80)), Denied)
+    assert isinstance(subject.decide(V4, ("www.bücher.example", 80)), Blocked)
+    assert isinstance(subject.decide(V4, ("www.xn--bcher-kva.example", 80)), Blocked)
+    assert isinstance(subject.decide(V4, (b"www.xn--bcher-kva.example", 80)), Blocked)
+    assert isinstance(subject.decide(V4, ("1\N{FULLWIDTH DIGIT ZERO}.0.0.1", 80)), Blocked)
 
 
 def test_an_address_of_the_machines_own_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +161,7 @@ def test_a_fake_address_goes_where_its_name_goes(monkeypatch: pytest.MonkeyPatch
     found = subject.decide(V4, (fake, 80))
     assert isinstance(found, Via)
     assert (found.target.host, found.peer) == ("both.example", (fake, 80))
-    assert isinstance(subject.decide(V4, (fake, 25)), Denied)
+    assert isinstance(subject.decide(V4, (fake, 25)), Blocked)
     direct = subject.decide(V4, (fake, 443))
     assert isinstance(direct, Direct)
     assert direct.address == ("203.0.113.5", 443)
@@ -190,14 +190,14 @@ def test_the_fake_address_of_another_process_reaches_nobody(address: str, monkey
     monkeypatch.setattr(fake_addresses, "TABLE", fake_addresses.FakeAddressTable())
     family = V6 if ":" in address else V4
     denied = router().decide(family, (address, 80))
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, Blocked)
     assert f"{address} is a fake address" in denied.why
     assert isinstance(router("198.18.0.0/15=proxy", "100::/64=proxy").decide(family, (address, 80)), Via)
     assert isinstance(router("198.18.0.0/15=direct", "100::/64=direct").decide(family, (address, 80)), Direct)
     assert isinstance(router(dns="local").decide(family, (address, 80)), Via)
     # Another scope of this process leaves names to its proxy.
     fake_addresses.TABLE.address_of("another.example")
-    assert isinstance(router(dns="local").decide(family, (address, 80)), Denied)
+    assert isinstance(router(dns="local").decide(family, (address, 80)), Blocked)
 
 
 def test_an_address_that_the_resolver_told_is_a_real_one() -> None:
@@ -255,7 +255,7 @@ def test_a_name_server_on_this_machine_would_ask_others(server: str, monkeypatch
     monkeypatch.setattr(local_host, "nameservers", lambda: frozenset([server]))
     family, shown = (V6, f"[{server}]:53=direct") if ":" in server else (V4, f"{server}:53=direct")
     denied = router().decide(family, (server, 53))
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, Blocked)
     assert shown in denied.why
     assert isinstance(router(shown).decide(family, (server, 53)), Direct)
     assert isinstance(router(dns="local").decide(family, (server, 53)), Direct)
@@ -268,7 +268,7 @@ def test_the_machines_own_name_is_reached_without_a_question(monkeypatch: pytest
     found = router().decide(V4, ("this.example", 80))
     assert isinstance(found, Direct)
     assert found.address == ("127.0.1.1", 80)
-    assert isinstance(router("this.example=block").decide(V4, ("this.example", 80)), Denied)
+    assert isinstance(router("this.example=block").decide(V4, ("this.example", 80)), Blocked)
     sub = router().decide(V6, ("any.localhost", 80, 0, 0))
     assert isinstance(sub, Direct)
     assert sub.address is not None

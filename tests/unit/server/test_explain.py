@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from socksify.config.errors import ConfigError
 from socksify.config.rules import never
-from socksify.config.settings import ConfigError
 from socksify.server import explain
 from socksify.server.config import sockd_conf, without_file
 from tests.unit.server.config import test_toml_file as toml

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server import passwd
 from socksify.server.policy.users import Users
 from tests.support.processes import require

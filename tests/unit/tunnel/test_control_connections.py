@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from socksify._descriptors import identity
-from socksify.config.settings import Proxy, Rule
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
 from socksify.protocol.address import Address
 from socksify.routing.route import Via
 from socksify.tunnel import control_connections, registry

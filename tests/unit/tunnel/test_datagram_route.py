@@ -10,7 +10,7 @@ import pytest
 from socksify import _originals, config
 from socksify.routing import router
 from socksify.routing.fake_addresses import TABLE
-from socksify.routing.route import Denied, Direct, Via
+from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.router import Router
 from socksify.tunnel import datagrams
 
@@ -54,7 +54,7 @@ def test_a_mapped_address_is_no_way_round(udp: str, kind: type) -> None:
 def test_rules_hold_whatever_the_setting(udp: str) -> None:
     routes = ["203.0.113.0/24=block", "198.51.100.0/24=direct"]
     decided = router_of(udp=udp, routes=routes)
-    assert isinstance(datagrams.decide(decided, socket.AF_INET, ("203.0.113.5", 53)), Denied)
+    assert isinstance(datagrams.decide(decided, socket.AF_INET, ("203.0.113.5", 53)), Blocked)
     assert isinstance(datagrams.decide(decided, socket.AF_INET, ("198.51.100.5", 53)), Direct)
 
 
@@ -79,12 +79,12 @@ def test_what_is_no_address_is_the_stdlibs_to_refuse(address: Any) -> None:
 # --- stand_in ---
 
 
-def standing_in(family: int, address: Any, **settings: Any) -> _originals.SockAddress:
+def standing_in(family: int, address: Any, **settings: Any) -> _originals.InternalAddress:
     route = router_of(**settings).decide(family, address)
-    assert isinstance(route, (Via, Denied))
+    assert isinstance(route, (Via, Blocked))
     found = datagrams.stand_in(family, address, route)
     # By its type strict's audit hook knows that we have found it.
-    assert type(found) is _originals.SockAddress
+    assert type(found) is _originals.InternalAddress
     return found
 
 

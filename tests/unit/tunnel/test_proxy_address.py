@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from socksify.config import proxy_url
-from socksify.config.settings import Proxy
+from socksify.config.proxy_url import Proxy
 from socksify.tunnel import proxy_address
 
 
 def proxy(url: str) -> Proxy:
-    return proxy_url.chain(url, "test")[0]
+    return proxy_url.parse_chain(url, "test")[0]
 
 
 @pytest.fixture(autouse=True)

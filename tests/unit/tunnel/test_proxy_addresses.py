@@ -45,7 +45,9 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
-    originals = SimpleNamespace(getaddrinfo=world.answer, Host=_originals.Host, SockAddress=_originals.SockAddress)
+    originals = SimpleNamespace(
+        getaddrinfo=world.answer, InternalHost=_originals.InternalHost, InternalAddress=_originals.InternalAddress
+    )
     monkeypatch.setattr(proxy_address, "_originals", originals)
     proxy_address._resolved.clear()
     yield world

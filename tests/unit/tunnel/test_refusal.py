@@ -10,7 +10,7 @@ import pytest
 
 from socksify import config
 from socksify.routing import log
-from socksify.routing.route import Denied, Via
+from socksify.routing.route import Blocked, Via
 from socksify.routing.router import Router
 from socksify.tunnel import datagrams
 from socksify.tunnel.errors import ProxyPermissionError
@@ -20,7 +20,7 @@ def refused(kind: int, proto: int, address: Any, **settings: Any) -> ProxyPermis
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     proxy = "socks5h://alice:secret@192.0.2.1:1080"
     route = Router(config.load({"proxy": [proxy], **settings}, {}, "/nonexistent")).decide(family, address)
-    assert isinstance(route, (Via, Denied))
+    assert isinstance(route, (Via, Blocked))
     with (
         socket.socket(family, kind, proto, fileno=socket.socket().detach()) as sock,
         pytest.raises(ProxyPermissionError) as caught,

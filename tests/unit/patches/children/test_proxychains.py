@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from socksify.config import load
-from socksify.config.settings import ConfigError, Settings
+from socksify.config.errors import ConfigError
+from socksify.config.settings import Settings
 from socksify.patches.children import proxychains
 
 LOOPBACK = ["localnet 127.0.0.0/255.0.0.0", "localnet ::1/128", "localnet 0.0.0.0/255.255.255.255", "localnet ::/128"]

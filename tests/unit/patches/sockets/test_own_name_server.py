@@ -18,7 +18,7 @@ import socksify
 from socksify.patches import scope
 from socksify.routing import hosts_file, local_host
 from socksify.routing.hosts_file import SystemFile
-from socksify.routing.route import Denied, Direct
+from socksify.routing.route import Blocked, Direct
 from socksify.tunnel import datagrams
 from tests.support.routing import routed
 
@@ -83,7 +83,7 @@ def test_it_is_not_asked(family: int, host: Any) -> None:
 def test_the_rule_that_is_advised_allows_that_and_nothing_else(family: int, host: str) -> None:
     with routed(URL, routes=()):
         route = scope.current().router.decide(family, (host, 53))
-        assert isinstance(route, Denied)
+        assert isinstance(route, Blocked)
     advised = route.why.split("'")[1]
     with routed(URL, routes=(advised,)):
         assert isinstance(scope.current().router.decide(family, (host, 53)), Direct)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server import passwd
 from socksify.server.config.options import Options
 from socksify.server.config.plan import Plan, is_loopback, plan, require_guard

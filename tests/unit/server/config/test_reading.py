@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
+from socksify.config.match import Match
 from socksify.protocol.socks5 import CONNECT, UDP_ASSOCIATE
 from socksify.server.config import toml_file
 
@@ -51,7 +52,7 @@ def test_a_rule_is_told_on_one_line(tmp_path: Path) -> None:
     assert rule.text == "permit commands connect,associate to .example, :80 reserved"
     assert rule.source == f"{path}, line 2"
     assert rule.commands == {CONNECT, UDP_ASSOCIATE}
-    assert [match.text for match in rule.destinations] == [".example", ":80"]
+    assert rule.destinations == (Match(domain="example"), Match(ports=(80, 80)))
 
 
 @pytest.mark.parametrize("value", [True, 1, "yes"])

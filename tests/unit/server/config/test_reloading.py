@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server.config.options import Options
 from socksify.server.config.plan import Plan, plan, refuse_opening
 from socksify.server.policy.policy import Denied, Permitted

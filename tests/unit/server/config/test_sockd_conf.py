@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from socksify.config.errors import ConfigError
 from socksify.config.rules import never
-from socksify.config.settings import ConfigError
 from socksify.protocol.socks5 import NO_AUTHENTICATION
 from socksify.server.config import Configuration
 from socksify.server.config.sockd_conf import load

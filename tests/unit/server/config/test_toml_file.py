@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from socksify.config.errors import ConfigError
 from socksify.config.rules import never
-from socksify.config.settings import ConfigError
 from socksify.protocol.socks5 import BIND, CONNECT, NO_AUTHENTICATION, UDP_ASSOCIATE, USERNAME_PASSWORD
 from socksify.server.config import Configuration
 from socksify.server.config.toml_file import _KEYS, _POLICY_KEYS, _RULE_KEYS, load

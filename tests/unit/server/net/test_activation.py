@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server.net import listeners
 
 

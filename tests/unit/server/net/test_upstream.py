@@ -26,7 +26,7 @@ class Chained(Policy):
 
     def __init__(self, *urls_: str) -> None:
         super().__init__()
-        self.chain = tuple(hop for url in urls_ for hop in proxy_url.chain(url, "test"))
+        self.chain = tuple(hop for url in urls_ for hop in proxy_url.parse_chain(url, "test"))
         self.asked: list[tuple[str | None, str | None]] = []
 
     def decide(self, demand: Demand) -> Permitted | Denied:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from socksify.config.settings import Proxy, Settings
+from socksify.config import match
+from socksify.config.proxy_url import Proxy
+from socksify.config.settings import Settings
 from socksify.protocol.socks5 import BIND, CONNECT, NO_AUTHENTICATION, UDP_ASSOCIATE, USERNAME_PASSWORD
-from socksify.server.config.toml_file import match_of
 from socksify.server.policy import policy as module
 from socksify.server.policy.policy import Admission, Denied, Permitted, Policy
-from socksify.server.policy.rules import EVERYBODY, LOCAL, Routes, Rule, Source
+from socksify.server.policy.rules import EVERYBODY, LOCAL, AccessRule, Routes, Source
 from tests.unit.server.demands import REMOTE, demand
 from tests.unit.server.policy.test_rules import rule
 
@@ -24,7 +25,7 @@ class Asked:
     remembers = verify
 
 
-def routed(*routes: str, rules: tuple[Rule, ...] = (EVERYBODY,)) -> Policy:
+def routed(*routes: str, rules: tuple[AccessRule, ...] = (EVERYBODY,)) -> Policy:
     from socksify.config import rules as clients
 
     proxies = {"tor": TOR, "old": OLD}
@@ -66,7 +67,7 @@ VERIFIED = EVERYBODY.replace(verified=True)
         ((VERIFIED, EVERYBODY), (USERNAME_PASSWORD, NO_AUTHENTICATION)),
         ((VERIFIED, LOCAL), (USERNAME_PASSWORD,)),
         ((rule("deny"), EVERYBODY), None),
-        ((rule("deny", clients=(match_of("198.51.100.0/24", ""),)), EVERYBODY), None),
+        ((rule("deny", clients=(match.parse("198.51.100.0/24", ""),)), EVERYBODY), None),
         ((rule("deny", "10.0.0.0/8"), EVERYBODY), (NO_AUTHENTICATION,)),
         ((rule("deny", commands=frozenset((BIND,))), EVERYBODY), (NO_AUTHENTICATION,)),
         ((rule("deny", users=frozenset((b"bob",))), VERIFIED), (USERNAME_PASSWORD,)),
@@ -74,7 +75,7 @@ VERIFIED = EVERYBODY.replace(verified=True)
         ((), None),
     ],
 )
-def test_how_a_client_may_come_in(rules: tuple[Rule, ...], methods: tuple[int, ...] | None) -> None:
+def test_how_a_client_may_come_in(rules: tuple[AccessRule, ...], methods: tuple[int, ...] | None) -> None:
     admission = Policy(rules, Asked()).admit(REMOTE)
     if methods is None:
         assert isinstance(admission, Denied)
@@ -96,7 +97,7 @@ def test_what_a_rule_grants() -> None:
 
 
 def test_whose_identd_is_asked() -> None:
-    policy = Policy((rule("permit", ident="i", clients=(match_of("198.51.100.0/24", ""),)), EVERYBODY))
+    policy = Policy((rule("permit", ident="i", clients=(match.parse("198.51.100.0/24", ""),)), EVERYBODY))
     assert policy.asks_ident(REMOTE)
     assert not policy.asks_ident("192.0.2.99")
     assert not Policy().asks_ident(REMOTE)
@@ -163,7 +164,7 @@ def test_no_proxy_is_asked_for_an_address_in_disguise(name: str) -> None:
 
 def test_a_source_is_of_the_destinations_family() -> None:
     sources = tuple(
-        Source(match_of(text, ""), literal)
+        Source(match.parse(text, ""), literal)
         for text, literal in (
             ("192.0.2.0/24", "10.0.0.1"),
             ("*", "10.0.0.2"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socksify.config.ip import address
+from socksify.config.ip import parse_ip
 from socksify.config.match import parse
 from socksify.config.rules import never
 from socksify.server.policy.protected import destination, embedded, names, reads_as_address
@@ -99,10 +99,10 @@ def test_a_scope_is_no_part_of_an_own_address() -> None:
 
 @given(st.ip_addresses(v=6), st.ip_addresses(v=4))
 def test_a_nat64_address_stands_for_the_ipv4_one(prefix: object, ipv4: object) -> None:
-    number = address(f"64:ff9b::{ipv4}")
+    number = parse_ip(f"64:ff9b::{ipv4}")
     assert number is not None
-    assert address(str(ipv4)) in embedded(number)
-    other = address(str(prefix))
+    assert parse_ip(str(ipv4)) in embedded(number)
+    other = parse_ip(str(prefix))
     assert other is not None
     assert all(bits == 32 and 0 <= value < 1 << 32 for bits, value in embedded(other))
 
@@ -127,14 +127,14 @@ def test_anything_is_a_destination(name: str | None, literal: str | None, port: 
 def test_which_networks_name_what_is_closed(text: str, named: bool) -> None:
     guard = destination(None, "127.0.0.1", 80, never).guard
     assert guard is not None
-    assert names(parse(text, "")["network"], guard) is named
+    assert names(parse(text, "").network, guard) is named
 
 
 def test_an_own_address_is_named_by_itself_alone() -> None:
     guard = destination(None, "192.0.2.1", 80, OWN).guard
     assert guard is not None
-    assert names(parse("192.0.2.1", "")["network"], guard)
-    assert not names(parse("192.0.2.0/31", "")["network"], guard)
+    assert names(parse("192.0.2.1", "").network, guard)
+    assert not names(parse("192.0.2.0/31", "").network, guard)
     assert not names(None, guard)
 
 

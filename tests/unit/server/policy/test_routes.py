@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from socksify.config import rules
-from socksify.config.settings import Proxy, Settings
-from socksify.server.config.toml_file import match_of
+from socksify.config import match, rules
+from socksify.config.proxy_url import Proxy
+from socksify.config.settings import Settings
 from socksify.server.policy.protected import destination
 from socksify.server.policy.rules import Routes, Source
 
@@ -62,5 +62,5 @@ def test_the_first_source_of_the_family(name: str | None, literal: str | None, p
         ("*", "2001:db8::1"),
         ("*", "10.0.0.2"),
     )
-    made = Routes(None, tuple(Source(match_of(text, ""), literal) for text, literal in table))
+    made = Routes(None, tuple(Source(match.parse(text, ""), literal) for text, literal in table))
     assert made.source(destination(name, literal, port, None)) == source

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from socksify.config.ip import address
+from socksify.config import match
+from socksify.config.ip import parse_ip
 from socksify.config.rules import never
 from socksify.protocol.socks5 import BIND, CONNECT, UDP_ASSOCIATE
-from socksify.server.config.toml_file import match_of
 from socksify.server.policy.protected import ANYONE, destination
-from socksify.server.policy.rules import EVERYBODY, LOCAL, NOBODY, Rule, first
+from socksify.server.policy.rules import EVERYBODY, LOCAL, NOBODY, AccessRule, first
 
 
-def rule(action: str, *to: str, **fields: object) -> Rule:
-    destinations = tuple(match_of(text, "") for text in to)
-    return Rule(" ".join((action, *to)), "test", action == "permit", destinations=destinations, **fields)  # type: ignore[arg-type]
+def rule(action: str, *to: str, **fields: object) -> AccessRule:
+    destinations = tuple(match.parse(text, "") for text in to)
+    return AccessRule(" ".join((action, *to)), "test", action == "permit", destinations=destinations, **fields)  # type: ignore[arg-type]
 
 
-def reached(made: Rule, name: str | None, literal: str | None, port: int = 80) -> bool | None:
+def reached(made: AccessRule, name: str | None, literal: str | None, port: int = 80) -> bool | None:
     return made.reaches(destination(name, literal, port, never))
 
 
@@ -87,18 +87,18 @@ def test_denying_everything_denies_what_is_closed() -> None:
         ({"verified": True}, b"bob", b"", True),
         ({"commands": frozenset((CONNECT,))}, None, b"", True),
         ({"commands": frozenset((BIND, UDP_ASSOCIATE))}, None, b"", False),
-        ({"clients": (match_of("198.51.100.0/24", ""),)}, None, b"", True),
-        ({"clients": (match_of("198.51.100.8", ""), match_of("198.51.100.7", ""))}, None, b"", True),
-        ({"clients": (match_of("fd00::/8", ""),)}, None, b"", False),
+        ({"clients": (match.parse("198.51.100.0/24", ""),)}, None, b"", True),
+        ({"clients": (match.parse("198.51.100.8", ""), match.parse("198.51.100.7", ""))}, None, b"", True),
+        ({"clients": (match.parse("fd00::/8", ""),)}, None, b"", False),
     ],
 )
 def test_whom_a_rule_is_about(fields: dict[str, object], user: bytes | None, userid: bytes, applies: bool) -> None:
-    assert rule("permit", **fields).applies(address("198.51.100.7"), user, userid, CONNECT) is applies
+    assert rule("permit", **fields).applies(parse_ip("198.51.100.7"), user, userid, CONNECT) is applies
 
 
-def decided(*rules: Rule, name: str | None = None, literal: str | None = None) -> Rule | None:
+def decided(*rules: AccessRule, name: str | None = None, literal: str | None = None) -> AccessRule | None:
     to = destination(name, literal, 80, never) if name or literal else ANYONE
-    return first(rules, address("198.51.100.7"), None, b"", CONNECT, to)
+    return first(rules, parse_ip("198.51.100.7"), None, b"", CONNECT, to)
 
 
 def test_the_first_match_wins() -> None:
@@ -127,15 +127,15 @@ def test_what_depends_on_addresses_waits_for_them() -> None:
         ((rule("deny", "10.0.0.0/8"),), None),
     ],
 )
-def test_whether_anyone_might_be_permitted(rules: tuple[Rule, ...], decides: int | None) -> None:
+def test_whether_anyone_might_be_permitted(rules: tuple[AccessRule, ...], decides: int | None) -> None:
     assert decided(*rules) is (NOBODY if decides is None else rules[decides])
 
 
 def test_who_is_local() -> None:
     for host in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
-        assert LOCAL.is_about(address(host))
+        assert LOCAL.is_about(parse_ip(host))
     for host in ("192.0.2.1", "::2", "128.0.0.1"):
-        assert not LOCAL.is_about(address(host))
+        assert not LOCAL.is_about(parse_ip(host))
 
 
 def test_the_rules_at_the_end() -> None:

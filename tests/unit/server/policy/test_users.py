@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socksify.config.settings import ConfigError
+from socksify.config.errors import ConfigError
 from socksify.server.policy import users as module
 from socksify.server.policy.users import Hash, Users, entry
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from socksify.config.settings import Proxy, Rule
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
 from socksify.protocol.address import Address
 from socksify.routing.route import Via
 from socksify.tunnel import proxy_address, registry

@@ -7,7 +7,8 @@ from select import EPOLLET, POLLIN, POLLOUT, POLLPRI
 
 import pytest
 
-from socksify.config.settings import Proxy, Rule
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
 from socksify.protocol import client
 from socksify.protocol.address import IPV4, IPV6, NAME, Address
 from socksify.protocol.conversation import Conversation
