@@ -114,7 +114,6 @@ TO_MEND: set[tuple[str, str]] = {
     ("socksify.server.session.negotiation", "socksify.server.session.session"),
     ("socksify.server.session.udp_associate", "socksify.server.session.session"),
     ("socksify.server.session.udp_destinations", "socksify.server.session.session"),
-    ("socksify.clients.rtelnet.escape_commands", "socksify.clients.rtelnet.session"),
 }
 # Layers that never touch the network or the clock: the interpreter's own modules that would.
 FORBIDDEN = {

@@ -51,7 +51,6 @@ TO_MEND: dict[str, set[str]] = {
     "socksify/clients/rftp/cli.py": {"session.before_open"},
     "socksify/clients/rftp/connection_commands.py": {"session.binary", "session.passive"},
     "socksify/clients/rftp/transfer_commands.py": {"session.restart"},
-    "socksify/clients/rtelnet/escape_commands.py": {"protocol.sends_crlf", "session.forced", "session.is_over"},
     "socksify/patches/adapters/external_loops.py": {"handshake.driven", "handshake.watched"},
     "socksify/patches/adapters/pycares/calls.py": {"_gate.is_open", "refusal.why"},
     "socksify/patches/children/environment.py": {"shared.variables"},

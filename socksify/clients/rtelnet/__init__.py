@@ -1,1 +1,1 @@
-"""rtelnet, the terminal client of the first SOCKS package, over telnetlib3."""
+"""rtelnet, the terminal client of the first SOCKS package, built on telnetlib3."""

@@ -1,4 +1,4 @@
-"""The command `rtelnet`: a terminal client that goes through SOCKS where the rules say so, and directly elsewhere."""
+"""The command `rtelnet`: a terminal client whose connection takes the route that the rules choose."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ _TELNET = 23
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the client; its exit status: 0 when the session has ended, 1 when it could not begin or broke.
+    """Run the client and return its exit status.
 
-    `argv` are the words behind `rtelnet`, None the process's own. 2 for a wrong command line, 130 when interrupted.
+    `argv` are the arguments without the program's name; None stands for the process's own. The status is 0 after a
+    session, 1 if the connection failed or broke, 2 for a wrong command line, and 130 after an interrupt.
     """
     parser = _parser()
     options = parser.parse_args(argv)
     port, escape = _port(parser, options.port), None if options.no_escape else _escape(parser, options.escape)
     try:
+        from socksify.clients.rtelnet import escape_commands
         from socksify.clients.rtelnet.session import Session
         from socksify.clients.rtelnet.telnet import Protocol
         from socksify.clients.rtelnet.terminal import Terminal
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             protocol = Protocol(os.environ.get("TERM", "unknown"), terminal.size, options.user)
             if options.binary:
                 protocol.ask_binary(True)
-            Session(sock, protocol, terminal, escape).run()
+            Session(sock, protocol, terminal, escape, escape_commands.run).run()
     except KeyboardInterrupt:
         return 130
     except OSError as error:
@@ -68,7 +70,7 @@ def _port(parser: Parser, text: str) -> int:
 
 
 def _escape(parser: Parser, text: str) -> bytes:
-    """A key as it is typed: `^]` is the control character."""
+    """Read the name of a key: `^]` stands for a control character, any other character for itself."""
     if len(text) == 2 and text[0] == "^" and text.isascii() and "?" <= text[1].upper() <= "_":
         return bytes([ord(text[1].upper()) ^ 0x40])
     if len(text) != 1 or not text.isascii():

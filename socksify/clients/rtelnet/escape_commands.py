@@ -1,4 +1,4 @@
-"""The commands behind the escape character."""
+"""The commands that a user can type after the escape character."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from socksify.clients.rtelnet.telnet import COMMANDS as SENDABLE
 from socksify.clients.rtelnet.terminal import visible
 
 
-class Unusable(Exception):
-    """A command that is none, or not with these words; says what would be one."""
+class UsageError(Exception):
+    """An unknown command, or one with wrong arguments; the message says what would be right."""
 
 
-def obey(session: Session, line: str) -> None:
-    """Does what a line asks for; an empty one goes back to the session."""
+def run(session: Session, line: str) -> None:
+    """Run the command `line`. An empty line only goes back to the session. Errors are shown to the user."""
     try:
         if line.startswith("!"):
             _shell(line[1:].strip())
         elif line:
             word, *words = line.split()
             name = _find(word.lower())
-            run, usage, _ = _COMMANDS[name]
+            function, usage, _ = _COMMANDS[name]
             if not words if usage.endswith("...") else len(words) != len(usage.split()):
-                raise Unusable(f"usage: {name} {usage}".rstrip())
-            run(session, *words)
-    except Unusable as error:
+                raise UsageError(f"usage: {name} {usage}".rstrip())
+            function(session, *words)
+    except UsageError as error:
         session.terminal.tell(str(error))
 
 
 def _find(name: str) -> str:
-    """The command of that name, or the only one that begins so."""
-    begun = [full for full in _COMMANDS if full.startswith(name)]
-    if name in _COMMANDS or len(begun) == 1:
-        return name if name in _COMMANDS else begun[0]
-    raise Unusable(f"which of {', '.join(begun)}?" if begun else f"{name}: no such command; see help")
+    """Return the command with this name, or the only one whose name begins with it."""
+    candidates = [full for full in _COMMANDS if full.startswith(name)]
+    if name in _COMMANDS or len(candidates) == 1:
+        return name if name in _COMMANDS else candidates[0]
+    raise UsageError(f"which of {', '.join(candidates)}?" if candidates else f"{name}: no such command; see help")
 
 
 def _close(session: Session) -> None:
-    session.is_over = True
+    session.end()
     session.terminal.tell("Connection closed.")
 
 
 def _mode(session: Session, wanted: str) -> None:
     modes = {"character": True, "raw": True, "line": False}
     if wanted not in modes:
-        raise Unusable(f"mode: one of {', '.join(modes)}")
-    session.forced = modes[wanted]
+        raise UsageError(f"mode: one of {', '.join(modes)}")
+    session.set_mode(modes[wanted])
     if session.protocol.speaks_telnet:
         session.protocol.ask_by_character(modes[wanted])
 
@@ -61,18 +61,18 @@ def _send(session: Session, *names: str) -> None:
         elif name in SENDABLE:
             session.protocol.send_command(name)
         else:
-            raise Unusable(f"send: one of escape, {', '.join(SENDABLE)}")
+            raise UsageError(f"send: one of escape, {', '.join(SENDABLE)}")
 
 
-def _toggle(session: Session, what: str) -> None:
+def _toggle(session: Session, name: str) -> None:
     protocol = session.protocol
-    if what == "crlf":
-        protocol.sends_crlf = not protocol.sends_crlf
+    if name == "crlf":
+        protocol.toggle_crlf()
         session.terminal.tell(f"the return key sends CR {'LF' if protocol.sends_crlf else 'NUL'}")
-    elif what == "binary":
+    elif name == "binary":
         protocol.ask_binary(not protocol.sends_binary)
     else:
-        raise Unusable("toggle: crlf or binary")
+        raise UsageError("toggle: crlf or binary")
 
 
 def _status(session: Session) -> None:
@@ -102,7 +102,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-# What runs it, its words, and what it does.
+# The function of each command, its arguments, and its description.
 _COMMANDS: dict[str, tuple[Callable[..., None], str, str]] = {
     "close": (_close, "", "close the connection, and leave"),
     "quit": (_close, "", "the same"),

@@ -1,4 +1,4 @@
-"""A session: keys to the server, its answers to the screen, until one of them has enough."""
+"""A session: sends the user's keys to the server and shows the answers, until one of the two ends it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from socksify.clients.rtelnet.telnet import Protocol
@@ -15,43 +15,65 @@ from socksify.clients.rtelnet.terminal import Terminal, visible
 
 _CHUNK = 1 << 16
 _STDIN = 0
-# What a terminal's line discipline takes for the end of the input.
+# The key that a terminal's line discipline takes for the end of the input.
 _END_OF_INPUT = b"\x04"
-# How long a server may be silent, in seconds, after the end of a piped input. Then a telnet server's shell is ended as
-# its user would end it; not at once, because telnetd throws away what a shell wrote just before it ended.
-_QUIET = 1.0
-# Then the server is told that no more comes, for which telnetd ends everything that still runs.
-_PATIENCE = 3.0
-_PATIENCE_WITH_TELNET = 60.0
+# After the end of a piped input, a telnet server must have been silent for this many seconds. Then the end-of-input key
+# is sent, which ends the shell there. It is not sent at once, because telnetd discards the last output of a shell that
+# ends.
+_QUIET_SECONDS = 1.0
+# After this silence the connection is half closed. telnetd then ends everything that still runs, so it gets more time.
+_PATIENCE_SECONDS = 3.0
+_TELNET_PATIENCE_SECONDS = 60.0
 _SIGNALS = (signal.SIGWINCH, signal.SIGINT, signal.SIGCONT)
 
 
 class Session:
-    """One connection between a terminal, or a pipe, and a server. `escape` is the key that leads to the prompt."""
+    """A connection between a terminal, or a pipe, and a server.
 
-    def __init__(self, sock: socket.socket, protocol: Protocol, terminal: Terminal, escape: bytes | None) -> None:
+    `escape` is the key that leads to the prompt, None for no such key. `run_command` runs a line that was typed at the
+    prompt.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Protocol,
+        terminal: Terminal,
+        escape: bytes | None,
+        run_command: Callable[[Session, str], None],
+    ) -> None:
         self.protocol, self.terminal, self.escape = protocol, terminal, escape
-        # The user's will, against what the server has negotiated.
-        self.forced: bool | None = None
-        self.is_over = False
+        self._run_command = run_command
+        # The mode that the user has chosen; it outranks the mode that was negotiated.
+        self._chosen_by_character: bool | None = None
+        self._is_over = False
         self._sock = sock
         self._input_is_open = True
-        self._end_is_typed = False
+        self._end_key_is_sent = False
         self._half_closed = False
-        self._last_heard = time.monotonic()
+        self._last_receive = time.monotonic()
 
     @property
     def by_character(self) -> bool:
-        return self.protocol.by_character if self.forced is None else self.forced
+        """True if keys are sent one by one, False if they are sent in lines."""
+        return self.protocol.by_character if self._chosen_by_character is None else self._chosen_by_character
+
+    def set_mode(self, by_character: bool) -> None:
+        """Send keys one by one or in lines from now on, whatever the server negotiates."""
+        self._chosen_by_character = by_character
+
+    def end(self) -> None:
+        """Let run() return."""
+        self._is_over = True
 
     def run(self) -> None:
-        """Returns when the server has closed the connection or the user has left. Raises OSError when it breaks."""
+        """Return when the server has closed the connection or the user has left. Raises OSError if it breaks."""
         self._sock.setblocking(False)
         with self._signals() as signals:
             try:
                 self._set_terminal()
                 self.terminal.tell(f"Escape character is '{visible(self.escape)}'.")
-                while not self.is_over:
+                while not self._is_over:
                     self._step(signals)
                     self._set_terminal()
             finally:
@@ -61,45 +83,45 @@ class Session:
         self.terminal.set(self.by_character, self.protocol.echoes, self.escape)
 
     def _step(self, signals: int) -> None:
-        """Waits until something can go on, and lets it."""
+        """Wait for the server, the user or a signal, and handle what has come."""
         wanted: list[socket.socket | int] = [self._sock, signals]
-        # A server that does not take what was typed stops the typing.
+        # If the server does not read what was typed, no more is read from the user.
         if self._input_is_open and len(self.protocol.outgoing) < _CHUNK:
             wanted.append(_STDIN)
         sending = [self._sock] if self.protocol.outgoing else []
-        readable, writable, _ = select.select(wanted, sending, [], self._patience())
+        readable, writable, _ = select.select(wanted, sending, [], self._seconds_left())
         if signals in readable:
-            self._handle(os.read(signals, _CHUNK))
+            self._handle_signals(os.read(signals, _CHUNK))
         if self._sock in readable:
             self._receive()
-        if writable and not self.is_over:
+        if writable and not self._is_over:
             self._send()
-        if _STDIN in readable and not self.is_over:
+        if _STDIN in readable and not self._is_over:
             self._type(self.terminal.read())
-        if self._patience() == 0.0:
-            self._insist()
+        if self._seconds_left() == 0.0:
+            self._announce_end()
 
-    def _patience(self) -> float | None:
-        """Seconds until the server hears that no more comes; None while more may come, or when it knows."""
+    def _seconds_left(self) -> float | None:
+        """Seconds until the server is told that the input has ended; None if it has not ended, or the server knows."""
         if self._input_is_open or self._half_closed or self.protocol.outgoing:
             return None
         if not self.protocol.speaks_telnet:
-            patience = _PATIENCE
+            patience = _PATIENCE_SECONDS
         else:
-            patience = _PATIENCE_WITH_TELNET if self._end_is_typed else _QUIET
-        return max(0.0, self._last_heard + patience - time.monotonic())
+            patience = _TELNET_PATIENCE_SECONDS if self._end_key_is_sent else _QUIET_SECONDS
+        return max(0.0, self._last_receive + patience - time.monotonic())
 
     def _receive(self) -> None:
         try:
             data = self._sock.recv(_CHUNK)
         except BlockingIOError:
             return
-        self._last_heard = time.monotonic()
+        self._last_receive = time.monotonic()
         self.terminal.show(self.protocol.receive(data))
         if not data:
             self.terminal.restore()
             self.terminal.tell("Connection closed by foreign host.")
-            self.is_over = True
+            self.end()
 
     def _send(self) -> None:
         outgoing = self.protocol.outgoing
@@ -127,8 +149,8 @@ class Session:
             self.protocol.send_lines(typed)
 
     def _end_input(self) -> None:
-        """The end of a pipe, or a line of the terminal that has nothing but ^D in it."""
-        self._last_heard = time.monotonic()
+        """Handle the end of a pipe, or a ^D at the beginning of a terminal's line."""
+        self._last_receive = time.monotonic()
         if not self.terminal.is_there:
             self._input_is_open = False
         elif self.protocol.speaks_telnet:
@@ -136,11 +158,11 @@ class Session:
         else:
             self._half_close()
 
-    def _insist(self) -> None:
-        """The input is at its end, and the server has nothing to say to that."""
-        if self.protocol.speaks_telnet and not self._end_is_typed:
-            self._end_is_typed = True
-            self._last_heard = time.monotonic()
+    def _announce_end(self) -> None:
+        """Tell a silent server that the input has ended: first by a key, if it speaks telnet, then by a half close."""
+        if self.protocol.speaks_telnet and not self._end_key_is_sent:
+            self._end_key_is_sent = True
+            self._last_receive = time.monotonic()
             self.protocol.send_keys(_END_OF_INPUT)
         else:
             self._half_close()
@@ -151,28 +173,26 @@ class Session:
             self._half_closed = True
 
     def prompt(self, typed: bytes = b"") -> None:
-        """Asks the user for one command, and obeys it."""
-        from socksify.clients.rtelnet.escape_commands import obey
-
-        # What was typed before does not wait for it.
+        """Ask the user for one command and run it. `typed` is what was typed after the escape character already."""
+        # Earlier keys must not wait for the command.
         self._send()
         interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             line, behind = self.terminal.ask("\nrtelnet> ", typed)
-            obey(self, line)
+            self._run_command(self, line)
         except KeyboardInterrupt:
             self.terminal.show(b"\n")
             behind = b""
         finally:
             signal.signal(signal.SIGINT, interrupted)
-        if behind and not self.is_over:
+        if behind and not self._is_over:
             self._type(behind)
 
-    def _handle(self, numbers: bytes) -> None:
+    def _handle_signals(self, numbers: bytes) -> None:
         if signal.SIGWINCH in numbers or signal.SIGCONT in numbers:
             self.protocol.resized()
         if signal.SIGINT in numbers:
-            # RFC 854: IP is what interrupts the process at the other end; who does not speak telnet has none.
+            # RFC 854: IP interrupts the process at the other end. Other protocols have no such command.
             if self.protocol.speaks_telnet:
                 self.protocol.send_command("ip")
             else:
@@ -180,12 +200,12 @@ class Session:
 
     @contextmanager
     def _signals(self) -> Iterator[int]:
-        """A descriptor that has the numbers of the signals that came; without a terminal they are nobody's concern."""
+        """Yield a descriptor from which the numbers of signals are read. Without a terminal no signal is handled."""
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         before = {number: signal.getsignal(number) for number in _SIGNALS if self.terminal.is_there}
         wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for number in before:
-            signal.signal(number, _seen)
+            signal.signal(number, _do_nothing)
         try:
             yield reading
         finally:
@@ -196,5 +216,5 @@ class Session:
             os.close(writing)
 
 
-def _seen(*_: object) -> None:
-    """The wake-up descriptor has the number."""
+def _do_nothing(*_: object) -> None:
+    """Handle a signal: Python has written its number to the wake-up descriptor."""
