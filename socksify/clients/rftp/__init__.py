@@ -1,1 +1,1 @@
-"""rftp, the FTP client of the first SOCKS package, over the standard library's ftplib."""
+"""rftp, the FTP client of the first SOCKS package, built on the standard library's ftplib."""

@@ -1,4 +1,4 @@
-"""The command `rftp`: an FTP client that goes through SOCKS where the rules say so, and directly elsewhere."""
+"""The command `rftp`: an FTP client whose connections take the route that the rules choose."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from socksify.clients.rftp.console import Failure, Screen
 from socksify.clients.rftp.session import Session
 
 # The default of socksify's bind_services.
-_CALLING = (21, 514)
+_BIND_SERVICES = (21, 514)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the client; its exit status: 0, 1 when a command of a script failed, 2 for a wrong command line.
+    """Run the client and return its exit status.
 
-    `argv` are the words behind `rftp`, None the process's own. 130 when a script was interrupted.
+    `argv` are the arguments without the program's name; None stands for the process's own. The status is 0, or 1 if a
+    command of a script failed, 2 for a wrong command line, 130 if a script was interrupted.
     """
     parser = _parser()
     options = parser.parse_args(argv)
@@ -30,7 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any(map(parsing.is_secret, _given(options))):
         session.screen.complain("everybody on this machine can read a password in -c; ~/.netrc or a script may hold it")
     parser.install(options)
-    session.before_open = lambda port: _expect_calls_from(port, parser, options)
     try:
         if session.screen.is_interactive:
             return _converse(session, opening)
@@ -59,7 +59,7 @@ def _parser() -> Parser:
 
 
 def _opening(parser: Parser, options: argparse.Namespace) -> list[str]:
-    """The command that the words of the command line stand for."""
+    """The command for the arguments [USER@]HOST and PORT."""
     if options.host is None:
         return []
     user, at, host = options.host.rpartition("@")
@@ -85,13 +85,20 @@ def _session(parser: Parser, options: argparse.Namespace) -> Session:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     interactive = options.commands is None and sys.stdin is not None and sys.stdin.isatty()
-    return Session(Screen(interactive), options.timeout, context, wants_tls=options.tls, passive=not options.active)
+    return Session(
+        Screen(interactive),
+        options.timeout,
+        context,
+        wants_tls=options.tls,
+        passive=not options.active,
+        before_open=lambda port: _expect_connections_from(port, parser, options),
+    )
 
 
-def _expect_calls_from(port: int, parser: Parser, options: argparse.Namespace) -> None:
-    """In active mode the server calls back, through the proxy; socksify itself knows that only of FTP's own port."""
-    if port not in _CALLING and "SOCKSIFY_BIND_SERVICES" not in os.environ:
-        parser.install(options, bind_services=[*_CALLING, port])
+def _expect_connections_from(port: int, parser: Parser, options: argparse.Namespace) -> None:
+    """Let socksify expect a connection from the server, which active mode needs. By default it does for FTP's port."""
+    if port not in _BIND_SERVICES and "SOCKSIFY_BIND_SERVICES" not in os.environ:
+        parser.install(options, bind_services=[*_BIND_SERVICES, port])
 
 
 def _given(options: argparse.Namespace) -> list[str]:
@@ -100,7 +107,10 @@ def _given(options: argparse.Namespace) -> list[str]:
 
 
 def _script(options: argparse.Namespace) -> Iterable[str]:
-    """The commands, read as they are needed: what `!cmd` reads of stdin is its own. A closed one has none."""
+    """The commands of -c or of stdin.
+
+    Lines of stdin are read one by one, because `!COMMAND` may read stdin as well. A closed stdin has no commands.
+    """
     return _given(options) if options.commands is not None else sys.stdin or ()
 
 
@@ -114,7 +124,7 @@ def _converse(session: Session, opening: list[str]) -> int:
 
 
 def _follow(session: Session, script: Iterable[str]) -> int:
-    """Runs a script up to the first command that fails."""
+    """Run a script until a command fails."""
     try:
         return 0 if all(dispatch.run(session, line) for line in script) else 1
     except dispatch.Quit:

@@ -1,9 +1,10 @@
-"""ftplib's client with what a person in front of it needs: names that are no UTF-8, TLS sessions, an end to a transfer.
+"""A control connection: ftplib's client with the additions that an interactive user needs.
 
-Theory of operation. ftplib talks Latin-1 here, which takes every byte, and putline() and getline() translate: names go
-out and come in as UTF-8, with what is none kept as surrogates (PEP 383), so that a name that was listed can be asked
-for. The same two are where a control connection is found to be lost: an OSError of theirs is a `Lost`, one of a data
-connection is not, and the session goes on after it.
+Encoding. ftplib is told to use Latin-1, which accepts every byte; putline() and getline() translate. Names are sent and
+received as UTF-8, and other bytes are kept as surrogates (PEP 383), so that every name in a listing can be used.
+
+Errors. putline() and getline() turn an OSError into `Lost`: the control connection is gone. An OSError of a data
+connection stays an OSError, and the session goes on after it.
 """
 
 from __future__ import annotations
@@ -15,20 +16,23 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator
 
-# How much longer than others a transfer's last reply may take: much of an upload may still be in a proxy's buffers.
+# The last reply of a transfer gets more time, by this factor: a proxy may hold much of an upload in its buffers.
 _PATIENCE = 10
-# close() with this sends RST: who is on the other side of an upload that was cut off must not take it for a whole one.
+# SO_LINGER with which close() sends RST: the server must not take an upload that was cut off for a complete one.
 _RESET = struct.pack("ii", 1, 0)
-# PWD's own reply, and what a server says that does not know it or does not know us yet.
+# The reply to PWD, and the replies of servers that do not know PWD, or want a login first.
 _REPLIES_TO_PWD = ("257", "500", "502", "530")
 
 
 class Lost(Exception):
-    """The control connection is gone, and why."""
+    """The control connection is gone; the text says why."""
 
 
 class Connection(ftplib.FTP_TLS):
-    """A control connection; plain until auth()."""
+    """A control connection, without TLS until auth().
+
+    `timeout` is in seconds and holds for each reply. `logged_in` is True after login().
+    """
 
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
         super().__init__(context=context, timeout=timeout, encoding="latin-1")
@@ -38,17 +42,17 @@ class Connection(ftplib.FTP_TLS):
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether commands go under TLS."""
+        """True if commands are sent under TLS."""
         return isinstance(self.sock, ssl.SSLSocket)
 
     def login(self, user: str = "", passwd: str = "", acct: str = "", secure: bool = False) -> str:
-        """Logs in over whatever the connection is by now; FTP_TLS's own asks for TLS first unless told not to."""
+        """Log in with or without TLS, as the connection is now. FTP_TLS's own method would ask for TLS first."""
         reply = super().login(user, passwd, acct, secure)
         self.logged_in = True
         return reply
 
     def set_type(self, binary: bool) -> None:
-        """Has what follows transferred as bytes or as text. ftplib's listings leave it at text."""
+        """Set the type of the next transfer: bytes or text. ftplib's listings set it to text."""
         wanted = "I" if binary else "A"
         if self._type != wanted:
             self.voidcmd(f"TYPE {wanted}")
@@ -81,7 +85,7 @@ class Connection(ftplib.FTP_TLS):
         try:
             return super().makepasv()
         except ftplib.error_perm:
-            # The proxy may have taken the name to an IPv6 address, for which there is no PASV.
+            # The proxy may have resolved the name to an IPv6 address, for which PASV does not exist.
             if self.af != socket.AF_INET:
                 raise
             return ftplib.parse229(self.sendcmd("EPSV"), self.peer)
@@ -99,8 +103,8 @@ class Connection(ftplib.FTP_TLS):
             return connection, size
         assert isinstance(self.sock, ssl.SSLSocket)
         try:
-            # Servers (vsftpd's require_ssl_reuse) want the control connection's session again: it proves that the
-            # data connection is the same client's. ftplib makes a new one.
+            # ftplib starts a new TLS session. Servers (vsftpd's require_ssl_reuse) want that of the control
+            # connection, which proves that both connections belong to the same client.
             wrapped = self.context.wrap_socket(connection, server_hostname=self.host, session=self.sock.session)
         except BaseException:
             connection.close()
@@ -109,7 +113,10 @@ class Connection(ftplib.FTP_TLS):
 
     @contextlib.contextmanager
     def transfer(self, command: str, rest: int = 0) -> Iterator[socket.socket]:
-        """A data connection for the length of the block; that it was all, the server's reply tells at the end."""
+        """Yield a data connection for `command`, which starts at the offset `rest`.
+
+        At the end of the block, the server's reply tells if the transfer was complete.
+        """
         with self._in_step():
             with self.ntransfercmd(command, rest or None)[0] as connection:
                 try:
@@ -118,7 +125,7 @@ class Connection(ftplib.FTP_TLS):
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     raise
                 if isinstance(connection, ssl.SSLSocket):
-                    # The data are through; a peer that closes without a word of TLS is nothing to fail for.
+                    # All data have arrived. A peer that closes without TLS's closing alert is no failure.
                     with contextlib.suppress(OSError):
                         connection.unwrap()
             self._await_end()
@@ -133,7 +140,7 @@ class Connection(ftplib.FTP_TLS):
 
     @contextlib.contextmanager
     def _in_step(self) -> Iterator[None]:
-        """Whatever fails but the control connection: after it, the next command gets its own reply."""
+        """After any failure but that of the control connection, make sure that the next command gets its own reply."""
         try:
             yield
         except (Lost, ftplib.Error):
@@ -143,10 +150,10 @@ class Connection(ftplib.FTP_TLS):
             raise
 
     def resynchronise(self) -> None:
-        """Reads the replies that an interrupted command left behind, so that the next one gets its own.
+        """Read the replies that an interrupted command has left, so that the next command gets its own.
 
-        How many there are is not known: 426, 226, both, or none. PWD's is told from them by its code. (ABOR as urgent
-        data, as RFC 959 has it, does not survive most proxies; that the data connection is closed tells the server.)
+        Their number is unknown: 426, 226, both, or none. So PWD is sent, whose reply has another code. (RFC 959 wants
+        ABOR as urgent data, which most proxies do not relay. The server notices that the data connection is closed.)
         """
         if self.sock is None:
             return
@@ -160,7 +167,7 @@ class Connection(ftplib.FTP_TLS):
                 break
 
     def leave(self) -> None:
-        """Says goodbye if the server listens, and closes."""
+        """Send QUIT if the server still answers, and close."""
         with contextlib.suppress(Lost, *ftplib.all_errors):
             if self.sock is not None:
                 self.sock.settimeout(2.0)

@@ -1,4 +1,4 @@
-"""Commands about the connection: to whom, as whom, how it is kept secret and how files are sent."""
+"""Commands about the connection: server, login, TLS, and the mode and type of transfers."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ def _passive(session: Session) -> None:
 
 
 def _set_passive(session: Session, passive: bool) -> None:
-    session.passive = passive
-    if session.connection is not None:
-        session.connection.set_pasv(passive)
+    session.set_passive(passive)
     session.screen.say("the server connects to us" if not passive else "we connect to the server")
 
 
@@ -53,7 +51,7 @@ def _binary(session: Session) -> None:
 
 
 def _set_type(session: Session, binary: bool) -> None:
-    session.binary = binary
+    session.set_binary(binary)
     session.screen.say("bytes are transferred as they are" if binary else "line ends are translated")
 
 
@@ -78,7 +76,7 @@ def _site(session: Session, line: str) -> None:
 
 
 def port_number(text: str) -> int:
-    """A port as a number; FTP's own for none. Raises Failure for what is none."""
+    """Return a port as a number; FTP's own port for "". Raises Failure for other texts."""
     if not text:
         return 21
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):

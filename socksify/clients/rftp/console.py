@@ -1,4 +1,7 @@
-"""What the user sees and is asked: results on stdout, everything else on stderr, passwords nowhere."""
+"""The console: results on stdout, messages and the progress of a transfer on stderr, questions on the terminal.
+
+Passwords are never shown.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +10,52 @@ import os
 import sys
 import time
 
-# Of C1 and others that terminals obey: what is no character to print is shown by its number.
-_KEPT = "\t"
+# The only control character that is shown as it is. Terminals obey the others.
+_HARMLESS = "\t"
+_REDRAW_SECONDS = 0.1
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Failure(Exception):
-    """A command could not do what it was asked; its text is the whole message to the user."""
+    """A command has failed. The text is the whole message for the user."""
 
 
 class Screen:
-    """Where a session's words go. An interactive one shows the server's replies, a script's is silent about success."""
+    """Shows a session to the user. Only an interactive screen shows the server's replies and messages of success."""
 
     def __init__(self, is_interactive: bool) -> None:
         self.is_interactive = is_interactive
-        # Names that are no UTF-8 leave as the bytes that they came as.
+        # Names that are not UTF-8 must leave as the bytes as which they came.
         sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
 
     def show(self, text: str) -> None:
-        """One line of what a command was asked for."""
+        """Show one line of a command's result."""
         sys.stdout.write(f"{printable(text) if sys.stdout.isatty() else text}\n")
-        # It comes before what a shell's command or a file on stdout brings.
+        # The line must come before the output of a shell's command, and before a file that is sent to stdout.
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
-        """What a person wants to know and a script does not."""
+        """Show lines that interest a person and not a script."""
         if self.is_interactive:
             for line in text.splitlines():
                 self.show(line)
 
     def complain(self, text: str) -> None:
-        """One line about what went wrong."""
+        """Show one line about a failure."""
         sys.stderr.write(f"rftp: {printable(text)}\n")
         sys.stderr.flush()
 
     def ask(self, question: str) -> str:
-        """A line from the user, without spaces around it; Failure when there is none to come."""
+        """Read a line from the user, without spaces around it. Raises Failure at the end of the input."""
         try:
             return input(question).strip()
         except EOFError:
             raise Failure("no answer") from None
 
     def ask_password(self, question: str) -> str:
-        """A line that is not echoed, from the terminal whatever stdin is; Failure without a terminal."""
+        """Read a line without echo, from the terminal even if stdin is a file. Raises Failure without a terminal."""
         try:
-            # getpass() without a terminal would read, and echo, the script.
+            # Without a terminal, getpass() would read the script, and echo it.
             open("/dev/tty", "rb").close()
             return getpass.getpass(question)
         except (OSError, EOFError):
@@ -61,19 +66,16 @@ class Screen:
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would obey: a server must not move the cursor or rename the window."""
-    return "".join(c if c.isprintable() or c in _KEPT else c.encode("unicode_escape").decode() for c in text)
-
-
-# One line that tells how far a transfer is, redrawn in place; on a terminal alone.
-
-
-_SECONDS_BETWEEN = 0.1
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+    """Escape characters that control a terminal: a server must not move the cursor or rename the window."""
+    return "".join(c if c.isprintable() or c in _HARMLESS else c.encode("unicode_escape").decode() for c in text)
 
 
 class Meter:
-    """Counts the bytes of one transfer. `total` is the whole file's size, `start` how much of it was there before."""
+    """Counts the bytes of a transfer, and shows its progress in one line that is redrawn in place, on terminals only.
+
+    `total` is the size of the whole file in bytes, None if it is unknown. `start` is the offset at which the transfer
+    begins. `count` is the number of bytes that were transferred.
+    """
 
     def __init__(self, name: str, total: int | None, start: int = 0) -> None:
         self.count = 0
@@ -82,29 +84,32 @@ class Meter:
         self._on_terminal = sys.stderr.isatty()
 
     def add(self, count: int) -> None:
-        """So many bytes more have gone."""
+        """Count more bytes."""
         self.count += count
         now = time.monotonic()
-        if self._on_terminal and now - self._drawn >= _SECONDS_BETWEEN:
+        if self._on_terminal and now - self._drawn >= _REDRAW_SECONDS:
             self._drawn = now
             self._draw(now)
 
     def end(self) -> None:
-        """Leaves the last line standing, whether the transfer is whole or not."""
+        """Draw the last line and leave it there, after a success or a failure."""
         if self._on_terminal:
             self._draw(time.monotonic())
             sys.stderr.write("\n")
             sys.stderr.flush()
 
     def _draw(self, now: float) -> None:
-        text = line(self._name, self._start + self.count, self._total, self.count, now - self._began)
-        # \x1b[K: what an earlier, longer line left behind it.
+        text = progress_line(self._name, self._start + self.count, self._total, self.count, now - self._began)
+        # \x1b[K erases the end of an earlier, longer line.
         sys.stderr.write(f"\r{text[: _columns() - 1]}\x1b[K")
         sys.stderr.flush()
 
 
-def line(name: str, done: int, total: int | None, moved: int, seconds: float) -> str:
-    """`name  45%  1.2 MiB of 2.6 MiB  3.4 MiB/s  ETA 00:12`; `moved` is what went in `seconds`."""
+def progress_line(name: str, done: int, total: int | None, moved: int, seconds: float) -> str:
+    """Return, say, `name  45%  1.2 MiB of 2.6 MiB  3.4 MiB/s  ETA 00:12`.
+
+    `done` of `total` bytes are there. `moved` bytes of them were transferred in `seconds`.
+    """
     rate = moved / seconds if seconds > 0 else 0.0
     parts = [printable(name)]
     if total:
@@ -118,7 +123,7 @@ def line(name: str, done: int, total: int | None, moved: int, seconds: float) ->
 
 
 def amount(count: float) -> str:
-    """A number of bytes in the unit that gives it at most four digits."""
+    """Return a number of bytes, in a unit in which it has at most four digits."""
     for unit in _UNITS:
         if count < 1024 or unit == _UNITS[-1]:
             break
@@ -127,7 +132,7 @@ def amount(count: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """mm:ss, with hours when there are any."""
+    """Return a duration as mm:ss, or as h:mm:ss from one hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"

@@ -1,4 +1,4 @@
-"""Commands about directories and names, here and there."""
+"""Commands about directories and names, of the server and local."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _changed(session: Session, reply: str) -> None:
 
 
 def _size(session: Session, name: str) -> None:
-    # RFC 3659, 4: it is how many octets a transfer of the current type would have.
+    # RFC 3659 section 4: the size is the number of octets that a transfer of the current type would have.
     session.server.set_type(session.binary)
     size = session.server.size(name)
     if size is None:
@@ -69,7 +69,7 @@ def _size(session: Session, name: str) -> None:
 
 def _modtime(session: Session, name: str) -> None:
     reply = session.server.sendcmd(f"MDTM {name}")
-    # RFC 3659, 2.3: YYYYMMDDHHMMSS[.sss], "always represented in UTC".
+    # RFC 3659 section 2.3: YYYYMMDDHHMMSS[.sss], "always represented in UTC".
     stamp = reply.partition(" ")[2].strip().partition(".")[0]
     try:
         time = datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Runs commands: one line at a time, whatever it does to the connection."""
+"""Runs commands, one line at a time, and keeps the session usable after errors and interrupts."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class Quit(Exception):
 
 
 def run(session: Session, line: str) -> bool:
-    """Runs one command; whether it did what it was asked. What went wrong has been said.
+    """Run one command. Return True if it succeeded; else the error has been shown.
 
-    Raises Quit, and KeyboardInterrupt when the user interrupts a script.
+    Raises Quit, and KeyboardInterrupt if the user interrupts a script.
     """
     try:
         _run(session, line)
     except Lost as error:
         session.screen.complain(str(session.lost(error)))
     except (Failure, OSError, ValueError, EOFError, ftplib.Error) as error:
-        session.screen.complain(f"{parsing.name(line)}: {_told(error)}")
+        session.screen.complain(f"{parsing.name(line)}: {_message(error)}")
     except KeyboardInterrupt:
         if not session.screen.is_interactive:
             raise
-        _interrupted(session)
+        _recover(session)
     else:
         return True
     return False
@@ -47,25 +47,27 @@ def _run(session: Session, line: str) -> None:
 
 
 def find(name: str) -> Command:
-    """The command of that name, or the only one that begins so. Raises Failure."""
+    """Return the command with this name, or the only one whose name begins with it. Raises Failure."""
     name = _ALIASES.get(name, name)
     if name in BY_NAME:
         return BY_NAME[name]
-    begun = [command for command in BY_NAME.values() if command.name.startswith(name)]
-    if len(begun) == 1:
-        return begun[0]
-    raise Failure(f"which of {', '.join(command.name for command in begun)}?" if begun else "no such command; see help")
+    candidates = [command for command in BY_NAME.values() if command.name.startswith(name)]
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
+        raise Failure("no such command; see help")
+    raise Failure(f"which of {', '.join(command.name for command in candidates)}?")
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and not error.filename:
-        # A proxy's story is longer than its errno.
+        # The message of a proxy's error says more than strerror.
         return str(error).partition("] ")[2] or error.strerror
     return str(error) or type(error).__name__
 
 
-def _interrupted(session: Session) -> None:
-    """Ends the command, not the session; interrupted again, the connection."""
+def _recover(session: Session) -> None:
+    """After an interrupt, keep the connection. A second interrupt closes it."""
     if session.connection is None:
         session.screen.complain("interrupted")
         return

@@ -1,7 +1,7 @@
-"""Globbing, here and there, and the names that completion offers.
+"""Globbing, local and on the server, and the names that completion offers.
 
-The server is asked for a directory and the pattern is matched here: servers differ in what they make of `NLST *.txt`,
-and with some it is an option to a program.
+The server lists a directory, and rftp matches the pattern. Servers interpret `NLST *.txt` in different ways, and some
+pass a name to a program, as an option.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _MAGIC = "*?["
 
 
 def matching_remote(session: Session, pattern: str) -> list[str]:
-    """The files that a pattern means, directories left out; a name without wildcards means itself."""
+    """Return the files of the server that match, without directories. A name without wildcards is returned as it is.
+
+    Raises Failure if there is no match.
+    """
     if not is_pattern(pattern):
         return [pattern]
     found = [""]
@@ -32,7 +35,7 @@ def matching_remote(session: Session, pattern: str) -> list[str]:
 
 
 def matching_local(pattern: str) -> list[str]:
-    """The same for local files."""
+    """Return the local files that match, as matching_remote() does."""
     pattern = os.path.expanduser(pattern)
     if not is_pattern(pattern):
         return [pattern]
@@ -43,11 +46,12 @@ def matching_local(pattern: str) -> list[str]:
 
 
 def is_pattern(name: str) -> bool:
+    """Return True if a name contains wildcards."""
     return any(character in name for character in _MAGIC)
 
 
 def entries(session: Session, directory: str) -> list[str]:
-    """All names in a directory of the server; remembered until something changes there."""
+    """Return all names in a directory of the server. They are cached until a command changes something there."""
     if directory not in session.listings:
         session.listings[directory] = _list(session, directory)
     return session.listings[directory]
@@ -58,7 +62,7 @@ def _expanded(session: Session, base: str, part: str) -> list[str]:
 
 
 def _matches(base: str, pattern: str, names: list[str]) -> list[str]:
-    # As in a shell, a leading dot has to be asked for.
+    # As in a shell, a name with a leading dot matches only a pattern with a leading dot.
     visible = (name for name in names if pattern.startswith(".") or not name.startswith("."))
     return [base + name for name in sorted(visible) if fnmatchcase(name, pattern)]
 
@@ -68,19 +72,22 @@ def _list(session: Session, directory: str) -> list[str]:
     try:
         session.server.retrlines(_command("NLST", directory), lines.append)
     except ftplib.error_perm as error:
-        # Some say 550 of a directory without files.
+        # Some servers answer 550 for an empty directory.
         if not str(error).startswith("550"):
             raise
-    # Some answer with the directory in front of each name.
+    # Some servers put the directory in front of each name.
     names = (line.rstrip("/").rpartition("/")[2] for line in lines)
     return [name for name in names if name not in ("", ".", "..")]
 
 
 def _files(session: Session, directory: str) -> list[str]:
-    """NLST does not tell what is a directory; the long listing of every server of today begins such a line with d."""
-    long: list[str] = []
-    session.server.retrlines(_command("LIST", directory), long.append)
-    directories = [line for line in long if line.startswith("d")]
+    """The names in a directory without its subdirectories.
+
+    NLST does not tell which names are directories. In the LIST of all current servers, their lines begin with d.
+    """
+    lines: list[str] = []
+    session.server.retrlines(_command("LIST", directory), lines.append)
+    directories = [line for line in lines if line.startswith("d")]
     return [name for name in entries(session, directory) if not any(line.endswith(f" {name}") for line in directories)]
 
 

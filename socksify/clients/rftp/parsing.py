@@ -1,4 +1,4 @@
-"""The language of rftp: commands apart, a command's words apart, and what must not be remembered of a line."""
+"""The command language of rftp: how a line is split into commands and words, and what a command is."""
 
 from __future__ import annotations
 
@@ -9,21 +9,48 @@ from dataclasses import dataclass
 
 from socksify.clients.rftp.console import Failure
 
-# A backslash and what it protects, quoted text, or anything else that does not end a command.
+# A backslash and the character after it, quoted text, or any other character that does not end a command.
 _PIECE = r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^;\n]"""
 _COMMAND = re.compile(f"(?:{_PIECE})+", re.DOTALL)
 _QUOTING = re.compile(r"""[\\'"]""")
-# These take the rest of the line as it is, for a shell or for a server.
+# These commands take the rest of the line as it is, for a shell or for a server.
 _RAW = ("!", "quote", "site")
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    `run(session, *words)` runs it with `least` to `most` words, or with any number of words if `most` is None. `words`
+    is how the help describes the words, `help` what it says about the command. `completes` is the kind of names that
+    the words are: "local", "remote", or "" for none.
+    """
+
+    name: str
+    run: Callable[..., None]
+    words: str
+    help: str
+    least: int = 0
+    most: int | None = 0
+    completes: str = ""
+
+    def check(self, count: int) -> None:
+        """Raise Failure if the command does not take `count` words."""
+        if count < self.least or (self.most is not None and count > self.most):
+            raise Failure(f"usage: {self.usage}")
+
+    @property
+    def usage(self) -> str:
+        return f"{self.name} {self.words}".strip()
+
+
 def commands(text: str) -> list[str]:
-    """The commands of -c: apart by newlines and by semicolons outside quotes."""
+    """Split the text of -c into commands, at newlines and at semicolons outside quotes."""
     return _COMMAND.findall(text)
 
 
 def split(line: str) -> tuple[str, list[str]]:
-    """The command's name and its words; the name is empty for an empty line and for a comment.
+    """Return the name of the command and its words. An empty line and a comment have an empty name.
 
     Words are quoted as in a shell. Raises Failure for a quote that is not closed.
     """
@@ -43,7 +70,7 @@ def split(line: str) -> tuple[str, list[str]]:
 
 
 def is_secret(line: str) -> bool:
-    """Whether a line holds a password, and has no place in a history."""
+    """Return True if a line contains a password. Such a line is not kept in the history."""
     command, *words = _QUOTING.sub("", line).lower().split() or [""]
     if "open".startswith(command) and ":" in " ".join(words).rpartition("@")[0]:
         return True
@@ -54,38 +81,10 @@ def is_secret(line: str) -> bool:
 
 
 def name(line: str) -> str:
-    """The command's name as it was typed, for a message: the rest may hold a password."""
+    """Return the command's name as it was typed, for a message. The rest of the line may contain a password."""
     return line.split(maxsplit=1)[0] if line.strip() else ""
 
 
 def quoted(word: str) -> str:
-    """A word as it has to be written in a line."""
+    """Return the word as it has to be written in a line."""
     return shlex.quote(word)
-
-
-# What a command is, to the one who runs it, to help and to completion.
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command: `run(session, *words)` takes from `least` to `most` words, any number if that is None.
-
-    `words` is how help writes them; `completes` is "local", "remote" or "", the kind of names that they are.
-    """
-
-    name: str
-    run: Callable[..., None]
-    words: str
-    help: str
-    least: int = 0
-    most: int | None = 0
-    completes: str = ""
-
-    def check(self, count: int) -> None:
-        """Raises Failure for a number of words that the command does not take."""
-        if count < self.least or (self.most is not None and count > self.most):
-            raise Failure(f"usage: {self.usage}")
-
-    @property
-    def usage(self) -> str:
-        return f"{self.name} {self.words}".strip()

@@ -1,4 +1,4 @@
-"""The interactive side: reading lines with a history and completion."""
+"""The prompt of an interactive session: lines are read with a history and with completion."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from socksify.clients.rftp.connection import Lost
 from socksify.clients.rftp.console import Failure
 from socksify.clients.rftp.session import Session
 
-# What is typed at "Name:", which is asked before the first command, is no line of the history either.
+# The answer to "Name:", which is asked before the first command, must not get into the history.
 readline.set_auto_history(False)
 
 _PROMPT = "rftp> "
-_REMEMBERED = 1000
+_HISTORY_LINES = 1000
 
 
 def converse(session: Session) -> None:
-    """Reads commands and runs them until the user leaves."""
+    """Read commands and run them until the user leaves."""
     completer = Completer(session)
     readline.set_completer(completer.complete)
     readline.set_completer_delims(" \t")
@@ -35,7 +35,7 @@ def converse(session: Session) -> None:
 
 
 def _read() -> str | None:
-    """A line; an empty one for Ctrl-C, None for Ctrl-D."""
+    """Read a line; "" for Ctrl-C, None for Ctrl-D."""
     try:
         return input(_PROMPT)
     except KeyboardInterrupt:
@@ -56,34 +56,34 @@ def _history() -> Iterator[None]:
     path = history_file()
     with contextlib.suppress(OSError):
         readline.read_history_file(path)
-    readline.set_history_length(_REMEMBERED)
+    readline.set_history_length(_HISTORY_LINES)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-            # It tells where the user has been; readline would make it readable to all.
+            # The history is private, and readline would make the file readable for all.
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             readline.write_history_file(path)
 
 
 def history_file() -> str:
-    """Where the XDG base directory specification wants what is to persist between restarts."""
+    """Return the path of the history, in the directory that the XDG base directory specification has for state."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(state, "socksify", "rftp_history")
 
 
 class Completer:
-    """Completes commands, and names here or on the server, as the command takes them."""
+    """Completes commands, and local or remote names, depending on the command."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._found: list[str] = []
 
     def complete(self, text: str, state: int) -> str | None:
-        """readline's protocol: the state-th completion of text."""
+        """Return the completion number `state` of `text`, or None after the last one, as readline wants it."""
         if state == 0:
-            # Whatever goes wrong while the user is typing is no news.
+            # While the user is typing, no error is shown.
             try:
                 self._found = self.candidates(readline.get_line_buffer()[: readline.get_begidx()], text)
             except (Failure, Lost, OSError, ValueError, ftplib.Error, EOFError):
@@ -91,13 +91,13 @@ class Completer:
         return self._found[state] if state < len(self._found) else None
 
     def candidates(self, before: str, text: str) -> list[str]:
-        """All completions of `text`, which stands behind `before` on the line."""
+        """Return all completions of `text`; `before` is the line up to it."""
         if not before.strip():
             return [f"{name} " for name in sorted(dispatch.BY_NAME) if name.startswith(text)]
         command = dispatch.find(before.split()[0].lower())
         if command.name == "help":
             return [name for name in sorted(dispatch.BY_NAME) if name.startswith(text)]
-        # The second name of get is local, that of put is remote.
+        # The first name of get is remote and the second is local. For put it is the reverse.
         first = len(before.split()) == 1 or command.most is None or command.name == "rename"
         if command.completes and (command.completes == "remote") == first:
             return self._remote(text)

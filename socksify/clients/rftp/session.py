@@ -1,4 +1,4 @@
-"""The session: which server, as whom, and how files are transferred. What a command leaves for the next."""
+"""The session: the server, the login, and how files are transferred. Commands read this state and change it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from socksify.clients.rftp.connection import Connection, Lost
 from socksify.clients.rftp.console import Failure, Screen
 
-# RFC 1635: "the user name 'anonymous' ... the email address as password"; nobody's address is sent.
+# RFC 1635: "the user name 'anonymous' ... the email address as password". No real address is sent.
 _ANONYMOUS_PASSWORD = "anonymous@"
 
 
 @dataclass(frozen=True)
 class Login:
-    """Who logs in, and with what; the password is in no repr."""
+    """A user and a password. The password is not in the repr."""
 
     user: str
     password: str = field(repr=False)
@@ -26,7 +26,19 @@ class Login:
 
 @dataclass
 class Session:
-    """The state of the client. `connection` is None when there is none; the rest outlives connections."""
+    """The state of the client.
+
+    `timeout`: seconds for each reply of a server.
+    `context`: verifies TLS servers.
+    `host`, `port`, `login`: the current server, or the last one.
+    `wants_tls`: True if commands and data must be under TLS.
+    `passive`: True if the client opens the data connections, False if the server does.
+    `binary`: True if bytes are transferred as they are, False if line ends are translated.
+    `restart`: the offset in bytes at which the next transfer starts.
+    `connection`: None while there is no connection. The other fields remain.
+    `before_open`: is called with the port before each connection.
+    `listings`: the names in directories of the server, as far as they were asked for.
+    """
 
     screen: Screen
     timeout: float = 60.0
@@ -39,20 +51,18 @@ class Session:
     binary: bool = True
     restart: int = 0
     connection: Connection | None = None
-    # Is told the port that is about to be connected to.
     before_open: Callable[[int], None] = lambda _port: None
-    # The names in the server's directories, as they were asked for.
     listings: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def server(self) -> Connection:
-        """The connection. Raises Failure when there is none."""
+        """The connection. Raises Failure if there is none."""
         if self.connection is None:
             raise Failure("not connected; open HOST connects")
         return self.connection
 
     def open(self, host: str, port: int, user: str | None = None) -> None:
-        """Connects and logs in, as `user` or as whoever ~/.netrc or the terminal names, else as anonymous."""
+        """Connect and log in. Without `user`, ~/.netrc or the terminal gives the name, else it is anonymous."""
         self.close()
         if (host, port) != (self.host, self.port) or (self.login and user not in (None, self.login.user)):
             self.login = None
@@ -76,7 +86,7 @@ class Session:
         self.connection = connection
 
     def log_in(self, login: Login) -> None:
-        """Logs in over the connection that is there; remembered for open() without a host."""
+        """Log in over the current connection. The login is kept for the next open() of the same server."""
         server = self.server
         self.login = None
         self.screen.say(server.login(login.user, login.password))
@@ -85,9 +95,10 @@ class Session:
             server.prot_p()
 
     def encrypt(self) -> None:
-        """Has everything under TLS, commands and data.
+        """Send commands and data under TLS from now on.
 
-        AUTH comes before the login (RFC 4217), so that who is logged in already is so again on a new connection.
+        AUTH comes before the login (RFC 4217). So a user who has logged in already gets a new connection, in the same
+        directory.
         """
         self.wants_tls = True
         if self.connection is None or self.connection.is_encrypted:
@@ -99,15 +110,34 @@ class Session:
         else:
             self.screen.say(self.connection.auth())
 
+    def set_passive(self, passive: bool) -> None:
+        """Let the client open the data connections, or else the server."""
+        self.passive = passive
+        if self.connection is not None:
+            self.connection.set_pasv(passive)
+
+    def set_binary(self, binary: bool) -> None:
+        """Transfer bytes as they are, or else translate line ends."""
+        self.binary = binary
+
+    def restart_at(self, offset: int) -> None:
+        """Let the next transfer start at this offset, in bytes."""
+        self.restart = offset
+
+    def take_restart(self) -> int:
+        """Return the offset at which a transfer starts; the one after it starts at 0 again."""
+        offset, self.restart = self.restart, 0
+        return offset
+
     def close(self) -> None:
-        """Leaves the server, if there is one."""
+        """Leave the server, if there is a connection."""
         connection, self.connection = self.connection, None
         self.listings.clear()
         if connection is not None:
             connection.leave()
 
     def lost(self, why: Lost) -> Failure:
-        """Drops a connection that is gone; what to say of it."""
+        """Drop a connection that is gone, and return the message for the user."""
         connection, self.connection = self.connection, None
         self.listings.clear()
         if connection is not None:
@@ -115,7 +145,7 @@ class Session:
         return Failure(f"connection to {self.host} lost ({why}); open connects again")
 
     def ask_login(self, user: str) -> Login:
-        """A login whose password the user types."""
+        """Ask the user for the password of a login."""
         return Login(user, self.screen.ask_password(f"Password for {user}@{self.host}: "))
 
     def _find_login(self, user: str | None) -> Login:

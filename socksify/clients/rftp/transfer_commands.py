@@ -1,4 +1,9 @@
-"""Commands that move files, and what is checked of a file that was moved."""
+"""Commands that transfer files.
+
+A download is written to NAME.part, which gets its name when it is complete. What is left of a failed download can be
+continued with `reget`. After a transfer the size is checked: a proxy that dies ends a data connection in the same way
+as a server that has sent everything.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ _CHUNK = 1 << 16
 
 
 def _get(session: Session, remote: str, local: str = "") -> None:
-    start = _take_restart(session)
+    start = session.take_restart()
     if local == "-":
         _fetch(session, remote, sys.stdout.buffer, start)
         sys.stdout.buffer.flush()
@@ -27,13 +32,13 @@ def _get(session: Session, remote: str, local: str = "") -> None:
 
 
 def _reget(session: Session, remote: str, local: str = "") -> None:
-    _need_binary(session)
-    target = target_of(remote, local)
-    _download(session, remote, target, what_is_here(target))
+    _require_binary(session)
+    target = target_path(remote, local)
+    _download(session, remote, target, size_so_far(target))
 
 
 def _put(session: Session, local: str, remote: str = "") -> None:
-    _upload(session, "STOR", local, remote, _take_restart(session))
+    _upload(session, "STOR", local, remote, session.take_restart())
 
 
 def _append(session: Session, local: str, remote: str = "") -> None:
@@ -42,37 +47,32 @@ def _append(session: Session, local: str, remote: str = "") -> None:
 
 def _mget(session: Session, *patterns: str) -> None:
     found = [name for pattern in patterns for name in globbing.matching_remote(session, pattern)]
-    _each(session, found, lambda name: _download(session, name, "", 0))
+    _transfer_each(session, found, lambda name: _download(session, name, "", 0))
 
 
 def _mput(session: Session, *patterns: str) -> None:
     found = [name for pattern in patterns for name in globbing.matching_local(pattern)]
-    _each(session, found, lambda name: _upload(session, "STOR", name, "", 0))
+    _transfer_each(session, found, lambda name: _upload(session, "STOR", name, "", 0))
 
 
 def _restart(session: Session, offset: str) -> None:
     if not (offset.isascii() and offset.isdigit()):
         raise Failure(f"{offset!r}: expected a number of bytes")
-    _need_binary(session)
-    session.restart = int(offset)
+    _require_binary(session)
+    session.restart_at(int(offset))
 
 
-def _need_binary(session: Session) -> None:
+def _require_binary(session: Session) -> None:
     if not session.binary:
         raise Failure("only in binary; in ascii an offset here is not the same there")
 
 
-def _take_restart(session: Session) -> int:
-    start, session.restart = session.restart, 0
-    return start
-
-
-def _each(session: Session, found: list[str], move: Callable[[str], None]) -> None:
-    """Moves one file after the other; what fails does not keep the others back, but is a failure of the whole."""
+def _transfer_each(session: Session, found: list[str], transfer: Callable[[str], None]) -> None:
+    """Transfer one file after the other. If some of them fail, the rest is transferred all the same, then it raises."""
     failed = 0
     for name in found:
         try:
-            move(name)
+            transfer(name)
         except (Failure, OSError, ValueError, EOFError, ftplib.Error) as error:
             session.screen.complain(f"{name}: {error}")
             failed += 1
@@ -81,7 +81,7 @@ def _each(session: Session, found: list[str], move: Callable[[str], None]) -> No
 
 
 def _download(session: Session, remote: str, local: str, start: int) -> None:
-    target = target_of(remote, local)
+    target = target_path(remote, local)
     _ = session.server
     with incomplete(target, start) if is_plain(target) else open(target, "wb") as file:
         _fetch(session, remote, file, start)
@@ -90,19 +90,18 @@ def _download(session: Session, remote: str, local: str, start: int) -> None:
 
 def _fetch(session: Session, remote: str, file: BinaryIO, start: int) -> None:
     server = session.server
-    total = _size(session, remote)
+    total = _remote_size(session, remote)
     if start and start == total:
-        # Some servers have nothing to send and call that an error.
+        # Some servers answer with an error if nothing is left to send.
         return
     write = file.write if session.binary else from_network(file.write)
-    # There is nothing to measure of a file that the server does not have.
+    # The meter starts after the transfer, so that a file that the server does not have shows no progress.
     with server.transfer(f"RETR {remote}", start) as data, _measured(remote, total, start) as meter:
         while chunk := data.recv(_CHUNK):
             write(chunk)
             meter.add(len(chunk))
     if not session.binary:
         write(b"")
-    # A proxy that dies ends the data as a server does that has sent all.
     if total is not None and start + meter.count < total:
         raise Failure(f"{remote}: {start + meter.count} of {total} bytes came")
 
@@ -119,7 +118,7 @@ def _upload(session: Session, verb: str, local: str, remote: str, start: int) ->
                 data.sendall(convert(chunk))
                 meter.add(len(chunk))
     session.listings.clear()
-    arrived = _size(session, remote)
+    arrived = _remote_size(session, remote)
     if verb == "STOR" and arrived not in (None, start + meter.count):
         raise Failure(f"{remote}: {arrived} of {start + meter.count} bytes arrived")
     session.screen.say(f"{local}: sent")
@@ -134,8 +133,8 @@ def _measured(name: str, total: int | None, start: int) -> Iterator[Meter]:
         meter.end()
 
 
-def _size(session: Session, remote: str) -> int | None:
-    """How many bytes the server has of a file; None where it does not tell, and in ascii, where it is no matter."""
+def _remote_size(session: Session, remote: str) -> int | None:
+    """Return the size of a file of the server; None if the server does not tell, and in ascii, where sizes differ."""
     session.server.set_type(session.binary)
     if not session.binary:
         return None
@@ -156,78 +155,57 @@ COMMANDS = (
 )
 
 
-# Line ends of RFC 959's ASCII type, in a stream that comes in pieces: CR LF on the network, LF here.
-
-
-def from_network(write: Callable[[bytes], object]) -> Callable[[bytes], None]:
-    """A write() for what the network brings; an empty piece is the end."""
-    held = b""
-
-    def translate(piece: bytes) -> None:
-        nonlocal held
-        text = held + piece
-        # Whether the last CR is half a line's end, the next piece tells.
-        held = b"\r" if piece and text.endswith(b"\r") else b""
-        write(text.removesuffix(held).replace(b"\r\n", b"\n") if held else text.replace(b"\r\n", b"\n"))
-
-    return translate
-
-
-def to_network() -> Callable[[bytes], bytes]:
-    """A translation for what goes to the network; lines that have CR LF already keep it."""
-    previous = b""
-
-    def translate(piece: bytes) -> bytes:
-        nonlocal previous
-        text = previous + piece
-        # A CR that went already is not sent again.
-        translated = text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")[len(previous) :]
-        previous = b"\r" if piece.endswith(b"\r") else b""
-        return translated
-
-    return translate
-
-
-# What a download becomes: where it goes, and the file that has its name when it is whole, and `.part` until then.
-
-
-def target_of(remote: str, local: str) -> str:
-    """Where a download goes: into a directory under its own name; a link is followed, not replaced."""
+def target_path(remote: str, local: str) -> str:
+    """Return the path of a download. A directory gets a file with the remote name; a link is followed."""
     path = os.path.realpath(os.path.expanduser(local or last_part(remote)))
     return os.path.join(path, last_part(remote)) if os.path.isdir(path) else path
 
 
+def last_part(name: str) -> str:
+    """Return the last part of a path, as a file name for the other side.
+
+    The server must not be able to choose a directory. Raises Failure if there is no such part.
+    """
+    last = name.rstrip("/").rpartition("/")[2]
+    if last in ("", ".", ".."):
+        raise Failure(f"{name}: not the name of a file")
+    return last
+
+
 def is_plain(path: str) -> bool:
-    """Whether there is a file or nothing; a device or a pipe is written to and never replaced."""
+    """Return True for a file and for a path that does not exist. A device or a pipe must not be replaced."""
     return os.path.isfile(path) or not os.path.exists(path)
 
 
-def what_is_here(target: str) -> int:
-    """How many bytes of a download there are already; a file that has its name and is to go on is incomplete, too."""
+def size_so_far(target: str) -> int:
+    """Return how many bytes of a download exist already, in its .part or else in the file itself."""
     found = next((path for path in (_partial(target), target) if os.path.isfile(path)), None)
     return os.path.getsize(found) if found else 0
 
 
 @contextlib.contextmanager
 def incomplete(target: str, start: int) -> Iterator[BinaryIO]:
-    """A file, written from `start` on, that gets its name when the block ends well; else it stays for reget."""
+    """Yield a file that is written from the offset `start` on. It gets the name `target` if the block succeeds.
+
+    After an error the .part remains, for reget. Raises Failure if less than `start` bytes exist.
+    """
     partial = _partial(target)
-    if start and start > (here := what_is_here(target)):
+    if start and start > (here := size_so_far(target)):
         raise Failure(f"{target}: restart at {start}, and only {here} bytes are here")
-    named = start > 0 and not os.path.exists(partial)
-    if named:
+    is_renamed = start > 0 and not os.path.exists(partial)
+    if is_renamed:
         os.rename(target, partial)
-    # Whoever may write here must not have us write elsewhere.
+    # O_NOFOLLOW: other users who may write here must not choose another file.
     file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "wb")
-    came = start
+    end = start
     try:
         with file:
             file.seek(start)
             try:
                 yield file
             except BaseException:
-                came = file.tell()
-                if came > start:
+                end = file.tell()
+                if end > start:
                     file.truncate()
                 raise
             file.truncate()
@@ -235,18 +213,42 @@ def incomplete(target: str, start: int) -> Iterator[BinaryIO]:
     except BaseException:
         if os.path.getsize(partial) == 0:
             os.unlink(partial)
-        elif named and came == start:
+        elif is_renamed and end == start:
             os.rename(partial, target)
         raise
 
 
-def last_part(name: str) -> str:
-    """What a file is called on the other side: never a path, which a server could choose."""
-    last = name.rstrip("/").rpartition("/")[2]
-    if last in ("", ".", ".."):
-        raise Failure(f"{name}: not the name of a file")
-    return last
+def _partial(target: str) -> str:
+    return f"{target}.part"
 
 
-def _partial(local: str) -> str:
-    return f"{local}.part"
+def from_network(write: Callable[[bytes], object]) -> Callable[[bytes], None]:
+    """Return a write() for pieces of text from the network: CR LF becomes LF. An empty piece marks the end.
+
+    The line ends of RFC 959's ASCII type are CR LF on the network.
+    """
+    held = b""
+
+    def translate(piece: bytes) -> None:
+        nonlocal held
+        text = held + piece
+        # A CR at the end of a piece waits for the next piece, which may start with LF.
+        held = b"\r" if piece and text.endswith(b"\r") else b""
+        write(text.removesuffix(held).replace(b"\r\n", b"\n") if held else text.replace(b"\r\n", b"\n"))
+
+    return translate
+
+
+def to_network() -> Callable[[bytes], bytes]:
+    """Return a translation for pieces of text to the network: LF becomes CR LF, and CR LF stays."""
+    previous = b""
+
+    def translate(piece: bytes) -> bytes:
+        nonlocal previous
+        text = previous + piece
+        # A CR at the end of the last piece was sent already.
+        translated = text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")[len(previous) :]
+        previous = b"\r" if piece.endswith(b"\r") else b""
+        return translated
+
+    return translate

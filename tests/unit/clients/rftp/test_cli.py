@@ -12,7 +12,7 @@ import socksify
 from socksify.clients.rftp import cli
 from tests.support.ftpd import PASSWORD, Ftpd
 from tests.support.servers import Server
-from tests.unit.clients.rftp.conftest import Result, Rftp
+from tests.unit.clients.rftp.runs import Result, Rftp
 from tests.unit.clients.rftp.scripted import Scripted
 
 PROXY = ["--proxy", "socks5h://user:secret@127.0.0.1:9"]

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tests.support.ftpd import Ftpd
-from tests.unit.clients.rftp.conftest import Rftp
+from tests.unit.clients.rftp.runs import Rftp
 from tests.unit.clients.rftp.scripted import Scripted
 
 

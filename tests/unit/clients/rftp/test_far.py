@@ -14,7 +14,7 @@ import socksify
 from tests.support import far as places
 from tests.support.far import NAME, SERVER, SERVER6, Far
 from tests.support.ftpd import PASSWORD, USER, Ftpd, vsftpd
-from tests.unit.clients.rftp.conftest import knows
+from tests.unit.clients.rftp.runs import knows
 
 DATA = bytes(range(256)) * 1000
 

@@ -13,7 +13,7 @@ from socksify.clients.rftp.prompt import Completer
 from socksify.clients.rftp.session import Session
 from tests.support.ftpd import PASSWORD, USER, Ftpd, vsftpd
 from tests.support.terminals import Terminal, terminal
-from tests.unit.clients.rftp.conftest import Rftp, knows
+from tests.unit.clients.rftp.runs import Rftp, knows
 
 SLOW = 200_000
 BIG = bytes(range(256)) * 8_000

@@ -8,7 +8,7 @@ import pytest
 
 from socksify.clients.rftp.session import Login
 from tests.support.ftpd import PASSWORD, Ftpd
-from tests.unit.clients.rftp.conftest import Rftp, knows
+from tests.unit.clients.rftp.runs import Rftp, knows
 from tests.unit.clients.rftp.scripted import Scripted
 
 

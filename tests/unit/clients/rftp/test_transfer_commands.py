@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.ftpd import Ftpd
 from tests.support.servers import Server
-from tests.unit.clients.rftp.conftest import Rftp
+from tests.unit.clients.rftp.runs import Rftp
 from tests.unit.clients.rftp.scripted import Scripted
 
 BYTES = bytes(range(256)) * 1000

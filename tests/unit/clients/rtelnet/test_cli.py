@@ -11,8 +11,8 @@ import pytest
 import socksify
 from socksify.clients.rtelnet import cli
 from tests.support.inetd import Service
-from tests.unit.clients.rtelnet.conftest import Rtelnet
 from tests.unit.clients.rtelnet.peer import Peer
+from tests.unit.clients.rtelnet.runs import Rtelnet
 
 PROXY = ["--proxy", "socks5h://user:secret@127.0.0.1:9"]
 

@@ -14,7 +14,7 @@ from tests.support.processes import require
 from tests.support.servers import with_account
 from tests.support.terminals import soon
 from tests.support.tmux import screen
-from tests.unit.clients.rtelnet.conftest import Rtelnet
+from tests.unit.clients.rtelnet.runs import Rtelnet
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import pytest
 
 from tests.support.processes import require
 from tests.support.terminals import Terminal, soon, terminal
-from tests.unit.clients.rtelnet.conftest import Rtelnet
 from tests.unit.clients.rtelnet.peer import Peer
-from tests.unit.clients.rtelnet.test_telnet import BINARY, DO, DONT, ECHO, IAC, NAWS, SB, SE, SGA, WILL, WONT
+from tests.unit.clients.rtelnet.runs import Rtelnet
+from tests.unit.clients.rtelnet.telnet_bytes import BINARY, DO, DONT, ECHO, IAC, NAWS, SB, SE, SGA, WILL, WONT
 
 BY_CHARACTER = IAC + WILL + ECHO + IAC + WILL + SGA
 AGREED = IAC + DO + ECHO + IAC + DO + SGA

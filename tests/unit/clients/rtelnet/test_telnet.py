@@ -5,12 +5,27 @@ from __future__ import annotations
 import pytest
 
 from socksify.clients.rtelnet.telnet import COMMANDS, Protocol
-
-IAC, DONT, DO, WONT, WILL, SB, SE = (bytes([number]) for number in (255, 254, 253, 252, 251, 250, 240))
-BINARY, ECHO, SGA, STATUS, TM, TTYPE, NAWS, TSPEED, LINEMODE, ENVIRON = (
-    bytes([number]) for number in (0, 1, 3, 5, 6, 24, 31, 32, 34, 39)
+from tests.unit.clients.rtelnet.telnet_bytes import (
+    BINARY,
+    DO,
+    DONT,
+    ECHO,
+    ENVIRON,
+    IAC,
+    IS,
+    LINEMODE,
+    NAWS,
+    SB,
+    SE,
+    SEND,
+    SGA,
+    STATUS,
+    TM,
+    TSPEED,
+    TTYPE,
+    WILL,
+    WONT,
 )
-IS, SEND = b"\0", b"\1"
 
 
 def made(user: str | None = None) -> Protocol:

@@ -22,11 +22,11 @@ from socksify.clients.rftp import console
     ],
 )
 def test_line(done: int, total: int | None, moved: int, seconds: float, told: str) -> None:
-    assert console.line("a", done, total, moved, seconds) == told
+    assert console.progress_line("a", done, total, moved, seconds) == told
 
 
 def test_a_name_that_a_server_gave_moves_no_cursor() -> None:
-    assert console.line("a\x1b[2Jb\rc", 0, None, 0, 0.0) == r"a\x1b[2Jb\rc  0 B  0 B/s"
+    assert console.progress_line("a\x1b[2Jb\rc", 0, None, 0, 0.0) == r"a\x1b[2Jb\rc  0 B  0 B/s"
 
 
 def test_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
