@@ -125,7 +125,6 @@ MODULE_STATE: dict[str, set[str]] = {
     "sitecustomize_template/socksify_hook/network_block.py": {"_named"},
     "socksify/_network_block.py": {"_is_heard", "_listens", "_named", "_past", "_replaced", "why"},
     "socksify/_signal_safety.py": {"_survivors"},
-    "socksify/clients/rcmd.py": {"_latest"},
     "socksify/config/loader.py": {"_told"},
     "socksify/config/sealing.py": {"_last"},
     # What this process has installed.

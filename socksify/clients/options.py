@@ -1,7 +1,6 @@
-"""How rftp and rtelnet are told of their proxy: the launcher's options, made from the keywords of socksify.install().
+"""The proxy options of rftp and rtelnet. They are the launcher's, made from the keywords of socksify.install().
 
-The clients are programs like any other: they ask for the patches and then use ftplib and sockets as if there were
-no proxy.
+The clients are ordinary programs: they install the patches, and then use ftplib and sockets as if there were no proxy.
 """
 
 from __future__ import annotations
@@ -13,12 +12,15 @@ from typing import NoReturn
 
 import socksify
 
-# install() speaks of all, an option gives one.
+# The keywords whose options have another name: an option adds one item, a keyword takes all of them.
 _OPTIONS = {"routes": "--route", "bind_services": "--bind-service", "children": "--no-children"}
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line with the launcher's options about proxies; a wrong one is status 2 and shows no password."""
+    """A parser for the command line of the client `name`, with the launcher's proxy options.
+
+    A wrong command line ends the program with status 2. Its message contains no password.
+    """
 
     def __init__(self, name: str, description: str) -> None:
         super().__init__(name, description=description, allow_abbrev=False)
@@ -35,13 +37,13 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"{name} {socksify.__version__}")
 
     def error(self, message: str) -> NoReturn:
-        """argparse quotes the words that it does not understand, and one may be a URL with a password."""
+        # argparse quotes the words that it does not understand. One of them may be a URL with a password.
         super().error(re.sub(r"://\S*@", "://***@", message))
 
     def install(self, options: argparse.Namespace, **defaults: object) -> None:
-        """Routes this process's connections as the options, the environment and the files say; or leaves, status 2.
+        """Install socksify with the parsed `options`, the environment and the configuration files.
 
-        `defaults` are what the program says itself, where options are silent.
+        `defaults` are keywords of install() for options that were not given. Exits with status 2 after an error.
         """
         keywords = inspect.signature(socksify.install).parameters
         given = {keyword: getattr(options, keyword) for keyword in keywords}
@@ -58,5 +60,5 @@ def _option(keyword: str) -> str:
 
 
 def _as_typed(message: str) -> str:
-    """The settings' names as the user gave them, on a command line."""
+    """Replace keywords of install() in an error message by the options that the user has typed."""
     return re.sub(r"\binstall\((\w+)=\)", lambda found: _option(found[1]), message)

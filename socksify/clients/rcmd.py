@@ -1,10 +1,10 @@
-"""rcmd(3) through SOCKS: a command on another machine, as rsh and rcp ran theirs.
+"""rcmd(3) through SOCKS: run a command on another machine, as rsh and rcp do.
 
-rcmd() is plain text, and trusts whoever has a reserved port on a host that it trusts. It is here because the
-original package had it, for machines that speak nothing else; the thing to use is ssh.
+The protocol is plain text, and a server trusts every client that has a reserved port on a trusted host. The function
+exists because the original package had it, for machines that offer nothing else. Use ssh if you can.
 
-With socksify installed, its connections take the way that the rules say. The second channel, for stderr, is one that
-the server opens: through a proxy that is BIND.
+With socksify installed, the connections take the route that the rules choose. The server opens the second channel, for
+stderr; through a proxy that is a BIND.
 """
 
 from __future__ import annotations
@@ -18,14 +18,44 @@ from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EPERM, EPROTO
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Literal, overload
 
-# What servers take for reserved, and what of it is taken for this; below are services of their own.
+# The ports that servers accept as reserved.
 _RESERVED = range(512, 1024)
-_FIRST, _COUNT = 600, 424
-# Seconds to wait before a server that refuses is asked again: one that restarts is soon there.
+# The pauses between attempts, in seconds: a server that restarts refuses connections for a short time.
 _PAUSES = (1, 2, 4, 8, 16)
 _LONGEST_MESSAGE = 1024
+
+if TYPE_CHECKING:
+
+    @overload
+    def rcmd(
+        host: str,
+        port: int = 514,
+        locuser: str | None = None,
+        remuser: str | None = None,
+        cmd: str = "",
+        stderr: Literal[False] = False,
+    ) -> socket.socket: ...
+    @overload
+    def rcmd(
+        host: str,
+        port: int = 514,
+        locuser: str | None = None,
+        remuser: str | None = None,
+        cmd: str = "",
+        *,
+        stderr: Literal[True],
+    ) -> tuple[socket.socket, socket.socket]: ...
+    @overload
+    def rcmd(
+        host: str,
+        port: int = 514,
+        locuser: str | None = None,
+        remuser: str | None = None,
+        cmd: str = "",
+        stderr: bool = False,
+    ) -> socket.socket | tuple[socket.socket, socket.socket]: ...
 
 
 def rcmd(
@@ -36,15 +66,20 @@ def rcmd(
     cmd: str = "",
     stderr: bool = False,
 ) -> socket.socket | tuple[socket.socket, socket.socket]:
-    """Run a shell command on another machine, in plain text and on trust: rcmd(3). Use ssh where you can.
+    """Run a shell command on another machine with rcmd(3), in plain text and on trust. Use ssh if you can.
 
-    `locuser` is who asks, `remuser` who runs it; both are the process's user unless told. Returns the command's stdin
-    and stdout as a stream socket; with `stderr` a pair of it and of one for stderr, on which a byte that is written is
-    a signal's number. Without it both come mixed. A process that may, connects from a reserved port; without one, few
-    servers let anybody in.
+    `host` and `port` are the server's. `locuser` is the user who asks and `remuser` the user who runs the command; the
+    default of both is the process's user. `cmd` is the command, for the server's shell.
 
-    Raises PermissionError with the server's words when it says no, OSError when it cannot be reached, has its second
-    channel come from a port that is not reserved, or speaks something else; ValueError for what cannot be sent.
+    Returns a stream socket for the command's stdin and stdout. Without `stderr`, the command's stderr is mixed into
+    stdout. With it, the function returns a pair of that socket and of a second one: it receives the command's stderr,
+    and each byte that is written to it is the number of a signal for the command.
+
+    A process that is permitted to connects from a reserved port. Most servers refuse other ports.
+
+    Raises PermissionError with the server's message if the server refuses; OSError if the server cannot be reached,
+    does not speak the protocol, or opens the second channel from a port that is not reserved; ValueError if a user or
+    the command is empty or contains a null character.
     """
     user = _user() if locuser is None or remuser is None else ""
     words = [locuser if locuser is not None else user, remuser if remuser is not None else user, cmd]
@@ -74,11 +109,11 @@ def _ask_with_second_channel(stream: socket.socket, request: bytes, host: str) -
 
 def _ask(stream: socket.socket, request: bytes, host: str) -> None:
     stream.sendall(request)
-    _hear_verdict(stream, host)
+    _receive_verdict(stream, host)
 
 
 def _connect(host: str, port: int) -> socket.socket:
-    """Connect to the first address that answers; who refuses is asked again, ever more slowly."""
+    """Connect to the first address that answers. After refusals, try again with growing pauses."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for pause in _PAUSES:
         try:
@@ -100,11 +135,11 @@ def _connect_to_any(addresses: list[Any]) -> socket.socket:
 
 
 def _connect_to(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
-    """Connect from a reserved port, the next one if that has such a connection already."""
-    for port in _reserved_ports():
+    """Connect from a reserved port. If a port has a connection to this address already, take the next one."""
+    for port in _ports.each_once():
         stream = socket.socket(family, kind, protocol)
         try:
-            if _take(stream, "", port):
+            if _bind(stream, "", port):
                 stream.connect(address)
                 return stream
         except OSError as error:
@@ -119,20 +154,30 @@ def _connect_to(family: int, kind: int, protocol: int, address: tuple[object, ..
     raise _all_in_use()
 
 
-def _reserved_ports() -> Iterator[int]:
-    """Every port once, going on where the last call ended: one that was used waits for a while, at the proxy too."""
-    global _latest
-    for _ in range(_COUNT):
-        _latest = (_latest + 1) % _COUNT
-        yield _FIRST + _latest
+class _ReservedPorts:
+    """The reserved ports that rcmd() uses, in turn. Lower ports belong to services.
+
+    A port that was used cannot be used again for a while, here and at the proxy.
+    """
+
+    _FIRST, _COUNT = 600, 424
+
+    def __init__(self) -> None:
+        # Processes that start together should not all begin with the same port.
+        self._latest = os.getpid() % self._COUNT
+
+    def each_once(self) -> Iterator[int]:
+        """Yield every port once, starting after the last one that was used."""
+        for _ in range(self._COUNT):
+            self._latest = (self._latest + 1) % self._COUNT
+            yield self._FIRST + self._latest
 
 
-# Processes that start together do not all begin at the same.
-_latest = os.getpid() % _COUNT
+_ports = _ReservedPorts()
 
 
-def _take(sock: socket.socket, host: str, port: int) -> bool:
-    """Bind to a reserved port; False if somebody has it. A process that may not have one takes any."""
+def _bind(sock: socket.socket, host: str, port: int) -> bool:
+    """Bind to a reserved port. Return False if it is in use. A process without the permission takes any port."""
     try:
         sock.bind((host, port))
     except OSError as error:
@@ -145,19 +190,19 @@ def _take(sock: socket.socket, host: str, port: int) -> bool:
 
 
 def _second_channel(stream: socket.socket, server: str) -> socket.socket:
-    """Listen where the server can call, tell it the port, and accept it."""
+    """Listen, tell the server the port, and accept the server's connection."""
     with socket.socket(stream.family, socket.SOCK_STREAM) as listener:
-        # Behind a proxy, the address by which the server knows us is the proxy's; on loopback everybody has the same.
+        # Behind a proxy, this is the proxy's address, as the server sees it. On loopback any address will do.
         host = stream.getsockname()[0]
-        where = "" if host.startswith(("127.", "::1", "::ffff:127.")) else host
-        if not any(_take(listener, where, port) for port in _reserved_ports()):
+        own = "" if host.startswith(("127.", "::1", "::ffff:127.")) else host
+        if not any(_bind(listener, own, port) for port in _ports.each_once()):
             raise _all_in_use()
         listener.listen(1)
         stream.sendall(b"%d\0" % listener.getsockname()[1])
         readable = select.select([listener, stream], [], [], stream.gettimeout())[0]
         if listener not in readable:
-            # Instead of calling, the server has something to say.
-            _hear_verdict(stream, server)
+            # The server has sent an error instead of connecting.
+            _receive_verdict(stream, server)
             raise OSError(EPROTO, "protocol failure in circuit setup: the server did not open the second channel")
         second, peer = listener.accept()
     if peer[1] not in _RESERVED:
@@ -166,8 +211,8 @@ def _second_channel(stream: socket.socket, server: str) -> socket.socket:
     return second
 
 
-def _hear_verdict(stream: socket.socket, host: str) -> None:
-    """A null byte is yes; what else comes is a line that says why not."""
+def _receive_verdict(stream: socket.socket, host: str) -> None:
+    """Return if the server sends a null byte, which means yes. Otherwise it sends a line that tells the reason."""
     verdict = stream.recv(1)
     if verdict == b"\0":
         return
@@ -180,7 +225,7 @@ def _hear_verdict(stream: socket.socket, host: str) -> None:
 
 
 def _user() -> str:
-    """The effective user's name."""
+    """Return the name of the effective user."""
     import pwd
 
     return pwd.getpwuid(os.geteuid()).pw_name

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from errno import EPROTO
 from pathlib import Path
@@ -20,7 +21,6 @@ from pathlib import Path
 import pytest
 
 import socksify
-from socksify.clients import rcmd as module
 from tests.support import far as places
 from tests.support.far import EVERYWHERE, NAME, SERVER, SERVER6, Far
 from tests.support.inetd import service
@@ -226,7 +226,7 @@ def test_a_second_channel_that_is_not_opened() -> None:
 
 def test_a_server_that_refuses_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError):
