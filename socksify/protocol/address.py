@@ -1,7 +1,11 @@
-"""An address as SOCKS5 carries it (RFC 1928 section 5): an IPv4 or IPv6 address or a name, and a port.
+"""An address as SOCKS5 carries it (RFC 1928 section 5): an IPv4 address, an IPv6 address or a name, and a port.
 
-The other protocols use the same value, each in its own spelling. A name stays a name, even one that reads
-like a literal, so that what was asked is what is sent; `literal()` is for who has to resolve it.
+The other protocols use the same value and encode it in their own way. A name stays a name, even if it reads like a
+literal: the proxy gets exactly what the client asked for. `Address.literal()` is for code that has to resolve the name.
+
+Literals are read as inet_pton(3) reads them and written as inet_ntop(3) writes them. This is written out here because
+this package imports no socket module. `ipaddress` would cost every client its import, and its spelling of mapped
+addresses differs between Python versions.
 """
 
 from __future__ import annotations
@@ -18,10 +22,13 @@ if TYPE_CHECKING:
 IPV4, NAME, IPV6 = 1, 3, 4
 ADDRESS_TYPE_NOT_SUPPORTED = 8
 LONGEST_NAME = 255
+# inet_pton(3): "ddd is a decimal number of up to three digits in the range 0 to 255". glibc accepts no leading zero.
+_OCTETS = {str(number): number for number in range(256)}
+_HEXADECIMAL = "0123456789abcdefABCDEF"
 
 
 class Address(Record):
-    """`type` is IPV4, NAME or IPV6; `host` a canonical literal or the name; `port` 0..65535."""
+    """`type` is IPV4, NAME or IPV6. `host` is a canonical literal or the name. `port` is 0 to 65535."""
 
     type: int
     host: str
@@ -29,10 +36,10 @@ class Address(Record):
 
     @classmethod
     def of(cls, host: str, port: int) -> Address:
-        """The address that `host` spells: a literal (a zone is dropped, it means nothing elsewhere), else a name.
+        """Return the address of a host: a literal, or else a name. A zone is dropped, it has no meaning elsewhere.
 
-        Raises OverflowError for a port out of range, UnicodeError for a name that IDNA cannot encode and
-        ValueError for one that is empty, longer than 255 bytes or has a null character in it.
+        Raises OverflowError for a port out of range, UnicodeError for a name that IDNA cannot encode, and ValueError
+        for a name that is empty, longer than 255 bytes, or contains a null character.
         """
         if not 0 <= port <= 65535:
             raise OverflowError("port must be 0-65535.")
@@ -43,11 +50,11 @@ class Address(Record):
         return cls(NAME, host, port)
 
     def literal(self) -> Address:
-        """This address, a name that reads like a literal turned into what it reads like."""
+        """Return this address. A name that reads like a literal becomes the address of that literal."""
         return (_literal(self.host, self.port) or self) if self.type == NAME else self
 
     def encode(self) -> bytes:
-        """ATYP, ADDR and PORT. Raises as `of` does for what cannot be sent."""
+        """Return ATYP, ADDR and PORT. Raises the same errors as `of` for an address that cannot be sent."""
         return b"%c%b%b" % (self.type, self._encode_host(), self.port.to_bytes(2, "big"))
 
     def _encode_host(self) -> bytes:
@@ -61,7 +68,7 @@ class Address(Record):
 
     @classmethod
     def read(cls, said: bytes, begin: int) -> tuple[Address, int] | None:
-        """The address that begins there, ATYP, ADDR and PORT, and where it ends; None until all of it is there."""
+        """Return the address (ATYP, ADDR, PORT) that begins at `begin`, and its end; None if it is incomplete."""
         if len(said) < begin + 2:
             return None
         kind = said[begin]
@@ -72,7 +79,10 @@ class Address(Record):
 
     @classmethod
     def parse_rest(cls, kind: int, first: int) -> Script[Address]:
-        """Read on after ATYP and the one byte that every address type has next, so that one read takes the rest."""
+        """Read the rest of an address, with a single read.
+
+        `kind` is ATYP and `first` the byte behind it, which every type of address has.
+        """
         length = _length(kind, first)
         if kind == NAME:
             rest = yield length + 2
@@ -85,7 +95,11 @@ UNSPECIFIED = Address(IPV4, "0.0.0.0", 0)
 
 
 def encode_name(host: str) -> bytes:
-    """A name's bytes, 1 to 255 of them: ASCII as given, bytes that were parsed as they were, else IDNA."""
+    """Return the 1 to 255 bytes of a name.
+
+    ASCII is kept, surrogates become the bytes that they were parsed from, and all else is encoded by IDNA. Raises
+    UnicodeError or ValueError for a name that cannot be sent.
+    """
     try:
         name = host.encode("ascii", "surrogateescape")
     except UnicodeEncodeError:
@@ -100,7 +114,7 @@ def encode_name(host: str) -> bytes:
 
 
 def _length(kind: int, first: int) -> int:
-    """How many bytes ADDR has, a name without its length, which is its `first` byte."""
+    """Return the number of bytes of ADDR. For a name, `first` is that number, and is not counted."""
     if kind == IPV4:
         return 4
     if kind == NAME:
@@ -110,7 +124,7 @@ def _length(kind: int, first: int) -> int:
     raise garbled("address type 1, 3 or 4", bytes((kind,)), ADDRESS_TYPE_NOT_SUPPORTED)
 
 
-# Who is asked for one address is asked for it again, by each datagram for it.
+# Every datagram of an association carries an address, and most carry the same one.
 @lru_cache(1024)
 def _decoded(wire: bytes) -> Address:
     kind = wire[0]
@@ -135,19 +149,8 @@ def _literal(host: str, port: int) -> Address | None:
     return None if ipv4(host) is None else Address(IPV4, host, port)
 
 
-# IPv4 and IPv6 literals as inet_pton(3) reads and inet_ntop(3) writes them.
-#
-# Written out here because this package opens no socket module, and because `ipaddress` would cost every
-# client its import and spells a mapped address differently from one Python version to the next.
-
-
-# inet_pton(3): "ddd is a decimal number of up to three digits in the range 0 to 255"; glibc takes no leading zero.
-_OCTETS = {str(number): number for number in range(256)}
-_HEXADECIMAL = "0123456789abcdefABCDEF"
-
-
 def ipv4(text: str) -> bytes | None:
-    """The 4 bytes of a dotted quad, None when `text` is none."""
+    """Return the 4 bytes of a dotted quad, or None if `text` is not one."""
     parts = text.split(".")
     if len(parts) != 4:
         return None
@@ -158,12 +161,13 @@ def ipv4(text: str) -> bytes | None:
 
 
 def ipv4_text(packed: bytes) -> str:
+    """Return the dotted quad of 4 bytes."""
     first, second, third, fourth = packed
     return f"{first}.{second}.{third}.{fourth}"
 
 
 def ipv6(text: str) -> bytes | None:
-    """The 16 bytes of an IPv6 literal without a zone, None when `text` is none."""
+    """Return the 16 bytes of an IPv6 literal without a zone, or None if `text` is not one."""
     if "." in text:
         text = _without_dots(text)
     left, gap, right = text.partition("::")
@@ -177,12 +181,13 @@ def ipv6(text: str) -> bytes | None:
 
 
 def ipv6_text(packed: bytes) -> str:
+    """Return the canonical IPv6 literal of 16 bytes."""
     words = [packed[at] << 8 | packed[at + 1] for at in range(0, 16, 2)]
-    # As glibc does: "Is this address IPv4 mapped or IPv4 compatible?"
+    # glibc's inet_ntop(3): "Is this address IPv4 mapped or IPv4 compatible?"
     if not any(words[:5]) and (words[5] == 0xFFFF or (words[5] == 0 and words[6] != 0)):
         return ("::ffff:" if words[5] else "::") + ipv4_text(packed[12:])
     text = ":" + "".join(f"{word:x}:" for word in words)
-    # RFC 5952 section 4.2: the longest run of zero groups is shortened, the first of equals, never a single one.
+    # RFC 5952 section 4.2: the longest run of zero groups is shortened, of equal runs the first, never a single group.
     for length in range(8, 1, -1):
         before, run, after = text.partition(":" + "0:" * length)
         if run:
@@ -191,7 +196,7 @@ def ipv6_text(packed: bytes) -> str:
 
 
 def _without_dots(text: str) -> str:
-    """An ending `:1.2.3.4` written as two groups; a text that is no literal stays none."""
+    """Replace the dotted quad at the end of an IPv6 literal by two groups. Return "" if there is no such quad."""
     front, colon, quad = text.rpartition(":")
     packed = ipv4(quad)
     if packed is None:
@@ -200,7 +205,7 @@ def _without_dots(text: str) -> str:
 
 
 def _groups(text: str) -> bytes | None:
-    """The groups on one side of `::`, two bytes each."""
+    """Return the bytes of the groups on one side of `::`, or None if one of them is no group."""
     if not text:
         return b""
     packed = b""

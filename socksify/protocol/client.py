@@ -1,17 +1,16 @@
-"""The client's scripts: what is said to a proxy, and how its answers are judged.
+"""The role of the client: the messages for a proxy, and how its answers are judged.
 
-A dialogue is a list of exchanges, each a message and the script that reads its answer. All messages are made
-before the first is sent: what cannot be said is found before a byte is written, and nothing but the order in
-which exchanges are run ties a message to its answer. Here each answer is awaited before the next message goes
-out; to send all messages in one segment and then read the answers in turn takes the same exchanges.
+A dialogue is a list of exchanges. Each exchange is a message and the script that reads its answer. All messages are
+made before the first one is sent, so an address that cannot be sent is found before a byte is written. Only the order
+of the exchanges connects a message with its answer. Here each answer is awaited before the next message is sent. The
+same exchanges also allow to send all messages in one segment, and to read the answers in turn.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from socksify.protocol import socks4 as v4
-from socksify.protocol import socks5 as v5
+from socksify.protocol import socks4, socks5
 from socksify.protocol.credentials import Login, Secret
 from socksify.protocol.errors import AuthenticationRefused, Closed, Refused, garbled
 from socksify.protocol.http_connect import PROXY_AUTHENTICATION_REQUIRED, UNAUTHORIZED, ConnectRequest, Response
@@ -27,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """A message, and how its answer is parsed and judged; can be run again and again.
+    """A message, and how its answer is parsed and judged. An exchange can be run any number of times.
 
-    `awaited` names the answer, for the error that says it never came; `judge` raises when the answer is no.
+    `awaited` names the answer, for the error that says that it never came. `judge` raises an error if the answer is a
+    refusal.
     """
 
     __slots__ = ("awaited", "judge", "message", "parse")
@@ -43,7 +43,7 @@ class Exchange:
         self.judge = judge
 
     def run(self) -> Script[Any]:
-        """Say it and hear the answer."""
+        """Send the message, read the answer and judge it."""
         yield self.message
         return (yield from self.answer())
 
@@ -55,129 +55,117 @@ class Exchange:
             raise self.missed(closed) from None
 
     def missed(self, closed: Closed) -> Closed:
-        """The error that says which answer never came."""
+        """Return the error that says which answer never came."""
         return Closed(f"awaiting {self.awaited}: {closed}")
 
 
-def socks5(command: int, target: Address, credentials: Credentials = None) -> Script[v5.Reply]:
-    """Negotiate, authenticate if the proxy wants it, request; returns the reply (of a BIND the first).
+def negotiate(exchanges: list[Exchange]) -> Script[socks5.Reply]:
+    """Run the exchanges of SOCKS5. Return the reply (of a BIND the first one). Raises ProtocolError.
 
-    Raises what `Address.encode` and `Credentials.encode` raise before anything is written, then ProtocolErrors.
+    Every connect runs this, so the exchanges are run without a generator for each of them.
     """
-    return negotiate(socks5_exchanges(command, target, credentials))
-
-
-def negotiate(exchanges: list[Exchange]) -> Script[v5.Reply]:
-    """Run the exchanges of SOCKS5, without a generator apiece: this is run at every connect."""
     now, *authentication, request = exchanges
     try:
         yield now.message
         method = now.judge((yield from now.parse()))
-        if method == v5.USERNAME_PASSWORD:
+        if method == socks5.USERNAME_PASSWORD:
             now = authentication[0]
             yield now.message
             now.judge((yield from now.parse()))
         now = request
         yield now.message
-        reply: v5.Reply = now.judge((yield from now.parse()))
+        reply: socks5.Reply = now.judge((yield from now.parse()))
     except Closed as closed:
         raise now.missed(closed) from None
     return reply
 
 
 def socks5_exchanges(command: int, target: Address, credentials: Credentials = None) -> list[Exchange]:
-    """Greeting, authentication if there are credentials, request."""
-    request = Exchange(v5.Request(command, target).encode(), "the reply to the request", v5.Reply.parse, _succeeded)
-    if credentials is None:
-        return [_greeting(bytes((v5.NO_AUTHENTICATION,))), request]
-    message: bytes | Secret
-    message = credentials.rfc1929() if isinstance(credentials, Login) else v5.Credentials(*credentials).encode()
-    authentication = Exchange(message, "the verdict on the credentials", v5.CredentialsStatus.parse, _accepted)
-    return [_greeting(bytes((v5.NO_AUTHENTICATION, v5.USERNAME_PASSWORD))), authentication, request]
+    """Return the exchanges of SOCKS5: greeting, authentication if there are credentials, request.
 
-
-def socks5_peer() -> Script[v5.Reply]:
-    """Read and judge the second reply of a BIND, which names the peer that has connected."""
-    return Exchange(b"", "the peer of BIND", v5.Reply.parse, partial(_met, _succeeded)).answer()
-
-
-def socks4(command: int, target: Address, userid: bytes | Login) -> Script[v4.Reply]:
-    """Request; a name goes out in the form of SOCKS4A. Returns the reply (of a BIND the first).
-
-    Raises what `socks4.Request.encode` raises before anything is written, Unsupported for IPv6 among it.
+    Raises the errors of `Address.encode` and `Login.rfc1929`.
     """
-    return socks4_exchange(command, target, userid).run()
+    request = Exchange(
+        socks5.Request(command, target).encode(), "the reply to the request", socks5.Reply.parse, _succeeded
+    )
+    if credentials is None:
+        return [_greeting(bytes((socks5.NO_AUTHENTICATION,))), request]
+    message: bytes | Secret
+    message = credentials.rfc1929() if isinstance(credentials, Login) else socks5.Credentials(*credentials).encode()
+    authentication = Exchange(message, "the verdict on the credentials", socks5.CredentialsStatus.parse, _accepted)
+    return [_greeting(bytes((socks5.NO_AUTHENTICATION, socks5.USERNAME_PASSWORD))), authentication, request]
+
+
+def socks5_peer() -> Script[socks5.Reply]:
+    """Read and judge the second reply of a BIND, which names the peer that has connected."""
+    return Exchange(b"", "the peer of BIND", socks5.Reply.parse, partial(_second_reply, _succeeded)).answer()
 
 
 def socks4_exchange(command: int, target: Address, userid: bytes | Login) -> Exchange:
-    """The request and its reply."""
+    """Return the exchange of SOCKS4. A name is sent in the form of SOCKS4A.
+
+    Raises the errors of `socks4.Request.encode`, such as Unsupported for an IPv6 address.
+    """
     message: bytes | Secret
     if isinstance(userid, Login):
-        message = userid.userid(v4.Request(command, target, b"").encode())
+        message = userid.userid(socks4.Request(command, target, b"").encode())
     else:
-        message = v4.Request(command, target, userid).encode()
-    return Exchange(message, "the reply to the request", v4.Reply.parse, _granted)
+        message = socks4.Request(command, target, userid).encode()
+    return Exchange(message, "the reply to the request", socks4.Reply.parse, _granted)
 
 
-def socks4_peer() -> Script[v4.Reply]:
+def socks4_peer() -> Script[socks4.Reply]:
     """Read and judge the second reply of a BIND, which names the peer that has connected."""
-    return Exchange(b"", "the peer of BIND", v4.Reply.parse, partial(_met, _granted)).answer()
-
-
-def http(target: Address, credentials: Credentials = None) -> Script[Response]:
-    """CONNECT; raises what `ConnectRequest.encode` raises before anything is written."""
-    return http_exchange(target, credentials).run()
+    return Exchange(b"", "the peer of BIND", socks4.Reply.parse, partial(_second_reply, _granted)).answer()
 
 
 def http_exchange(target: Address, credentials: Credentials = None) -> Exchange:
-    """The request and its response."""
+    """Return the exchange of HTTP CONNECT. Raises the errors of `ConnectRequest.encode`."""
     message: bytes | Secret
     if isinstance(credentials, Login):
         message = credentials.basic(ConnectRequest(target).encode())
     else:
         message = ConnectRequest(target, credentials).encode()
-    return Exchange(message, "the response to CONNECT", Response.parse, partial(_opened, credentials is not None))
+    return Exchange(message, "the response to CONNECT", Response.parse, partial(_connected, credentials is not None))
 
 
 def _greeting(methods: bytes) -> Exchange:
     return Exchange(
-        v5.Greeting(methods).encode(), "the method choice", v5.MethodChoice.parse, partial(_chosen, methods)
+        socks5.Greeting(methods).encode(), "the method choice", socks5.MethodChoice.parse, partial(_chosen, methods)
     )
 
 
-def _chosen(offered: bytes, choice: v5.MethodChoice) -> int:
+def _chosen(offered: bytes, choice: socks5.MethodChoice) -> int:
     if choice.method in offered:
         return choice.method
-    if choice.method == v5.NO_ACCEPTABLE_METHODS:
-        refused = AuthenticationRefused(f"no acceptable methods{_without(len(offered) > 1)}", choice.method)
-        if len(offered) > 1:
-            refused.wanted = ("another method",)
-        raise refused
-    error = garbled("one of the methods offered", choice.encode())
-    error.wanted = (v5.METHODS.get(choice.method, f"method {choice.method:#04x}"),)
-    raise error
+    if choice.method == socks5.NO_ACCEPTABLE_METHODS:
+        authenticated = len(offered) > 1
+        wanted = ("another method",) if authenticated else ()
+        raise AuthenticationRefused(f"no acceptable methods{_hint(authenticated)}", choice.method, wanted)
+    method = socks5.METHODS.get(choice.method, f"method {choice.method:#04x}")
+    raise garbled("one of the methods offered", choice.encode(), wanted=(method,))
 
 
-def _accepted(verdict: v5.CredentialsStatus) -> None:
+def _accepted(verdict: socks5.CredentialsStatus) -> None:
     if verdict.status != 0:
         raise AuthenticationRefused("user name and password not accepted", verdict.status)
 
 
-def _succeeded(reply: v5.Reply) -> v5.Reply:
-    if reply.code != v5.SUCCEEDED:
-        words = v5.REPLIES.get(reply.code, f"unassigned reply {reply.code:#04x}")
+def _succeeded(reply: socks5.Reply) -> socks5.Reply:
+    if reply.code != socks5.SUCCEEDED:
+        words = socks5.REPLIES.get(reply.code, f"unassigned reply {reply.code:#04x}")
         raise Refused(words, reply.code, "socks5")
     return reply
 
 
-def _granted(reply: v4.Reply) -> v4.Reply:
-    if reply.code != v4.GRANTED:
-        raise Refused(v4.REPLIES.get(reply.code, f"unassigned reply {reply.code}"), reply.code, "socks4")
+def _granted(reply: socks4.Reply) -> socks4.Reply:
+    if reply.code != socks4.GRANTED:
+        raise Refused(socks4.REPLIES.get(reply.code, f"unassigned reply {reply.code}"), reply.code, "socks4")
     return reply
 
 
-def _met(judge: Callable[[Any], Any], reply: Any) -> Any:
-    """Judge the second reply of a BIND; a refusal may tell who came instead of the peer."""
+def _second_reply(judge: Callable[[Any], Any], reply: Any) -> Any:
+    """Judge the second reply of a BIND. A refusal may name the host that has connected instead of the peer."""
     try:
         return judge(reply)
     except Refused as refused:
@@ -187,16 +175,14 @@ def _met(judge: Callable[[Any], Any], reply: Any) -> Any:
         raise Refused(f"{came.host} port {came.port} came: {refused}", refused.reply, refused.kind) from None
 
 
-def _opened(authenticated: bool, response: Response) -> Response:
+def _connected(authenticated: bool, response: Response) -> Response:
     # RFC 9110 section 9.3.6: "Any 2xx (Successful) response indicates that the sender ... will switch to tunnel mode".
     if 200 <= response.status <= 299:
         return response
     if response.status in (UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED):
-        error = AuthenticationRefused(f"{response}{_without(authenticated)}", response.status)
-        error.wanted = response.challenges
-        raise error
+        raise AuthenticationRefused(f"{response}{_hint(authenticated)}", response.status, response.challenges)
     raise Refused(str(response), response.status, "http")
 
 
-def _without(credentials: bool) -> str:
-    return "" if credentials else " (no user name and password are set)"
+def _hint(authenticated: bool) -> str:
+    return "" if authenticated else " (no user name and password are set)"

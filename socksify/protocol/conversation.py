@@ -1,16 +1,16 @@
-"""One conversation: feeds a script the bytes it asks for, and tells a driver what to do next.
+"""One conversation: gives a script the bytes that it asks for, and tells a driver what to do next.
 
-A script is a generator whose program counter is the protocol's state. It yields
+A script is a generator. Its position in the code is the state of the protocol. It yields
 
-    int n     n bytes are needed; it is sent exactly these,
-    Early     as an int, but it is sent fewer if nothing more comes and these are enough (a refusal's code),
-    bytes     these are to be written; it is sent b"" when they were,
-    Secret    the same, of which no variable of a frame shows anything,
-    Head      a header is needed, up to and including its empty line; it is sent exactly that,
+    int n     to get exactly n bytes,
+    Early     to get n bytes, or fewer if nothing more comes and these are enough (the code of a refusal),
+    bytes     to have these bytes written; it then gets b"",
+    Secret    the same for bytes that must not be shown,
+    Head      to get a header up to and including its empty line,
 
-and returns its result. Nothing is ever read beyond what the script asked for: what follows the last message
-belongs to the client program (an SSH server's banner may arrive in the segment of the proxy's reply). Only a
-header has no length known beforehand; it is looked at with MSG_PEEK, and exactly what belongs to it is read.
+and returns its result. Nothing is read beyond the bytes that the script asks for, because the bytes behind the last
+message belong to the client program (the banner of an SSH server may arrive in the segment of the proxy's reply). Only
+the length of a header is not known beforehand. A header is looked at with MSG_PEEK, and then read to its end.
 """
 
 from __future__ import annotations
@@ -25,27 +25,26 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
     Script: TypeAlias = Generator["int | bytes | Secret | Head", bytes, Result]
-    # Whether what has come so far will do.
+    # Tells whether the bytes that have come so far are enough.
     Enough = Callable[[bytes], object]
 
 LONGEST_HEAD = 64 * 1024
 
 
 class Early(int):
-    """What a script yields for `count` bytes of which fewer may do: `enough` says so of a beginning."""
+    """A script yields this to get `count` bytes, or fewer. `enough` tells whether the first bytes are enough."""
 
-    enough: Enough
+    def __new__(cls, count: int, _: Enough) -> Early:
+        return super().__new__(cls, count)
 
-    def __new__(cls, count: int, enough: Enough) -> Early:
-        early = super().__new__(cls, count)
-        early.enough = enough
-        return early
+    def __init__(self, _: int, enough: Enough) -> None:
+        self.enough = enough
 
 
 class Head:
-    """What a script yields to get a header; `start` is how it must begin, and `enough` as for Early.
+    """A script yields this to get a header. `start` is how the header must begin; `enough` is as for Early.
 
-    A mail or SSH server speaks first and then waits for us: its banner must not be taken for half a header.
+    A mail or SSH server speaks first and then waits for the client. Its banner must not be taken for half a header.
     """
 
     __slots__ = ("enough", "start")
@@ -58,15 +57,15 @@ class Head:
 class Conversation:
     """A running script. Write `outgoing` first, then read `needs` bytes or peek if `peeking`, until `over`.
 
-    outgoing  what must be written before anything is read; report with `sent`
-    needs     how many more bytes to read now; hand over with `receive`
-    peeking   a header is awaited: peek, hand over with `peeked`, and read as many bytes as it says; where there is
-              nothing to read now, and when the connection breaks, say `nothing_more` first
+    outgoing  the bytes to write before anything is read; call `sent` when some were written
+    needs     the number of bytes to read now; pass them to `receive`
+    peeking   a header is awaited: peek, pass the bytes to `peeked`, and read as many as it returns. If there is nothing
+              to read now, and when the connection breaks, call `nothing_more` first
     over      the script has returned `result`
-    heard     whether the peer has said anything
+    heard     whether the peer has sent anything
 
-    The script runs up to its first need at once, so its errors may come from here too, as well as from `sent`,
-    `receive`, `peeked` and `end`. After an error there is nothing left to do.
+    The script runs to its first `yield` at once. Its errors are raised by the constructor, `sent`, `receive`, `peeked`
+    and `end`. After an error the conversation is over.
     """
 
     __slots__ = ("_answer", "_held", "_script", "_want", "heard", "needs", "outgoing", "over", "peeking", "result")
@@ -82,16 +81,16 @@ class Conversation:
         self.heard = False
         self.result: Any = None
         self._want: int | bytes | Head = 0
-        self._advance(None)  # type: ignore[arg-type] # which starts a generator
+        self._advance(None)  # type: ignore[arg-type] # None starts a generator
 
     def sent(self, count: int) -> None:
-        """The first `count` bytes of `outgoing` were written."""
+        """Report that the first `count` bytes of `outgoing` were written."""
         self.outgoing = self.outgoing[count:]
         if not self.outgoing:
             self._advance(b"")
 
     def receive(self, data: bytes) -> None:
-        """`data` was read: at least one byte, at most `needs`."""
+        """Take bytes that were read: at least one, at most `needs`. Raises ValueError for any other number."""
         self.heard = True
         missing = self.needs - len(data)
         if not missing and data and not self._held:  # the usual case
@@ -105,9 +104,9 @@ class Conversation:
                 self._advance(self._taken())
 
     def peeked(self, data: bytes) -> int:
-        """`data` was peeked; the answer is how many of its bytes are to be read off (they need no handing over).
+        """Take bytes that were peeked. Return how many of them to read and throw away.
 
-        Without the empty line that is all of it, so that peeking again shows something new.
+        If the empty line is not among them, that is all of them: the next peek then shows new bytes.
         """
         self.heard = True
         known = len(self._held)
@@ -123,7 +122,7 @@ class Conversation:
         return len(data)
 
     def nothing_more(self) -> bool:
-        """Nothing more comes for now. Goes on where what has come is enough; whether it did."""
+        """Report that nothing more comes for now. Return True if the bytes so far are enough; the script continues."""
         want = self._want
         if not isinstance(want, Early | Head) or not want.enough(bytes(self._held)):
             return False
@@ -131,14 +130,14 @@ class Conversation:
         return True
 
     def end(self) -> NoReturn:
-        """The peer closed. Raises Closed, saying what was awaited and how much of it had come.
+        """Report that the peer has closed. Raises Closed, which says what was awaited and how much had come.
 
-        Raises the script's own error where what has come is enough for that.
+        Raises the script's own error instead if the bytes so far are enough for that.
         """
         self.nothing_more()
         what = f"closed {self._progress()}"
-        # A script may say more about it (`awaiting` does), but not carry on without its peer. No variable here has the
-        # error, whose traceback has this frame.
+        # A script may replace the error by one that says more, but it cannot continue. The error is in no variable
+        # here, because its traceback has this frame: that would be a reference cycle.
         self._script.throw(Closed(what))
         raise Closed(what)
 
@@ -178,7 +177,7 @@ class Conversation:
             raise garbled(f"a header that starts {start!r}", self._first_line())
 
     def _first_line(self) -> bytearray:
-        """All of the head that is quoted: a server that echoes has our credentials in the lines behind it."""
+        """Return the part of the head that may be quoted. A server that echoes has our credentials in later lines."""
         return self._held.partition(b"\n")[0]
 
     def _progress(self) -> str:
@@ -189,18 +188,10 @@ class Conversation:
         return f"after {len(self._held)} of {len(self._held) + self.needs} bytes"
 
 
-def awaiting(what: str, script: Script[Result]) -> Script[Result]:
-    """Run `script`; if the peer closes meanwhile, the error says that `what` was awaited."""
+def available(script: Script[Result]) -> Script[Result | None]:
+    """Run a script that only reads. Return its result, or None if its bytes do not come at once."""
     try:
-        return (yield from script)
-    except Closed as closed:
-        raise Closed(f"awaiting {what}: {closed}") from None
-
-
-def as_far_as_it_comes(script: Script[Result]) -> Script[Result | None]:
-    """Run `script`, which only reads; None if what it wants does not come at once."""
-    try:
-        want = script.send(None)  # type: ignore[arg-type] # which starts a generator
+        want = script.send(None)  # type: ignore[arg-type] # None starts a generator
         while True:
             assert isinstance(want, int)
             answer = yield Early(want, _always)
@@ -221,7 +212,7 @@ def _never(_: bytes) -> bool:
 
 
 def _head_end(head: bytearray, known: int) -> int:
-    """Where the header ends, behind its empty line; 0 when that has not come. `known` bytes were searched before."""
+    """Return the end of the header, behind its empty line; 0 without one. `known` bytes were searched before."""
     # RFC 9112 section 2.2: "a recipient MAY recognize a single LF as a line terminator".
     start = max(0, known - 2)
     ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := head.find(mark, start)) >= 0]

@@ -1,6 +1,7 @@
-"""Which errno a failed conversation is for the client program, and which reply an errno is for a server's client.
+"""Translates a failed conversation into an errno for the client program, and an errno into a server's reply.
 
-Dante and tsocks make nearly every refusal ECONNREFUSED; here each keeps its meaning as far as connect(2) has one.
+Dante and tsocks turn nearly every refusal into ECONNREFUSED. Here a refusal keeps its meaning if connect(2) has an
+errno for it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _OF_HTTP = {
     503: errno.EHOSTUNREACH,
     504: errno.ETIMEDOUT,
 }
-# SOCKS4 tells no reasons apart.
+# SOCKS4 gives no reasons.
 _OF_REPLY: dict[str, dict[int, int]] = {"socks4": {}, "socks5": _OF_SOCKS5, "http": _OF_HTTP}
 
 _SOCKS5_OF = {
@@ -46,7 +47,7 @@ _SOCKS5_OF = {
 
 
 def errno_of(error: ProtocolError) -> int:
-    """The errno that connect(2) would have given."""
+    """Return the errno that connect(2) would have given."""
     if isinstance(error, Refused) and error.reply is not None:
         return _OF_REPLY[error.kind].get(error.reply, errno.ECONNREFUSED)
     if isinstance(error, Unsupported) and error.reply is not None:
@@ -57,5 +58,8 @@ def errno_of(error: ProtocolError) -> int:
 
 
 def socks5_reply_of(number: int) -> int:
-    """The SOCKS5 reply for a failed connect; a failed look-up has no errno and is `socks5.HOST_UNREACHABLE`."""
+    """Return the SOCKS5 reply for the errno of a failed connect.
+
+    A failed look-up has no errno; its reply is `socks5.HOST_UNREACHABLE`.
+    """
     return _SOCKS5_OF.get(number, socks5.GENERAL_FAILURE)

@@ -1,6 +1,6 @@
-"""What can go wrong in a conversation, told apart by who is to blame: the wire code travels with the error.
+"""The errors of a conversation. There is one class for each cause, and each error carries the code of the wire.
 
-These are not yet what a client program sees: `errnos` gives the errno, and the tunnel translates once.
+Client programs do not see these errors: `errnos` gives the errno, and `tunnel.errors` translates once.
 """
 
 from __future__ import annotations
@@ -9,30 +9,28 @@ QUOTED = 64
 
 
 class ProtocolError(Exception):
-    """Base of all errors of this package. `reply` is the code that came, or would go, over the wire, if any."""
+    """Base of all errors of this package.
 
-    reply: int | None = None
-    # The ways to authenticate that the peer wants, as far as it has said so.
-    wanted: tuple[str, ...] = ()
+    `reply` is the code that came over the wire, or that a server would send, or None. `wanted` are the ways to
+    authenticate that the peer asks for, as far as it has named them.
+    """
 
-    def __init__(self, message: str, reply: int | None = None) -> None:
+    def __init__(self, message: str, reply: int | None = None, wanted: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        if reply is not None:
-            self.reply = reply
+        self.reply = reply
+        self.wanted = wanted
 
 
 class Garbled(ProtocolError):
-    """The peer speaks something else; the message quotes at most 64 bytes of it."""
+    """The peer speaks another protocol. The message quotes at most 64 bytes of what it sent."""
 
 
 class Closed(ProtocolError):
-    """The peer closed in mid-message; the message says what was awaited and how much of it had come."""
+    """The peer closed the connection within a message. The error says what was awaited and how much had come."""
 
 
 class Refused(ProtocolError):
-    """A well-formed refusal, in the words of its RFC. `kind` is "socks4", "socks5" or "http"."""
-
-    kind: str = ""
+    """A well-formed refusal, in the words of its RFC. `kind` is the protocol: "socks4", "socks5" or "http"."""
 
     def __init__(self, message: str, reply: int | None = None, kind: str = "") -> None:
         super().__init__(message, reply)
@@ -40,19 +38,24 @@ class Refused(ProtocolError):
 
 
 class AuthenticationRefused(ProtocolError):
-    """No acceptable method, or credentials that the peer does not accept."""
+    """The peer accepts none of the offered methods, or not the credentials."""
 
 
 class Unsupported(ProtocolError):
-    """The protocol cannot say this; raised before anything is written. `reply` is what a SOCKS5 server would say."""
+    """The protocol cannot express the request. Raised before anything is written.
+
+    `reply` is the code by which a SOCKS5 server would refuse the request.
+    """
 
 
-def garbled(expected: str, got: bytes | bytearray | None = None, reply: int | None = None) -> Garbled:
-    """The error for `got` where `expected` should have come; None for what is not to be quoted.
+def garbled(
+    expected: str, got: bytes | bytearray | None = None, reply: int | None = None, wanted: tuple[str, ...] = ()
+) -> Garbled:
+    """Return the error for `got`, which came instead of `expected`. `got` is None if it must not be quoted.
 
-    The message ends up in logs, so `got` must be nothing that may be a secret.
+    The message ends up in logs, so `got` must not contain a secret.
     """
     if got is None:
-        return Garbled(f"expected {expected}", reply)
+        return Garbled(f"expected {expected}", reply, wanted)
     more = "..." if len(got) > QUOTED else ""
-    return Garbled(f"expected {expected}, got {bytes(got[:QUOTED])!r}{more}", reply)
+    return Garbled(f"expected {expected}, got {bytes(got[:QUOTED])!r}{more}", reply, wanted)

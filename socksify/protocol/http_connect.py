@@ -1,6 +1,6 @@
-"""HTTP CONNECT (RFC 9110 section 9.3.6) with Basic authentication (RFC 7617): the two heads, and nothing of HTTP else.
+"""HTTP CONNECT (RFC 9110 section 9.3.6) with Basic authentication (RFC 7617): the two heads, and no other part of HTTP.
 
-Of a head's fields only those that ask for credentials are read. No other means anything to a tunnel: "A client MUST
+Of the fields in a head, only those about credentials are read. The others have no meaning for a tunnel: "A client MUST
 ignore any Content-Length or Transfer-Encoding header fields received in a successful response to CONNECT."
 """
 
@@ -25,15 +25,15 @@ SWITCHING_PROTOCOLS = 101
 UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED = 401, 407
 MOST_INTERIM_RESPONSES = 16
 
-# RFC 3986 section 3.2.2: reg-name, without which a name could end the line and begin a header.
+# RFC 3986 section 3.2.2: reg-name. A name with any other character could end the line and begin a header field.
 _REG_NAME = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=%"
 
 
 class ConnectRequest(Record, hidden=("credentials",)):
-    """CONNECT to `address`, with user name and password as bytes, or None.
+    """CONNECT to `address`. `credentials` are user name and password, or None.
 
-    encode() raises ValueError for a name that a URI cannot hold (UnicodeError if IDNA cannot encode it) and
-    for a user name with a colon.
+    encode() raises ValueError for a name that a URI cannot contain (UnicodeError if IDNA cannot encode it) and for a
+    user name with a colon.
     """
 
     address: Address
@@ -56,9 +56,9 @@ class ConnectRequest(Record, hidden=("credentials",)):
 
 
 class Response(Record):
-    """The final response: `status` 101 or 200..999, `reason` as it came, in Latin-1.
+    """The final response. `status` is 101 or 200 to 999, `reason` the text behind it, decoded as Latin-1.
 
-    `challenges` are the authentication schemes that a 407, or a 401, asks for.
+    `challenges` are the authentication schemes that a 407 or a 401 asks for.
     """
 
     status: int
@@ -73,9 +73,9 @@ class Response(Record):
 
     @classmethod
     def parse(cls) -> Script[Response]:
-        """Read heads up to the first that is not interim (RFC 9110 section 15.2)."""
+        """Read heads up to the first one that is not interim (RFC 9110 section 15.2)."""
         for _ in range(MOST_INTERIM_RESPONSES + 1):
-            # The last line is empty, or cut off.
+            # The last line is empty, or incomplete.
             line, *fields = _lines((yield Head(b"HTTP/1.", _refuses)))
             response = cls._from_line(line, fields[:-1])
             if response.status >= 200 or response.status == SWITCHING_PROTOCOLS:
@@ -99,7 +99,7 @@ _MOST_CHALLENGES = 8
 
 
 def _challenges(fields: list[bytes], name: bytes) -> Iterator[str]:
-    """The schemes in the fields of a name, once each."""
+    """Return the authentication schemes in the fields of this name, each once."""
     seen = set()
     for field in fields:
         before, _, value = field.partition(b":")
@@ -110,8 +110,11 @@ def _challenges(fields: list[bytes], name: bytes) -> Iterator[str]:
 
 
 def _schemes(value: bytes) -> Iterator[str]:
-    """Section 11.3: challenges and their parameters alike are separated by commas; a parameter has an `=`."""
-    # What stands between quotes is no challenge, whatever commas it has.
+    """Return the schemes in the value of a field.
+
+    RFC 9110 section 11.3: commas separate challenges and also their parameters. A parameter has an `=`.
+    """
+    # A text between quotation marks contains no challenge, even if it contains commas.
     for item in b'""'.join(value.split(b'"')[::2]).split(b","):
         scheme, _, rest = item.strip().partition(b" ")
         if scheme.replace(b"-", b"").isalnum() and not rest.lstrip().startswith(b"="):
@@ -119,7 +122,7 @@ def _schemes(value: bytes) -> Iterator[str]:
 
 
 def _refuses(head: bytes) -> bool:
-    """Whether the status of a head that has not ended is a refusal: RFC 9112 section 4 has it as three digits."""
+    """Return True if the status of an incomplete head is a refusal. RFC 9112 section 4: a status has three digits."""
     status = head.partition(b" ")[2][:3]
     return len(status) == 3 and status.isdigit() and status >= b"300"
 
@@ -184,6 +187,6 @@ def _parse_basic(token: bytes) -> tuple[bytes, bytes]:
     except Base64Error:
         colon = b""
     if not colon:
-        # The token is not quoted: it may hold a password, however badly written.
+        # The token is not quoted. It may contain a password, even if it is malformed.
         raise garbled("Basic credentials", b"")
     return user, password

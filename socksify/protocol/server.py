@@ -1,8 +1,8 @@
-"""The server's role: what a client of either SOCKS version asks for, negotiation included.
+"""The role of the server: the negotiation with a client of either SOCKS version, up to its request.
 
-A server may read ahead: what a client says behind its request is kept, and is the target's. So its side of the dialogue
-is no script that is given what it needs, piece by piece, but looks at all that was said whenever there is more: that
-spares a connection a tenth of what it costs the processor.
+A server may read ahead, because it can pass on to the target what a client sends behind its request. Its side of the
+dialogue is therefore no script that gets its bytes piece by piece. It looks at all bytes whenever new ones come, which
+saves a tenth of the processor time of a connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Message = TypeVar("Message")
 
-# Messages that are remembered, of each kind.
+# The number of messages of each kind that are remembered.
 _MOST = 1024
 _CHOICES = {
     method: socks5.MethodChoice(method).encode()
@@ -30,10 +30,11 @@ _CHOICES = {
 
 
 class Request(Record, hidden=("user", "userid")):
-    """What a client asks for.
+    """The request of a client.
 
-    `version` is 4 or 5; `command` is CONNECT, BIND, UDP_ASSOCIATE or unknown, for the caller to answer
-    COMMAND_NOT_SUPPORTED; `user` was verified, None without authentication; `userid` is SOCKS4's mere claim.
+    `version` is 4 or 5. `command` is CONNECT, BIND, UDP_ASSOCIATE, or an unknown one, which the caller answers with
+    COMMAND_NOT_SUPPORTED. `user` has been verified; it is None without authentication. `userid` is the unverified user
+    of SOCKS4.
     """
 
     version: int
@@ -53,9 +54,9 @@ def _read(version: int, said: bytes) -> tuple[Request, int] | None:
 
 
 def _remembering(read: Callable[[bytes], tuple[Message, int] | None]) -> Callable[[bytes], tuple[Message, int] | None]:
-    """`read` that knows again what it has read before: clients say the same few things over and over.
+    """Return `read` with a cache, because most clients send the same few messages.
 
-    What has come with something behind it is not kept, which may be a secret of the client's and its target's.
+    A message with bytes behind it is not cached: these bytes are between the client and its target, and may be secret.
     """
     known: dict[bytes, tuple[Message, int]] = {}
 
@@ -77,14 +78,15 @@ _requests = {version: _remembering(partial(_read, version)) for version in (sock
 
 
 class Dialogue:
-    """What a client says until it is known what it wants, and what it is answered.
+    """The dialogue with a client, up to its request.
 
-    `methods` are those of SOCKS5 that will do, the one that is liked best first; SOCKS4, which has no passwords, will
-    where NO_AUTHENTICATION is one of them. Pass on what the client says to `hear`, write what that returns, and look at
+    `methods` are the methods of SOCKS5 that are accepted, the preferred one first. SOCKS4, which has no passwords, is
+    accepted if NO_AUTHENTICATION is one of them. Pass the bytes of the client to `hear`, write the bytes that it
+    returns, and look at
 
-    failure      why nothing more is to be heard; behind the answer the connection is to be closed
-    credentials  what is to be verified and answered by `verified`, before anything more is heard
-    request      what the client wants; `rest` is what it has said behind it
+    failure      the error that ends the dialogue, or None; close the connection when the answer has been written
+    credentials  the credentials to verify, or None; call `verified` before `hear` is called again
+    request      the request of the client, or None; `rest` are the bytes behind it
     """
 
     __slots__ = ("_identifies", "_methods", "_user", "_version", "credentials", "failure", "request", "rest")
@@ -100,12 +102,12 @@ class Dialogue:
         self.request: Request | None = None
 
     def hear(self, said: bytes) -> bytes:
-        """The client has said this; returns what it is answered, if anything."""
+        """Take bytes of the client. Return the answer, which may be empty."""
         self.rest += said
         return self._go_on()
 
     def verified(self, accepted: bool) -> bytes:
-        """The credentials are right, or not."""
+        """Take the verdict on `credentials`. Return the answer."""
         assert self.credentials is not None
         user, self.credentials = self.credentials.user, None
         self._identifies = False
@@ -118,7 +120,7 @@ class Dialogue:
         return status + self._go_on()
 
     def closed(self) -> Closed:
-        """The client has closed: an error that says what was awaited, and how much of it had come."""
+        """Return the error for a client that has closed: it says what was awaited, and how much of it had come."""
         awaited = "a SOCKS request"
         if self._version:
             awaited = "credentials" if self._identifies else f"a SOCKS{self._version} request"
@@ -184,20 +186,26 @@ class Dialogue:
 
 
 def reply(request: Request, code: int, bound: Address = UNSPECIFIED) -> bytes:
-    """The reply to `request` in its own version; `code` is one of SOCKS5's, of which SOCKS4 knows yes and no."""
+    """Return the bytes of the reply to `request`, in its version.
+
+    `code` is a reply of SOCKS5. For SOCKS4, success becomes GRANTED, and everything else REJECTED.
+    """
     return _reply(request.version, code, bound)
 
 
 def _reply(version: int, code: int, bound: Address = UNSPECIFIED) -> bytes:
     if version == socks5.VERSION:
         return socks5.encode_reply(code, bound)
-    # A SOCKS4 reply has room for an IPv4 address only; the port is worth telling all the same.
+    # A SOCKS4 reply has room for an IPv4 address only. The port is sent in any case.
     address = bound if bound.type == IPV4 else UNSPECIFIED.replace(port=bound.port)
     return socks4.Reply(socks4.GRANTED if code == socks5.SUCCEEDED else socks4.REJECTED, address).encode()
 
 
 def _reachable(target: Address) -> Address:
-    """Refuse what no resolver should see: an empty name would be this very machine, a null would end the name."""
+    """Return the target. Raises Garbled for a name that no resolver should see.
+
+    An empty name would mean this machine, and a null character would end the name.
+    """
     if target.type == NAME:
         try:
             encode_name(target.host)

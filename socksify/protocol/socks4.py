@@ -1,6 +1,6 @@
-"""SOCKS4 messages (the protocol's memo, Ying-Da Lee) and their extension for names, SOCKS4A.
+"""The messages of SOCKS4 (memo by Ying-Da Lee) and of SOCKS4A, its extension for names.
 
-Strings end with a null byte and have no length before them.
+A string ends with a null byte, and no length is sent before it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ REPLIES = {
     OTHER_USER: "request rejected because the client program and identd report different user-ids",
 }
 
-# SOCKS4A: "the destination address DSTIP: 0.0.0.x with nonzero x", the mark of a name that follows.
+# SOCKS4A: "the destination address DSTIP: 0.0.0.x with nonzero x" says that a name follows.
 _NAME_FOLLOWS = b"\0\0\0\1"
 
 
 class Request(Record, hidden=("userid",)):
-    """What the client wants: `command` is CONNECT or BIND; `userid` 0 to 255 bytes, none of them null.
+    """The request of a client: `command` is CONNECT or BIND, `userid` has 0 to 255 bytes, none of them null.
 
-    encode() raises Unsupported for an address that SOCKS4 has no room for, ValueError for a bad userid, and
-    what `Address.of` raises for a bad name.
+    encode() raises Unsupported for an address that is neither an IPv4 address nor a name, ValueError for a bad userid,
+    and the errors of `Address.of` for a bad name.
     """
 
     command: int
@@ -51,7 +51,7 @@ class Request(Record, hidden=("userid",)):
 
     @classmethod
     def read(cls, said: bytes) -> tuple[Request, int] | None:
-        """The request that it begins with, and where that ends; None until all of it is there."""
+        """Return the request at the beginning of `said`, and its end; None if it is incomplete. Raises Garbled."""
         if said and said[0] != VERSION:
             raise garbled("SOCKS version 4", said[:1])
         end = _end(said, 8, "userid")
@@ -68,7 +68,7 @@ class Request(Record, hidden=("userid",)):
 
 
 class Reply(Record):
-    """The server's answer; `address` is an IPV4 one and means something for BIND only."""
+    """The answer of the server. `address` is of type IPV4, and has a meaning for BIND only."""
 
     code: int
     address: Address
@@ -83,18 +83,18 @@ class Reply(Record):
         if answer[0] != 0:
             raise garbled("a SOCKS4 reply", answer)
         if len(answer) < _REPLY:
-            # A refusal whose server says no more.
+            # The server sends no more than the code of its refusal.
             return cls(answer[1], UNSPECIFIED)
         address = Address(IPV4, protocol_address.ipv4_text(answer[4:]), int.from_bytes(answer[2:4], "big"))
         return cls(answer[1], address)
 
 
-# A refusal is told by its code, the second byte.
+# The second byte, the code, is enough to know a refusal.
 _REPLY = Early(8, lambda held: held[:1] == b"\0" and held[1:2] not in (b"", bytes((GRANTED,))))
 
 
 def _ip(address: Address) -> bytes:
-    """DSTIP of a request, which must not look like the mark of a name."""
+    """Return DSTIP of a request. Raises Unsupported for an address that would announce a name."""
     packed = _packed(address)
     if _marks_name(packed):
         raise Unsupported(f"SOCKS4 cannot carry {address.host}: it would announce a name", ADDRESS_TYPE_NOT_SUPPORTED)
@@ -113,9 +113,9 @@ def _marks_name(ip: bytes) -> bool:
 
 
 def _end(said: bytes, begin: int, what: str) -> int | None:
-    """Where the null byte is that ends the string which begins there; None until it is there."""
+    """Return the position of the null byte that ends the string at `begin`; None if it has not come."""
     end = said.find(0, begin, begin + LONGEST_STRING + 1)
     if end < 0 and len(said) > begin + LONGEST_STRING:
-        # It is not quoted: a userid may be a secret, and what stands behind an unended name is the target's.
+        # The string is not quoted. A userid may be a secret, and bytes behind an endless name are for the target.
         raise garbled(f"a {what} of at most {LONGEST_STRING} bytes")
     return None if end < 0 else end

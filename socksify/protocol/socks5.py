@@ -1,7 +1,8 @@
-"""SOCKS5 messages (RFC 1928), with those of its user name and password authentication (RFC 1929).
+"""The messages of SOCKS5 (RFC 1928), of its authentication by user name and password (RFC 1929), and the UDP header.
 
-A client parses what a server says by scripts: a reply is five bytes and then one read of exactly the rest, since the
-fifth byte is the name's length or the address's first. A server reads a client's messages out of all that it has said.
+A client parses the messages of a server by scripts. A reply takes two reads: five bytes, and then exactly the rest,
+because the fifth byte is the length of a name or the first byte of an address. A server has all bytes that its client
+has sent so far, and reads the messages from them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from functools import lru_cache
 
 from socksify._record import Record
 from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED, IPV4, IPV6, NAME, UNSPECIFIED, Address
-from socksify.protocol.conversation import Early, as_far_as_it_comes
+from socksify.protocol.conversation import Early, available
 from socksify.protocol.errors import Garbled, garbled
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ REPLIES = {
 
 
 class Greeting(Record):
-    """The client's first message: the methods it offers, one byte each."""
+    """The first message of a client: the methods that it offers, one byte each."""
 
     methods: bytes
 
@@ -61,7 +62,7 @@ class Greeting(Record):
 
     @classmethod
     def read(cls, said: bytes) -> tuple[Greeting, int] | None:
-        """The greeting that it begins with, and where that ends; None until all of it is there."""
+        """Return the greeting at the beginning of `said`, and its end; None if it is incomplete. Raises Garbled."""
         if said and said[0] != VERSION:
             raise _other_version(said)
         if len(said) < 2 or len(said) < 2 + said[1]:
@@ -71,7 +72,7 @@ class Greeting(Record):
 
 
 class MethodChoice(Record):
-    """The server's answer to the greeting; NO_ACCEPTABLE_METHODS when it takes none of them."""
+    """The answer of the server to the greeting. NO_ACCEPTABLE_METHODS refuses all of them."""
 
     method: int
 
@@ -87,9 +88,9 @@ class MethodChoice(Record):
 
 
 class Credentials(Record, hidden=("user", "password")):
-    """User name, 1 to 255 bytes, and password, up to 255; encode() raises ValueError for others.
+    """User name (1 to 255 bytes) and password (up to 255 bytes). encode() raises ValueError for other lengths.
 
-    RFC 1929 has a password of 1 to 255 bytes. An empty one goes out as curl sends it, with a PLEN of 0.
+    RFC 1929 demands a password of 1 to 255 bytes. An empty one is sent as curl sends it, with a PLEN of 0.
     """
 
     user: bytes
@@ -103,7 +104,7 @@ class Credentials(Record, hidden=("user", "password")):
 
     @classmethod
     def read(cls, said: bytes) -> tuple[Credentials, int] | None:
-        """As `Greeting.read`."""
+        """Return the credentials at the beginning of `said`, and their end; None if incomplete. Raises Garbled."""
         if said and said[0] != SUBNEGOTIATION_VERSION:
             raise garbled("RFC 1929 version 1", said[:1])
         if len(said) < 2 or len(said) < 3 + said[1]:
@@ -114,7 +115,7 @@ class Credentials(Record, hidden=("user", "password")):
 
 
 class CredentialsStatus(Record):
-    """The server's verdict on the credentials: 0 accepts them, anything else does not."""
+    """The verdict of the server on the credentials: 0 accepts them, any other number refuses them."""
 
     status: int
 
@@ -124,14 +125,14 @@ class CredentialsStatus(Record):
     @classmethod
     def parse(cls) -> Script[CredentialsStatus]:
         answer = yield 2
-        # RFC 1929 has version 1 here; there are servers that repeat the 5 of SOCKS.
+        # RFC 1929 demands version 1 here. Some servers repeat the 5 of SOCKS.
         if answer[0] not in (SUBNEGOTIATION_VERSION, VERSION):
             raise garbled("an RFC 1929 status", answer)
         return cls(answer[1])
 
 
 class Request(Record):
-    """What the client wants: `command` is CONNECT, BIND, UDP_ASSOCIATE, or one that nobody knows."""
+    """The request of a client: `command` is CONNECT, BIND, UDP_ASSOCIATE, or an unknown one."""
 
     command: int
     address: Address
@@ -141,7 +142,10 @@ class Request(Record):
 
     @classmethod
     def read(cls, said: bytes) -> tuple[Request, int] | None:
-        """As `Greeting.read`; of an address type that is unknown, nobody can say where it ends: Garbled."""
+        """Return the request at the beginning of `said`, and its end; None if it is incomplete.
+
+        Raises Garbled, also for an unknown address type, since the end of such an address is unknown.
+        """
         if said and said[0] != VERSION:
             raise _other_version(said)
         found = Address.read(said, 3)
@@ -149,7 +153,7 @@ class Request(Record):
 
 
 class Reply(Record):
-    """The server's answer to the request; `address` is BND.ADDR and BND.PORT, meaningless unless `code` is 0."""
+    """The answer of the server to a request. `address` is BND.ADDR and BND.PORT, and has a meaning if `code` is 0."""
 
     code: int
     address: Address
@@ -164,28 +168,28 @@ class Reply(Record):
             raise garbled("a SOCKS5 reply", start)
         code = start[1]
         if len(start) < _REPLY:
-            # A refusal whose server says no more.
+            # The server sends no more than the code of its refusal.
             return cls(code, UNSPECIFIED)
         kind, first = start[3:]
         if code == SUCCEEDED:
             return cls(code, (yield from Address.parse_rest(kind, first)))
-        # There are servers that fill a refusal up with zeros: its code counts, an address has it none.
+        # Some servers fill a refusal up with zeros. Such a refusal has a code, but no address.
         if kind not in (IPV4, NAME, IPV6):
             return cls(code, UNSPECIFIED)
-        rest = yield from as_far_as_it_comes(Address.parse_rest(kind, first))
+        rest = yield from available(Address.parse_rest(kind, first))
         return cls(code, rest or UNSPECIFIED)
 
 
-# A refusal is told by its code, the second byte.
+# The second byte, the code, is enough to know a refusal.
 _REPLY = Early(5, lambda held: held[:1] == b"\5" and held[1:2] not in (b"", b"\0"))
 
 
 def encode_reply(code: int, address: Address) -> bytes:
-    """A reply's bytes, for a server that has no other use for it."""
+    """Return the bytes of a reply, for a server that does not need a Reply."""
     return _reply_up_to_port(code, address.type, address.host) + address.port.to_bytes(2, "big")
 
 
-# A server's address is one of few, and its port another for each client.
+# The addresses of a server are few, and the port is another one for each client.
 @lru_cache(256)
 def _reply_up_to_port(code: int, kind: int, host: str) -> bytes:
     return b"%c%c\0%b" % (VERSION, code, Address(kind, host, 0).encode()[:-2])
@@ -195,25 +199,23 @@ def _other_version(said: bytes) -> Garbled:
     return garbled("SOCKS version 5", said[:1])
 
 
-# The header of a datagram relayed by a UDP association (RFC 1928 section 7).
-
-
-# RSV and FRAG: "if ... a value of X'00' ... this datagram is standalone"; we never send fragments.
+# RSV and FRAG of the header of a relayed datagram (RFC 1928 section 7): "if ... a value of X'00' ... this datagram is
+# standalone". Fragments are never sent.
 _STANDALONE = b"\0\0\0"
-# RSV, FRAG and ATYP are quoted of a bad one. What comes behind them may be data.
+# RSV, FRAG and ATYP of a bad header are quoted. The bytes behind them may be data.
 _QUOTED = 4
 
 
-def encode_header(address: Address) -> bytes:
-    """What goes before the data of a datagram for `address`. Raises as `Address.encode` does."""
+def encode_udp_header(address: Address) -> bytes:
+    """Return the header of a datagram for `address`. Raises the same errors as `Address.encode`."""
     return _STANDALONE + address.encode()
 
 
-def parse(datagram: bytes) -> tuple[Address, int, int]:
-    """Address, fragment number and where the data begins; raises Garbled.
+def parse_udp_header(datagram: bytes) -> tuple[Address, int, int]:
+    """Return the address, the fragment number and the start of the data. Raises Garbled.
 
-    "An implementation that does not support fragmentation MUST drop any datagram whose FRAG field is other
-    than X'00'": that is the caller's to do.
+    "An implementation that does not support fragmentation MUST drop any datagram whose FRAG field is other than X'00'":
+    the caller has to do so.
     """
     if len(datagram) < 3 or datagram[:2] != b"\0\0":
         raise garbled("the header of a relayed datagram", datagram[:_QUOTED])

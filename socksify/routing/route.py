@@ -112,15 +112,9 @@ def _script(proxy: Proxy, target: Address, command: int, isolation: bytes | None
 
 
 def _login(proxy: Proxy, isolation: bytes | None) -> Login | None:
-    login = Login()
-    if proxy.user is not None:
-        login.user = proxy.user
-        login.password = proxy.password or b""
-    elif isolation is not None:
-        login.user = login.password = isolation
-    else:
-        return None
-    return login
+    if proxy.user is None and isolation is not None:
+        proxy = proxy.replace(user=isolation, password=isolation)
+    return None if proxy.user is None else Login(proxy)
 
 
 @cache

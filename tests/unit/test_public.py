@@ -28,7 +28,7 @@ def test_everything_offered_is_there_and_documented(name: str) -> None:
 
 def test_nothing_else_is_there() -> None:
     with pytest.raises(AttributeError, match="module 'socksify' has no attribute 'instal'"):
-        socksify.instal  # type: ignore[attr-defined]  # noqa: B018
+        socksify.instal  # noqa: B018
 
 
 def test_install_takes_a_proxy_and_keywords() -> None:

@@ -112,7 +112,7 @@ class Associate:
     def _out(self, message: bytes) -> None:
         """Sends on what the client sent, unless it is not to be."""
         try:
-            address, fragment, begin = socks5.parse(message)
+            address, fragment, begin = socks5.parse_udp_header(message)
         except ProtocolError:
             return
         data = memoryview(message)[begin:]
@@ -131,7 +131,7 @@ class Associate:
         """Passes on to the client what came from outside."""
         if self._inside is None or not self._within(len(data), 1):
             return
-        header = socks5.encode_header(address_of((host, port)))
+        header = socks5.encode_udp_header(address_of((host, port)))
         try:
             self._inside.sendto(header + data, to_sockaddr(self._session.host, self._port))
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from marshal import dumps
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ matches = st.builds(
 )
 rules = st.builds(Rule, texts, texts, st.sampled_from(("direct", "block", "proxy")), matches)
 seconds = st.floats(0.001, 1e6)
-TEXTS = ("proxy", "config", *inherited.Settings._fields[4:-1])
+TEXTS = ("proxy", "config", *Settings._fields[4:-1])
 
 
 def allowed(settings: Settings) -> Settings:
@@ -153,6 +154,6 @@ def test_what_cannot_be_read_is_an_error(text: str) -> None:
 
 
 def test_another_version_is_an_error() -> None:
-    text = inherited.dumps((("other",), [], {}, ()), 2).hex()
+    text = dumps((("other",), [], {}, ()), 2).hex()
     with pytest.raises(ConfigError, match="another version"):
         load({}, {inherited.VARIABLE: text}, "/")

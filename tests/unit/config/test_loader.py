@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ tor = "onion:9050"
 """
 
 
-def loaded(directory: Path, arguments: dict[str, object], environ: dict[str, str], file: str = "") -> Settings:
+def loaded(directory: Path, arguments: Mapping[str, object], environ: dict[str, str], file: str = "") -> Settings:
     """With a file that is named, unless another one is."""
     if file:
         (directory / "socksify.toml").write_text(file, encoding="utf-8")

@@ -10,7 +10,7 @@ from socksify.protocol import client, http_connect, socks4, socks5
 from socksify.protocol.address import IPV4, NAME, Address
 from socksify.protocol.errors import AuthenticationRefused, Closed, Garbled, Refused, Unsupported
 from tests.unit.protocol.messages import ADDRESSES, HOST, HOST_WIRE, V4, V4_WIRE, V6, Message
-from tests.unit.protocol.wire import End
+from tests.unit.protocol.wire import End, http_script, message_of, socks4_script, socks5_script
 
 if TYPE_CHECKING:
     from socksify.protocol.conversation import Script
@@ -38,14 +38,14 @@ def socks5_turns(method: bytes = b"\x05\x00", reply: bytes = b"\x05\x00\x00" + V
 
 @pytest.mark.parametrize("at_a_time", [None, 1, 3])
 def test_socks5_without_authentication(at_a_time: int | None) -> None:
-    end = play(client.socks5(socks5.CONNECT, HOST), *socks5_turns(), at_a_time=at_a_time)
+    end = play(socks5_script(socks5.CONNECT, HOST), *socks5_turns(), at_a_time=at_a_time)
     assert end.conversation.result == socks5.Reply(0, V4)
 
 
 @pytest.mark.parametrize("at_a_time", [None, 1, 3])
 def test_socks5_with_credentials_that_are_wanted(at_a_time: int | None) -> None:
     end = play(
-        client.socks5(socks5.CONNECT, HOST, CREDENTIALS),
+        socks5_script(socks5.CONNECT, HOST, CREDENTIALS),
         (b"\x05\x02\x00\x02", b"\x05\x02"),
         (SUBNEGOTIATION, b"\x01\x00"),
         (b"\x05\x01\x00" + HOST_WIRE, b"\x05\x00\x00" + V4_WIRE),
@@ -56,7 +56,7 @@ def test_socks5_with_credentials_that_are_wanted(at_a_time: int | None) -> None:
 
 def test_socks5_with_credentials_that_are_not_wanted() -> None:
     end = play(
-        client.socks5(socks5.CONNECT, HOST, CREDENTIALS),
+        socks5_script(socks5.CONNECT, HOST, CREDENTIALS),
         (b"\x05\x02\x00\x02", b"\x05\x00"),
         (b"\x05\x01\x00" + HOST_WIRE, b"\x05\x00\x00" + V4_WIRE),
     )
@@ -65,7 +65,7 @@ def test_socks5_with_credentials_that_are_not_wanted() -> None:
 
 @pytest.mark.parametrize("bound", ADDRESSES, ids=lambda a: a.name)
 def test_socks5_takes_three_reads_and_not_a_byte_of_the_banner(bound: Message) -> None:
-    end = play(client.socks5(socks5.CONNECT, HOST), *socks5_turns(reply=b"\x05\x00\x00" + bound.wire + BANNER))
+    end = play(socks5_script(socks5.CONNECT, HOST), *socks5_turns(reply=b"\x05\x00\x00" + bound.wire + BANNER))
     assert end.reads == [2, 5, len(bound.wire) - 2]
     assert end.kernel == BANNER
     assert end.conversation.result.address == bound.value
@@ -74,7 +74,7 @@ def test_socks5_takes_three_reads_and_not_a_byte_of_the_banner(bound: Message) -
 @pytest.mark.parametrize(("code", "words"), [*socks5.REPLIES.items(), (9, "unassigned reply 0x09"), (255, "unass")][1:])
 def test_socks5_refusals(code: int, words: str) -> None:
     with pytest.raises(Refused, match=words) as caught:
-        play(client.socks5(socks5.CONNECT, HOST), *socks5_turns(reply=bytes((5, code, 0)) + V4_WIRE))
+        play(socks5_script(socks5.CONNECT, HOST), *socks5_turns(reply=bytes((5, code, 0)) + V4_WIRE))
     assert (caught.value.reply, caught.value.kind) == (code, "socks5")
 
 
@@ -82,26 +82,26 @@ def test_socks5_no_method_without_credentials_says_that_there_are_none() -> None
     with pytest.raises(
         AuthenticationRefused, match=r"no acceptable methods \(no user name and password are set\)"
     ) as e:
-        play(client.socks5(socks5.CONNECT, HOST), (b"\x05\x01\x00", b"\x05\xff"))
+        play(socks5_script(socks5.CONNECT, HOST), (b"\x05\x01\x00", b"\x05\xff"))
     assert e.value.reply == 255
 
 
 def test_socks5_no_method_with_credentials() -> None:
     with pytest.raises(AuthenticationRefused, match=r"no acceptable methods$"):
-        play(client.socks5(socks5.CONNECT, HOST, CREDENTIALS), (b"\x05\x02\x00\x02", b"\x05\xff"))
+        play(socks5_script(socks5.CONNECT, HOST, CREDENTIALS), (b"\x05\x02\x00\x02", b"\x05\xff"))
 
 
 @pytest.mark.parametrize("method", [1, 2, 254])
 def test_socks5_a_method_that_was_not_offered_is_garbled(method: int) -> None:
     with pytest.raises(Garbled, match="one of the methods offered"):
-        play(client.socks5(socks5.CONNECT, HOST), (b"\x05\x01\x00", bytes((5, method))))
+        play(socks5_script(socks5.CONNECT, HOST), (b"\x05\x01\x00", bytes((5, method))))
 
 
 @pytest.mark.parametrize("status", [1, 255])
 def test_socks5_credentials_that_are_not_accepted(status: int) -> None:
     with pytest.raises(AuthenticationRefused, match="not accepted") as caught:
         play(
-            client.socks5(socks5.CONNECT, HOST, CREDENTIALS),
+            socks5_script(socks5.CONNECT, HOST, CREDENTIALS),
             (b"\x05\x02\x00\x02", b"\x05\x02"),
             (SUBNEGOTIATION, bytes((1, status))),
         )
@@ -112,7 +112,7 @@ def test_socks5_credentials_that_are_not_accepted(status: int) -> None:
 @pytest.mark.parametrize("answer", [b"HT", b"\x00\x5b", b"SS"])
 def test_socks5_who_speaks_something_else_is_quoted(answer: bytes) -> None:
     with pytest.raises(Garbled) as caught:
-        play(client.socks5(socks5.CONNECT, HOST), (b"\x05\x01\x00", answer))
+        play(socks5_script(socks5.CONNECT, HOST), (b"\x05\x01\x00", answer))
     assert repr(answer) in str(caught.value)
 
 
@@ -130,7 +130,7 @@ def test_socks5_who_speaks_something_else_is_quoted(answer: bytes) -> None:
     ],
 )
 def test_socks5_close_at_each_step(heard: tuple[bytes, ...], awaited: str) -> None:
-    end = End(client.socks5(socks5.CONNECT, HOST, CREDENTIALS))
+    end = End(socks5_script(socks5.CONNECT, HOST, CREDENTIALS))
     end.advance()
     for data in heard:
         end.hear(data)
@@ -141,15 +141,15 @@ def test_socks5_close_at_each_step(heard: tuple[bytes, ...], awaited: str) -> No
 @pytest.mark.parametrize("credentials", [(b"", b"p"), (b"u", b"p" * 256), (b"u" * 256, b"p")])
 def test_socks5_bad_credentials_are_found_before_a_byte_is_written(credentials: tuple[bytes, bytes]) -> None:
     with pytest.raises(ValueError, match="1 to 255 bytes"):
-        End(client.socks5(socks5.CONNECT, HOST, credentials))
+        End(socks5_script(socks5.CONNECT, HOST, credentials))
 
 
 @pytest.mark.parametrize(
     "script",
     [
-        lambda target: client.socks5(socks5.CONNECT, target),
-        lambda target: client.socks4(socks4.CONNECT, target, b""),
-        lambda target: client.http(target),
+        lambda target: socks5_script(socks5.CONNECT, target),
+        lambda target: socks4_script(socks4.CONNECT, target, b""),
+        lambda target: http_script(target),
     ],
 )
 def test_a_bad_name_is_found_before_a_byte_is_written(script: Any) -> None:
@@ -160,7 +160,7 @@ def test_a_bad_name_is_found_before_a_byte_is_written(script: Any) -> None:
 @pytest.mark.parametrize("at_a_time", [None, 1])
 def test_socks5_bind_has_a_second_reply(at_a_time: int | None) -> None:
     replies = b"\x05\x00\x00" + V4_WIRE + b"\x05\x00\x00\x04" + bytes(16) + b"\x00\x09"
-    end = play(client.socks5(socks5.BIND, HOST), (b"\x05\x01\x00", b"\x05\x00"), (b"\x05\x02\x00" + HOST_WIRE, replies))
+    end = play(socks5_script(socks5.BIND, HOST), (b"\x05\x01\x00", b"\x05\x00"), (b"\x05\x02\x00" + HOST_WIRE, replies))
     assert end.conversation.result.address == V4
     second = play(client.socks5_peer(), (b"", bytes(end.kernel)), at_a_time=at_a_time)
     assert second.conversation.result.address == Address.of("::", 9)
@@ -183,7 +183,7 @@ def test_a_bind_that_somebody_else_came_to_says_who() -> None:
 
 def in_one_segment(exchanges: list[client.Exchange]) -> Script[Any]:
     """What early sending will do: all messages, then all answers, with the exchanges that there are."""
-    yield b"".join(exchange.message for exchange in exchanges)
+    yield b"".join(message_of(exchange) for exchange in exchanges)
     answer = None
     for exchange in exchanges:
         answer = yield from exchange.answer()
@@ -207,7 +207,7 @@ def test_socks5_exchanges_can_go_out_in_one_segment(at_a_time: int | None) -> No
 @pytest.mark.parametrize("at_a_time", [None, 1])
 def test_socks4(at_a_time: int | None) -> None:
     end = play(
-        client.socks4(socks4.CONNECT, V4, b"me"),
+        socks4_script(socks4.CONNECT, V4, b"me"),
         (b"\x04\x01\x00\x50\xc0\x00\x02\x01me\x00", GRANTED4 + BANNER),
         at_a_time=at_a_time,
     )
@@ -216,13 +216,13 @@ def test_socks4(at_a_time: int | None) -> None:
 
 
 def test_socks4_takes_one_read() -> None:
-    end = play(client.socks4(socks4.CONNECT, V4, b""), (b"\x04\x01\x00\x50\xc0\x00\x02\x01\x00", GRANTED4 + BANNER))
+    end = play(socks4_script(socks4.CONNECT, V4, b""), (b"\x04\x01\x00\x50\xc0\x00\x02\x01\x00", GRANTED4 + BANNER))
     assert end.reads == [8]
 
 
 def test_socks4_sends_a_name_as_4a() -> None:
     request = b"\x04\x02\x1f\x90\x00\x00\x00\x01me\x00example.com\x00"
-    assert play(client.socks4(socks4.BIND, HOST, b"me"), (request, GRANTED4)).conversation.over
+    assert play(socks4_script(socks4.BIND, HOST, b"me"), (request, GRANTED4)).conversation.over
 
 
 @pytest.mark.parametrize(
@@ -230,17 +230,17 @@ def test_socks4_sends_a_name_as_4a() -> None:
 )
 def test_socks4_refusals(code: int, words: str) -> None:
     with pytest.raises(Refused, match=words) as caught:
-        End(client.socks4(socks4.CONNECT, V4, b"")).hear(bytes((0, code, 0, 0, 0, 0, 0, 0)))
+        End(socks4_script(socks4.CONNECT, V4, b"")).hear(bytes((0, code, 0, 0, 0, 0, 0, 0)))
     assert (caught.value.reply, caught.value.kind) == (code, "socks4")
 
 
 def test_socks4_ipv6_is_found_before_a_byte_is_written() -> None:
     with pytest.raises(Unsupported):
-        End(client.socks4(socks4.CONNECT, V6, b""))
+        End(socks4_script(socks4.CONNECT, V6, b""))
 
 
 def test_socks4_close_says_what_was_awaited() -> None:
-    end = End(client.socks4(socks4.CONNECT, V4, b""))
+    end = End(socks4_script(socks4.CONNECT, V4, b""))
     end.advance()
     with pytest.raises(Closed, match=r"^awaiting the reply to the request: closed after 0 of 8 bytes"):
         end.conversation.end()
@@ -257,7 +257,7 @@ def test_socks4_bind_has_a_second_reply() -> None:
 @pytest.mark.parametrize("at_a_time", [None, 1, 7])
 def test_http(at_a_time: int | None) -> None:
     end = play(
-        client.http(HOST),
+        http_script(HOST),
         (
             b"CONNECT example.com:8080 HTTP/1.1\r\nHost: example.com:8080\r\n\r\n",
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n" + BANNER,
@@ -269,7 +269,7 @@ def test_http(at_a_time: int | None) -> None:
 
 
 def test_http_sends_basic_credentials() -> None:
-    said = End(client.http(HOST, CREDENTIALS)).advance()
+    said = End(http_script(HOST, CREDENTIALS)).advance()
     assert b"\r\nProxy-Authorization: Basic YWxhZGRpbjpzZXNhbWU=\r\n" in said
 
 
@@ -291,7 +291,7 @@ def test_http_refusals(status: int) -> None:
 )
 def test_http_407(credentials: tuple[bytes, bytes] | None, words: str) -> None:
     with pytest.raises(AuthenticationRefused, match=words) as caught:
-        End(client.http(HOST, credentials)).hear(b"HTTP/1.1 407 Auth\r\n\r\n")
+        End(http_script(HOST, credentials)).hear(b"HTTP/1.1 407 Auth\r\n\r\n")
     assert caught.value.reply == 407
 
 
@@ -302,7 +302,7 @@ def test_http_close_says_what_was_awaited() -> None:
 
 
 def play_http(answer: bytes) -> End:
-    end = End(client.http(Address(IPV4, "192.0.2.1", 80)))
+    end = End(http_script(Address(IPV4, "192.0.2.1", 80)))
     end.advance()
     end.hear(answer)
     return end

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socksify.protocol.conversation import LONGEST_HEAD, Conversation, Head, awaiting
+from socksify.protocol.conversation import LONGEST_HEAD, Conversation, Head
 from socksify.protocol.errors import Closed, Garbled
 from tests.unit.protocol.wire import End
 
@@ -175,17 +175,6 @@ def test_a_script_cannot_carry_on_without_its_peer() -> None:
 
     with pytest.raises(Closed, match="after 0 of 1"):
         Conversation(stubborn()).end()
-
-
-def test_awaiting_says_what_for_and_changes_nothing_else() -> None:
-    conversation = Conversation(awaiting("the answer", several(2, b"x")))
-    conversation.receive(b"4")
-    with pytest.raises(Closed, match=r"^awaiting the answer: closed after 1 of 2 bytes$"):
-        conversation.end()
-    whole = Conversation(awaiting("the answer", several(2, b"x")))
-    whole.receive(b"42")
-    whole.sent(1)
-    assert whole.result == [b"42", b""]
 
 
 def test_errors_of_the_script_come_from_where_it_runs() -> None:

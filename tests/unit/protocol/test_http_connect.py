@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from socksify.protocol import client, http_connect
+from socksify.protocol import http_connect
 from socksify.protocol.address import IPV4, NAME, Address
 from socksify.protocol.conversation import Conversation
 from socksify.protocol.errors import Garbled
 from tests.unit.protocol.messages import HOST, V6
 from tests.unit.protocol.strategies import addresses
-from tests.unit.protocol.wire import End, parse
+from tests.unit.protocol.wire import End, http_script, parse
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_other_methods_are_told_before_any_empty_line() -> None:
 def test_an_echo_does_not_put_our_credentials_into_the_error(pieces: int) -> None:
     """An echo server where a proxy should be says all that it is told."""
     request = http_connect.ConnectRequest(Address.of("a", 1), (b"alice", b"open sesame")).encode()
-    conversation = Conversation(client.http(Address.of("a", 1), (b"alice", b"open sesame")))
+    conversation = Conversation(http_script(Address.of("a", 1), (b"alice", b"open sesame")))
     conversation.sent(len(request))
     with pytest.raises(Garbled) as caught:
         for at in range(0, len(request), pieces):

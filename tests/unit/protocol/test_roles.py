@@ -17,7 +17,17 @@ from socksify.protocol.conversation import LONGEST_HEAD
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
 from tests.unit.protocol.messages import HOST, MESSAGES, V4, V6
 from tests.unit.protocol.strategies import addresses, messages, socks4_addresses, tokens, userids
-from tests.unit.protocol.wire import End, Host, parse, script_of, talk
+from tests.unit.protocol.wire import (
+    End,
+    Host,
+    http_script,
+    message_of,
+    parse,
+    script_of,
+    socks4_script,
+    socks5_script,
+    talk,
+)
 
 if TYPE_CHECKING:
     from socksify.protocol.conversation import Script
@@ -33,7 +43,7 @@ def answered(verify: Callable[[bytes, bytes], bool] | None, code: int, bound: Ad
 
 @given(codes, addresses, addresses, paces)
 def test_socks5(command: int, target: Address, bound: Address, pace: int | None) -> None:
-    here, there = End(client.socks5(command, target)), answered(None, 0, bound)
+    here, there = End(socks5_script(command, target)), answered(None, 0, bound)
     talk(here, there, pace)
     assert there.result == server.Request(5, command, target)
     assert here.conversation.result == socks5.Reply(0, bound)
@@ -43,7 +53,7 @@ def test_socks5(command: int, target: Address, bound: Address, pace: int | None)
 
 @given(tokens, tokens, addresses, paces)
 def test_socks5_with_credentials(user: bytes, password: bytes, target: Address, pace: int | None) -> None:
-    here = End(client.socks5(socks5.CONNECT, target, (user, password)))
+    here = End(socks5_script(socks5.CONNECT, target, (user, password)))
     there = answered(lambda *given: given == (user, password), 0, V4)
     talk(here, there, pace)
     assert there.result == server.Request(5, socks5.CONNECT, target, user)
@@ -52,7 +62,7 @@ def test_socks5_with_credentials(user: bytes, password: bytes, target: Address, 
 
 @given(tokens, tokens, paces)
 def test_socks5_with_wrong_credentials(user: bytes, password: bytes, pace: int | None) -> None:
-    here = End(client.socks5(socks5.CONNECT, HOST, (user, password)))
+    here = End(socks5_script(socks5.CONNECT, HOST, (user, password)))
     there = answered(lambda *_: False, 0, V4)
     with pytest.raises(AuthenticationRefused):
         talk(here, there, pace)
@@ -62,7 +72,7 @@ def test_socks5_with_wrong_credentials(user: bytes, password: bytes, pace: int |
 def test_socks5_all_messages_in_one_segment(pace: int | None) -> None:
     def script() -> Script[Any]:
         exchanges = client.socks5_exchanges(socks5.CONNECT, V6, (b"u", b"p"))
-        yield b"".join(exchange.message for exchange in exchanges)
+        yield b"".join(message_of(exchange) for exchange in exchanges)
         answers = []
         for exchange in exchanges:
             answers.append((yield from exchange.answer()))
@@ -76,7 +86,7 @@ def test_socks5_all_messages_in_one_segment(pace: int | None) -> None:
 
 @given(codes, socks4_addresses, userids, paces)
 def test_socks4(command: int, target: Address, userid: bytes, pace: int | None) -> None:
-    here, there = End(client.socks4(command, target, userid)), answered(None, 0, V4)
+    here, there = End(socks4_script(command, target, userid)), answered(None, 0, V4)
     talk(here, there, pace)
     assert there.result == server.Request(4, command, target, None, userid)
     assert here.conversation.result == socks4.Reply(90, V4)
@@ -85,7 +95,7 @@ def test_socks4(command: int, target: Address, userid: bytes, pace: int | None) 
 @pytest.mark.parametrize("code", range(1, 9))
 @pytest.mark.parametrize(
     "script",
-    [lambda: client.socks5(socks5.CONNECT, HOST), lambda: client.socks4(socks4.CONNECT, HOST, b"")],
+    [lambda: socks5_script(socks5.CONNECT, HOST), lambda: socks4_script(socks4.CONNECT, HOST, b"")],
 )
 def test_refusals(script: Callable[[], Script[Any]], code: int) -> None:
     with pytest.raises(ProtocolError) as caught:
@@ -103,11 +113,11 @@ SCRIPTS: dict[str, Callable[[], Script[Any]]] = {
         f"{kind.__module__}.{kind.__name__}": partial(script_of, kind)
         for kind in {type(message.value) for message in MESSAGES}
     },
-    "client.socks5": lambda: client.socks5(socks5.CONNECT, HOST, (b"u", b"p")),
+    "client.socks5": lambda: socks5_script(socks5.CONNECT, HOST, (b"u", b"p")),
     "client.socks5_peer": client.socks5_peer,
-    "client.socks4": lambda: client.socks4(socks4.CONNECT, HOST, b"u"),
+    "client.socks4": lambda: socks4_script(socks4.CONNECT, HOST, b"u"),
     "client.socks4_peer": client.socks4_peer,
-    "client.http": lambda: client.http(HOST),
+    "client.http": lambda: http_script(HOST),
 }
 HOSTS: dict[str, Callable[[], Host]] = {
     "server": Host,

@@ -55,7 +55,7 @@ def test_socks5_takes_what_came_in_one_segment() -> None:
 def test_other_commands_are_the_callers_to_answer(command: int) -> None:
     end = Host()
     end.hear(b"\x05\x01\x00" + bytes((5, command, 0)) + V4_WIRE)
-    assert end.result.command == command
+    assert end.result is not None and end.result.command == command
 
 
 @pytest.mark.parametrize("methods", [b"", b"\x01", b"\x02", b"\xff"])
@@ -126,6 +126,7 @@ def test_socks4_an_empty_name_is_rejected_then_raised() -> None:
 def test_a_literal_sent_as_a_name_stays_one() -> None:
     end = Host()
     end.hear(b"\x05\x01\x00" + b"\x05\x01\x00\x03\x09192.0.2.1\x00\x50")
+    assert end.result is not None
     target = end.result.target
     assert target == Address(NAME, "192.0.2.1", 80)
     assert target.literal() == V4

@@ -5,14 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from socksify.protocol import server, socks5
+from socksify.protocol import client, server, socks4, socks5
 from socksify.protocol.address import Address
 from socksify.protocol.conversation import Conversation
 
 if TYPE_CHECKING:
     from socksify.protocol.conversation import Script
+    from socksify.protocol.credentials import Credentials
+    from socksify.protocol.http_connect import Response
 
 Verify = Callable[[bytes, bytes], bool]
+
+
+def socks5_script(command: int, target: Address, credentials: Credentials = None) -> Script[socks5.Reply]:
+    return client.negotiate(client.socks5_exchanges(command, target, credentials))
+
+
+def socks4_script(command: int, target: Address, userid: bytes) -> Script[socks4.Reply]:
+    return client.socks4_exchange(command, target, userid).run()
+
+
+def http_script(target: Address, credentials: Credentials = None) -> Script[Response]:
+    return client.http_exchange(target, credentials).run()
+
+
+def message_of(exchange: client.Exchange) -> bytes:
+    """The message of an exchange without credentials that are hidden."""
+    assert isinstance(exchange.message, bytes)
+    return exchange.message
 
 
 class End:

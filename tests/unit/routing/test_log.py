@@ -97,8 +97,13 @@ def test_what_a_hostile_name_holds_is_written_out(file: Path) -> None:
 
 def test_threads_do_not_mix_their_lines(file: Path) -> None:
     log.open_log(str(file))
+
+    def write() -> None:
+        for _ in range(200):
+            log.line("x" * 500)
+
     try:
-        threads = [threading.Thread(target=lambda: [log.line("x" * 500) for _ in range(200)]) for _ in range(4)]
+        threads = [threading.Thread(target=write) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

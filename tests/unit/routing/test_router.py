@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from socksify import config
+from socksify import _originals, config
 from socksify.routing import fake_addresses, local_host
-from socksify.routing import router as routing
 from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.router import Router
 
@@ -88,7 +87,12 @@ def test_a_name_in_other_letters_meets_its_rule() -> None:
 
 def test_an_address_of_the_machines_own_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(local_host, "is_own", lambda ip: asked.append(ip) or ip == "203.0.113.5")
+
+    def is_own(ip: str) -> bool:
+        asked.append(ip)
+        return ip == "203.0.113.5"
+
+    monkeypatch.setattr(local_host, "is_own", is_own)
     subject = router("203.0.113.5:25=proxy")
     for _ in range(3):
         assert isinstance(subject.decide(V4, ("203.0.113.5", 80)), Direct)
@@ -134,7 +138,7 @@ def test_what_cannot_be_remembered_is_the_stdlibs(address: Any) -> None:
 )
 def test_who_resolves_a_name(monkeypatch: pytest.MonkeyPatch, scheme: str, dns: str, kind: int) -> None:
     answer = [(V4, socket.SOCK_STREAM, 6, "", ("203.0.113.5", 80))]
-    monkeypatch.setattr(routing._originals, "getaddrinfo", lambda *_, **__: answer)
+    monkeypatch.setattr(_originals, "getaddrinfo", lambda *_, **__: answer)
     found = router(proxy=f"{scheme}://192.0.2.1:1080", dns=dns).decide(V4, ("name.example", 80))
     assert isinstance(found, Via)
     assert (found.target.type, found.target.host) == (kind, "name.example" if kind == 3 else "203.0.113.5")
@@ -155,7 +159,7 @@ def test_what_nobody_is_called_is_not_asked_for(host: str) -> None:
 
 def test_a_fake_address_goes_where_its_name_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = [(V4, socket.SOCK_STREAM, 6, "", ("203.0.113.5", 443))]
-    monkeypatch.setattr(routing._originals, "getaddrinfo", lambda *_, **__: answer)
+    monkeypatch.setattr(_originals, "getaddrinfo", lambda *_, **__: answer)
     subject = router("both.example:443=direct", "both.example:25=block")
     fake = fake_addresses.TABLE.address_of("both.example")
     found = subject.decide(V4, (fake, 80))
@@ -264,7 +268,7 @@ def test_a_name_server_on_this_machine_would_ask_others(server: str, monkeypatch
 
 def test_the_machines_own_name_is_reached_without_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_host, "own_addresses", lambda name: ("127.0.1.1",) if name == "this.example" else None)
-    monkeypatch.setattr(routing._originals, "getaddrinfo", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(_originals, "getaddrinfo", lambda *_, **__: pytest.fail("asked"))
     found = router().decide(V4, ("this.example", 80))
     assert isinstance(found, Direct)
     assert found.address == ("127.0.1.1", 80)
