@@ -27,7 +27,7 @@ def plain(_: Address, target: Address) -> socket.socket:
 
 
 def pysocks(proxy: Address, target: Address) -> socket.socket:
-    import socks  # type: ignore[import-untyped]
+    import socks
 
     sock = socks.socksocket(socket.AF_INET, socket.SOCK_STREAM)
     sock.set_proxy(socks.SOCKS5, *proxy)

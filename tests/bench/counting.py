@@ -13,7 +13,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from tests.bench.programs import ENVIRONMENT, ROOT, Argv
+from tests.bench.programs import ENVIRONMENT, Argv
+from tests.support.paths import ROOT
 from tests.support.processes import require
 
 Calls = Mapping[str, float]

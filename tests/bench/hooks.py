@@ -53,7 +53,7 @@ def _times(starts: Mapping[str, Start]) -> Mapping[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in starts}
     for number in range(ROUNDS + 1):
         for name, (python, variables) in starts.items():
-            spent = _processor_ms(python, {"PATH": os.defpath} | variables)
+            spent = _processor_ms(python, {"PATH": os.defpath, **variables})
             # The first one may compile.
             if number:
                 times[name].append(spent)

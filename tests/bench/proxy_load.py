@@ -77,16 +77,15 @@ def main() -> None:
     proxy_port, target_port, what = sys.argv[1:]
     proxy, target = ("127.0.0.1", int(proxy_port)), ("127.0.0.1", int(target_port))
     connect = partial(baseline.connect, proxy, target)
-    worker.serve(
-        {
-            "one": partial(client.connections, connect),
-            "many": partial(many, proxy, target),
-            "stream": partial(streams, connect, 1),
-            "streams": partial(streams, connect, STREAMS),
-            "trips": partial(trips, connect),
-            "hold": partial(hold, connect, []),
-        }[what]
-    )
+    blocks: dict[str, worker.Block] = {
+        "one": partial(client.connections, connect),
+        "many": partial(many, proxy, target),
+        "stream": partial(streams, connect, 1),
+        "streams": partial(streams, connect, STREAMS),
+        "trips": partial(trips, connect),
+        "hold": partial(hold, connect, []),
+    }
+    worker.serve(blocks[what])
 
 
 if __name__ == "__main__":

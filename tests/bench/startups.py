@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from time import perf_counter
 
-from tests.bench.programs import ROOT, Argv
+from tests.bench.programs import Argv
 from tests.bench.table import Row, Verdict
+from tests.support.paths import ROOT
 
 ROUNDS = 40
 MODULES = "import sys; print(len(sys.modules))"

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from time import perf_counter, process_time
 
 Figures = Mapping[str, float]
+Block = Callable[[int], Figures | None]
 
 
-def serve(block: Callable[[int], Figures | None]) -> None:
+def serve(block: Block) -> None:
     """For each line of standard input, a count, run the block and print its figures as a line of JSON.
 
     `seconds` is the time on the clock and `processor` the process's own time, unless the block gave its own.

@@ -8,12 +8,13 @@ import socket
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from errno import ECANCELED, ECONNREFUSED
+from functools import partial
 from typing import Any
 
 import pytest
 
 import socksify
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import routed
 from tests.support.servers import Server
 from tests.support.stepping import ANYWHERE, SECONDS, TARGET, Stepping, stepping
@@ -57,7 +58,7 @@ def test_open_connection(proxy: Server, run: Run, echo_server: Target) -> None:
 def test_a_loop_made_after_install(proxy: Server, echo_server: Target) -> None:
     with routed(proxy.url()):
         for selector in SELECTORS:
-            with asyncio.Runner(loop_factory=lambda selector=selector: make_loop(selector)) as runner:
+            with asyncio.Runner(loop_factory=partial(make_loop, selector)) as runner:
                 assert runner.run(asyncio.wait_for(echoed(echo_server.address), SECONDS)) == b"ping"
 
 
@@ -93,7 +94,7 @@ def test_sock_connect(microsocks: Server, run: Run, echo_server: Target) -> None
 def test_a_slow_proxy_does_not_hold_up_the_loop(run: Run, echo_server: Target) -> None:
     """The loop turns while the proxy takes its time: it spells its answers byte by byte."""
     answer = Trickle(b"\x05\0", 0.02), Trickle(socks5_reply(0), 0.02)
-    script = [READ_GREETING, answer[0], READ_REQUEST, DIAL, answer[1], RELAY]
+    script: Script = [READ_GREETING, answer[0], READ_REQUEST, DIAL, answer[1], RELAY]
 
     async def main() -> int:
         turns = 0
@@ -216,7 +217,7 @@ def test_uninstalled_in_the_middle_it_fails_instead_of_pretending() -> None:
 
 # What comes with the reply, in the same segment.
 BANNER = b"220 hello\r\n"
-GREETED = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0) + BANNER), CLOSE]
+GREETED: Script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0) + BANNER), CLOSE]
 
 
 async def first_line() -> bytes:

@@ -7,6 +7,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ HANGS: dict[str, tuple[str, Script]] = {
 @pytest.mark.parametrize("when", HANGS)
 def test_silence_ends_with_the_timeout(when: str, bound: str, echo_server: Target) -> None:
     scheme, script = HANGS[when]
-    limit = {"connect_timeout": 0.2} if bound == "connect_timeout" else {}
+    limit: dict[str, Any] = {"connect_timeout": 0.2} if bound == "connect_timeout" else {}
     with BadProxy(script, good(scheme)) as proxy, routed(proxy.url(scheme), **limit):
         error = failure(None if limit else 0.2, echo_server)
     assert isinstance(error, TimeoutError)

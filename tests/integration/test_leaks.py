@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 
 import pytest
 
 from tests.support import leaks
-from tests.support.bad_proxy import BadProxy, Session
+from tests.support.bad_proxy import BadProxy, Script, Session
 from tests.support.certificates import Certificates
 from tests.support.processes import free_port
 from tests.support.routing import routed
@@ -48,12 +49,12 @@ def test_nothing_is_left_of_tls(certificates: Certificates) -> None:
             tls.recv(1)
             tls.unwrap().close()
 
-    script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0)), serve]
+    script: Script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0)), serve]
     with BadProxy(script) as proxy, routed(proxy.url(), routes=ANYWHERE):
         leaks.cycle(TARGET, leaks.tls(certificates.client()), 100)
 
 
-FAILURES = {
+FAILURES: dict[str, Script] = {
     "refused": good("socks5h", reply=5),
     "closed": [READ_GREETING, CLOSE],
     "nonsense": [READ_GREETING, Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), CLOSE],
@@ -65,13 +66,13 @@ ENDINGS = [leaks.close, leaks.forget, leaks.detach, leaks.copy, leaks.adopt]
 def test_nothing_is_left_of_failures(failure: str) -> None:
     with BadProxy(FAILURES[failure]) as proxy, routed(proxy.url(), routes=ANYWHERE):
         for ending in ENDINGS:
-            leaks.quietly(lambda ending=ending: leaks.fail(TARGET, ending, 1000 // len(ENDINGS) // len(FAILURES)))
+            leaks.quietly(partial(leaks.fail, TARGET, ending, 1000 // len(ENDINGS) // len(FAILURES)))
 
 
 def test_nothing_is_left_of_a_proxy_that_is_not_there() -> None:
     with routed(f"socks5h://127.0.0.1:{free_port()}", routes=ANYWHERE):
         for ending in ENDINGS:
-            leaks.quietly(lambda ending=ending: leaks.fail(TARGET, ending, 1000 // len(ENDINGS)))
+            leaks.quietly(partial(leaks.fail, TARGET, ending, 1000 // len(ENDINGS)))
 
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)

@@ -14,7 +14,8 @@ import socks
 
 def patch(host: str, port: str) -> None:
     socks.set_default_proxy(socks.SOCKS5, host, int(port))
-    socket.socket = socks.socksocket
+    # PySocks' README assigns the class in this way.
+    socket.socket = socks.socksocket  # type: ignore[misc]
 
 
 proxy, late, words = sys.argv[1:3], sys.argv[3] == "--late", [word for word in sys.argv[3:] if word != "--late"]

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tests.support.processes import free_port
 
@@ -85,7 +86,7 @@ class BadProxy:
         self._threads: list[threading.Thread] = []
         self._accepted = threading.Condition()
 
-    def __enter__(self) -> BadProxy:
+    def __enter__(self) -> Self:
         if self._path is None:
             self._listener = socket.create_server(("127.0.0.1", free_port()), backlog=4096)
             self.host, self.port = self._listener.getsockname()

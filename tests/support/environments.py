@@ -36,8 +36,8 @@ class Environment:
     def hook(self) -> Path:
         return self.packages / "socksify_hook"
 
-    def run(self, *words: str | Path, cwd: Path | None = None, **variables: str) -> Result:
-        """Start its Python with these words and no other variables; what Python writes is text."""
+    def run(self, *words: str | Path, cwd: str | Path | None = None, **variables: str) -> Result:
+        """Start its Python with these words and no other variables, in `cwd` or the environment's directory."""
         return subprocess.run(
             [self.python, *words],
             capture_output=True,
@@ -68,9 +68,9 @@ class Environment:
         return {str(path.relative_to(self.packages)): None if path.is_dir() else path.read_bytes() for path in found}
 
 
-def create(directory: Path, *, with_package: bool = True, **options: bool) -> Environment:
+def create(directory: Path, *, with_package: bool = True, system_site_packages: bool = False) -> Environment:
     """A virtual environment of this Python, with this checkout in it as an editable install puts it there."""
-    venv.EnvBuilder(symlinks=True, **options).create(directory)
+    venv.EnvBuilder(system_site_packages, symlinks=True).create(directory)
     environment = Environment(directory)
     if with_package:
         # wrapt is what we depend on.

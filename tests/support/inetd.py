@@ -40,14 +40,14 @@ def service(*argv: str, host: str = HOST, port: int | None = None) -> Iterator[S
 
 
 def main() -> None:
-    # Children that have ended are nobody's.
+    # The kernel reaps children that have ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     host, port = sys.argv[1], int(sys.argv[2])
     with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         while True:
             connection, _ = listener.accept()
             with connection:
-                subprocess.Popen(sys.argv[3:], stdin=connection, stdout=connection)
+                subprocess.Popen(sys.argv[3:], stdin=connection.fileno(), stdout=connection.fileno())
 
 
 if __name__ == "__main__":

@@ -118,21 +118,19 @@ def all_calls() -> Iterator[Call]:
 
 
 def _getaddrinfo() -> Iterator[Call]:
-    for host, port, family in itertools.product(HOSTS, (80, None), (AF_UNSPEC, AF_INET, AF_INET6)):
-        yield "getaddrinfo", (host, port, family), {}
+    for asked in itertools.product(HOSTS, (80, None), (AF_UNSPEC, AF_INET, AF_INET6)):
+        yield "getaddrinfo", asked, {}
     for host, flags, family in itertools.product(CHOSEN_HOSTS, FLAGS, FAMILIES):
         yield "getaddrinfo", (host, "http", family, SOCK_STREAM, 0, flags), {}
-    for host, port, kind, flags in itertools.product(CHOSEN_HOSTS, PORTS, (0, SOCK_DGRAM), (0, socket.AI_NUMERICSERV)):
-        yield "getaddrinfo", (host, port, AF_UNSPEC, kind, 0, flags), {}
-    for host, port, family, kind, protocol in itertools.product(
-        ("host.example", "::1", None), (80, "domain", None), FAMILIES, TYPES, PROTOCOLS
-    ):
-        yield "getaddrinfo", (host, port, family, kind, protocol), {}
+    for name, port, kind, bits in itertools.product(CHOSEN_HOSTS, PORTS, (0, SOCK_DGRAM), (0, socket.AI_NUMERICSERV)):
+        yield "getaddrinfo", (name, port, AF_UNSPEC, kind, 0, bits), {}
+    for hints in itertools.product(("host.example", "::1", None), (80, "domain", None), FAMILIES, TYPES, PROTOCOLS):
+        yield "getaddrinfo", hints, {}
     # And anything with anything.
     chance = random.Random(3)
     for _ in range(2000):
-        hints = [chance.choice(values) for values in (HOSTS, PORTS, FAMILIES, TYPES, PROTOCOLS, FLAGS)]
-        yield "getaddrinfo", tuple(hints), {}
+        chosen = [chance.choice(values) for values in (HOSTS, PORTS, FAMILIES, TYPES, PROTOCOLS, FLAGS)]
+        yield "getaddrinfo", tuple(chosen), {}
 
 
 def _getnameinfo() -> Iterator[Call]:

@@ -64,7 +64,7 @@ def test_it_stands_beside_an_installed_package(plain: Path, libraries: Path, tmp
     (installed / "wrapt").symlink_to(Path(sysconfig.get_path("platlib")) / "wrapt")
     path = f"{installed / 'sitecustomize_template'}:{libraries}"
     variables = {"PYTHONPATH": path, "SOCKSIFY_PROXY": gateway.url()}
-    command = [plain, "-c", PROGRAM, "alone.example"]
+    command = [str(plain), "-c", PROGRAM, "alone.example"]
     ended = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
     assert gateway.asked_for("alone.example") == 1

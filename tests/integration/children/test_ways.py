@@ -110,7 +110,17 @@ def test_launched(way: str, parents: Parents, gateway: Gateway) -> None:
     name, log = name_of(way, "launched"), parents.directory / "log"
     config = parents.directory / "settings.toml"
     config.write_text(f'proxy = "{gateway.url().replace("://", f"://joe:{PASSWORD}@")}"')
-    launcher = [sys.executable, *WAYS[way].flags, "-m", "socksify", "--config", config, *LOOPBACK, "--log", log]
+    launcher = [
+        sys.executable,
+        *WAYS[way].flags,
+        "-m",
+        "socksify",
+        "--config",
+        str(config),
+        *LOOPBACK,
+        "--log",
+        str(log),
+    ]
     said = parents.run(launcher, WAYS[way], name, log)
     assert verdict(gateway, name, said) == ("covered" if WAYS[way].launched else "named"), said
     # Some that are named do not start on every Python.
@@ -129,7 +139,17 @@ def test_hooked(way: str, parents: Parents, gateway: Gateway, hooked: Path) -> N
 def test_no_children(parents: Parents, gateway: Gateway) -> None:
     """What is not passed on is named."""
     name, log = name_of("subprocess.run", "no children"), parents.directory / "log"
-    launcher = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--no-children", "--log", log]
+    launcher = [
+        sys.executable,
+        "-m",
+        "socksify",
+        "--proxy",
+        gateway.url(),
+        *LOOPBACK,
+        "--no-children",
+        "--log",
+        str(log),
+    ]
     said = parents.run(launcher, WAYS["subprocess.run"], name, log)
     assert "ConnectionRefusedError" in said
     assert not gateway.asked_for(name)
@@ -157,7 +177,7 @@ def test_a_hook_that_is_off_for_the_parent(parents: Parents, gateway: Gateway) -
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place]
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
     return next(place.glob("*.whl"))
 
@@ -166,7 +186,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_an_archive(way: str, wheel: Path, plain: Path, parents: Parents, gateway: Gateway) -> None:
     """Python imports from a wheel, or an archive of its own with socksify in it, as it is."""
     name, log = name_of(way, "archive"), parents.directory / "log"
-    launcher = [plain, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", log]
+    launcher = [str(plain), "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", str(log)]
     said = parents.run(["env", f"PYTHONPATH={wheel}", *launcher], WAYS[way], name, log)
     assert verdict(gateway, name, said) == "covered", said
 

@@ -20,7 +20,7 @@ def parents(tmp_path: Path, plain: Path) -> Parents:
 @pytest.mark.parametrize("words", WRAPPED)
 def test_it_is_named(words: str, parents: Parents, gateway: Gateway) -> None:
     name, log = name_of(words, "wrapped"), parents.directory / "log"
-    launcher = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", log]
+    launcher = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), *LOOPBACK, "--log", str(log)]
     said = parents.run(launcher, wrapped(WRAPPED[words]), name, log)
     assert verdict(gateway, name, said) == "named", said
 

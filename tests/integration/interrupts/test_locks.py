@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_a_change_of_names_may_be_interrupted_at_every_bytecode() -> None:
         name = f"host-{at}.example"
         # From Python 3.12 on a call now and then is not traced by bytecodes.
         try:
-            interrupted(at, leave_by(Interrupted), lambda name=name: table.address_of(name))
+            interrupted(at, leave_by(Interrupted), partial(table.address_of, name))
         except Interrupted:
             raised += 1
         told: list[str | None] = []

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import partial
 from types import TracebackType
 
 import pytest
@@ -84,7 +85,7 @@ def test_no_variable_shows_credentials(scheme: str) -> None:
             with socket.socket() as sock:
                 sock.settimeout(10)
                 try:
-                    interrupted(at, leave_by(Interrupted), lambda sock=sock: sock.connect(("203.0.113.5", 80)))
+                    interrupted(at, leave_by(Interrupted), partial(sock.connect, ("203.0.113.5", 80)))
                 except Interrupted as error:
                     told = variables(error.__traceback__)
                     found |= {name for name, text in told if any(word in text for word in WORDS)}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.environments import CONNECT, PROXIED, PROXY, ROOT, TEMPLATE, Result
+from tests.support.environments import CONNECT, PROXIED, PROXY, TEMPLATE, Result
+from tests.support.paths import ROOT
 
 ELSEWHERE = "socks5h://127.0.0.1:8"
 LED_ELSEWHERE = "proxy socks5h://127.0.0.1:8 for 192.0.2.1:"

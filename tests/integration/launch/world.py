@@ -12,7 +12,7 @@ import warnings
 main = sys.modules["__main__"]
 
 
-def plain(value):
+def plain(value: object) -> object:
     if isinstance(value, (str, int, float, type(None))):
         return value
     if isinstance(value, (list, tuple)):
@@ -21,15 +21,15 @@ def plain(value):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, type):
         return f"class {value.__module__}.{value.__qualname__}"
-    described = {"type": type(value).__qualname__}
+    described: dict[str, object] = {"type": type(value).__qualname__}
     for name in ("name", "path", "archive", "prefix", "origin", "cached", "parent", "loader", "has_location"):
         if hasattr(value, name):
             described[name] = plain(getattr(value, name))
     return described
 
 
-def ours(thing):
-    return getattr(thing, "__module__", type(thing).__module__).startswith("socksify")
+def ours(thing: object) -> bool:
+    return str(getattr(thing, "__module__", type(thing).__module__)).startswith("socksify")
 
 
 # Names that begin with an underscore only: what precedes this file's own.

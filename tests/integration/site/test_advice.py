@@ -18,6 +18,7 @@ from socksify.config.errors import ConfigError
 from socksify.site import hook_entry
 from tests.support import environments
 from tests.support.environments import CLOSED, CONNECT, PROXIED, PROXY, Environment
+from tests.support.paths import ROOT
 
 OTHER = 54321
 
@@ -109,7 +110,7 @@ def test_a_python_without_the_package_is_given_it(tmp_path: Path) -> None:
     environment = environments.create(tmp_path / "other")
     install = ("install", "--python", bare.python, "--proxy", PROXY)
     assert f"first run {bare.python} -m pip install socksify" in environment.site(*install).stderr
-    (bare.packages / "_socksify.pth").write_text(f"{environments.ROOT}\n")
+    (bare.packages / "_socksify.pth").write_text(f"{ROOT}\n")
     assert environment.site(*install).returncode == 0
     assert PROXIED in bare.code(CONNECT)
 

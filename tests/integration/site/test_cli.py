@@ -21,7 +21,8 @@ from socksify import launch
 from socksify._hook_location import is_hooked, template
 from socksify.site import hook_files, target_python
 from tests.support import environments
-from tests.support.environments import CONNECT, PROXIED, PROXY, ROOT, STATE, Environment
+from tests.support.environments import CONNECT, PROXIED, PROXY, STATE, Environment
+from tests.support.paths import ROOT
 
 
 def test_install_covers_the_environment(environment: Environment) -> None:
@@ -55,7 +56,7 @@ def files_of_a_hook() -> set[str]:
 
 
 def test_installs_at_the_same_time_wait_for_each_other(environment: Environment) -> None:
-    command = [environment.python, "-m", "socksify", "site", "install", "--proxy", PROXY]
+    command = [str(environment.python), "-m", "socksify", "site", "install", "--proxy", PROXY]
     installs = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(4)]
     assert [install.communicate(timeout=60)[1] for install in installs] == [b""] * 4
     assert environment.code(STATE) == "installed"

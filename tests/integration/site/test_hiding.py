@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.environments import CLOSED, CONNECT, PROXIED, PROXY, ROOT, TEMPLATE, Environment, Result
+from tests.support.environments import CLOSED, CONNECT, PROXIED, PROXY, TEMPLATE, Environment, Result
+from tests.support.paths import ROOT
 
 SEEN = "import json, os, sys; print(json.dumps([dict(os.environ), sys.path, sorted(sys.modules)]))"
 LAUNCH = ("-m", "socksify", "--proxy", PROXY)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import environments
 from tests.support.environments import CLOSED, CONNECT, PROXIED, PROXY, Environment
+from tests.support.paths import ROOT
 
 OTHER = "socks5h://127.0.0.1:8"
 ELSEWHERE = "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80"
@@ -21,7 +22,7 @@ DIRECT = "import sys, socket; print(sys.modules['socksify_hook'].state, 'connect
 def test_an_upgrade_of_the_package_changes_nothing(environment: Environment) -> None:
     """The hook's format decides, and not the package's version."""
     environment.install("--proxy", PROXY)
-    other = shutil.copytree(environments.ROOT / "socksify", environment.packages / "socksify")
+    other = shutil.copytree(ROOT / "socksify", environment.packages / "socksify")
     text = (other / "__init__.py").read_text()
     (other / "__init__.py").write_text(text.replace('__version__ = "', '__version__ = "9.9" or "'))
     assert environment.code("import socksify; print(socksify.__version__)") == "9.9"

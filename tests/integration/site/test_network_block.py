@@ -15,6 +15,7 @@ import pytest
 import socksify
 from tests.support import environments
 from tests.support.environments import PROXY, STATE, Environment
+from tests.support.paths import ROOT
 from tests.support.targets import Target
 
 LIBRARIES = sysconfig.get_path("platlib")
@@ -48,21 +49,21 @@ def removed(environment: Environment) -> None:
 
 
 def another_format(environment: Environment) -> None:
-    other = shutil.copytree(environments.ROOT / "socksify", environment.packages / "socksify")
+    other = shutil.copytree(ROOT / "socksify", environment.packages / "socksify")
     (other / "_hook_location.py").write_text(
         (other / "_hook_location.py").read_text().replace("FORMATS = (1,)", "FORMATS = (7, 8)")
     )
 
 
 def a_package_without_formats(environment: Environment) -> None:
-    other = shutil.copytree(environments.ROOT / "socksify", environment.packages / "socksify")
+    other = shutil.copytree(ROOT / "socksify", environment.packages / "socksify")
     (other / "_hook_location.py").write_text(
         (other / "_hook_location.py").read_text().replace("FORMATS", "_NO_FORMATS")
     )
 
 
 def damaged(environment: Environment) -> None:
-    other = shutil.copytree(environments.ROOT / "socksify", environment.packages / "socksify")
+    other = shutil.copytree(ROOT / "socksify", environment.packages / "socksify")
     (other / "routing" / "router.py").write_text("1 / 0\n")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.environments import PROXY, ROOT, TEMPLATE, Environment, Result
+from tests.support.environments import PROXY, TEMPLATE, Environment, Result
+from tests.support.paths import ROOT
 
 VERSIONS = ("3.6", "3.7", "3.8", "3.9", "3.10")
 

@@ -270,7 +270,7 @@ print([type(finder).__module__ for finder in sys.meta_path if type(finder).__mod
     assert told.splitlines()[3] == "['socksify.patches.post_import']"
 
 
-def test_scripts_modules_archives_and_startup_files(hooked: Environment, tmp_path) -> None:
+def test_scripts_modules_archives_and_startup_files(hooked: Environment, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(CONNECT)
     with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
         archive.writestr("__main__.py", CONNECT)
@@ -281,13 +281,13 @@ def test_scripts_modules_archives_and_startup_files(hooked: Environment, tmp_pat
     assert PROXIED in interactive.stdout
 
 
-def test_a_package_of_our_name_in_the_programs_directory_is_not_ours(hooked: Environment, tmp_path) -> None:
+def test_a_package_of_our_name_in_the_programs_directory_is_not_ours(hooked: Environment, tmp_path: Path) -> None:
     (tmp_path / "socksify.py").write_text("raise SystemExit('hijacked')")
     (tmp_path / "script.py").write_text(CONNECT)
     assert PROXIED in hooked.run("script.py", cwd=tmp_path).stdout
 
 
-def test_a_venv_made_inside_is_one_without_a_hook(hooked: Environment, tmp_path) -> None:
+def test_a_venv_made_inside_is_one_without_a_hook(hooked: Environment, tmp_path: Path) -> None:
     made = hooked.run("-m", "venv", "--without-pip", str(tmp_path / "inner"))
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
     inner = Environment(tmp_path / "inner")
@@ -427,7 +427,9 @@ def test_the_system_wide_copy_and_the_environments_start_once(environment: Envir
     assert environment.code(f"{code}; {finders}") == "1"
 
 
-def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(hooked: Environment, tmp_path) -> None:
+def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(
+    hooked: Environment, tmp_path: Path
+) -> None:
     """Reading the settings takes tomllib, and that takes `string` and `datetime`."""
     for name in ("string", "datetime", "tomllib"):
         (tmp_path / f"{name}.py").write_text(f"print('my {name}')\n")

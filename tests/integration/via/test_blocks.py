@@ -8,7 +8,7 @@ import functools
 import gc
 import socket
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from errno import EACCES
 from typing import Any
 
@@ -100,7 +100,7 @@ def test_one_object_again_and_again(proxies: World) -> None:
 
 
 def test_a_generator_closed_elsewhere_harms_nobody(proxies: World) -> None:
-    def connecting() -> Iterator[str]:
+    def connecting() -> Generator[str]:
         with socksify.via(proxies.b.url()):
             while True:
                 yield proxies.way()

@@ -30,11 +30,12 @@ resource_tracker.ensure_running()
 def test_a_thread_is_outside(proxies: World) -> None:
     """As with all context variables: a thread may serve others than who has started it."""
     seen: list[str] = []
+
+    def look() -> None:
+        seen.append(proxies.way())
+
     with socksify.via(proxies.b.url()):
-        threads = [
-            threading.Thread(target=lambda: seen.append(proxies.way())),
-            threading.Thread(target=socksify.via("direct")(lambda: seen.append(proxies.way()))),
-        ]
+        threads = [threading.Thread(target=look), threading.Thread(target=socksify.via("direct")(look))]
         for thread in threads:
             thread.start()
             thread.join()
@@ -76,7 +77,7 @@ def test_what_is_handed_to_an_executor(proxies: World) -> None:
         with socksify.via("block"), pytest.raises(PermissionError):
             pool.submit(proxies.way).result()
         with pytest.raises(KeyError), socksify.via("direct"):
-            pool.submit({}.__getitem__, 1).result()
+            pool.submit(dict[int, str]().__getitem__, 1).result()
         assert pool.submit(proxies.way).result() == "a"
         assert pool.submit(int, "10", base=8).result() == 8
 
@@ -123,7 +124,7 @@ def test_everything_by_which_a_loop_connects(proxies: World) -> None:
         loop = asyncio.get_running_loop()
         with socksify.via(proxies.b.url()):
             assert await way(proxies, ("name.example", 80)) == "b"
-            assert (await loop.getaddrinfo("name.example", 80))[0][4][0].startswith("198.1")
+            assert str((await loop.getaddrinfo("name.example", 80))[0][4][0]).startswith("198.1")
             with socket.socket() as sock:
                 sock.setblocking(False)
                 await loop.sock_connect(sock, FAR)

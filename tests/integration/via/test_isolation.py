@@ -169,6 +169,9 @@ def test_by_task_of_trio_and_anyio(start: Callable[..., Any], tor: Tor) -> None:
             async with await anyio.connect_tcp("a.example", 80) as stream:
                 assert await stream.receive(1) == b"x"
 
+    async def work_in_thread() -> None:
+        await anyio.to_thread.run_sync(connect)
+
     async def main() -> None:
         with anyio.fail_after(SECONDS), socksify.via("proxy", isolate="task"):
             for _ in range(2):
@@ -176,7 +179,7 @@ def test_by_task_of_trio_and_anyio(start: Callable[..., Any], tor: Tor) -> None:
                     group.start_soon(work)
             for _ in range(2):
                 async with anyio.create_task_group() as group:
-                    group.start_soon(anyio.to_thread.run_sync, connect)
+                    group.start_soon(work_in_thread)
 
     start(main)
     assert groups(tor.told()) == [0, 0, 2, 2, 4, 5]
@@ -222,13 +225,16 @@ def test_a_worker_that_is_a_green_thread_works_as_who_handed_it_over(tor: Tor) -
 
 
 def test_a_worker_works_as_who_handed_it_over(tor: Tor) -> None:
+    def submit() -> None:
+        pool.submit(connect).result()
+
     with socksify.via("proxy", isolate="task"), ThreadPoolExecutor(1) as pool:
         connect()
-        pool.submit(connect).result()
-        other = threading.Thread(target=socksify.via("proxy", isolate="task")(lambda: pool.submit(connect).result()))
+        submit()
+        other = threading.Thread(target=socksify.via("proxy", isolate="task")(submit))
         other.start()
         other.join()
-        pool.submit(connect).result()
+        submit()
     assert groups(tor.told()) == [0, 0, 2, 0]
 
 

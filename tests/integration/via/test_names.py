@@ -44,7 +44,7 @@ def test_who_resolves(installed: str, dns: str, inside: str, remote: bool, asked
     with socksify.via(inside):
         if remote:
             assert is_fake(socket.gethostbyname(NAME))
-            assert is_fake(socket.getaddrinfo(NAME, 80)[0][4][0])
+            assert is_fake(str(socket.getaddrinfo(NAME, 80)[0][4][0]))
             assert asked == []
         else:
             for look_up in (socket.gethostbyname, lambda name: socket.getaddrinfo(name, 80), socket.gethostbyaddr):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 from twisted.internet import defer, endpoints, protocol, reactor, threads
 
@@ -10,42 +11,42 @@ import socksify
 inside = sys.argv[1]
 
 
-class Asking(protocol.Protocol):
-    def __init__(self):
+class Asking(protocol.Protocol):  # type: ignore[misc]  # twisted's types are not read (pyproject.toml)
+    def __init__(self) -> None:
         self.answer = defer.Deferred()
 
-    def dataReceived(self, data):
+    def dataReceived(self, data: bytes) -> None:
         self.answer.callback(data.decode())
         self.transport.loseConnection()
 
 
-class Factory(protocol.ClientFactory):
-    def __init__(self):
+class Factory(protocol.ClientFactory):  # type: ignore[misc]  # the same
+    def __init__(self) -> None:
         self.asking = Asking()
 
-    def buildProtocol(self, _):
+    def buildProtocol(self, _: object) -> Asking:
         return self.asking
 
 
-async def by_endpoint(text):
+async def by_endpoint(text: str) -> Any:
     asking = await endpoints.connectProtocol(endpoints.clientFromString(reactor, text), Asking())
     return await asking.answer
 
 
-async def by_connect_tcp(host):
+async def by_connect_tcp(host: str) -> Any:
     factory = Factory()
     reactor.connectTCP(host, 80, factory)
     return await factory.asking.answer
 
 
-def look_up_in_thread():
+def look_up_in_thread() -> str:
     import socket
 
     with socket.create_connection(("name.example", 80), timeout=10) as sock:
         return sock.recv(1).decode()
 
 
-async def everything():
+async def everything() -> list[Any]:
     return [
         await by_endpoint("tcp:name.example:80"),
         await by_endpoint("tcp:203.0.113.9:80"),
@@ -55,7 +56,7 @@ async def everything():
     ]
 
 
-async def main():
+async def main() -> None:
     outside = defer.ensureDeferred(everything())
     with socksify.via(inside):
         found = await everything()

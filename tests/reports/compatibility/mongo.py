@@ -42,11 +42,11 @@ class Mongo(socketserver.StreamRequestHandler):
     def _query(self, number: int, body: bytes) -> bytes:
         # Flags, the collection's name, how many to skip and to return; the command.
         command = bson.decode(body[body.index(b"\0", 4) + 9 :])
-        reply = struct.pack("<iqii", 8, 0, 0, 1) + bson.encode(self._answer(command))
+        reply = struct.pack("<iqii", 8, 0, 0, 1) + _encode(self._answer(command))
         return HEADER.pack(HEADER.size + len(reply), 0, number, OP_REPLY) + reply
 
     def _message(self, number: int, body: bytes) -> bytes:
-        reply = bytes(4) + bytes([BODY]) + bson.encode(self._answer(_command(body[4:])))
+        reply = bytes(4) + bytes([BODY]) + _encode(self._answer(_command(body[4:])))
         return HEADER.pack(HEADER.size + len(reply), 0, number, OP_MSG) + reply
 
     def _answer(self, command: Document) -> Document:
@@ -89,3 +89,7 @@ def _command(sections: bytes) -> Document:
 def _sequence(content: bytes) -> Document:
     end = content.index(b"\0", 4)
     return {content[4:end].decode(): bson.decode_all(content[end + 1 :])}
+
+
+def _encode(document: Document) -> bytes:
+    return bytes(bson.encode(document))

@@ -1,9 +1,9 @@
-"""What every program of this directory does on its own loop; it reports in JSON what came of it.
+"""The behaviours that every program of this directory shows on its own loop. The results are printed as JSON.
 
     python on_asyncio.py epoll '{"echo": ["127.0.0.1", 7], ...}'
 
-With a "proxy" it does everything twice: as it is, and after a late install() in the loop that runs; and after
-uninstall() it connects once more.
+If a "proxy" is given, the program shows every behaviour twice: natively, and after a late install() in the running
+loop. After uninstall(), it connects once more.
 """
 
 from __future__ import annotations
@@ -17,47 +17,49 @@ from typing import Any, Protocol
 
 CROWD = 200
 TICK = 0.005
-# What is given up is given up after this; the next one has then been begun, and nobody answers.
+# Seconds after which a connect is given up. By then it has begun, and no answer has come.
 MOMENT = 0.2
 
 
 class Loop(Protocol):
-    """An event loop in its own words. Awaiting is all that a coroutine does: on green threads it never yields."""
+    """An event loop behind one interface. On green threads, a coroutine runs to its end without yielding."""
 
     def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Run a coroutine on the loop, to its end."""
+        """Run a coroutine on the loop to its end, and return its result."""
 
     async def talk(self, host: str, port: int, words: bytes, tls: str | None = None) -> tuple[bytes, Any]:
-        """Connect, say the words, hear as many; returns these and whom the connection is with.
+        """Connect, send `words`, and receive as many bytes. Return these bytes and the peer's address.
 
-        By TLS where `tls` is the file of the authority that is to be trusted.
+        Use TLS if `tls` is the file of the authority to trust.
         """
 
     async def sleep(self, seconds: float) -> None:
-        """Let the others run."""
+        """Let other tasks run."""
 
     async def gather(self, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-        """The results of works that are done side by side."""
+        """Run the coroutines concurrently, and return their results."""
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of work that is given up after so many seconds; raises what this loop's users see then."""
+        """Return the result of `work`. After `seconds`, give it up and raise the loop's own exception for a timeout."""
 
     async def cancel(self, work: Coroutine[Any, Any, Any], until: Awaitable[None]) -> None:
-        """Begin work, give it up when `until` is over, and wait until it is gone."""
+        """Start `work`, cancel it when `until` is done, and wait until the work has ended."""
 
 
 class Targets:
-    """Where the servers of the test are, and how a name for them is known."""
+    """The servers' addresses, and the name by which the proxy, or natively the machine, knows their host."""
 
     def __init__(self, given: dict[str, Any], name: str) -> None:
-        self.echo, self.tls, self.closed, self.deaf = (given[what] for what in ("echo", "tls", "closed", "deaf"))
+        self.echo, self.tls, self.closed, self.deaf = (
+            _address(given[name]) for name in ("echo", "tls", "closed", "deaf")
+        )
         self.name = name
         self.authority = given["authority"]
 
 
 async def connect(loop: Loop, at: Targets) -> Any:
     answer, peer = await loop.talk(*at.echo, b"ping")
-    return answer.decode(), list(peer[:2]) == at.echo
+    return answer.decode(), tuple(peer[:2]) == at.echo
 
 
 async def refusal(loop: Loop, at: Targets) -> Any:
@@ -69,7 +71,7 @@ async def timeout(loop: Loop, at: Targets) -> Any:
 
 
 async def cancelling(loop: Loop, at: Targets) -> Any:
-    """In the middle of the handshake, and nothing is left of it."""
+    """Cancel in the middle of a handshake. No file descriptor may be left."""
     before = _open_fds()
     await loop.cancel(loop.talk(*at.deaf, b"ping"), loop.sleep(MOMENT))
     for _ in range(100):
@@ -81,7 +83,7 @@ async def cancelling(loop: Loop, at: Targets) -> Any:
 
 
 async def crowd(loop: Loop, at: Targets) -> Any:
-    """Many at once, while the loop goes on ticking; how often is no part of the result."""
+    """Make many connections at once while the loop keeps ticking. The number of ticks is not a part of the result."""
     ticks = 0
     is_over = False
 
@@ -124,8 +126,13 @@ BEHAVIOURS = {
 }
 
 
+def _address(given: list[Any]) -> tuple[str, int]:
+    host, port = given
+    return host, port
+
+
 async def _failing(work: Awaitable[Any]) -> Any:
-    """The class that a client would catch, ours being subclasses of the native ones, and its errno."""
+    """Return the native class that a client would catch, and the errno. socksify's classes are derived from these."""
     try:
         return await work
     except Exception as error:
@@ -145,7 +152,7 @@ async def _everything(loop: Loop, at: Targets) -> dict[str, Any]:
 
 
 def main(loop: Loop) -> None:
-    """Do it all on a loop."""
+    """Show all behaviours on a loop."""
     given = json.loads(sys.argv[-1])
 
     async def work() -> dict[str, Any]:
@@ -155,7 +162,7 @@ def main(loop: Loop) -> None:
 
         native = Targets(given, "localhost")
         report = {"native": await _everything(loop, native)}
-        # eventlet's monkey_patch() imports psycopg2, of which there is something to be said.
+        # eventlet's monkey_patch() imports psycopg2, and socksify prints a message about psycopg2 unless it is allowed.
         socksify.install(given["proxy"], routes=["*=proxy"], allow=["psycopg2"])
         report["late"] = await _everything(loop, Targets(given, given["name"]))
         socksify.uninstall()

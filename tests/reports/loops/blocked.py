@@ -1,4 +1,4 @@
-"""A program under blockbuster, which raises for what would block the loop: argv is the loop, a host and a port."""
+"""Connects and looks names up under blockbuster, which raises if a call would block the loop: LOOP HOST PORT."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from blockbuster import blockbuster_ctx
 
 from socksify.routing.hosts_file import SystemFile
 
-# Every look-up looks at the files.
+# Every look-up then reads the files again.
 SystemFile._FRESH = 0.0
 NAMES = ("localhost", "ip6-localhost", "name.example", socket.gethostname())
 
@@ -39,7 +39,7 @@ async def main(host: str, port: int) -> None:
     await writer.wait_closed()
 
 
-runner = {"asyncio": asyncio.Runner, "uvloop": lambda: asyncio.Runner(loop_factory=uvloop.new_event_loop)}[sys.argv[1]]
-with blockbuster_ctx(), runner() as run:
-    run.run(main(sys.argv[2], int(sys.argv[3])))
+factory = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}[sys.argv[1]]
+with blockbuster_ctx(), asyncio.Runner(loop_factory=factory) as runner:
+    runner.run(main(sys.argv[2], int(sys.argv[3])))
 sys.stdout.write("never blocked\n")

@@ -9,7 +9,8 @@ from typing import Any
 
 import anyio
 import anyio.abc
-import behaviours
+
+from tests.reports.loops import behaviours
 
 
 class Loop:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import behaviours
+from tests.reports.loops import behaviours
 
 
 def uvloop() -> asyncio.AbstractEventLoop:

@@ -22,7 +22,7 @@ import importlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import behaviours
+from tests.reports.loops import behaviours
 
 PLACE = {"patched": "", "green": {"gevent": "gevent.", "eventlet": "eventlet.green."}[NAME]}[KIND]
 socket = importlib.import_module(f"{PLACE}socket")

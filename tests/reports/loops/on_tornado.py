@@ -7,12 +7,12 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
-import behaviours
-import on_asyncio
 from tornado import gen
 from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.tcpclient import TCPClient
+
+from tests.reports.loops import behaviours, on_asyncio
 
 
 class Loop(on_asyncio.Loop):

@@ -6,8 +6,9 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import behaviours
 import trio
+
+from tests.reports.loops import behaviours
 
 
 class Loop:

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import behaviours
 from twisted.internet import defer, endpoints, protocol, task
+
+from tests.reports.loops import behaviours
 
 REACTORS = {"select": "selectreactor", "poll": "pollreactor", "epoll": "epollreactor", "asyncio": "asyncioreactor"}
 
 
-class Words(protocol.Protocol):
+class Words(protocol.Protocol):  # type: ignore[misc]  # twisted's types are not read (pyproject.toml)
     """Says words, and hears as many."""
 
     def __init__(self, words: bytes) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from socksify import _originals
 from tests.reports.loops.servers import Servers
 from tests.support.bad_proxy import BadProxy, Session
+from tests.support.paths import ROOT
 from tests.support.steps import CLOSE, HANG, READ_GREETING, READ_REQUEST, RELAY, Send, Step, socks5_reply
 
 HERE = Path(__file__).parent
@@ -58,8 +59,11 @@ def run(program: str, *arguments: str, servers: Servers, late: bool) -> Report:
 
 
 def _environment() -> dict[str, str]:
-    """From Python 3.14 on, eventlet warns about a lock of the standard library, natively too, except under pytest."""
-    return {**os.environ, "PYTEST_CURRENT_TEST": "loops"}
+    """Return the environment of a program, which imports `tests.reports.loops`.
+
+    From Python 3.14 on, eventlet warns about a lock of the standard library, natively too, except under pytest.
+    """
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_CURRENT_TEST": "loops"}
 
 
 @contextlib.contextmanager

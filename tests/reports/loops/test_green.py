@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.reports.loops.matrix import BEHAVIOURS, TICKS
+from tests.reports.loops.behaviours import BEHAVIOURS
+from tests.reports.loops.matrix import TICKS
 from tests.reports.loops.runs import HERE, NAME, run, slow_proxy
 from tests.reports.loops.servers import Servers
 from tests.support.bad_proxy import BadProxy

@@ -24,7 +24,7 @@ class XmlRpc4(SimpleXMLRPCServer):
 
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, logRequests=False)
-        self.register_function(pow)
+        self.register_function(lambda base, exponent: pow(base, exponent), "pow")
 
 
 class XmlRpc6(XmlRpc4):
@@ -41,14 +41,14 @@ class Udp6(socketserver.UDPServer):
     address_family = socket.AF_INET6
 
 
-class Visitors(paramiko.ServerInterface):
+class Visitors(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko has no types
     """Accepts every password, and answers every command with the command itself."""
 
     def check_auth_password(self, username: str, password: str) -> int:  # noqa: ARG002
-        return paramiko.AUTH_SUCCESSFUL
+        return int(paramiko.AUTH_SUCCESSFUL)
 
     def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002
-        return paramiko.OPEN_SUCCEEDED
+        return int(paramiko.OPEN_SUCCEEDED)
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         threading.Thread(target=self._run, args=(channel, command), daemon=True).start()

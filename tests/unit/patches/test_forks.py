@@ -20,7 +20,7 @@ from socksify.config.settings import Settings
 from socksify.patches import strict
 from socksify.patches.installation import Installation
 from socksify.tunnel import deadlines, registry
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import LOOPBACK, SECONDS, routed
 from tests.support.servers import Server
 from tests.support.steps import READ_GREETING, Send, Wait, good
@@ -84,7 +84,7 @@ def test_a_child_makes_connections_of_its_own(echo_server: Target) -> None:
 
 def test_a_child_leaves_the_parents_pending_connect_alone(echo_server: Target) -> None:
     go = threading.Event()
-    script = [READ_GREETING, Wait(go), Send(b"\x05\0"), *good("socks5h")[2:]]
+    script: Script = [READ_GREETING, Wait(go), Send(b"\x05\0"), *good("socks5h")[2:]]
     with BadProxy(script) as proxy, routed(proxy.url()), socket.socket() as sock:
         sock.setblocking(False)
         assert sock.connect_ex(echo_server.address) == errno.EINPROGRESS
@@ -197,7 +197,7 @@ def test_a_fork_waits_for_another_threads_install(monkeypatch: pytest.MonkeyPatc
 def test_a_signal_handler_forks_in_the_middle_of_a_connect(echo_server: Target) -> None:
     """The child's own connect() ends with an error, and the parent's handshake is left alone."""
     go = threading.Event()
-    script = [READ_GREETING, Wait(go), Send(b"\x05\0"), *good("socks5h")[2:]]
+    script: Script = [READ_GREETING, Wait(go), Send(b"\x05\0"), *good("socks5h")[2:]]
     children: list[int] = []
     previous = signal.signal(signal.SIGUSR1, lambda *_: children.append(os.fork()))
     try:

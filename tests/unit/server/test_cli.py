@@ -21,8 +21,9 @@ import pytest
 
 from socksify.server import passwd
 from tests.support import processes
+from tests.support.paths import ROOT
 from tests.support.processes import free_port
-from tests.support.running_sockd import PROGRAM, ROOT, Sockd, ask, environment, sockd
+from tests.support.running_sockd import PROGRAM, Sockd, ask, environment, sockd
 from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client

@@ -14,8 +14,9 @@ import pytest
 from socksify.config.errors import ConfigError
 from socksify.server import passwd
 from socksify.server.policy.users import Users
+from tests.support.paths import ROOT
 from tests.support.processes import require
-from tests.support.running_sockd import PROGRAM, ROOT, ask
+from tests.support.running_sockd import PROGRAM, ask
 
 
 def test_a_user_can_come_in_afterwards_and_the_password_is_nowhere(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_banner_glued_to_the_reply_is_the_clients(
 def test_two_hops_and_a_banner_may_come_in_one_segment() -> None:
     """The first proxy has read ahead: the answers of the second come glued to its own."""
     second = b"\x05\0", SOCKS5_REPLIES["a name of 1"] + BANNER
-    script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(SOCKS5_REPLIES["IPv6"] + second[0])]
+    script: Script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(SOCKS5_REPLIES["IPv6"] + second[0])]
     with (
         BadProxy([*script, READ_GREETING, READ_REQUEST, Send(second[1]), HANG]) as proxy,
         routed(proxy.url(), "socks5h://203.0.113.9:1080", routes=ANYWHERE),
@@ -81,7 +81,7 @@ def test_two_hops_and_a_banner_may_come_in_one_segment() -> None:
 
 @pytest.mark.parametrize("reply", SOCKS5_REPLIES)
 def test_the_address_in_the_reply_is_what_getsockname_tells(reply: str) -> None:
-    script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(SOCKS5_REPLIES[reply]), HANG]
+    script: Script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(SOCKS5_REPLIES[reply]), HANG]
     with BadProxy(script) as proxy, routed(proxy.url(), routes=ANYWHERE), socket.socket() as sock:
         sock.settimeout(10)
         sock.connect(("203.0.113.5", 22))
@@ -103,7 +103,13 @@ def test_tls_of_a_target_that_speaks_first_gets_every_byte(certificates: Certifi
         with certificates.server().wrap_socket(session.stream, server_side=True, suppress_ragged_eofs=True) as tls:
             tls.sendall(tls.recv(4))
 
-    script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(SOCKS5_REPLIES["IPv4"] + b"220 ready\r\n"), serve]
+    script: Script = [
+        READ_GREETING,
+        Send(b"\x05\0"),
+        READ_REQUEST,
+        Send(SOCKS5_REPLIES["IPv4"] + b"220 ready\r\n"),
+        serve,
+    ]
     with BadProxy(script) as proxy, routed(proxy.url(), routes=ANYWHERE), socket.socket() as sock:
         sock.settimeout(10)
         sock.connect(("203.0.113.5", 25))

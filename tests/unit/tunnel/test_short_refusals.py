@@ -95,7 +95,7 @@ def test_the_code_is_the_verdict(
     manner: type[Send | Trickle],
     end: str,
 ) -> None:
-    script = [AT_ONCE, *before, manner(said), ENDS[end]]
+    script: Script = [AT_ONCE, *before, manner(said), ENDS[end]]
     with BadProxy(script) as proxy, routed(url(proxy, scheme), routes=ANYWHERE), socket.socket() as sock:
         sock.settimeout(timeout)
         began = time.monotonic()
@@ -117,7 +117,7 @@ def test_the_code_is_the_verdict(
 )
 @pytest.mark.parametrize("end", [HANG, CLOSE])
 def test_a_grant_has_to_be_complete(scheme: str, before: Script, said: bytes, end: steps.Step) -> None:
-    script = [*before, Send(said), end]
+    script: Script = [*before, Send(said), end]
     with BadProxy(script) as proxy, routed(url(proxy, scheme), routes=ANYWHERE), socket.socket() as sock:
         sock.settimeout(0.3)
         with pytest.raises(TimeoutError if end is HANG else ConnectionResetError):

@@ -23,7 +23,7 @@ import pytest
 import trio
 
 from socksify.routing import fake_addresses, local_host
-from tests.support.bad_proxy import BadProxy, Session
+from tests.support.bad_proxy import BadProxy, Script, Session
 from tests.support.routing import routed
 from tests.support.steps import READ_GREETING, READ_REQUEST, Send, good, socks5_reply
 from tests.unit.patches.adapters.name_server import RECORDS, NameServer, name_server
@@ -213,7 +213,7 @@ def test_by_tcp_it_goes_through_the_proxy(way: str) -> None:
         response = dns.message.make_response(query).to_wire()
         session.stream.sendall(len(response).to_bytes(2) + response)
 
-    script = [READ_GREETING, Send(b"\5\0"), READ_REQUEST, Send(socks5_reply(0)), answer]
+    script: Script = [READ_GREETING, Send(b"\5\0"), READ_REQUEST, Send(socks5_reply(0)), answer]
     with BadProxy(script) as proxy, routed(proxy.url(), routes=()):
         query = dns.message.make_query("routed.example", "MX")
         assert query.is_response(TCP[way](query, FAR, timeout=SECONDS))

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import socksify
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.certificates import Certificates
 from tests.support.routing import routed
 from tests.support.servers import Server
@@ -110,7 +110,7 @@ def test_a_hundred_at_once(loop: Loop, echo_server: Target) -> None:
 def test_a_slow_proxy_does_not_hold_up_the_loop(loop: Loop, echo_server: Target) -> None:
     """The loop turns while the proxy takes its time: it spells its answers byte by byte."""
     answer = Trickle(b"\x05\0", 0.02), Trickle(socks5_reply(0), 0.02)
-    script = [READ_GREETING, answer[0], READ_REQUEST, DIAL, answer[1], RELAY]
+    script: Script = [READ_GREETING, answer[0], READ_REQUEST, DIAL, answer[1], RELAY]
 
     async def main() -> int:
         turns = 0
@@ -195,7 +195,7 @@ def test_trio_takes_a_socket_that_went_through(microsocks: Server, echo_server: 
 
 
 def test_a_banner_that_came_with_the_reply_is_read(loop: Loop) -> None:
-    script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0) + b"220 hello\r\n"), CLOSE]
+    script: Script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0) + b"220 hello\r\n"), CLOSE]
 
     async def main() -> bytes:
         async with await loop.open(*TARGET) as stream:

@@ -14,7 +14,7 @@ import uvloop
 
 import socksify
 from tests.integration.test_asyncio import BANNER, GREETED, first_line, given_up
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.calling import OUTSIDE, PEER, Calling, calling, refuse, reply
 from tests.support.certificates import Certificates
 from tests.support.routing import routed
@@ -287,7 +287,13 @@ def test_a_proxy_that_spells_its_answers(run: Run, scheme: str, echo_server: Tar
 def test_readers_and_writers_hear_when_it_is_settled(run: Run, what: str, reply: int) -> None:
     """The loop's own epoll would tell of the connection to the proxy."""
     answer = Trickle(b"\x05\0", 0.02), Trickle(socks5_reply(reply), 0.02)
-    script = [READ_GREETING, answer[0], READ_REQUEST, answer[1], *([Send(b"hello"), HANG] if reply == 0 else [CLOSE])]
+    script: Script = [
+        READ_GREETING,
+        answer[0],
+        READ_REQUEST,
+        answer[1],
+        *([Send(b"hello"), HANG] if reply == 0 else [CLOSE]),
+    ]
 
     async def main() -> int:
         loop = asyncio.get_running_loop()

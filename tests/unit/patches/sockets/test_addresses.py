@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import routed
 from tests.support.steps import (
     CLOSE,
@@ -27,7 +27,7 @@ from tests.support.targets import Target
 
 ANYWHERE = ("*=proxy",)
 # Each answers without going anywhere: what was asked for is all that matters.
-SCRIPTS = {
+SCRIPTS: dict[str, Script] = {
     "socks5h": [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0)), CLOSE],
     "socks4a": [READ_SOCKS4, Send(socks4_reply(90)), CLOSE],
     "http": [READ_HTTP, Send(http_reply(200)), CLOSE],

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import routed
 from tests.support.steps import CLOSE, HANG, READ_GREETING, Read
 
@@ -282,7 +282,7 @@ def test_a_row(name: str, timeout: float, native: dict[tuple[str, float], Any], 
 @pytest.mark.parametrize("name", PAST_THE_OBJECT)
 def test_what_is_written_past_the_object_opens_nothing(name: str) -> None:
     """It spoils the handshake, and so the connect fails with a clear error; it is never taken for the target's."""
-    script = [READ_GREETING, Read(5), CLOSE]
+    script: Script = [READ_GREETING, Read(5), CLOSE]
     with BadProxy(script) as spoilt, routed(spoilt.url()), connecting(("127.0.0.1", 9)) as sock:
         while sock.connect_ex(("127.0.0.1", 9)) == errno.EALREADY and spoilt.sessions[:1] == []:
             select.select([sock], [], [], 0.01)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import routed
 from tests.support.steps import CLOSE, READ_GREETING, READ_REQUEST, Send, socks5_reply
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("table")
 
 # Nobody listens there.
 URL = "socks5h://192.0.2.1:1080"
-GRANTED = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0))]
+GRANTED: Script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0))]
 NAME = "name.example"
 
 

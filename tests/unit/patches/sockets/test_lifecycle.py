@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pytest
 
 import socksify
-from tests.support.bad_proxy import BadProxy
+from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import entries, routed
 from tests.support.steps import HANG, READ_GREETING, Send, Wait, good
 from tests.support.targets import Target
@@ -161,7 +161,7 @@ def test_shutdown_in_another_thread_ends_a_pending_connect(echo_server: Target) 
 def test_what_another_thread_sends_meanwhile_comes_behind_the_handshake(echo_server: Target) -> None:
     """As on a socket that connects natively: send(2) and recv(2) wait until it is connected."""
     asked, go = threading.Event(), threading.Event()
-    script = [READ_GREETING, lambda _: asked.set(), Wait(go), Send(b"\x05\0"), *good("socks5h")[2:]]
+    script: Script = [READ_GREETING, lambda _: asked.set(), Wait(go), Send(b"\x05\0"), *good("socks5h")[2:]]
     with BadProxy(script) as proxy, routed(proxy.url()), socket.socket() as sock:
         connecting, connected = in_thread(lambda: sock.connect(echo_server.address))
         assert asked.wait(10)
@@ -195,7 +195,7 @@ def test_a_signal_whose_handler_returns_does_not_end_a_connect(echo_server: Targ
     seen: list[int] = []
     main = threading.main_thread().ident
     assert main is not None
-    script = [READ_GREETING, lambda _: signal.pthread_kill(main, signal.SIGUSR1), *good("socks5h")[1:]]
+    script: Script = [READ_GREETING, lambda _: signal.pthread_kill(main, signal.SIGUSR1), *good("socks5h")[1:]]
     previous = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
     try:
         with BadProxy(script) as proxy, routed(proxy.url()), socket.socket() as sock:
