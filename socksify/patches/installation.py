@@ -75,7 +75,7 @@ class Installation:
         """Put `settings` in force. Arguments and exceptions are those of `patches.install()`."""
         with _Needed():
             _import_patches()
-        settings = _numbered(settings)
+        settings = _resolved(settings)
         with self._lock:
             if settings == self._settings:
                 return
@@ -143,7 +143,7 @@ class Installation:
         from socksify.patches.children import environment
         from socksify.tunnel import handover
 
-        if environment.shared is not None:
+        if environment.SHARED.current is not None:
             handover.before_fork()
         # The frame that calls os.fork() holds the lock for as long as the call takes.
         frame = sys._getframe().f_back
@@ -169,7 +169,7 @@ class Installation:
         _signal_safety.after_fork()
         self._lock = OwnedLock(_PATIENCE)
         post_import.after_fork()
-        environment.after_fork()
+        environment.SHARED.after_fork()
         connect.after_fork()
         registry.after_fork()
 
@@ -191,13 +191,13 @@ def _import_patches() -> None:
         __import__(f"{__package__}.{name}")
 
 
-def _numbered(settings: Settings) -> Settings:
+def _resolved(settings: Settings) -> Settings:
     """The settings with the addresses that proxychains4 needs, where programs run under it."""
     if not settings.native:
         return settings
     from socksify.patches.children import proxychains
 
-    return proxychains.numbered(settings)
+    return proxychains.resolved(settings)
 
 
 def _check(settings: Settings) -> None:
@@ -286,7 +286,7 @@ def _apply(journal: Journal) -> None:
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     replacements += polling.replacements()
     epoll_masks.prime()
-    process_calls.tell_abilities(journal)
+    process_calls.replace_in_supports_fd(journal)
     early_references.rebind(replacements, journal, log.notice)
     early_references.rehouse_poll_selectors(journal, polling.make_poll, _originals.poll)
     for replacement in replacements:

@@ -1,6 +1,7 @@
-"""Third-party modules that go past the stdlib's methods: one file each, imported when such a module is.
+"""Adapters: third-party modules that go past the standard library's methods, one file for each of them.
 
-Each has a function `patch(module, journal)`, which wraps what must be wrapped and lets the journal undo it.
+An adapter is imported when its module is. Its function `patch(module, journal)` wraps what must be wrapped; the journal
+takes that back.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# Where wrapt is looked for last. A Python that another one has lent us to need not have it: it stands beside us, or
-# where that one has it.
-_places = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))]
+# The directory that our package lies in.
+_SITE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-# The module that is waited for, and whose business it is here.
+# Full name of a module -> the adapter that patches it when it is imported.
 ADAPTERS = {
     "OpenSSL.SSL": "socksify.patches.adapters.pyopenssl",
     "anyio._backends._asyncio": "socksify.patches.adapters.anyio",
@@ -51,8 +51,44 @@ ADAPTERS = {
 }
 
 
+class WraptLibrary:
+    """Where wrapt is found: one object in a process, because a process imports wrapt once.
+
+    If another Python has passed our package on to this one, this Python need not have wrapt. Then it is looked for
+    beside our package, and where the other Python has it.
+    """
+
+    def __init__(self) -> None:
+        self._directories = [_SITE]
+
+    def directory(self) -> str:
+        """Return the directory in which this Python finds wrapt; an empty text if there is none."""
+        spec = PathFinder.find_spec("wrapt", [*sys.path, *self._directories])
+        return os.path.dirname(os.path.dirname(spec.origin)) if spec is not None and spec.origin else ""
+
+    def borrow(self, directory: str) -> None:
+        """Use the directory() of another Python, in case this one has none; an empty text is ignored."""
+        if directory and directory not in self._directories:
+            self._directories.append(directory)
+
+    def module(self) -> Any:
+        """Return the module wrapt. Raises ImportError if it is found nowhere."""
+        try:
+            import wrapt
+        except ImportError:
+            spec = PathFinder.find_spec("wrapt", self._directories)
+            if spec is None or spec.loader is None:
+                raise
+            wrapt = sys.modules["wrapt"] = module_from_spec(spec)
+            spec.loader.exec_module(wrapt)
+        return wrapt
+
+
+LIBRARY = WraptLibrary()
+
+
 def adapt(journal: Journal) -> None:
-    """Adapt each of these modules: those that are imported already, the others as soon as they are."""
+    """Adapt each of these modules: those that are imported at once, the others as soon as they are imported."""
     from socksify.patches.post_import import when_imported
 
     for name, adapter in ADAPTERS.items():
@@ -60,18 +96,24 @@ def adapt(journal: Journal) -> None:
 
 
 def wrap(journal: Journal, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    """Put wrapt's `wrapper(wrapped, instance, args, kwargs)` round owner.name, until the journal is undone."""
-    journal.set_attribute(owner, name, _wrapt().FunctionWrapper(_defined(owner, name), wrapper))
+    """Wrap the function owner.name until the journal is undone.
+
+    `wrapper` is a wrapper of wrapt's: it is called as wrapper(wrapped, instance, args, kwargs).
+    """
+    journal.set_attribute(owner, name, LIBRARY.module().FunctionWrapper(_defined(owner, name), wrapper))
 
 
 def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str, Callable[..., Any]]) -> None:
-    """As wrap(), of functions of a module that others have imported by name; `wrappers` is by their names."""
+    """Wrap functions of a module like wrap(), also where other modules have imported them by name.
+
+    `wrappers` has the wrappers by the names of the functions. Names that the module does not have are left out.
+    """
     from socksify.patches import early_references
     from socksify.patches.journal import Rebinding
     from socksify.routing import log
 
     names = vars(module)
-    wrapt = _wrapt()
+    wrapt = LIBRARY.module()
     rebindings = [
         Rebinding(module, name, wrapt.FunctionWrapper(names[name], wrapper))
         for name, wrapper in wrappers.items()
@@ -82,34 +124,10 @@ def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str,
         journal.apply(rebinding)
 
 
-def library() -> str:
-    """The directory in which this Python finds wrapt; empty where there is none."""
-    spec = PathFinder.find_spec("wrapt", [*sys.path, *_places])
-    return os.path.dirname(os.path.dirname(spec.origin)) if spec is not None and spec.origin else ""
-
-
-def borrow(library: str) -> None:
-    """Another Python's library(), for want of one of our own."""
-    if library and library not in _places:
-        _places.append(library)
-
-
-def _wrapt() -> Any:
-    try:
-        import wrapt
-    except ImportError:
-        spec = PathFinder.find_spec("wrapt", _places)
-        if spec is None or spec.loader is None:
-            raise
-        wrapt = sys.modules["wrapt"] = module_from_spec(spec)
-        spec.loader.exec_module(wrapt)
-    return wrapt
-
-
 def _defined(owner: Any, name: str) -> Any:
-    """An attribute as it stands in a module, in a class, or in one that this one inherits it from."""
-    places = owner.__mro__ if isinstance(owner, type) else (owner,)
-    return next(vars(place)[name] for place in places if name in vars(place))
+    """Return an attribute as it stands in a module, or in a class or the class that it is inherited from."""
+    owners = owner.__mro__ if isinstance(owner, type) else (owner,)
+    return next(vars(each)[name] for each in owners if name in vars(each))
 
 
 def _patching(adapter: str, journal: Journal) -> Callable[[ModuleType], None]:

@@ -1,8 +1,9 @@
-"""What a child finds in its environment: the hook's directory on PYTHONPATH, the settings in a variable.
+"""The environment of children: the hook's directory on PYTHONPATH, and the settings in a variable.
 
-A process that is started inside of a block of via() is given that block's settings, in an environment of its own.
-
-With `native` proxychains4 as well, which puts itself under programs of all kinds.
+Both are in the environment of C, which fork and exec, system(3) and code in C pass on. `os.environ` shows neither: it
+is the program's. A child that is given an environment of its own, or that is started inside a block of via(), gets
+them added to that environment. With the setting `native` a child also gets proxychains4, which works under programs of
+all kinds.
 """
 
 from __future__ import annotations
@@ -22,148 +23,199 @@ from socksify.tunnel import handover
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from socksify.config.settings import Settings
-    from socksify.patches.children.proxychains import Configuration
+    from socksify.patches.children.proxychains import ConfigurationFile
     from socksify.patches.journal import Journal
 
-# os.environ is a view of it, whose changes are told to C; this one is not.
-_view: dict[bytes, bytes] = getattr(os.environ, "_data", {})
-_PASSED = os.fsencode(inherited.VARIABLE)
-# It would turn the hook off.
+_PREFIX = os.fsencode(inherited.VARIABLE)
+# This variable would turn the hook off.
 _SWITCH = "SOCKSIFY_DISABLE"
 
 
-class Shared:
-    """What all children of this process are given; raises ConfigError if `native` cannot be had."""
+class ChildEnvironment:
+    """The variables that all children of this process are given under the same settings."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        # Lists that begin with our entry.
-        self.lists = {b"PYTHONPATH": os.fsencode(template())}
+        """`settings` are for the children; `environ` is the environment that they come from.
+
+        Raises ConfigError if `settings.native` is set and proxychains4 cannot be had.
+        """
+        # The variables that are lists of paths, with the entry of ours that comes first.
+        self.entries = {b"PYTHONPATH": os.fsencode(template())}
         self._settings, self._environ = settings, dict(environ)
-        self._names: tuple[str, ...] = ()
-        self._library = adapters.library()
+        # The files in which children find what fake addresses stand for.
+        self._tables: tuple[str, ...] = ()
+        self._library = adapters.LIBRARY.directory()
         passed = inherited.variables(settings, environ, library=self._library)
-        self.configuration: Configuration | None = None
+        self._proxychains: ConfigurationFile | None = None
         if settings.native:
             from socksify.patches.children import proxychains
 
-            self.configuration = proxychains.Configuration(settings)
-            self.lists[os.fsencode(proxychains.PRELOAD)] = os.fsencode(proxychains.library())
-            passed |= self.configuration.variables()
+            self._proxychains = proxychains.ConfigurationFile(settings)
+            self.entries[os.fsencode(proxychains.PRELOAD)] = os.fsencode(proxychains.library())
+            passed |= self._proxychains.variables()
         self.variables = _encoded(passed)
-        # We take them out of os.environ, for clients that cannot make use of them; a copy of it lacks them.
-        self.proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
+        # These are taken out of os.environ, for clients that cannot make use of them; a copy of os.environ lacks them.
+        self._proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
 
-    def tell_names(self) -> None:
-        """Before a child is made: it can read what it is given, and learn there what fake addresses stand for.
+    @property
+    def has_proxychains(self) -> bool:
+        """True if children run under proxychains4."""
+        return self._proxychains is not None
 
-        It learns the targets of the connections that it inherits, too.
+    def refresh(self) -> bool:
+        """Name the files in which a child finds what fake addresses stand for. Return True if variables have changed.
+
+        They change as well if a child that starts now could not open what was sealed before.
         """
         tables = fake_addresses.TABLE.share()
-        if tables != self._names or not inherited.can_be_received():
-            self._names = tables
-            self.variables |= self._passing(self._settings)
-            _tell_c(self)
-        handover.tell()
+        if tables == self._tables and inherited.can_be_received():
+            return False
+        self._tables = tables
+        self.variables |= self._passed(self._settings)
+        return True
 
-    def here(self) -> dict[bytes, bytes]:
-        """The variables for a child that is started here, maybe inside of a block."""
-        way = scope.entered()
-        if way is None:
+    def variables_here(self) -> dict[bytes, bytes]:
+        """Return the variables for a child that is started here: inside a block of via(), with the block's settings."""
+        block = scope.entered()
+        if block is None:
             return self.variables
-        return self.variables | self._passing(blocks.passed_on(scope.of(way).settings))
+        return self.variables | self._passed(blocks.passed_on(scope.of(block).settings))
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-        """A child's environment, with it."""
-        lists = {name: self.listed(name, environ.get(name, b"")) for name in self.lists}
-        return {**self.proxies, **environ, **self.here(), **lists}
+        """Return an environment with what children are given."""
+        lists = {name: self.with_entry(name, environ.get(name, b"")) for name in self.entries}
+        return {**self._proxies, **environ, **self.variables_here(), **lists}
 
-    def _passing(self, settings: Settings) -> dict[bytes, bytes]:
-        return _encoded(inherited.variables(settings, self._environ, self._names, self._library))
+    def with_entry(self, name: bytes, own: bytes) -> bytes:
+        """Return the list of paths `own`, a value of the variable `name`, with our entry once, and in front."""
+        return b":".join([self.entries[name], *_without(own, self.entries[name])])
 
-    def listed(self, name: bytes, own: bytes) -> bytes:
-        """A list of a child's own behind our entry; it may come from here, and have the entry already."""
-        return b":".join([self.lists[name], *_without(own, self.lists[name])])
+    def after_fork(self) -> bool:
+        """In a forked child: name the file in memory as the child's own, whatever becomes of the parent.
 
+        Return True if variables have changed.
+        """
+        if self._proxychains is None:
+            return False
+        self.variables |= _encoded(self._proxychains.variables())
+        return True
 
-# None: children are given nothing.
-shared: Shared | None = None
+    def keep_over_exec(self, keeps: bool) -> None:
+        """Say whether what is in memory stays for the program that execve(2) puts in the place of this one."""
+        if self._proxychains is not None:
+            self._proxychains.keep_over_exec(keeps)
 
+    def close(self) -> None:
+        """Give up what is in memory for children."""
+        if self._proxychains is not None:
+            self._proxychains.close()
 
-def share(settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
-    """Give children these settings, which come from `environ`, until the journal is undone. Raises ConfigError."""
-    global shared
-    shared = Shared(settings, environ)
-    journal.on_undo(_unshare)
-    _hide(shared)
-    if _SWITCH in os.environ:
-        # Whoever has given this process settings in spite of it means its children, too.
-        journal.remove_item(os.environ, _SWITCH)
-    _tell_c(shared)
-
-
-def after_fork() -> None:
-    """In the child: its own children read what is in memory from it, whatever becomes of its parent."""
-    if shared is not None and shared.configuration is not None:
-        shared.variables |= _encoded(shared.configuration.variables())
-        _tell_c(shared)
+    def _passed(self, settings: Settings) -> dict[bytes, bytes]:
+        return _encoded(inherited.variables(settings, self._environ, self._tables, self._library))
 
 
-def leave_behind(stays: bool) -> None:
-    """Before execve(2): what is in memory stays for the program that takes this one's place; not, if that fails."""
-    fake_addresses.TABLE.keep_over_exec(stays)
-    if shared is not None and shared.configuration is not None:
-        shared.configuration.stay(stays)
+class SharedEnvironment:
+    """The environment of C and of children while settings are passed on: one object in a process."""
+
+    def __init__(self) -> None:
+        # os.environ is a view of this dict. A change of os.environ changes the environment of C, too; this does not.
+        self._own: dict[bytes, bytes] = getattr(os.environ, "_data", {})
+        # None: children are given nothing.
+        self.current: ChildEnvironment | None = None
+
+    def share(self, settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
+        """Give children these settings, which come from `environ`, until the journal is undone. Raises ConfigError."""
+        self.current = ChildEnvironment(settings, environ)
+        journal.on_undo(self.clear)
+        self._hide(self.current)
+        if _SWITCH in os.environ:
+            # Whoever has given this process settings in spite of it means its children, too.
+            journal.remove_item(os.environ, _SWITCH)
+        self._put_into_c(self.current)
+
+    def clear(self) -> None:
+        """Give children nothing any more: the environment of C is what os.environ shows."""
+        current = self.current
+        if current is None:
+            return
+        for name in (*current.variables, *current.entries):
+            if name in self._own:
+                _originals.putenv(name, self._own[name])
+            else:
+                _originals.unsetenv(name)
+        current.close()
+        fake_addresses.TABLE.stop_sharing()
+        self.current = None
+
+    def after_fork(self) -> None:
+        """In a forked child: its own children read what is in memory from the child, not from its parent."""
+        if self.current is not None and self.current.after_fork():
+            self._put_into_c(self.current)
+
+    def refresh(self) -> None:
+        """Before a child is made, write down what it learns from this process.
+
+        That is what fake addresses stand for, and the targets of the connections that it inherits.
+        """
+        if self.current is not None:
+            if self.current.refresh():
+                self._put_into_c(self.current)
+            handover.tell()
+
+    def keep_over_exec(self, keeps: bool) -> None:
+        """Before execve(2): keep what is in memory for the next program; with False, if execve(2) has failed."""
+        fake_addresses.TABLE.keep_over_exec(keeps)
+        if self.current is not None:
+            self.current.keep_over_exec(keeps)
+
+    def given(self, environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:
+        """Return the environment for a child that is started with `environ`.
+
+        None stands for the environment of C. That one has everything already, except the settings of a block of via().
+        """
+        if self.current is None or (environ is None and scope.entered() is None):
+            return environ
+        return self.current.added_to(self._own if environ is None else environ)
+
+    def has_entry(self, name: Any) -> bool:
+        """Return True if a variable of C is a list with an entry of ours."""
+        return self.current is not None and os.fsencode(name) in self.current.entries
+
+    def with_entry(self, name: Any, value: Any) -> Any:
+        """Return what C is told if the program sets a variable."""
+        if self.current is None or not self.has_entry(name):
+            return value
+        return self.current.with_entry(os.fsencode(name), os.fsencode(value))
+
+    def _put_into_c(self, given: ChildEnvironment) -> None:
+        for name, value in given.variables.items():
+            _originals.putenv(name, value)
+        for name in given.entries:
+            _originals.putenv(name, given.with_entry(name, self._own.get(name, b"")))
+
+    def _hide(self, given: ChildEnvironment) -> None:
+        """In a child: take what its parent has put into its environment out of os.environ and sys.path."""
+        # The parent may have had more variables.
+        for name in [name for name in self._own if name in given.variables or name.startswith(_PREFIX)]:
+            del self._own[name]
+        for name, entry in given.entries.items():
+            left = _without(self._own.get(name, b""), entry)
+            if left:
+                self._own[name] = b":".join(left)
+            else:
+                self._own.pop(name, None)
+        if template() in sys.path:
+            sys.path.remove(template())
 
 
-def given(environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:
-    """The environment that a child is to have; None stands for that of C, where all is already, but no block's."""
-    if shared is None or (environ is None and scope.entered() is None):
-        return environ
-    return shared.added_to(_view if environ is None else environ)
-
-
-def _tell_c(shared: Shared) -> None:
-    for name, value in shared.variables.items():
-        _originals.putenv(name, value)
-    for name in shared.lists:
-        _originals.putenv(name, shared.listed(name, _view.get(name, b"")))
-
-
-def _unshare() -> None:
-    global shared
-    if shared is None:
-        return
-    for name in (*shared.variables, *shared.lists):
-        # What os.environ says holds again.
-        if name in _view:
-            _originals.putenv(name, _view[name])
-        else:
-            _originals.unsetenv(name)
-    if shared.configuration is not None:
-        shared.configuration.close()
-    fake_addresses.TABLE.stop_sharing()
-    shared = None
-
-
-def _hide(shared: Shared) -> None:
-    """In a child: what was put into its environment for us is none of the program's."""
-    # A parent's may have been more.
-    for name in [name for name in _view if name in shared.variables or name.startswith(_PASSED)]:
-        del _view[name]
-    for name, entry in shared.lists.items():
-        left = _without(_view.get(name, b""), entry)
-        if left:
-            _view[name] = b":".join(left)
-        else:
-            _view.pop(name, None)
-    if template() in sys.path:
-        sys.path.remove(template())
+SHARED = SharedEnvironment()
 
 
 def _encoded(environ: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Variables as C has them."""
+    """Return variables as C has them."""
     return {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
 
 

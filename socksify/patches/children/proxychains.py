@@ -1,9 +1,13 @@
 """proxychains4 for what our patches do not reach: programs that are no Python, and modules with network code in C.
 
-It is a library that LD_PRELOAD puts in front of libc's connect(). Its configuration, which may hold passwords, is a
-file in memory (memfd_create(2)): others read it as /proc/PID/fd/N while this process lives, nobody has to remove it,
-and where it is gone proxychains4 ends its program. Our own way to the proxies it leaves direct, and so a Python under
-both is proxied once.
+proxychains4 is a library that LD_PRELOAD puts in front of libc's connect(). Its configuration, which may hold
+passwords, is a file in memory (memfd_create(2)). Other processes read it as /proc/PID/fd/N while this process lives;
+it need not be removed. If it is gone, proxychains4 ends its program. Our own connections to the proxies are direct in
+that configuration, and so a Python under both is proxied once.
+
+proxychains4 knows one chain for everything and, as `localnet`, networks that are direct before anything else. So it is
+told a direct network only if no earlier rule could decide otherwise. The other rules are lost: their connections go
+through the chain. See proxychains.conf(5) and the README of proxychains-ng.
 """
 
 from __future__ import annotations
@@ -31,216 +35,248 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
 
 PRELOAD = "LD_PRELOAD"
-FILE = "PROXYCHAINS_CONF_FILE"
-_NAME = "libproxychains.so.4"
-_MEMORY = "proxychains.conf"
-_PLACES = ("/usr/lib/*/", "/usr/lib*/", "/usr/local/lib/", "/usr/lib/*/proxychains-ng/", "/opt/homebrew/lib/")
-
-
-class Configuration:
-    """proxychains4's, in the memory of this process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._kept = Kept(_written(configuration(settings, {})))
-
-    def variables(self) -> dict[str, str]:
-        """By what name others read it, in the variable that tells them."""
-        return {FILE: _name_of(self._kept.number)}
-
-    def stay(self, stays: bool) -> None:
-        """Whether it is there after execve(2)."""
-        fd = self._kept.fd
-        if fd is not None:
-            os.set_inheritable(fd, stays)
-
-    def close(self) -> None:
-        self._kept.close()
-
-
-def library() -> str:
-    """proxychains4's library; raises ConfigError if it is not installed."""
-    if not hasattr(os, "memfd_create"):
-        raise ConfigError("native: expected Linux: proxychains4 is given its configuration by memfd_create(2)")
-    found = next((path for place in _PLACES for path in sorted(glob(place + _NAME))), None)
-    if found is None:
-        raise ConfigError(f"native: proxychains4 is not installed ({_NAME} is in no library directory); install it")
-    return found
+_FILE = "PROXYCHAINS_CONF_FILE"
+_LIBRARY = "libproxychains.so.4"
+_LIBRARY_PATTERNS = (
+    "/usr/lib/*/",
+    "/usr/lib*/",
+    "/usr/local/lib/",
+    "/usr/lib/*/proxychains-ng/",
+    "/opt/homebrew/lib/",
+)
+_MEMORY_FILE = "proxychains.conf"
+_TYPES = {"socks5": "socks5", "socks5h": "socks5", "socks4": "socks4", "socks4a": "socks4", "http": "http"}
+# A comment in our file, behind which an address of a proxy is noted.
+_NOTE = "# address "
 
 
 def check(settings: Settings) -> None:
-    """Raises ConfigError if proxychains4 is not installed or cannot be told; says what it will not obey."""
+    """Raise ConfigError if proxychains4 is not installed or cannot be told the settings. Warn of lost rules."""
     library()
     configuration(settings, {})
     if not settings.children:
         raise ConfigError("native: it puts proxychains4 under children, too; expected children")
-    for rule in lost(settings):
-        if rule not in _lost:
-            _lost.add(rule)
-            log.warn(f"native: proxychains4 cannot be told the rule {rule!r}; what is under it goes through the proxy")
+    _WARNINGS.warn(settings)
 
 
-def numbered(settings: Settings) -> Settings:
-    """The settings with the proxies' addresses for names: a look-up under proxychains4 would go through the proxy."""
-    _take_over(os.environ)
-    return with_addresses(settings, _addresses(settings))
+def resolved(settings: Settings) -> Settings:
+    """Return the settings with addresses for the names of the first proxies.
+
+    A look-up under proxychains4 would go through the proxy. Raises ConfigError if a name has no address.
+    """
+    _ADDRESSES.take_over(os.environ)
+    return with_addresses(settings, _ADDRESSES.of_first_hops(settings))
+
+
+def library() -> str:
+    """Return the path of proxychains4's library. Raises ConfigError if it is not installed."""
+    if not hasattr(os, "memfd_create"):
+        raise ConfigError("native: expected Linux: proxychains4 is given its configuration by memfd_create(2)")
+    found = next((path for pattern in _LIBRARY_PATTERNS for path in sorted(glob(pattern + _LIBRARY))), None)
+    if found is None:
+        raise ConfigError(f"native: proxychains4 is not installed ({_LIBRARY} is in no library directory); install it")
+    return found
 
 
 def is_loaded() -> bool:
-    """Whether this process runs under proxychains4."""
+    """Return True if this process runs under proxychains4."""
     with open("/proc/self/maps", "rb") as maps:
-        return _NAME.encode() in maps.read()
+        return _LIBRARY.encode() in maps.read()
 
 
 def start_over(settings: Settings) -> None:
-    """Start this interpreter again, with the same words, under proxychains4; does nothing if it is there already.
+    """Start this interpreter again, with the same words, under proxychains4; do nothing if it is there already.
 
-    To be called before anything has happened that would then happen twice. Raises ConfigError.
+    To be called before anything has happened that would then happen twice. Raises ConfigError if proxychains4 is not
+    installed, cannot be loaded or cannot be told the settings.
     """
     preloaded = library()
     if is_loaded():
         return
     if _own_file(os.environ) is not None:
         raise ConfigError(f"native: {preloaded} cannot be loaded into {sys.executable}; expected a dynamic executable")
-    addresses = _addresses(settings)
-    fd = _written(configuration(with_addresses(settings, addresses), addresses))
+    addresses = _ADDRESSES.of_first_hops(settings)
+    fd = _memory_file(configuration(with_addresses(settings, addresses), addresses))
     os.set_inheritable(fd, True)
-    # Not the process's own environment: one that was started otherwise shall look as it did.
+    # A copy: if execve(2) fails, os.environ is as it was.
     environ = {
         **os.environ,
-        PRELOAD: _before(preloaded, os.environ.get(PRELOAD, "")),
-        FILE: _name_of(fd),
+        PRELOAD: _prepended(preloaded, os.environ.get(PRELOAD, "")),
+        _FILE: _path_of(fd),
     }
     sys.stdout.flush()
     sys.stderr.flush()
     _originals.execve(sys.executable, sys.orig_argv, environ)
 
 
-def _take_over(environ: Mapping[str, str]) -> None:
-    """Close the file that was made for this process before it was started over; proxychains4 has read it."""
-    fd = _own_file(environ)
-    if fd is not None:
-        with open(fd, "rb") as file:
-            file.seek(0)
-            _known.update(known_addresses(file.read().decode()))
+class ConfigurationFile:
+    """The configuration of proxychains4, in the memory of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        """`settings` are the settings that children obey. Raises ConfigError if proxychains4 cannot be told them."""
+        self._kept = Kept(_memory_file(configuration(settings, {})))
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variable that tells other processes the path of this file."""
+        return {_FILE: _path_of(self._kept.number)}
+
+    def keep_over_exec(self, keeps: bool) -> None:
+        """Say whether the file stays when execve(2) replaces this program."""
+        fd = self._kept.fd
+        if fd is not None:
+            os.set_inheritable(fd, keeps)
+
+    def close(self) -> None:
+        """Give the file up."""
+        self._kept.close()
 
 
-_lost: set[str] = set()
-# Addresses of proxies, from before proxychains4 answered for all names.
-_known: dict[str, str] = {}
+class _ProxyAddresses:
+    """Addresses of the proxies that are given by name: one object in a process.
+
+    proxychains4 answers every look-up of a process that it is under, so the addresses that were found before are kept.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def take_over(self, environ: Mapping[str, str]) -> None:
+        """Read what start_over() has noted for this process, and close the file: proxychains4 has read it."""
+        fd = _own_file(environ)
+        if fd is not None:
+            with open(fd, "rb") as file:
+                file.seek(0)
+                self._known.update(noted_addresses(file.read().decode()))
+
+    def of_first_hops(self, settings: Settings) -> dict[str, str]:
+        """Return an address for each name among the first hops. Raises ConfigError if there is none."""
+        names = [hop.host for hop in _first_hops(settings) if not _is_literal(hop.host) and not hop.path]
+        return {name: self._known.get(name) or _look_up(name) for name in names}
 
 
-def _before(entry: str, others: str) -> str:
-    """A list like PATH that begins with an entry."""
+class _Warnings:
+    """The rules of which it was said that proxychains4 does not obey them: each is named once in a process."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+
+    def warn(self, settings: Settings) -> None:
+        """Warn of the rules that are lost."""
+        for rule in lost_rules(settings):
+            if rule not in self._named:
+                self._named.add(rule)
+                log.warn(
+                    f"native: proxychains4 cannot be told the rule {rule!r}; what is under it goes through the proxy"
+                )
+
+
+_ADDRESSES = _ProxyAddresses()
+_WARNINGS = _Warnings()
+
+
+def _look_up(name: str) -> str:
+    try:
+        answers = _originals.getaddrinfo(_originals.InternalHost(name.encode()), 0)
+    except OSError as error:
+        raise ConfigError(f"native: the proxy {name!r} has no address: {error.strerror}") from None
+    # proxychains4 prefers IPv4.
+    return str(min(answers, key=lambda answer: answer[0] != AF_INET)[4][0])
+
+
+def _prepended(entry: str, others: str) -> str:
+    """Return a list like LD_PRELOAD with an entry in front of the others."""
     return ":".join([entry, *(other for other in others.replace(" ", ":").split(":") if other not in ("", entry))])
 
 
-def _written(text: str) -> int:
-    """A file in memory that holds a text."""
-    fd = os.memfd_create(_MEMORY)
+def _memory_file(text: str) -> int:
+    """Return a descriptor of a new file in memory that holds a text."""
+    fd = os.memfd_create(_MEMORY_FILE)
     os.write(fd, text.encode())
     return fd
 
 
-def _name_of(fd: int | str) -> str:
+def _path_of(fd: int | str) -> str:
     return f"/proc/{os.getpid()}/fd/{fd}"
 
 
 def _own_file(environ: Mapping[str, str]) -> int | None:
-    """The descriptor of a configuration that this process has left to itself over execve(2)."""
-    number = environ.get(FILE, "").removeprefix(_name_of(""))
+    """Return the descriptor of a configuration that this process has left to itself over execve(2)."""
+    number = environ.get(_FILE, "").removeprefix(_path_of(""))
     try:
-        # The program may have closed it, and have another file under its number.
-        is_there = number.isdecimal() and os.readlink(f"/proc/self/fd/{number}").startswith(f"/memfd:{_MEMORY}")
+        # The program may have closed it, and may have another file under its number.
+        is_there = number.isdecimal() and os.readlink(f"/proc/self/fd/{number}").startswith(f"/memfd:{_MEMORY_FILE}")
     except OSError:
         is_there = False
     return int(number) if is_there else None
 
 
-def _addresses(settings: Settings) -> dict[str, str]:
-    """Of the first hops that are names."""
-    names = [hop.host for hop in first_hops(settings) if not is_literal(hop.host) and not hop.path]
-    return {name: _known.get(name) or _address(name) for name in names}
-
-
-def _address(name: str) -> str:
-    try:
-        answers = _originals.getaddrinfo(_originals.InternalHost(name.encode()), 0)
-    except OSError as error:
-        raise ConfigError(f"native: the proxy {name!r} has no address: {error.strerror}") from None
-    # proxychains4 would rather have IPv4.
-    return str(min(answers, key=lambda answer: answer[0] != AF_INET)[4][0])
-
-
-# proxychains4's configuration for what our patches do not reach, as far as it can say what our settings say.
-#
-# It knows one chain for everything and, as `localnet`, networks that are direct before all else. So a direct network is
-# told to it only where no earlier rule could decide otherwise, and what is lost goes through the chain. See its
-# proxychains.conf(5) and the README of proxychains-ng.
-
-
-_TYPES = {"socks5": "socks5", "socks5h": "socks5", "socks4": "socks4", "socks4a": "socks4", "http": "http"}
-_KNOWN = "# address "
-
-
-def first_hops(settings: Settings) -> list[Proxy]:
-    """The proxies to which we connect ourselves."""
-    return [chain[0] for chain in (settings.proxy, *settings.proxies.values())]
-
-
 def with_addresses(settings: Settings, addresses: Mapping[str, str]) -> Settings:
-    """The settings with addresses for the first hops' names: under proxychains4 nobody here can ask for them."""
+    """Return the settings with `addresses` (name -> address) in the place of the names of the first hops."""
 
     def chain(hops: tuple[Proxy, ...]) -> tuple[Proxy, ...]:
         return (hops[0].replace(host=addresses.get(hops[0].host, hops[0].host)), *hops[1:])
 
     proxies = {name: chain(hops) for name, hops in settings.proxies.items()}
-    numbers: Settings = settings.replace(proxy=chain(settings.proxy), proxies=proxies)
-    return numbers
+    replaced: Settings = settings.replace(proxy=chain(settings.proxy), proxies=proxies)
+    return replaced
 
 
 def configuration(settings: Settings, addresses: Mapping[str, str]) -> str:
-    """The file, of settings that are with_addresses(); raises ConfigError for a default chain that it cannot name."""
+    """Return the text of proxychains4's configuration.
+
+    `settings` have no names of first hops (`with_addresses`); `addresses` are noted in the text for
+    `noted_addresses`. Raises ConfigError for a default chain that proxychains4 cannot be told.
+    """
     lines = ["strict_chain", "quiet_mode", "tcp_read_time_out 30000", "tcp_connect_time_out 30000"]
-    lines += [f"{_KNOWN}{name} {number}" for name, number in addresses.items()]
-    if _resolves_there(settings):
+    lines += [f"{_NOTE}{name} {literal}" for name, literal in addresses.items()]
+    if _resolves_remotely(settings):
         lines.append("proxy_dns")
-    # Our own way to each proxy, and of a child's of ours: what goes there goes through a proxy already.
-    lines += [_localnet(hop.host, hop.port, None) for hop in first_hops(settings) if hop.path is None]
-    lines += [_localnet(*network) for rule in _direct(settings) if (network := _network(rule.match)) is not None]
-    lines += ["[ProxyList]", *(_proxy(hop) for hop in settings.proxy)]
+    # Connections to a proxy are made by us, or by a Python child of ours: what they carry is proxied already.
+    lines += [_localnet(hop.host, hop.port, None) for hop in _first_hops(settings) if hop.path is None]
+    lines += [_localnet(*network) for rule in _told_rules(settings) if (network := _network(rule.match)) is not None]
+    lines += ["[ProxyList]", *(_proxy_line(hop) for hop in settings.proxy)]
     return "\n".join([*dict.fromkeys(lines), ""])
 
 
-def known_addresses(text: str) -> dict[str, str]:
-    """The addresses that a configuration was made with."""
-    return dict(line.removeprefix(_KNOWN).split() for line in text.splitlines() if line.startswith(_KNOWN))
+def noted_addresses(text: str) -> dict[str, str]:
+    """Return the addresses that `configuration` has noted in a text."""
+    return dict(line.removeprefix(_NOTE).split() for line in text.splitlines() if line.startswith(_NOTE))
 
 
-def lost(settings: Settings) -> list[str]:
-    """The user's rules that a program under proxychains4 does not obey: it goes through the chain instead."""
-    kept = _direct(settings)
-    return [rule.text for rule in settings.rules if rule not in kept and rule.via != "proxy"]
+def lost_rules(settings: Settings) -> list[str]:
+    """Return the user's rules that proxychains4 does not obey: their connections go through the chain instead."""
+    told = _told_rules(settings)
+    return [rule.text for rule in settings.rules if rule not in told and rule.via != "proxy"]
 
 
-def _resolves_there(settings: Settings) -> bool:
+def _first_hops(settings: Settings) -> list[Proxy]:
+    return [chain[0] for chain in (settings.proxy, *settings.proxies.values())]
+
+
+def _is_literal(host: str) -> bool:
+    return parse_ip(host) is not None
+
+
+def _resolves_remotely(settings: Settings) -> bool:
     return settings.proxy[-1].remote_names if settings.dns == "auto" else settings.dns == "remote"
 
 
-def _direct(settings: Settings) -> list[Rule]:
-    """The direct rules about networks, the built-in ones too, that no earlier rule can contradict."""
-    found: list[Rule] = []
+def _told_rules(settings: Settings) -> list[Rule]:
+    """Return the direct rules about networks, the built-in ones too, that no earlier rule can contradict."""
+    told: list[Rule] = []
     earlier: list[Rule] = []
     for rule in (*settings.rules, *rules.BUILT_IN):
         if rule.via != "direct":
             earlier.append(rule)
         elif _network(rule.match) is not None and not any(_overlap(rule.match, other.match) for other in earlier):
-            found.append(rule)
-    return found
+            told.append(rule)
+    return told
 
 
 def _overlap(match: Match, other: Match) -> bool:
+    """Return True if an address may be matched by both."""
     if other.network is None or match.network is None:
-        # A rule about names is about no address.
+        # A rule about names matches no address.
         return not other.is_of_names
     if match.network[0] != other.network[0]:
         return False
@@ -249,7 +285,7 @@ def _overlap(match: Match, other: Match) -> bool:
 
 
 def _network(match: Match) -> tuple[str, int | None, int] | None:
-    """(first address, port, length) of a rule, None for one that localnet cannot express: it takes one port or all."""
+    """Return (first address, port, length) of a match; None if `localnet`, with one port or all, cannot say it."""
     if match.network is None or (match.ports[0] != match.ports[1] and match.ports != EVERY_PORT):
         return None
     bits, mask, number = match.network
@@ -258,7 +294,7 @@ def _network(match: Match) -> tuple[str, int | None, int] | None:
 
 
 def _localnet(host: str, port: int | None, length: int | None) -> str:
-    """One network; without a length, one address."""
+    """Return the line for a network; without a length, for one address; without a port, for all ports."""
     if ":" in host:
         place = host if port is None else f"[{host}]:{port}"
         return f"localnet {place}/{128 if length is None else length}"
@@ -267,15 +303,10 @@ def _localnet(host: str, port: int | None, length: int | None) -> str:
     return f"localnet {host}{'' if port is None else f':{port}'}/{mask}"
 
 
-def _proxy(hop: Proxy) -> str:
+def _proxy_line(hop: Proxy) -> str:
     if hop.path is not None:
         raise ConfigError(f"native: {hop.url!r}: proxychains4 knows no Unix sockets; expected a proxy on a port")
     credentials = [part.decode("latin-1") for part in (hop.user, hop.password) if part is not None]
     if any(not part or not part.isprintable() or not part.isascii() or " " in part for part in credentials):
         raise ConfigError(f"native: {hop.url!r}: proxychains4 takes no blanks and ASCII alone in credentials")
     return " ".join([_TYPES[hop.scheme], hop.host, str(hop.port), *credentials])
-
-
-def is_literal(host: str) -> bool:
-    """Whether a proxy's host needs no look-up."""
-    return parse_ip(host) is not None

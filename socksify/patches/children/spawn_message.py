@@ -1,17 +1,19 @@
-"""The settings in the message that multiprocessing sends to a Python it has started (spawn, forkserver).
+"""The settings in the message that multiprocessing sends to a Python that it has started (spawn, forkserver).
 
-It reaches a Python that ignores its environment, and a fork server that runs since before the settings.
+The message reaches a Python that ignores its environment, and the children of a fork server that was started before
+install().
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from _thread import get_ident
 from functools import partial
 
 from socksify._hook_location import is_hooked, template
-from socksify.patches.children import environment, process_calls, uncovered_programs
+from socksify.patches.children import process_calls
+from socksify.patches.children.environment import SHARED
+from socksify.patches.children.uncovered_programs import UNCOVERED
 from socksify.tunnel import handover
 
 TYPE_CHECKING = False
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# Run when the message is read, in front of all else in it: our package may be on no path yet, the hook finds it.
-_ARRIVAL = """
+# Executed when the message is read, before everything else in it. Our package may be on no path yet; the hook finds it.
+_INSTALL = """
 import os, sys
 environ = os.environ | passed
 if "socksify_hook" not in sys.modules:
@@ -40,31 +42,37 @@ if hook.state == "installed":
 """
 
 
-class Passed:
-    """Unpickled, it installs."""
+class Message:
+    """Settings that install themselves where this object is unpickled."""
 
     def __init__(self, variables: dict[str, str]) -> None:
+        """`variables` are the environment variables in which the settings are passed on (`config.inherited`)."""
         self._names = {"passed": variables, "place": template()}
 
     def __reduce__(self) -> tuple[Callable[..., None], tuple[object, ...]]:
-        return exec, (_ARRIVAL, self._names)
+        return exec, (_INSTALL, self._names)
+
+    def program(self) -> str:
+        """Return the text of a program that installs the settings."""
+        return f"exec({_INSTALL!r}, {self._names!r})"
 
 
-def message(receiver: str) -> Passed | None:
-    """The settings for a process that is sent a message; None, and the receiver is named, where children get none.
+def message(receiver: str) -> Message | None:
+    """Return the settings for a process that is sent a message.
 
-    Raises PermissionError then, under strict.
+    If children are given no settings, the receiver is named by this text, and the result is None. Raises
+    PermissionError then, if `strict` is set.
     """
-    shared = environment.shared
-    if shared is None:
-        uncovered_programs.uncovered_worker(receiver)
+    current = SHARED.current
+    if current is None:
+        UNCOVERED.check_worker(receiver)
         return None
-    shared.tell_names()
-    return Passed({os.fsdecode(name): os.fsdecode(value) for name, value in shared.here().items()})
+    SHARED.refresh()
+    return Message({os.fsdecode(name): os.fsdecode(value) for name, value in current.variables_here().items()})
 
 
 def watch(journal: Journal) -> None:
-    """Let multiprocessing, and uvloop, pass the settings on, once they are imported and until the journal is undone."""
+    """Have multiprocessing and uvloop, once they are imported, pass the settings on until the journal is undone."""
     from socksify.patches.post_import import when_imported
 
     for name, adapt in ADAPTED.items():
@@ -75,12 +83,9 @@ def _adapt_util(journal: Journal, module: Any) -> None:
     original = module.spawnv_passfds
 
     def spawnv_passfds(path: Any, args: Sequence[Any], passfds: Sequence[int]) -> int:
-        process_calls.told.add(get_ident())
-        try:
+        with process_calls.SETTINGS_BY_SPAWN_MESSAGE:
             pid: int = original(path, args, passfds)
             return pid
-        finally:
-            process_calls.told.discard(get_ident())
 
     journal.set_attribute(module, "spawnv_passfds", spawnv_passfds)
 
@@ -100,7 +105,7 @@ def _adapt_forkserver(journal: Journal, module: Any) -> None:
     original = module.ForkServer.ensure_running
 
     def ensure_running(self: Any) -> None:
-        """A fork server that will not find the hook imports nothing of the program's; its children do it themselves."""
+        """Have a fork server that will not find the hook import nothing of the program: its children do so."""
         if not sys.flags.ignore_environment or is_hooked(os.fsdecode(module.spawn.get_executable())):
             original(self)
             return
@@ -114,7 +119,11 @@ def _adapt_forkserver(journal: Journal, module: Any) -> None:
 
 
 def _adapt_sharer(journal: Journal, module: Any) -> None:
-    """A socket may be closed here as soon as a pipe has it: the copy that it keeps is no connection known to us."""
+    """Write connections down before a socket is copied for another process.
+
+    The program may close the socket as soon as a pipe has it. The copy that is kept until the other process asks for it
+    is no connection that we know.
+    """
     original = module.DupFd.__init__
 
     def __init__(self: Any, fd: int) -> None:
@@ -124,17 +133,11 @@ def _adapt_sharer(journal: Journal, module: Any) -> None:
     journal.set_attribute(module.DupFd, "__init__", __init__)
 
 
-def _adapt_uvloop(journal: Journal, module: Any) -> None:
-    from socksify.patches.children import process_calls
-
-    process_calls.adapt(journal, module)
-
-
 ADAPTED = {
-    # Not `reduction`, in whose middle we are installed: it imports socket.
+    # Not `multiprocessing.reduction`: it imports socket, and so we may be installed in the middle of it.
     "multiprocessing.resource_sharer": _adapt_sharer,
     "multiprocessing.util": _adapt_util,
     "multiprocessing.spawn": _adapt_spawn,
     "multiprocessing.forkserver": _adapt_forkserver,
-    "uvloop": _adapt_uvloop,
+    "uvloop": process_calls.wrap_uvloop,
 }

@@ -1,7 +1,7 @@
-"""Subinterpreters: each has modules of its own, where no patch of ours is. So the hook is started in it, as in a child.
+"""Subinterpreters: each has modules of its own, which have no patch of ours. So the hook is started in it.
 
-Those that were made before install() are covered by it, unless code runs in them: they are named, or under strict
-install() is refused. What C makes later (mod_wsgi, say) nobody tells us of.
+A subinterpreter that was made before install() is covered by it, unless code is running in it: then it is named, or
+with `strict` install() is refused. A subinterpreter that is made in C later (by mod_wsgi, for example) is not seen.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.patches.journal import Journal
 
-# Up to Python 3.12, and since.
+# The first is the name up to Python 3.12, the second since.
 _MODULES = ("_xxsubinterpreters", "_interpreters")
 
 
 def check(settings: Settings) -> None:
-    """Raises ConfigError if strict forbids one that is there and cannot be covered."""
+    """Raise ConfigError if `strict` forbids a subinterpreter that exists and cannot be covered."""
     for name in _MODULES:
         module: Any = sys.modules.get(name)
-        for there in _others(module) if settings.strict and module is not None else ():
-            if module.is_running(there):
-                raise ConfigError(f"strict: {_why(there)}")
+        for other in _others(module) if settings.strict and module is not None else ():
+            if module.is_running(other):
+                raise ConfigError(f"strict: {_why_uncovered(other)}")
 
 
 def cover(journal: Journal) -> None:
-    """Start the hook in all that are there, and in all that are made until the journal is undone."""
+    """Start the hook in all subinterpreters that exist, and in all that are made until the journal is undone."""
     for name in _MODULES:
         journal.on_undo(when_imported(name, partial(_adapt, journal)))
 
@@ -46,50 +46,52 @@ def _adapt(journal: Journal, module: Any) -> None:
     original = module.create
 
     def create(*args: Any, **kwargs: Any) -> Any:
-        made = original(*args, **kwargs)
-        problem = _start_hook(module, made)
+        created = original(*args, **kwargs)
+        problem = _start_hook(module, created)
         if problem is not None:
-            module.destroy(made)
+            module.destroy(created)
             raise RuntimeError(f"socksify: its hook cannot be started in a subinterpreter: {problem}")
-        return made
+        return created
 
     journal.set_attribute(module, "create", create)
-    for there in _others(module):
-        problem = _why(there) if module.is_running(there) else _start_hook(module, there)
+    for other in _others(module):
+        problem = _why_uncovered(other) if module.is_running(other) else _start_hook(module, other)
         if problem is not None:
             log.warn(str(problem))
 
 
 def _others(module: Any) -> list[Any]:
-    """All but the main one, which this code runs in; what is installed in another one speaks for that one alone."""
-    main, here, *there = map(_id, (module.get_main(), module.get_current(), *module.list_all()))
-    return [each for each in there if int(each) != int(main)] if int(here) == int(main) else []
+    """Return all interpreters but the main one, if this code runs in the main one.
+
+    An installation in another interpreter speaks for that one alone.
+    """
+    main, here, *others = map(_id, (module.get_main(), module.get_current(), *module.list_all()))
+    return [each for each in others if int(each) != int(main)] if int(here) == int(main) else []
 
 
 def _id(found: Any) -> Any:
-    """Since 3.13 it comes with who has made the interpreter."""
+    """Return the identifier of an interpreter. Since Python 3.13 the module gives a tuple of it and its maker."""
     return found[0] if isinstance(found, tuple) else found
 
 
-def _why(there: Any) -> str:
+def _why_uncovered(other: Any) -> str:
     return (
-        f"the subinterpreter {int(there)} was there and busy at install(): its connections are not proxied;"
+        f"the subinterpreter {int(other)} was there and busy at install(): its connections are not proxied;"
         " call socksify.install() before it is used, or in it"
     )
 
 
-def _start_hook(module: Any, made: Any) -> object:
-    """What went wrong, if anything: it is raised, and since 3.13 returned."""
+def _start_hook(module: Any, interpreter: Any) -> object:
+    """Start the hook in an interpreter. Return what goes wrong, if anything; Python up to 3.12 raises it."""
     try:
-        return module.run_string(made, _arrival())
+        return module.run_string(interpreter, _program())
     except RuntimeError as error:
         return error
 
 
-def _arrival() -> str:
-    """The program that starts it."""
-    from socksify.patches.children.spawn_message import Passed
+def _program() -> str:
+    """Return a program that starts the hook with the settings that are in force."""
+    from socksify.patches.children.spawn_message import Message
 
-    passed = Passed(variables(scope.installed.scope.settings, os.environ, fake_addresses.TABLE.share()))
-    _, (code, given) = passed.__reduce__()
-    return f"exec({code!r}, {given!r})"
+    tables = fake_addresses.TABLE.share()
+    return Message(variables(scope.installed.scope.settings, os.environ, tables)).program()

@@ -132,6 +132,6 @@ def test_what_cannot_be_had_is_status_2(options: list[str], expected: str, tmp_p
 def test_without_proxychains4_nothing_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(proxychains, "_PLACES", (f"{tmp_path}/",))
+    monkeypatch.setattr(proxychains, "_LIBRARY_PATTERNS", (f"{tmp_path}/",))
     assert launch.main(["--native", "--proxy", "127.0.0.1:9", str(tmp_path / "missing.py")]) == 2
     assert "proxychains4 is not installed" in capsys.readouterr().err

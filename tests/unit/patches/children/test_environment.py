@@ -157,7 +157,7 @@ def test_what_is_no_command_is_refused_as_ever() -> None:
 @pytest.fixture
 def connector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A program that nobody knows, and that does nothing."""
-    monkeypatch.setattr(uncovered_programs, "_named", set())
+    monkeypatch.setattr(uncovered_programs.UNCOVERED, "_named", set())
     return str(shutil.copy("/bin/true", tmp_path / "connector"))
 
 

@@ -66,7 +66,7 @@ def test_who_resolves_names() -> None:
 
 def test_what_is_lost_is_known() -> None:
     routes = ("*.lan=direct", "10.0.0.0/8=direct", ":25=block", "a=proxy", "b=socks5://other", "10.1.0.0/16=direct")
-    assert proxychains.lost(settings(*routes)) == [
+    assert proxychains.lost_rules(settings(*routes)) == [
         "*.lan=direct",
         ":25=block",
         "b=socks5://other:1080",
@@ -78,7 +78,7 @@ def test_names_of_first_hops_have_addresses() -> None:
     named = settings("x=socks5h://other", proxy="socks5h://gw,http://inner")
     numbers = {"gw": "10.0.0.1", "other": "fd00::2"}
     text = proxychains.configuration(proxychains.with_addresses(named, numbers), numbers)
-    assert proxychains.known_addresses(text) == numbers
+    assert proxychains.noted_addresses(text) == numbers
     assert "socks5 10.0.0.1 1080\nhttp inner 1080" in text
     assert "localnet [fd00::2]:1080/128" in text
 
