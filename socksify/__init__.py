@@ -13,7 +13,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from socksify.clients.rcmd import rcmd
     from socksify.config.errors import ConfigError
@@ -128,7 +128,19 @@ def _close(error: BaseException) -> None:
     if patches is None or not patches.is_installed():
         from socksify import _network_block
 
-        _network_block.close(error)
+        what = _network_block.described(error)
+        why = f"the network is closed, since install() has failed: {what}. To go without: socksify.uninstall()"
+        modules = {*_modules_in_c(), *_network_block.IN_C, *_network_block.INTERPRETERS}
+        _network_block.BLOCK.close(f"socksify: {why}", modules)
+
+
+def _modules_in_c() -> Iterable[str]:
+    """The modules that connect past the patches; none if the import of this very table is what has failed."""
+    try:
+        from socksify.patches.c_extensions import MODULES
+    except Exception:
+        return ()
+    return MODULES
 
 
 def uninstall() -> None:
@@ -138,9 +150,9 @@ def uninstall() -> None:
     """
     import sys
 
-    closing = sys.modules.get("socksify._network_block")
-    if closing is not None:
-        closing.reopen()
+    block = sys.modules.get("socksify._network_block")
+    if block is not None:
+        block.BLOCK.reopen()
     from socksify import patches
 
     patches.uninstall()

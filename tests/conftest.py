@@ -81,8 +81,8 @@ def client_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_network() -> Iterator[None]:
     """What failed to be installed in one test closes the network of no other."""
     yield
-    if _network_block.why is not None:
-        _network_block.reopen()
+    if _network_block.BLOCK.is_closed:
+        _network_block.BLOCK.reopen()
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,6 @@ FOREIGN: dict[str, set[str]] = {
 TO_MEND: dict[str, set[str]] = {
     "sitecustomize_template/socksify_hook/import_watch.py": {"socksify_hook.state"},
     "sitecustomize_template/socksify_hook/installer.py": {"socksify_hook.state"},
-    "sitecustomize_template/socksify_hook/network_block.py": {"socksify_hook.state"},
     "socksify/__init__.py": {"log.name"},
     "socksify/patches/adapters/external_loops.py": {"handshake.driven", "handshake.watched"},
     "socksify/patches/adapters/pycares/calls.py": {"_gate.is_open", "refusal.why"},
@@ -117,8 +116,6 @@ MODULE_STATE: dict[str, set[str]] = {
         "settings_installed",
         "state",
     },
-    "sitecustomize_template/socksify_hook/network_block.py": {"_named"},
-    "socksify/_network_block.py": {"_is_heard", "_listens", "_named", "_past", "_replaced", "why"},
     "socksify/_signal_safety.py": {"_survivors"},
     "socksify/config/loader.py": {"_told"},
     "socksify/config/sealing.py": {"_last"},

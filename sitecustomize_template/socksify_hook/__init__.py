@@ -5,7 +5,8 @@ puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* vari
 where one was installed; else off.
 
 Every program pays for this file, so it is small, and sys and os are all it needs; the others are for programs that it
-is on for. None of them needs the package socksify: it may be gone, and the hook must hold.
+is on for. None of them needs the package socksify: it may be gone, and the hook must hold. network_block.py is the
+package's _network_block.py, by a link, of which a wheel and an installed hook have a copy.
 """
 
 import os
@@ -43,16 +44,18 @@ _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_e
 # What those were that are stood in for.
 originals: "list[tuple[ModuleType, str, Any]]" = []
 
-# What connects in C, past all that closes the network.
-_PAST = frozenset((
+# The modules that connect in C, past all that closes the network. A test holds them against the tables of the package.
+_IN_C = frozenset((
     "MySQLdb", "_mysql_connector", "adns", "aerospike", "awscrt", "confluent_kafka", "curl_cffi", "cx_Oracle",
     "getdns", "grpc", "hf_transfer", "hf_xet", "ibm_db", "ldap", "mariadb", "primp", "psycopg", "psycopg2",
     "pulsar", "pycares", "pycurl", "pygit2", "pylibmc", "pylibsshext", "pymssql", "pynng", "pyodbc", "pyuv",
     "tls_client", "unbound", "uvloop", "zmq",
 ))  # fmt: skip
+# Of gevent it is one module alone.
+PAST = _IN_C | {"gevent.resolver.cares"}
 # `socket` arrives in the middle of these, or never. The package patches, names or refuses them as they come, so it has
 # to be there before; a test holds them against its tables.
-_AHEAD = _PAST | {"OpenSSL", "anyio", "concurrent.futures.process", "dns", "eventlet", "gevent", "trio", "twisted"}
+_AHEAD = _IN_C | {"OpenSSL", "anyio", "concurrent.futures.process", "dns", "eventlet", "gevent", "trio", "twisted"}
 
 # Audit events that reach nobody: of Unix sockets (1 is AF_UNIX), and of the machine's name.
 _LOCAL = (("socket.__new__", (1,)), ("socket.gethostname", ()))
@@ -137,7 +140,7 @@ def shut(error: BaseException) -> None:
         # 100 is ENETDOWN.
         elif state[:6] != "closed":
             pass
-        elif goes_past(event, args):
+        elif _goes_past(event, args):
             raise ImportError(text, name=args[0]) from error
         elif event.startswith("socket.") and (event, args[1:2]) not in _LOCAL:
             raise OSError(100, text) from error
@@ -146,7 +149,7 @@ def shut(error: BaseException) -> None:
         sys.addaudithook(refuse)
     else:
         # Before Python 3.8 nobody hears of anything: there is nothing in `socket`, and in what connects without it.
-        for name in _PAST.union(("_socket", "socket")):
+        for name in PAST.union(("_socket", "socket")):
             sys.modules[name] = _Closed(name, text)
 
 
@@ -155,9 +158,9 @@ class _Closed(type(sys)):  # type: ignore[misc]
         raise OSError(100, self.__doc__)
 
 
-def goes_past(event: str, args: "tuple[Any, ...]") -> bool:
-    """Whether an audit event (PEP 578) is the import of what would connect all the same where the network is closed."""
-    return event == "import" and (args[0].partition(".")[0] in _PAST or args[0] == "gevent.resolver.cares")
+def _goes_past(event: str, args: "tuple[Any, ...]") -> bool:
+    """Whether an audit event (PEP 578) is the import of a module that would connect though the network is closed."""
+    return event == "import" and (args[0] in PAST or args[0].partition(".")[0] in PAST)
 
 
 def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":

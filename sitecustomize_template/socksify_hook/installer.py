@@ -1,4 +1,8 @@
-"""`socket` is there: the package installs, or the network is closed."""
+"""`socket` is there: the package installs. If it cannot, the network is closed, and the interpreter is left alone.
+
+SOCKSIFY_ON_ERROR=exit ends the program as well, and SOCKSIFY_ON_ERROR=allow lets it go on without a proxy. Both say so
+on stderr.
+"""
 
 import os
 import sys
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any
 
 # They carry our patches, and stay whose they are.
 _PATCHED = ("socket", "_socket", "select", "selectors", "ssl", "_ssl", "asyncio")
@@ -26,9 +31,7 @@ def install() -> None:
         _install()
         socksify_hook.state = "installed"
     except BaseException as error:
-        from socksify_hook import network_block
-
-        network_block.fail(error)
+        _fail(error)
         if not isinstance(error, Exception):
             raise
     finally:
@@ -65,6 +68,81 @@ def _renewal() -> str:
     from socksify._hook_location import template
 
     return f"put {template()} on PYTHONPATH, in the place of {os.path.dirname(home)}"
+
+
+def _fail(error: BaseException) -> None:
+    """Do as SOCKSIFY_ON_ERROR says: `close` (the default), `exit`, which raises SystemExit, or `allow`."""
+    from socksify_hook.network_block import tell
+
+    on_error = socksify_hook.environ.get("SOCKSIFY_ON_ERROR") or "close"
+    why = _described(error)
+    socksify_hook.reveal()
+    if on_error == "allow":
+        socksify_hook.state = f"allowed: {why}"
+        tell(f"{why}; connections go direct, as SOCKSIFY_ON_ERROR=allow has it")
+        return
+    if on_error not in ("close", "exit"):
+        why += f"; SOCKSIFY_ON_ERROR={on_error!r}: expected close, exit or allow"
+    _close(why, error)
+    if sys.version_info < socksify_hook.OLDEST and on_error != "exit":
+        # The user who has started this Python takes it for covered.
+        tell(f"{sys.executable}: {why}; its network is closed. To go without: {_way_out(error)}")
+    if on_error == "exit":
+        tell(f"{why}; the program ends, as SOCKSIFY_ON_ERROR=exit has it")
+        raise SystemExit(2)
+
+
+def _close(why: str, error: BaseException) -> None:
+    from socksify_hook import network_block
+
+    text = f"socksify: the network is closed: {why}. To go without: {_way_out(error)}"
+    network_block.BLOCK.close(text, socksify_hook.PAST, error, _is_covered, _note_reopening)
+    socksify_hook.state = f"closed: {why}"
+
+
+def _note_reopening() -> None:
+    """An install() of the program has put settings in force."""
+    socksify_hook.state = "replaced"
+
+
+def _described(error: BaseException) -> str:
+    if _is_package_missing(error):
+        return "the package socksify is not there; install it again"
+    from socksify_hook.network_block import described
+
+    return described(error)
+
+
+def _is_package_missing(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and error.name == "socksify"
+
+
+def _way_out(error: BaseException) -> str:
+    """What the user can do to have the program run without socksify."""
+    if any(name.startswith("SOCKSIFY_INHERITED") for name in socksify_hook.environ):
+        # A parent has passed on its settings. It takes a switch of its own away from its children.
+        return "SOCKSIFY_DISABLE=1 in the environment that the program gives this child, or --no-children for all"
+    home = os.path.dirname(socksify_hook.settings)
+    if not os.path.exists(f"{home}.pth"):
+        return f"SOCKSIFY_DISABLE=1, or take {os.path.dirname(home)} off PYTHONPATH"
+    command = "" if _is_package_missing(error) else f"{sys.executable} -m socksify site uninstall, or "
+    return f"SOCKSIFY_DISABLE=1, or {command}delete {home} and {home}.*"
+
+
+def _is_covered(event: str, args: "tuple[Any, ...]") -> bool:
+    """Whether a child that is started needs no mention: it is no Python, or a Python that will find this hook.
+
+    Any other Python is open: there are no settings that could be passed on to it.
+    """
+    path = os.fsdecode(args[0])
+    if event == "os.system" or not os.path.basename(path).startswith("python"):
+        return True
+    home = os.path.dirname(socksify_hook.settings)
+    if os.path.exists(f"{home}.pth"):
+        return path == sys.executable
+    given = args[-1]
+    environ = os.environ if given is None else {os.fsdecode(name): os.fsdecode(given[name]) for name in given}
+    return os.path.dirname(home) in environ.get("PYTHONPATH", "").split(os.pathsep)
 
 
 class _Shield:

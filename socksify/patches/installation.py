@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Seconds: how long install() waits for another thread's install(), and how long a fork does.
 _PATIENCE = 60.0
 _FORKS_PATIENCE = 5.0
+# Each has a block of its own: an install() that failed before, and the hook that could not install.
+_NETWORK_BLOCKS = ("socksify._network_block", "socksify_hook.network_block")
 # The modules of this package whose import fails on a Python that lacks something.
 _PATCHING = (
     "adapters",
@@ -278,10 +280,12 @@ def _apply(journal: Journal) -> None:
     from socksify.routing import log
     from socksify.tunnel import epoll_masks
 
-    block = sys.modules.get("socksify._network_block")
-    if block is not None:
-        # The originals that the journal keeps have to be the stdlib's.
-        block.free_methods()
+    for name in _NETWORK_BLOCKS:
+        # The file of the hook may be damaged.
+        block = getattr(sys.modules.get(name), "BLOCK", None)
+        if block is not None:
+            # The originals that the journal keeps have to be the stdlib's.
+            block.free_methods()
     modules = (lifecycle, lookups, connect, listen, datagrams, process_calls)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     replacements += polling.replacements()

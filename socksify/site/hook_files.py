@@ -15,6 +15,7 @@ import sys
 from contextlib import contextmanager
 
 from socksify._hook_location import NAME, template
+from socksify._network_block import IN_C
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def refuse(event, args, text=f'socksify: the network is closed: {{sitedir}}/{NAM
  To go without: SOCKSIFY_DISABLE=1, or delete {{sitedir}}/{NAME}*'):
  if event.startswith('socket.'):
   raise OSError(100, text)
- if event == 'import' and args[0].startswith(('gevent.resolver.cares', 'pycares', 'uvloop', 'zmq')):
+ if event == 'import' and args[0].startswith({IN_C}):
   raise ImportError(text, name=args[0])
 import sys
 sys.addaudithook(refuse)

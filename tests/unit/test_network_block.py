@@ -7,6 +7,7 @@ import asyncio
 import errno
 import importlib
 import os
+import runpy
 import select
 import socket
 import subprocess
@@ -19,8 +20,9 @@ import pytest
 
 import socksify
 from socksify import _network_block
-from socksify.patches import installation
+from socksify.patches import c_extensions, installation
 from tests.support.bad_proxy import BadProxy
+from tests.support.environments import TEMPLATE
 from tests.support.stepping import SECONDS
 from tests.support.steps import good
 from tests.support.targets import Target
@@ -74,6 +76,14 @@ def refused(error: BaseException) -> bool:
 def fails(**settings: object) -> None:
     with pytest.raises((socksify.ConfigError, OSError, ImportError, RuntimeError)):
         socksify.install(**settings)  # type: ignore[arg-type]
+
+
+def test_the_modules_in_c_are_the_same_everywhere() -> None:
+    """The hook and the file that starts it stand alone, so each has a copy of the table, or of a part of it."""
+    hook = runpy.run_path(str(TEMPLATE / "socksify_hook" / "__init__.py"))
+    assert hook["PAST"] == {*c_extensions.MODULES, *_network_block.IN_C}
+    listed = ", ".join(f'"{name}"' for name in _network_block.IN_C)
+    assert f"startswith(({listed}))" in (TEMPLATE / "sitecustomize.py").read_text()
 
 
 WAYS = {
@@ -170,7 +180,7 @@ def test_an_install_that_succeeds_opens_it(echo_server: Target) -> None:
                 assert sock.recv(4) == b"ping"
             socksify.uninstall()
             assert dict(vars(socket.socket)) == before
-            assert _network_block.why is None
+            assert not _network_block.BLOCK.is_closed
         assert len(proxy.sessions) == 2
 
 

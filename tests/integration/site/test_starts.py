@@ -364,7 +364,7 @@ print(len(installed), sys.modules["socksify_hook"].state)
 def test_variables_outrank_the_settings_file(environment: Environment) -> None:
     (environment.directory / "other.toml").write_text('proxy = "socks5h://127.0.0.1:7"')
     environment.install("--proxy", PROXY, "--udp", "direct")
-    udp = "import socket; from socksify.patches.scope import installed as i; print(i.settings.udp, i.settings.proxy[0])"
+    udp = "import socket; from socksify.patches.scope import current; s = current().settings; print(s.udp, s.proxy[0])"
     assert environment.code(udp) == f"direct {PROXY}"
     assert environment.code(udp, SOCKSIFY_UDP="block") == f"block {PROXY}"
     assert environment.code(udp, SOCKSIFY_PROXY="socks5h://127.0.0.1:8") == "direct socks5h://127.0.0.1:8"
