@@ -105,15 +105,7 @@ SUBLAYERS: dict[str, list[set[str]]] = {
 # Arrows that are still to be turned round.
 TO_MEND: set[tuple[str, str]] = {
     ("socksify.tunnel.state", "socksify.tunnel.bind.listener"),
-    ("socksify.server.net.dialer", "socksify.server.session.server"),
-    ("socksify.server.session.bulk_thread", "socksify.server.session.relay"),
-    ("socksify.server.session.session", "socksify.server.session.server"),
-    ("socksify.server.session.bind", "socksify.server.session.session"),
-    ("socksify.server.session.connect", "socksify.server.session.session"),
-    ("socksify.server.session.lingering_close", "socksify.server.session.session"),
-    ("socksify.server.session.negotiation", "socksify.server.session.session"),
-    ("socksify.server.session.udp_associate", "socksify.server.session.session"),
-    ("socksify.server.session.udp_destinations", "socksify.server.session.session"),
+    ("socksify.clients.rtelnet.escape_commands", "socksify.clients.rtelnet.session"),
 }
 # Layers that never touch the network or the clock: the interpreter's own modules that would.
 FORBIDDEN = {

@@ -25,6 +25,7 @@ from socksify.server.policy.policy import Policy
 from socksify.server.policy.rules import LOCAL
 from socksify.server.session.report import Report, line
 from socksify.server.session.server import Server
+from socksify.server.session.services import Services
 
 Verify = Callable[[bytes, bytes], bool]
 
@@ -33,7 +34,7 @@ class Embedded:
     """A running server: `host`, `port`, and `url` for a client. `close()` ends it and every connection through it."""
 
     def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
-        tracebacks.is_guest = True
+        tracebacks.become_guest()
         self._loop = Loop(is_guest=True)
         try:
             self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy, ended)
@@ -42,9 +43,9 @@ class Embedded:
             raise
         [(self.host, self.port)] = self._server.addresses
         self._thread = Thread(self._run)
-        server = weakref.ref(self._server)
-        os.register_at_fork(after_in_child=lambda: _abandon(server()))
-        atexit.register(lambda: _leave(server()))
+        services = weakref.ref(self._server.services)
+        os.register_at_fork(after_in_child=lambda: _abandon(services()))
+        atexit.register(lambda: _leave(services()))
 
     @property
     def url(self) -> str:
@@ -87,12 +88,12 @@ def start(verify: Verify | None = None, log: Callable[[str], None] | None = None
     return Embedded(policy_of(verify), (lambda report: log(line(report))) if log else (lambda _: None))
 
 
-def _abandon(server: Server | None) -> None:
-    if server is not None:
-        server.abandon()
+def _abandon(services: Services | None) -> None:
+    if services is not None:
+        services.abandon()
 
 
-def _leave(server: Server | None) -> None:
+def _leave(services: Services | None) -> None:
     """At the end of the program: what was closed behind our back is not closed once more, by its number."""
-    if server is not None:
-        server.give_up()
+    if services is not None:
+        services.give_up()

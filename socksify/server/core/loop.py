@@ -74,7 +74,7 @@ class Loop:
         self.after = self._timers.after
         self._running = True
         self.pipes = Pipes()
-        # Given up for a socket where there are no descriptors left; whoever wants some kept back puts another one here.
+        # Descriptors that are given up for a socket when there are no others left. A loop begins with none of them.
         self.reserve = Reserve()
         # Guards the descriptor against a late `call`; reentrant, because a signal may find its holder.
         self._lock = RLock()
@@ -154,6 +154,10 @@ class Loop:
             _originals.epoll_unregister(self._epoll, fd)
         self._streams[fd] = None
         self._doomed.append(stream)
+
+    def keep_reserve(self) -> None:
+        """Keep descriptors back from now on, as many as suit the limit of the process."""
+        self.reserve = Reserve.of_process()
 
     def call(self, call: Call) -> None:
         """Has `call` made by the loop's thread; from any thread or signal handler. A closed loop calls nobody."""

@@ -15,6 +15,8 @@ MOST = 64
 # Of the buffer for small talk.
 SCRATCH = 64 * 1024
 
+_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+
 
 class Pipe:
     """Both ends' descriptors, and how many bytes are in it."""
@@ -29,6 +31,17 @@ class Pipe:
         except OSError:
             # EPERM: this user's pipes hold too much already. 64 KiB do, too, only slower.
             pass
+
+    def fill(self, fd: int, most: int) -> int:
+        """Splice up to `most` bytes from the socket `fd` into the empty pipe, and return how many. Raises OSError."""
+        self.held = os.splice(fd, self.writer, most, flags=_FLAGS)
+        return self.held
+
+    def drain(self, fd: int) -> int:
+        """Splice what is in the pipe to the socket `fd`, and return how much it took. Raises OSError."""
+        moved = os.splice(self.reader, fd, self.held, flags=_FLAGS)
+        self.held -= moved
+        return moved
 
     def close(self) -> None:
         os.close(self.reader)

@@ -14,13 +14,19 @@ from socksify._descriptors import Stderr
 
 _STDERR = Stderr()
 
-# Whether the server is embedded in a program.
-is_guest = False
+# True if the server is embedded in a program; it stays so for the rest of the process.
+_is_guest = False
+
+
+def become_guest() -> None:
+    """Note that the server is embedded in a program."""
+    global _is_guest
+    _is_guest = True
 
 
 def tell() -> None:
     """To be called in an `except` clause."""
     error = sys.exc_info()[1]
     is_closed = isinstance(error, OSError) and error.errno == EBADF
-    if not is_guest or (_STDERR.fd is not None and not is_closed):
+    if not _is_guest or (_STDERR.fd is not None and not is_closed):
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""The outgoing connection: the target's addresses tried in turn, without blocking."""
+"""Outgoing connections that are made without blocking: directly, or through other proxies."""
 
 from __future__ import annotations
 
@@ -15,36 +15,43 @@ from socksify.protocol.errors import ProtocolError
 from socksify.routing.route import Via
 from socksify.server.core.loop import FAILED, WRITABLE, Loop
 from socksify.server.core.timers import Timer
-from socksify.server.net.resolver import Candidate
+from socksify.server.net.resolver import Candidate, Resolver
 from socksify.tunnel.handshake import Handshake
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify.config.proxy_url import Proxy
 
 # tcp(7): tcpi_state is TCP_INFO's first byte.
 _STATE = socket.IPPROTO_TCP, socket.TCP_INFO, 1
 _ESTABLISHED = b"\x01"
-_NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+# Failures of this machine rather than of the target.
+_NO_ROUTE = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
-Done = Callable[["_originals.Socket | None", int], None]
+# Called with the connected socket and 0, or with None and an errno.
+Dialled = Callable[["_originals.Socket | None", int], None]
+# Called with a socket, and the address that it is about to connect to.
 Prepare = Callable[[_originals.Socket, Candidate], None]
+# Called with the connected socket, the address that the last proxy has bound for it, and the error.
+Reached = Callable[["_originals.Socket | None", Address, "Exception | None"], None]
 
 
 class Dial:
-    """Calls `done` once: with the connected socket and 0, or with None and the errno of the last address that failed.
+    """Tries a target's addresses in turn, and calls `dialled` once.
 
-    That there is no way from here to an address, of a family we have none of, says less than another one's answer.
-    `prepare` gets each socket before it connects, and may raise OSError; one address may take `seconds`, 0 for as long
-    as the kernel goes on, which is two minutes.
+    `dialled` gets the connected socket, or the errno of the last address that failed; an errno which only says that
+    this machine has no route, or no address of the family, is reported if there is no other. `prepare` may bind each
+    socket, and may raise OSError. One address may take `seconds`; with 0, the kernel gives up after two minutes.
     """
 
     def __init__(
-        self, loop: Loop, candidates: Iterable[Candidate], done: Done, prepare: Prepare, seconds: float = 30.0
+        self, loop: Loop, candidates: Iterable[Candidate], dialled: Dialled, prepare: Prepare, seconds: float = 30.0
     ) -> None:
         self._loop = loop
         self._prepare = prepare
         self._seconds = seconds
         self._candidates = iter(candidates)
-        self._done = done
+        self._dialled = dialled
         self._stream: _originals.Socket | None = None
         self._timer: Timer | None = None
         self._failure = 0
@@ -53,7 +60,7 @@ class Dial:
         self._try_next()
 
     def close(self) -> None:
-        """Gives up, without a call of `done`."""
+        """Give up. `dialled` is not called."""
         self._stop_waiting()
         if self._stream is not None:
             self._loop.discard(self._stream)
@@ -61,7 +68,7 @@ class Dial:
 
     def _try_next(self) -> None:
         for candidate in self._candidates:
-            outcome = self._start(candidate)
+            outcome = self._connect(candidate)
             if not outcome:
                 self._finish()
                 return
@@ -69,21 +76,22 @@ class Dial:
                 self._wait()
                 return
             self._give_up(outcome)
-        self._done(None, self._failure or errno.EHOSTUNREACH)
+        self._dialled(None, self._failure or errno.EHOSTUNREACH)
 
     def _give_up(self, failure: int) -> None:
-        """The address at hand."""
+        """Close the socket of the address that was tried, and note why it failed."""
         self.close()
-        if not self._failure or failure not in _NO_WAY:
+        if not self._failure or failure not in _NO_ROUTE:
             self._failure = failure
 
-    def _start(self, candidate: Candidate) -> int:
-        """Begins to connect: 0 if that is done, EINPROGRESS if the outcome will come as an event."""
+    def _connect(self, candidate: Candidate) -> int:
+        """Begin to connect. Return 0 if the socket is connected, EINPROGRESS if an event will tell, or an errno."""
         try:
             self._stream = stream = self._loop.stream(candidate[0])
             self._prepare(stream, candidate)
             outcome = stream.connect_ex(candidate[1])
-            # On this machine the handshake is over by now, though connect(2) does not say so: that spares a turn.
+            # To an address of this machine the TCP handshake is over by now, though connect(2) does not say so. Asking
+            # for the state saves a turn of the loop.
             if outcome == errno.EINPROGRESS and _originals.getsockopt(stream, *_STATE) == _ESTABLISHED:
                 return 0
         except OSError as error:
@@ -109,10 +117,10 @@ class Dial:
 
     def _finish(self) -> None:
         stream, self._stream = self._stream, None
-        self._done(stream, 0)
+        self._dialled(stream, 0)
 
     def _stop_waiting(self) -> None:
-        # Which knows us, too: a circle would be left for the garbage collector, at each connection.
+        # The timer refers to this object: a reference cycle would be left to the garbage collector at each connection.
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -122,77 +130,74 @@ class Dial:
         self._try_next()
 
 
-# The way to a target through other proxies: the client's own scripts, on a socket of the server's.
-
-
-if TYPE_CHECKING:
-    from socksify.config.proxy_url import Proxy
-    from socksify.server.core.timers import Timer
-    from socksify.server.net.resolver import Candidate
-    from socksify.server.session.server import Server
-
-    Reached = Callable[["_originals.Socket | None", Address, Exception | None], None]
-
-
 def takes_names(chain: tuple[Proxy, ...]) -> bool:
-    """Whether there is a chain, and its last proxy is to resolve the name."""
+    """Return True if there is a chain and its last proxy resolves names."""
     return bool(chain) and chain[-1].remote_names
 
 
 class Upstream:
-    """Calls `done` once: with a connected socket and what the last proxy said it is bound to, or with the error.
+    """Connects to a target through a chain of proxies, and calls `reached` once.
 
-    All of it may take `seconds`, 0 for no limit. `client_key` is the host of the client that it is for.
+    The protocol is spoken by the scripts of the client's side, on a socket of the loop. All of it may take `seconds`;
+    0 is no limit. `client_host` is the address of the client that wants this, for the fairness of look-ups.
     """
 
     def __init__(
-        self, server: Server, chain: tuple[Proxy, ...], target: Address, seconds: float, client_key: str, done: Reached
+        self,
+        loop: Loop,
+        resolver: Resolver,
+        chain: tuple[Proxy, ...],
+        target: Address,
+        seconds: float,
+        client_host: str,
+        reached: Reached,
     ) -> None:
-        self._server = server
+        self._loop = loop
+        self._resolver = resolver
         self._route = Via(chain, target, (target.host, target.port), DEFAULT)
         self._seconds = seconds
-        self._client_key = client_key
-        self._done = done
+        self._client_host = client_host
+        self._reached = reached
         self._dial: Dial | None = None
         self._stream: _originals.Socket | None = None
-        self._talk: Handshake | None = None
+        self._handshake: Handshake | None = None
         self._timer: Timer | None = None
         self._closed = False
 
     def start(self) -> None:
         if self._seconds:
-            self._timer = self._server.loop.after(self._seconds, self._too_late)
+            self._timer = self._loop.after(self._seconds, self._too_late)
         first = self._route.chain[0]
         try:
-            self._talk = Handshake(self._route, monotonic(), self._seconds)
+            self._handshake = Handshake(self._route, monotonic(), self._seconds)
             address = Address.of(first.host, first.port)
         except (ProtocolError, ValueError, OSError) as error:
             self._fail(error)
             return
         if first.path is not None:
-            self._reach([(socket.AF_UNIX, first.path)])
-            return
-        self._server.resolver.resolve(address, self._reach, self._seconds, self._client_key)
+            self._dial_first([(socket.AF_UNIX, first.path)])
+        else:
+            self._resolver.resolve(address, self._dial_first, self._seconds, self._client_host)
 
     def close(self) -> None:
-        """Gives up, without a call of `done`."""
+        """Give up. `reached` is not called."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self._dial is not None:
             self._dial.close()
         if self._stream is not None:
-            self._server.loop.discard(self._stream)
+            self._loop.discard(self._stream)
             self._stream = None
 
-    def _reach(self, candidates: list[Candidate]) -> None:
+    def _dial_first(self, candidates: list[Candidate]) -> None:
+        """Connect to the first proxy. Its addresses share the time, so that a silent one leaves some to the others."""
         if not self._closed:
-            # Of the chain's time, so that a silent address leaves some to the others.
             share = self._seconds / max(1, len(candidates))
-            self._dial = Dial(self._server.loop, candidates, self._reached, lambda *_: None, share)
+            self._dial = Dial(self._loop, candidates, self._dialled, lambda *_: None, share)
             self._dial.start()
 
-    def _reached(self, stream: _originals.Socket | None, failure: int) -> None:
+    def _dialled(self, stream: _originals.Socket | None, failure: int) -> None:
         if stream is None:
             self._fail(OSError(failure, os.strerror(failure)))
             return
@@ -200,25 +205,25 @@ class Upstream:
         self._advance(stream.fileno(), 0)
 
     def _advance(self, fd: int, _events: int) -> None:
-        assert self._stream is not None and self._talk is not None
+        assert self._stream is not None and self._handshake is not None
         try:
-            wanted = self._talk.advance(self._stream)  # type: ignore[arg-type]  # poll(2)'s events are epoll's
+            wanted = self._handshake.advance(self._stream)  # type: ignore[arg-type]  # poll(2)'s events are epoll's
         except (OSError, ProtocolError) as error:
             self._fail(error)
             return
-        self._server.loop.watch(fd, wanted, self._advance)
+        self._loop.watch(fd, wanted, self._advance)
         if not wanted:
-            self._open(self._talk)
+            self._open(self._handshake)
 
-    def _open(self, talk: Handshake) -> None:
-        bound = talk.bound()
+    def _open(self, handshake: Handshake) -> None:
+        bound = handshake.bound()
         stream, self._stream = self._stream, None
         self.close()
-        self._done(stream, Address.of(*bound) if bound else UNSPECIFIED, None)
+        self._reached(stream, Address.of(*bound) if bound else UNSPECIFIED, None)
 
     def _too_late(self) -> None:
         self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
 
     def _fail(self, error: Exception) -> None:
         self.close()
-        self._done(None, UNSPECIFIED, error)
+        self._reached(None, UNSPECIFIED, error)

@@ -1,4 +1,4 @@
-"""Names resolved off the event path: getaddrinfo(3) blocks, for many seconds when a name server is silent."""
+"""Look-ups of names in threads: getaddrinfo(3) blocks, for many seconds if a name server is silent."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.server.core.timers import Timer
 
-# What a look-up may have open at once.
+# How many descriptors a look-up may have open at once.
 LOOK_UP_DESCRIPTORS = 2
 
-# Family and address, as connect(2) wants them.
+# An address to connect to: its family, and the sockaddr that connect(2) takes.
 Candidate = tuple[int, Any]
 Answer = Callable[[list[Candidate]], object]
 
 
 class Resolver:
-    """Looks names up in threads, of which silent name servers may hold up many: so nobody waits for ever."""
+    """Looks names up in threads. Silent name servers may hold up many of them, so a look-up has a time limit."""
 
     def __init__(self, loop: Loop, threads: Threads) -> None:
         self._loop = loop
         self._threads = threads
 
-    def resolve(self, target: Address, answer: Answer, seconds: float, client_key: str, complete: bool = False) -> None:
-        """Has `answer` called with where to connect to, in order of preference.
+    def resolve(
+        self, target: Address, answer: Answer, seconds: float, client_host: str, complete: bool = False
+    ) -> None:
+        """Call `answer` with the addresses to connect to, in the order of preference.
 
-        That is nowhere if the name is unknown, or not known after `seconds`; 0 is no limit. `client_key` is the host of
-        the client that it is for. A `complete` name is looked up as it is written; any other one may also be completed
-        by the search list of resolv.conf(5).
+        The list is empty if the name is unknown, or is not resolved within `seconds`; 0 is no limit. `client_host` is
+        the address of the client that wants this, because clients share the threads fairly. A `complete` name is looked
+        up as it is written; to another one the search list of resolv.conf(5) is applied.
         """
         target = target.literal()
         if target.type != NAME:
@@ -45,49 +47,57 @@ class Resolver:
             return
         question = _Question(answer)
         if seconds:
-            question.timer = self._loop.after(seconds, lambda: question.settle([]))
+            question.limit(self._loop, seconds)
 
-        def ask() -> list[Candidate]:
-            # Nothing is asked for who has given up while others were before it.
-            if question.answer is None:
+        def look_up_now() -> list[Candidate]:
+            # The time may have run out before a thread was free.
+            if question.is_settled:
                 return []
             return look_up_complete(target) if complete else look_up(target)
 
-        # getaddrinfo(3) opens files and sockets. Where it cannot, it says that the host is unknown.
+        # getaddrinfo(3) opens files and sockets. Without a descriptor it would say that the host is unknown.
         self._loop.reserve.make_room(LOOK_UP_DESCRIPTORS)
-        self._threads.run(one_client(client_key), ask, question.settle)
+        self._threads.run(one_client(client_host), look_up_now, question.settle)
 
 
 class _Question:
-    """What is answered once, by a thread or when it is too late."""
+    """A look-up that is settled once, by a thread or by the timer."""
 
-    __slots__ = ("answer", "timer")
+    __slots__ = ("_answer", "_timer")
 
     def __init__(self, answer: Answer) -> None:
-        self.answer: Answer | None = answer
-        self.timer: Timer | None = None
+        self._answer: Answer | None = answer
+        self._timer: Timer | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self._answer is None
+
+    def limit(self, loop: Loop, seconds: float) -> None:
+        """Settle the question without any address after this time."""
+        self._timer = loop.after(seconds, lambda: self.settle([]))
 
     def settle(self, candidates: list[Candidate]) -> None:
-        answer, self.answer = self.answer, None
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        answer, self._answer = self._answer, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if answer is not None:
             answer(candidates)
 
 
 def candidate_of(target: Address) -> Candidate:
-    """Where to connect to for an address that is none by name."""
+    """Return the candidate of an address that is no name."""
     return socket.AF_INET if target.type == IPV4 else socket.AF_INET6, (target.host, target.port)
 
 
 def look_up(name: Address) -> list[Candidate]:
-    """What getaddrinfo(3) says; nothing when it fails, for whatever reason, or would be asked for what is not ASCII."""
+    """Return what getaddrinfo(3) says. The list is empty if it fails, or if the name is not ASCII."""
     return _found(_ask, name)
 
 
 def look_up_complete(name: Address) -> list[Candidate]:
-    """As `look_up`, for an absolute name (RFC 1034 section 3.1): no search list is applied to it."""
+    """Look up an absolute name (RFC 1034 section 3.1), like `look_up`: no search list is applied to it."""
     return _found(_ask_for_complete, name)
 
 
@@ -101,13 +111,14 @@ def _found(ask: Callable[[bytes, int], list[Candidate]], name: Address) -> list[
 
 
 def _ask_for_complete(host: bytes, port: int) -> list[Candidate]:
-    # The forms of inet_aton(3) ("127.1", "0x7f.1") and scoped IPv6 addresses are no names. A final dot would make some.
+    # inet_aton(3) reads "127.1" and "0x7f.1" as addresses, and getaddrinfo(3) reads scoped IPv6 literals. With a final
+    # dot they would all be names.
     try:
         return _ask(host, port, socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass
-    # glibc looks for the name in the hosts file as it is given, with its dot. So the name is asked for without a dot
-    # where the file has it, and what does not come from the file is left out.
+    # glibc looks for the name in the hosts file as it is given, with its dot. So a name of the hosts file is asked for
+    # without the dot, and answers that do not come from the file are left out.
     literals = hosts_addresses(host.decode("ascii"))
     if literals:
         bare = _ask(host.removesuffix(b"."), port)
@@ -116,8 +127,7 @@ def _ask_for_complete(host: bytes, port: int) -> list[Candidate]:
 
 
 def _ask(host: bytes, port: int, flags: int = 0) -> list[Candidate]:
-    found = _originals.getaddrinfo(
-        _originals.InternalHost(host), port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags
-    )
-    # IPv6 addresses come with flow and scope, which are kept: a link-local name needs its scope.
+    internal = _originals.InternalHost(host)
+    found = _originals.getaddrinfo(internal, port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
+    # The sockaddr of IPv6 is kept with its flow and its scope: a link-local address needs the scope.
     return [(family, address) for family, _, _, _, address in found]

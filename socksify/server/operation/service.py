@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from socksify import _originals
-from socksify.server.core.descriptor_reserve import Reserve
 from socksify.server.core.loop import Loop
 from socksify.server.operation.log import Log
 from socksify.server.operation.status import Status
@@ -49,7 +47,7 @@ class ServingProcess:
 
     def __init__(self, loop: Loop, listeners: Sequence[_originals.Socket], plan: Plan, log: Log, row: Row) -> None:
         self._loop = loop
-        loop.reserve = Reserve.of_process()
+        loop.keep_reserve()
         self._log = log
         self._row = row
         # Sessions that are over; the accepted clients and the lost lines that the row has counted.
@@ -76,7 +74,7 @@ class ServingProcess:
         self._status = self._open_status(self._status_directory)
 
     def reload(self, plan: Plan) -> None:
-        self.server.policy = self._share(plan.policy)
+        self.server.replace_policy(self._share(plan.policy))
 
     def terminate(self, done: Callable[[], object]) -> None:
         if self._draining:
@@ -106,9 +104,7 @@ class ServingProcess:
 
         The policy of the plan itself stays as it is, because a reload compares it with the next one.
         """
-        shared = copy.copy(policy)
-        shared.limits = policy.limits.share(self._workers)
-        return shared
+        return policy.with_limits(policy.limits.share(self._workers))
 
     def _open_status(self, directory: str) -> Status | None:
         if not directory:

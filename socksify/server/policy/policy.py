@@ -7,6 +7,7 @@ at the time, and what was permitted stays so.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -122,6 +123,12 @@ class Policy:
         )
         self._admitted: dict[str, Admission | Denied] = {}
         self._decided: dict[Demand, tuple[float, Permitted | Denied | None]] = {}
+
+    def with_limits(self, limits: Limits) -> Policy:
+        """Return this policy with other limits. It shares the answers that are remembered."""
+        policy = copy.copy(self)
+        policy.limits = limits
+        return policy
 
     def admit(self, client: str) -> Admission | Denied:
         """Whether a client that has just connected may negotiate. A denied one is closed without an answer.

@@ -1,9 +1,9 @@
-"""A thread for the relays that have proven to be bulk.
+"""A thread for the relays that carry bulk.
 
-In one thread with all others they hold those up, and for longer than they are at work: from a thread that never waits
-the scheduler takes the processor away, for milliseconds, and gives it at once to one that mostly waits. So what is
-small stays with the loop, which sleeps between events, and what is bulk is moved beside it. In splice(2) a thread does
-not hold the interpreter's lock: the loop's is not kept waiting for that.
+In one thread with all others they would delay those, and for longer than they work themselves: the scheduler takes the
+processor away, for milliseconds, from a thread that never waits, and gives it at once to a thread that mostly waits. So
+relays of small pieces stay with the main loop, which sleeps between events, and bulk is moved beside it. During a
+splice(2) the bulk thread does not hold the interpreter's lock, so the main loop does not wait for it.
 """
 
 from __future__ import annotations
@@ -16,25 +16,44 @@ from socksify.server.core.thread_pool import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.session.relay import Relay
+    from typing import Protocol
 
-# How often it is looked who is bulk no more, in seconds, and goes back.
+    class Movable(Protocol):
+        """What moves between the main loop and the bulk thread: a relay."""
+
+        @property
+        def over(self) -> bool:
+            """True if it was closed, and must not be watched any more."""
+
+        def is_small(self, since: float) -> bool:
+            """Return True if it carries only small pieces now; see `Relay.is_small`."""
+
+        def move_to(self, loop: Loop) -> None:
+            """Have its sockets watched by this loop, from the next `watch` on."""
+
+        def watch(self) -> None:
+            """Begin to watch its sockets. The loop's thread calls this."""
+
+        def unwatch(self) -> None:
+            """Watch its sockets no more."""
+
+
+# How often the bulk thread looks for relays that carry only small pieces again, and sends them back.
 STAY_SECONDS = 1.0
 
 
-class Bulk(Loop):
-    """The loop of a thread of its own, for relays of `home`'s; to be closed by `end`.
+class BulkLoop(Loop):
+    """The loop of the bulk thread, for relays that come from the loop `home`; to be closed by `end`.
 
-    Raises OSError or RuntimeError where there is no descriptor or no thread left for it.
-
-    Whatever it calls it calls with `lock` held: who has that, in another thread, finds no relay at work.
+    Every handler is called with `lock` held: another thread that holds the lock finds no relay at work. Raises OSError
+    if there is no descriptor left for the loop, and RuntimeError if there is no thread.
     """
 
     def __init__(self, home: Loop) -> None:
         self.home = home
         self.lock = _thread.allocate_lock()
-        self._relays: set[Relay] = set()
-        self._looks = False
+        self._relays: set[Movable] = set()
+        self._is_look_planned = False
         super().__init__(home.is_guest)
         try:
             self._thread = Thread(self._run)
@@ -44,20 +63,20 @@ class Bulk(Loop):
 
     @property
     def is_there(self) -> bool:
-        # Whoever closes everything begins with the lower numbers.
+        # A program that closes all descriptors begins with the lower numbers, which are those of `home`.
         return self.home.is_there and super().is_there
 
-    def take(self, relay: Relay) -> None:
-        """Watches over a relay from now on. By the thread of `home`, where nobody watches it any more."""
+    def take(self, relay: Movable) -> None:
+        """Watch a relay from now on. The thread of `home` calls this, and watches the relay no more."""
         self.call(partial(self._settle, relay))
 
-    def drop(self, relay: Relay) -> None:
-        """Watches over it no more; with `lock` held."""
+    def drop(self, relay: Movable) -> None:
+        """Watch a relay no more. The caller holds `lock`."""
         self._relays.discard(relay)
         relay.unwatch()
 
     def end(self) -> None:
-        """Ends the thread, from any other; its relays are the caller's to end before."""
+        """End the thread. Another thread calls this, after it has ended the relays."""
         self.stop()
         self._thread.wait()
 
@@ -66,11 +85,11 @@ class Bulk(Loop):
 
     def _handle(self, handler: Handler, fd: int, events: int) -> None:
         with self.lock:
-            # It may have been dropped while the lock was waited for.
+            # The relay may have been dropped while this thread waited for the lock.
             if self._masks[fd]:
                 handler(fd, events)
 
-    def _settle(self, relay: Relay) -> None:
+    def _settle(self, relay: Movable) -> None:
         if relay.over:
             return
         self._relays.add(relay)
@@ -78,19 +97,19 @@ class Bulk(Loop):
         self._look_later()
 
     def _look(self) -> None:
-        """Sends home who is bulk no more."""
+        """Send the relays home that carry only small pieces again."""
         since = self.now - STAY_SECONDS
         with self.lock:
             for relay in [relay for relay in self._relays if relay.is_small(since)]:
                 self.drop(relay)
-                relay.loop = self.home
+                relay.move_to(self.home)
                 self.home.call(relay.watch)
-        self._looks = False
+        self._is_look_planned = False
         self._look_later()
 
     def _look_later(self) -> None:
-        if self._relays and not self._looks:
-            self._looks = True
+        if self._relays and not self._is_look_planned:
+            self._is_look_planned = True
             self.after(STAY_SECONDS, self._look)
 
     def _run(self) -> None:

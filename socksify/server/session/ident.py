@@ -34,7 +34,7 @@ class Ident:
     `client` is where its connection comes from, `own` where it goes.
     """
 
-    stage = "negotiating"
+    name = "negotiating"
     up = down = 0
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The last stage of a session that was refused: what was said to the client is to reach it."""
+"""The last stage of a session that was refused: the client is given time to read the answer."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ from socksify.server.core.loop import READABLE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.server.core.timers import Timer
-    from socksify.server.session.session import Session
+    from socksify.server.session.stage import SessionContext
 
 # RFC 1928 section 6: after a failure the server "must terminate the TCP connection shortly after ... no more than 10
-# seconds". Until then what the client still sends is taken: it would turn the close into a reset that eats the reply.
+# seconds".
 SECONDS = 5.0
 
 
-class Farewell:
-    """Ends the connection by FIN, and the session when the client has done so, too, or is late."""
+class LingeringClose:
+    """Half-closes the connection, and ends the session when the client has closed it too, or after SECONDS.
 
-    stage = "leaving"
+    What the client still sends is read meanwhile. If it were not, close(2) would send a reset, and the reset would
+    destroy the answer before the client has read it.
+    """
+
+    name = "leaving"
     up = down = 0
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
         self._timer: Timer | None = None
 
     def start(self) -> None:
+        stream, loop = self._context.stream, self._context.loop
         try:
-            self._session.stream.shutdown(socket.SHUT_WR)
+            stream.shutdown(socket.SHUT_WR)
         except OSError:
-            self._leave()
+            self._end()
             return
-        loop = self._session.server.loop
-        self._timer = loop.after(SECONDS, self._leave)
-        loop.watch(self._session.stream.fileno(), READABLE, self._drain)
+        self._timer = loop.after(SECONDS, self._end)
+        loop.watch(stream.fileno(), READABLE, self._drain)
 
     def close(self) -> None:
         if self._timer is not None:
@@ -43,13 +47,13 @@ class Farewell:
 
     def _drain(self, _fd: int, _events: int) -> None:
         try:
-            gone = not self._session.stream.recv_into(self._session.server.loop.pipes.scratch)
+            is_closed = not self._context.stream.recv_into(self._context.loop.pipes.scratch)
         except BlockingIOError:
             return
         except OSError:
-            gone = True
-        if gone:
-            self._leave()
+            is_closed = True
+        if is_closed:
+            self._end()
 
-    def _leave(self) -> None:
-        self._session.end("left")
+    def _end(self) -> None:
+        self._context.end("left")

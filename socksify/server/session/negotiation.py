@@ -1,4 +1,4 @@
-"""The first stage of a session: what the client says until it is known what it wants, and whether it may come in."""
+"""The first stage of a session: what the client says before its request is known, and whether it may come in."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.server.core.timers import Timer
     from socksify.server.policy.policy import Admission
-    from socksify.server.session.session import Session
+    from socksify.server.session.stage import SessionContext
 
-# Read at once while the client says what it wants. What comes behind that is the target's.
+# How much is read at once. What the client sends after its request is for the target, and mostly left in the socket.
 PIECE = 4096
 
 
 class Negotiation:
-    """Calls `session.serve` with the request, and what the client has said behind it; or ends the session."""
+    """Calls `context.serve` with the request and the data after it, or ends the session."""
 
-    __slots__ = ("_dialogue", "_goes_on", "_session", "_timer")
-    stage = "negotiating"
+    __slots__ = ("_context", "_dialogue", "_goes_on", "_timer")
+    name = "negotiating"
     up = down = 0
 
-    def __init__(self, session: Session, admission: Admission) -> None:
-        self._session = session
+    def __init__(self, context: SessionContext, admission: Admission) -> None:
+        self._context = context
         self._dialogue = Dialogue(admission.methods)
         self._timer: Timer | None = None
         self._goes_on = True
 
     @property
     def awaits_client(self) -> bool:
-        """Whether it is the client's turn, and not that of who verifies its password."""
+        """True if it is the client's turn to speak, and no password is being verified."""
         return self._dialogue.request is None and self._dialogue.credentials is None
 
     def start(self) -> None:
-        fd = self._session.stream.fileno()
-        # Most clients have spoken by now, right behind the handshake: that spares a turn of the loop.
+        fd = self._context.stream.fileno()
+        # Most clients send the first message right after the TCP handshake. Reading it now saves a turn of the loop.
         self._hear(fd, READABLE)
         if self._goes_on:
-            loop = self._session.server.loop
+            loop = self._context.loop
             loop.watch(fd, READABLE, self._hear)
-            seconds = self._session.server.policy.limits.handshake_seconds
+            seconds = self._context.policy.limits.handshake_seconds
             if seconds:
                 self._timer = loop.after(seconds, self._too_late)
 
@@ -56,73 +56,72 @@ class Negotiation:
             self._timer = None
 
     def _too_late(self) -> None:
-        self._session.end("timeout", "no request in time")
+        self._context.end("timeout", "no request in time")
 
     def _hear(self, fd: int, _events: int) -> None:
         dialogue = self._dialogue
         if dialogue.request is not None or dialogue.credentials is not None:
-            # What a client says while it waits for its answer is the target's, or of no hurry: it is left where it is.
-            self._session.server.loop.watch(fd, 0, self._hear)
+            # The client waits for an answer. What it sends now is for the target, or can wait: it stays in the socket.
+            self._context.loop.watch(fd, 0, self._hear)
             return
         try:
-            said = self._session.stream.recv(PIECE)
+            said = self._context.stream.recv(PIECE)
         except BlockingIOError:
             return
         except OSError as error:
-            self._session.end("left", os.strerror(error.errno or 0))
+            self._context.end("left", os.strerror(error.errno or 0))
             return
         if said:
             self._answer(dialogue.hear(said))
         else:
             closed = dialogue.closed()
-            self._session.dismiss(b"", _outcome(closed), str(closed))
+            self._context.dismiss(b"", _outcome(closed), str(closed))
 
     def _answer(self, answer: bytes) -> None:
-        """Tells the client, and does what the dialogue has come to."""
-        session, dialogue = self._session, self._dialogue
-        if answer and not session.tell(answer):
+        """Send what the dialogue answers, and do what it has come to."""
+        context, dialogue = self._context, self._dialogue
+        if answer and not context.tell(answer):
             return
         if dialogue.request is not None:
             self.close()
-            session.serve(dialogue.request, dialogue.rest)
+            context.serve(dialogue.request, dialogue.rest)
         elif dialogue.failure is not None:
-            session.dismiss(b"", _outcome(dialogue.failure), str(dialogue.failure))
+            context.dismiss(b"", _outcome(dialogue.failure), str(dialogue.failure))
         elif dialogue.credentials is not None:
             self._verify(dialogue.credentials.user, dialogue.credentials.password)
 
     def _verify(self, user: bytes, password: bytes) -> None:
-        session = self._session
-        policy = session.server.policy
+        context = self._context
+        policy = context.policy
         if policy.remembers(user, password):
             self._verified(True)
             return
-        # Nobody is waited for who has gone while others were before him.
-        session.server.verifiers.run(
-            one_client(session.host), lambda: not session.over and policy.verify(user, password), self._verified
+        # A client that has left while others were before it costs no thread any time.
+        context.verifiers.run(
+            one_client(context.host), lambda: not context.over and policy.verify(user, password), self._verified
         )
 
     def _verified(self, accepted: bool) -> None:
-        session = self._session
-        if session.over:
+        context = self._context
+        if context.over:
             return
-        counts, limits = session.server.counts, session.server.policy.limits
         if not accepted:
-            session.server.loop.after(counts.failed(limits, session.host), self._reject)
+            seconds = context.counts.failed(context.policy.limits, context.host)
+            context.loop.after(seconds, self._reject)
             return
         assert self._dialogue.credentials is not None
-        session.user = self._dialogue.credentials.user
-        denied = counts.identify(limits, session.user)
+        denied = context.identify(self._dialogue.credentials.user)
         if denied is not None:
-            session.end("denied", denied.why)
+            context.end("denied", denied.why)
             return
         self._go_on(True)
 
     def _reject(self) -> None:
-        if not self._session.over:
+        if not self._context.over:
             self._go_on(False)
 
     def _go_on(self, accepted: bool) -> None:
-        self._session.server.loop.watch(self._session.stream.fileno(), READABLE, self._hear)
+        self._context.loop.watch(self._context.stream.fileno(), READABLE, self._hear)
         self._answer(self._dialogue.verified(accepted))
 
 

@@ -1,16 +1,21 @@
 """Bytes between a client and its target, each direction to its own end of file.
 
 The original `sockd` ended both directions at the first end of file, which cut off every answer to a request that is
-ended by a half-close. Here an end of file is passed on when what came before it is, and the pair is closed when both
-directions have seen theirs. What a socket is watched for is computed from the two flows' state, never adjusted.
+ended by a half-close. Here an end of file is passed on after the data before it, and the relay ends when both
+directions have ended. The events that a socket is watched for are computed from the state of the two flows, never
+adjusted.
 
-There may be thousands of these, most of them idle: an idle one is its two flows and no more. One that has proven to be
-bulk moves to a thread beside the loop's.
+A flow is one direction. While it holds data that its sink does not take, it reads nothing: a slow reader holds up the
+writer, as it does without a proxy, and the memory of a flow is bounded. Most flows carry small pieces, by recv_into() a
+buffer that all flows share, and send(). A flow with a large piece is bulk, and is spliced through a pipe for as long as
+its pieces are large: that takes a third of the processor's time, and more system calls than small pieces would need.
+
+There may be thousands of relays, most of them idle: an idle relay is its two flows and nothing else. A relay that
+carries bulk moves to the bulk thread.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from functools import partial
@@ -18,69 +23,83 @@ from functools import partial
 from socksify import _originals
 from socksify.server.core.loop import READABLE, WRITABLE, Loop
 from socksify.server.core.splice_pipes import SCRATCH, Pipe, Pipes
-from socksify.server.session.bulk_thread import Bulk
+from socksify.server.session.bulk_thread import BulkLoop
 
 TYPE_CHECKING = False
-
-# One direction of a relay: what is read of one socket is written to the other, and at its end the end is passed on.
-#
-# Nothing is read while something is held, so a slow reader holds up the writer, as without a proxy, and what a flow
-# holds is bounded. Most flows are small talk: recv_into() a buffer that all share, and send(). One with a large piece
-# has proven to be bulk, and is spliced through a pipe for as long as it goes on in such pieces: that costs a third of
-# the processor's time, and more system calls for what is small.
-
-
 if TYPE_CHECKING:
-    pass
+    from typing import Protocol
 
-# What comes next: to read a little, or much; to write what is held, before which nothing is read; nothing any more.
-TALKING, BULK, WAITING, ENDED = range(4)
+    class RelayOwner(Protocol):
+        """The session that a relay belongs to."""
 
-# Pieces from there on are bulk; one segment may be no longer than 64 KiB less its headers. So much is spliced at once.
-LARGE, MOST = SCRATCH // 2, 1 << 20
+        @property
+        def over(self) -> bool:
+            """True if the session has closed the relay."""
+
+        def bulk_loop(self) -> BulkLoop | None:
+            """Return the loop of the bulk thread, None if there is no such thread."""
+
+        def relayed(self, error: OSError | None) -> None:
+            """Hear that both directions have ended, or that `error` has ended them."""
+
+
+# What a flow does next: it reads a small piece, or a large one; it writes what it holds; or nothing any more. In the
+# first two states it reads.
+SMALL, BULK, BLOCKED, ENDED = range(4)
+
+# Pieces of this size are bulk: a single segment is at most 64 KiB less its headers.
+BULK_BYTES = SCRATCH // 2
+# How much is spliced at once.
+SPLICE_BYTES = 1 << 20
 
 _NOSIGNAL = int(socket.MSG_NOSIGNAL)
-_SPLICE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+# SO_LINGER of 0 makes close() a reset.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Flow:
-    """From `source` to `sink`, beginning with `held`. `carried` counts the bytes passed on.
+    """The direction from `source` to `sink`, which begins at the time `now` with the data `held`.
 
-    It handles the events of `source`, of which those for small talk are nobody else's business; `relay` is told the
-    others, and when the flow has come to wait or to end.
+    `carried` counts the bytes that were passed on, `last_active` is the loop's time of the last event. The flow handles
+    the events of `source`. It deals with small pieces itself and leaves other events to its relay. The relay also hears
+    when the flow is blocked or has ended.
     """
 
-    __slots__ = ("_held", "_pipe", "_relay", "carried", "sink", "source", "state")
+    __slots__ = ("_held", "_pipe", "_relay", "carried", "last_active", "sink", "source", "state")
 
-    def __init__(self, relay: Relay, source: _originals.Socket, sink: _originals.Socket, held: bytes = b"") -> None:
+    def __init__(
+        self, relay: Relay, source: _originals.Socket, sink: _originals.Socket, now: float, held: bytes = b""
+    ) -> None:
         self._relay = relay
         self.source = source
         self.sink = sink
         self.carried = 0
-        self.state = WAITING if held else TALKING
+        self.last_active = now
+        self.state = BLOCKED if held else SMALL
         self._held: bytes | memoryview = held
         self._pipe: Pipe | None = None
 
     def __call__(self, _fd: int, events: int) -> None:
         relay = self._relay
-        relay.stamp = relay.loop.now
-        if self.state != TALKING or events & WRITABLE:
-            relay.turn(self, events)
+        loop = relay.loop
+        self.last_active = loop.now
+        if self.state != SMALL or events & WRITABLE:
+            relay.handle(self, events)
             return
         try:
-            self._copy(relay.loop.pipes.scratch)
+            self._copy(loop.pipes.scratch)
         except BlockingIOError:
             return
         except OSError as error:
             relay.abort(error)
             return
         if self.state > BULK:
-            relay.turned(self)
+            relay.stopped_reading(self)
 
     def advance(self, pipes: Pipes) -> None:
-        """Moves one piece, as far as it can be moved now. Raises OSError when one of the two connections is gone."""
+        """Move one piece, as far as it can be moved now. Raises OSError if one of the two connections is gone."""
         try:
-            if self.state == TALKING:
+            if self.state == SMALL:
                 self._copy(pipes.scratch)
             elif self._held:
                 self._write()
@@ -89,14 +108,14 @@ class Flow:
         except BlockingIOError:
             pass
 
-    def rest(self) -> None:
-        """Is small talk again, until it proves otherwise."""
+    def reset_to_small(self) -> None:
+        """Expect small pieces, until a large one comes."""
         if self.state == BULK:
-            self.state = TALKING
+            self.state = SMALL
 
     def close(self, pipes: Pipes) -> None:
-        """Gives back what was lent, and handles nothing more."""
-        # Which knows us, too.
+        """Give the pipe back, and handle no more events."""
+        # The relay knows the flow, too: a reference cycle would be left to the garbage collector.
         del self._relay
         if self._pipe is not None:
             pipes.give(self._pipe)
@@ -107,7 +126,7 @@ class Flow:
         if not count:
             self.state = ENDED
             return
-        self.state = BULK if count >= LARGE else TALKING
+        self.state = BULK if count >= BULK_BYTES else SMALL
         try:
             sent = self.sink.send(scratch[:count], _NOSIGNAL)
         except BlockingIOError:
@@ -115,148 +134,141 @@ class Flow:
         self.carried += sent
         if sent < count:
             self._held = bytes(scratch[sent:count])
-            self.state = WAITING
+            self.state = BLOCKED
 
     def _write(self) -> None:
         sent = self.sink.send(self._held, _NOSIGNAL)
         self.carried += sent
         rest = memoryview(self._held)[sent:]
         self._held = rest or b""
-        # Who has to wait until the sink's buffers are empty enough, has filled them.
-        self.state = WAITING if rest else BULK
+        # A flow that was blocked has filled the sink's buffers, so it is bulk.
+        self.state = BLOCKED if rest else BULK
 
     def _splice(self, pipes: Pipes) -> None:
-        """Fills a pipe and empties it; gives it back when it is empty."""
+        """Fill a pipe and empty it. Copy if there is no pipe."""
         self._pipe = pipe = self._pipe or pipes.take()
         if pipe is None:
             self._copy(pipes.scratch)
             return
         try:
             if not pipe.held:
-                # Linux splices nothing past an urgent byte, and says EAGAIN or end of file there: recv(2) knows better.
-                self.state = TALKING
-                pipe.held = os.splice(self.source.fileno(), pipe.writer, MOST, flags=_SPLICE)
-                if pipe.held >= LARGE:
+                # Linux splices nothing beyond an urgent byte, and says EAGAIN or end of file there. Only recv(2) tells
+                # which of them it is, so the next piece is copied if this one is small.
+                self.state = SMALL
+                if pipe.fill(self.source.fileno(), SPLICE_BYTES) >= BULK_BYTES:
                     self.state = BULK
             if pipe.held:
-                moved = os.splice(pipe.reader, self.sink.fileno(), pipe.held, flags=_SPLICE)
-                pipe.held -= moved
-                self.carried += moved
+                self.carried += pipe.drain(self.sink.fileno())
         finally:
             self._put_away(pipe, pipes)
 
     def _put_away(self, pipe: Pipe, pipes: Pipes) -> None:
+        """Give an empty pipe back; keep one that still holds data."""
         if pipe.held:
-            self.state = WAITING
+            self.state = BLOCKED
             return
-        if self.state == WAITING:
+        if self.state == BLOCKED:
             self.state = BULK
         self._pipe = None
         pipes.give(pipe)
 
 
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Owner(Protocol):
-        """Whose relay it is."""
-
-        # It has closed the relay.
-        over: bool
-
-        def bulk(self) -> Bulk | None:
-            """Where bulk is moved; None where there is no such place."""
-
-        def relayed(self, error: OSError | None) -> None:
-            """Both directions have come to their ends, or there was an error."""
-
-
-# SO_LINGER of 0 makes close() a reset.
-_RESET = struct.pack("ii", 1, 0)
-_SMALL = TALKING, ENDED
-
-
 class Relay:
     """Both directions between `client` and `target`; `start` begins, and `owner.relayed` is called once, at the end.
 
-    `early` is what the client has already said behind its request. `loop` is by what the two are watched for now.
+    `early` is what the client has sent after its request. `loop` is the loop that watches the two sockets now: the main
+    loop or the bulk thread's.
     """
 
-    __slots__ = ("_home", "_owner", "back", "loop", "outward", "stamp")
-    stage = "relaying"
+    __slots__ = ("_home", "_owner", "loop", "to_client", "to_target")
+    name = "relaying"
 
     def __init__(
-        self,
-        loop: Loop,
-        client: _originals.Socket,
-        target: _originals.Socket,
-        early: bytes,
-        owner: Owner,
+        self, loop: Loop, client: _originals.Socket, target: _originals.Socket, early: bytes, owner: RelayOwner
     ) -> None:
         self.loop = self._home = loop
         self._owner = owner
-        self.outward = Flow(self, client, target, early)
-        self.back = Flow(self, target, client)
-        # When something last happened.
-        self.stamp = loop.now
+        self.to_target = Flow(self, client, target, loop.now, early)
+        self.to_client = Flow(self, target, client, loop.now)
 
     @property
     def up(self) -> int:
-        """Bytes from the client to the target."""
-        return self.outward.carried
+        return self.to_target.carried
 
     @property
     def down(self) -> int:
-        """Bytes from the target to the client."""
-        return self.back.carried
+        return self.to_client.carried
+
+    @property
+    def last_active(self) -> float:
+        """The loop's time of the last event on either socket."""
+        return max(self.to_target.last_active, self.to_client.last_active)
 
     @property
     def over(self) -> bool:
-        """Whether it was closed."""
+        """True if the relay was closed."""
         return self._owner.over
 
-    def is_small(self, since: float) -> bool:
-        """Whether there is nothing but small talk: of what has rested since then, nobody knows better."""
-        flows = self.outward, self.back
-        if self.stamp < since:
-            for flow in flows:
-                flow.rest()
-        return all(flow.state in _SMALL for flow in flows)
-
     def start(self) -> None:
-        if self.outward.state == WAITING:
+        if self.to_target.state == BLOCKED:
             try:
-                self.outward.advance(self.loop.pipes)
+                self.to_target.advance(self.loop.pipes)
             except OSError as error:
                 self.abort(error)
                 return
-            self.outward.rest()
+            self.to_target.reset_to_small()
         self.watch()
 
+    def close(self) -> None:
+        """Close the connection to the target. The session's own connection is left to the session."""
+        loop = self.loop
+        if isinstance(loop, BulkLoop):
+            with loop.lock:
+                loop.drop(self)
+                self._close_flows(loop)
+        else:
+            self._close_flows(loop)
+        self._home.discard(self.to_client.source)
+
+    def is_small(self, since: float) -> bool:
+        """Return True if both flows carry only small pieces. A flow that has been idle since `since` is reset to small.
+
+        `since` is a time of the loop.
+        """
+        flows = self.to_target, self.to_client
+        if self.last_active < since:
+            for flow in flows:
+                flow.reset_to_small()
+        return all(flow.state in (SMALL, ENDED) for flow in flows)
+
+    def move_to(self, loop: Loop) -> None:
+        """Have both sockets watched by this loop, from the next `watch` on."""
+        self.loop = loop
+
     def watch(self) -> None:
-        """Has both sockets watched by `loop`, in whose thread this is called."""
+        """Have both sockets watched by `loop`, whose thread calls this."""
         if not self.over:
-            outward, back = self.outward, self.back
+            to_target, to_client = self.to_target, self.to_client
             watch = self.loop.watch
-            watch(outward.source.fileno(), _mask(outward, back), outward)
-            watch(back.source.fileno(), _mask(back, outward), back)
+            watch(to_target.source.fileno(), _mask(to_target, to_client), to_target)
+            watch(to_client.source.fileno(), _mask(to_client, to_target), to_client)
 
     def unwatch(self) -> None:
-        """Has them watched no more."""
-        for flow in (self.outward, self.back):
+        """Watch both sockets no more."""
+        for flow in (self.to_target, self.to_client):
             self.loop.watch(flow.source.fileno(), 0, flow)
 
-    def turn(self, flow: Flow, events: int) -> None:
-        """Something is possible on the source of `flow`, which may be to write there what the other one holds."""
+    def handle(self, flow: Flow, events: int) -> None:
+        """Handle events of the source of `flow`, which is the sink of the other flow."""
         other = self._other(flow)
-        if self.loop is self._home and BULK in (flow.state, other.state) and self._move():
+        if self.loop is self._home and BULK in (flow.state, other.state) and self._move_to_bulk_thread():
             return
         before = flow.state, other.state
         try:
-            # A hang-up is the end only when all that came before it was read: that is for recv(2) to say.
+            # A hang-up may come with unread data. recv(2) tells the end, after the last of it.
             if events != WRITABLE and flow.state <= BULK:
                 flow.advance(self.loop.pipes)
-            if events != READABLE and before[1] == WAITING:
+            if events != READABLE and before[1] == BLOCKED:
                 other.advance(self.loop.pipes)
         except OSError as error:
             self.abort(error)
@@ -264,44 +276,31 @@ class Relay:
         if other.state != before[1]:
             self.watch()
         if flow.state > BULK and flow.state != before[0]:
-            self.turned(flow)
+            self.stopped_reading(flow)
 
-    def turned(self, flow: Flow) -> None:
-        """The flow, which read, has come to its end, or to wait for its sink."""
+    def stopped_reading(self, flow: Flow) -> None:
+        """Hear that a flow has ended, or that its sink does not take all of its data."""
         other = self._other(flow)
-        if flow.state == WAITING:
+        if flow.state == BLOCKED:
             self.watch()
         elif other.state == ENDED:
             self._end(None)
         else:
             self.loop.watch(flow.source.fileno(), _mask(flow, other), flow)
-            self._finish(flow)
+            self._half_close(flow)
 
     def abort(self, error: OSError) -> None:
-        """One side was reset, and the other is to see that it was no end of file."""
-        for stream in (self.outward.source, self.back.source):
+        """End the relay after a reset of one side, by resets of both: the other side must not take it for an end of
+        file.
+        """
+        for stream in (self.to_target.source, self.to_client.source):
             if stream.family != socket.AF_UNIX:
                 _originals.setsockopt(stream, socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._end(error)
 
-    def close(self) -> None:
-        """Ends the connection to the target without a last word; the client's is the caller's, as is the thread."""
-        loop = self.loop
-        if isinstance(loop, Bulk):
-            with loop.lock:
-                loop.drop(self)
-                self._close_flows(loop)
-        else:
-            self._close_flows(loop)
-        self._home.discard(self.back.source)
-
-    def _close_flows(self, loop: Loop) -> None:
-        self.outward.close(loop.pipes)
-        self.back.close(loop.pipes)
-
-    def _move(self) -> bool:
-        """Leaves the loop to who is small; where there is somewhere to go."""
-        bulk = self._owner.bulk()
+    def _move_to_bulk_thread(self) -> bool:
+        """Move this relay to the bulk thread. Return False if that thread could not be started."""
+        bulk = self._owner.bulk_loop()
         if bulk is None:
             return False
         self.unwatch()
@@ -309,25 +308,29 @@ class Relay:
         bulk.take(self)
         return True
 
-    def _end(self, error: OSError | None) -> None:
-        if isinstance(self.loop, Bulk):
-            self.loop.drop(self)
-            self._home.call(partial(self._owner.relayed, error))
-        else:
-            self._owner.relayed(error)
-
-    def _finish(self, flow: Flow) -> None:
-        """Tells the sink that there is no more."""
+    def _half_close(self, flow: Flow) -> None:
+        """Pass an end of file on."""
         try:
             flow.sink.shutdown(socket.SHUT_WR)
         except OSError as error:
             self.abort(error)
 
+    def _end(self, error: OSError | None) -> None:
+        if isinstance(self.loop, BulkLoop):
+            self.loop.drop(self)
+            self._home.call(partial(self._owner.relayed, error))
+        else:
+            self._owner.relayed(error)
+
+    def _close_flows(self, loop: Loop) -> None:
+        self.to_target.close(loop.pipes)
+        self.to_client.close(loop.pipes)
+
     def _other(self, flow: Flow) -> Flow:
-        return self.back if flow is self.outward else self.outward
+        return self.to_client if flow is self.to_target else self.to_target
 
 
-def _mask(read: Flow, written: Flow) -> int:
-    """What a socket is watched for that one flow reads and the other writes."""
-    mask = READABLE if read.state <= BULK else 0
-    return mask | WRITABLE if written.state == WAITING else mask
+def _mask(reading: Flow, writing: Flow) -> int:
+    """Return the events to watch a socket for that one flow reads from and the other writes to."""
+    mask = READABLE if reading.state <= BULK else 0
+    return mask | WRITABLE if writing.state == BLOCKED else mask

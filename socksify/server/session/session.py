@@ -1,14 +1,15 @@
 """One client, from its first byte to the end of both directions.
 
-A session is a row of stages, each of which owns the sockets while it lasts: the negotiation, the question to the
-client's identd where a rule wants to know, the command, and the relay in which that ends; or, when something was
-refused, the farewell.
+A session is a row of stages, each of which watches the sockets while it lasts: the negotiation, the question to the
+client's identd if a rule wants its answer, the command, and the relay in which the command ends; or, after a refusal,
+the lingering close.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 
 from socksify import _originals
 from socksify.config.ip import unmapped
@@ -21,38 +22,49 @@ from socksify.server.policy.policy import Admission, Demand, Denied, Permitted
 from socksify.server.session.bind import Bind
 from socksify.server.session.connect import Connect
 from socksify.server.session.ident import Ident, vouched
-from socksify.server.session.lingering_close import Farewell
+from socksify.server.session.lingering_close import LingeringClose
 from socksify.server.session.negotiation import Negotiation
 from socksify.server.session.relay import Relay
 from socksify.server.session.report import Report
-from socksify.server.session.udp_associate import Associate
+from socksify.server.session.udp_associate import UdpAssociate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.policy.limits import Limits
-    from socksify.server.session.bulk_thread import Bulk
-    from socksify.server.session.server import Server
+    from socksify.server.core.loop import Loop
+    from socksify.server.core.thread_pool import Threads
+    from socksify.server.net.resolver import Resolver
+    from socksify.server.policy.limits import Counts, Limits
+    from socksify.server.policy.policy import Policy
+    from socksify.server.session.bulk_thread import BulkLoop
+    from socksify.server.session.services import Services
+    from socksify.server.session.stage import Stage
 
-    Command = type[Connect] | type[Bind] | type[Associate]
-    Stage = Negotiation | Ident | Connect | Bind | Associate | Relay | Farewell
+    Command = type[Connect] | type[Bind] | type[UdpAssociate]
 
-_COMMANDS: dict[int, Command] = {
-    socks5.CONNECT: Connect,
-    socks5.BIND: Bind,
-    socks5.UDP_ASSOCIATE: Associate,
+# The commands of the protocol: how reports name them, and the stage that serves them.
+_COMMANDS: dict[int, tuple[str, Command]] = {
+    socks5.CONNECT: ("connect", Connect),
+    socks5.BIND: ("bind", Bind),
+    socks5.UDP_ASSOCIATE: ("associate", UdpAssociate),
 }
 _NOSIGNAL = int(socket.MSG_NOSIGNAL)
 
 
 class Session:
-    """Serves a client that was just accepted; tells `server` when it is over. There may be thousands of these."""
+    """Serves a client that was just accepted, and calls `on_end` when that is over.
+
+    `stream` is the client's connection, `number` the session's number in this process. `host` and `port` are the
+    client's address, empty and 0 on a Unix socket. There may be thousands of sessions, so each is small.
+    """
 
     __slots__ = (
         "_began",
         "_early",
         "_named",
+        "_on_end",
         "_outcome",
         "_request",
+        "_services",
         "_stage",
         "command",
         "host",
@@ -60,42 +72,69 @@ class Session:
         "over",
         "port",
         "rule",
-        "server",
         "stream",
         "target",
         "user",
     )
 
-    def __init__(self, server: Server, stream: _originals.Socket, number: int, host: str, port: int) -> None:
-        self.server = server
+    def __init__(
+        self,
+        services: Services,
+        stream: _originals.Socket,
+        number: int,
+        host: str,
+        port: int,
+        on_end: Callable[[Session], object],
+    ) -> None:
         self.stream = stream
         self.number = number
-        # Where the client's connection comes from: a literal, empty on a Unix socket.
         self.host = host
         self.port = port
         self.user: bytes | None = None
         self.command = self.target = self.rule = ""
         self.over = False
-        # Said behind the request: the target's.
+        self._services = services
+        self._on_end = on_end
+        # What the client has sent after its request, for the target.
         self._early = b""
-        # Whom the client's identd names.
+        # The user that the client's identd names.
         self._named: bytes | None = None
         self._request: role.Request | None = None
         self._stage: Stage | None = None
         self._outcome: tuple[str, str] | None = None
-        self._began = server.loop.now
+        self._began = services.loop.now
+
+    @property
+    def loop(self) -> Loop:
+        return self._services.loop
+
+    @property
+    def policy(self) -> Policy:
+        return self._services.policy
+
+    @property
+    def counts(self) -> Counts:
+        return self._services.counts
+
+    @property
+    def resolver(self) -> Resolver:
+        return self._services.resolver
+
+    @property
+    def verifiers(self) -> Threads:
+        return self._services.verifiers
 
     @property
     def own(self) -> tuple[str, int]:
-        """The address that the client has connected to; none on a Unix socket."""
         own = _originals.getsockname(self.stream)
         return ("", 0) if isinstance(own, str | bytes) else (unmapped(host_of(own)), own[1])
 
     def start(self, admission: Admission) -> None:
-        """Hears what the client wants."""
+        """Begin the negotiation with a client that was admitted."""
         self._enter(Negotiation(self, admission))
 
     def report(self, outcome: str = "", detail: str = "") -> Report:
+        """Return the report of the session; `outcome` and `detail` are for one that has none yet."""
         stage = self._stage
         outcome, detail = self._outcome or (outcome, detail)
         return Report(
@@ -104,47 +143,47 @@ class Session:
             None if self.user is None else ascii(self.user.decode("utf-8", "replace"))[1:-1],
             self.command,
             self.target,
-            stage.stage if stage is not None else "negotiating",
+            stage.name if stage is not None else "negotiating",
             outcome,
             detail,
             stage.up if stage is not None else 0,
             stage.down if stage is not None else 0,
-            self.server.loop.now - self._began,
+            self.loop.now - self._began,
             self.rule,
         )
 
+    def identify(self, user: bytes) -> Denied | None:
+        self.user = user
+        return self.counts.identify(self.policy.limits, user)
+
+    def serve(self, request: role.Request, early: bytes) -> None:
+        self._request = request
+        self._early = early
+        self.target = format_address(request.target.host, request.target.port)
+        name, command = _COMMANDS.get(request.command, ("", None))
+        if command is None or (request.version == 4 and command is UdpAssociate):
+            self.refuse(socks5.COMMAND_NOT_SUPPORTED, "unsupported", f"command {request.command} is not supported")
+            return
+        self.command = name
+        policy = self.policy
+        if policy.identifies and policy.asks_ident(self.host):
+            client = self.host, self.port
+            self._enter(Ident(self.loop, client, self.own, lambda named: self._identified(named, command)))
+        else:
+            self._enter(command(self, request))
+
     def verdict(self, command: int, name: str | None, address: str | None, port: int) -> Permitted | Denied | None:
-        """What the rules of this moment say to a destination."""
         assert self._request is not None
-        policy = self.server.policy
+        policy = self.policy
         demand = Demand(self.host, self.user, self._request.userid, command, name, address, port)
         verdict = policy.decide(demand)
         return vouched(verdict, demand, self.port, self._named) if policy.identifies else verdict
 
-    def serve(self, request: role.Request, early: bytes) -> None:
-        """Does what the client wants, who has already said what is `early`."""
-        self._request = request
-        self._early = early
-        self.target = format_address(request.target.host, request.target.port)
-        command = _COMMANDS.get(request.command)
-        if command is None or (request.version == 4 and command is Associate):
-            self.refuse(socks5.COMMAND_NOT_SUPPORTED, "unsupported", f"command {request.command} is not supported")
-            return
-        self.command = command.name
-        policy = self.server.policy
-        if policy.identifies and policy.asks_ident(self.host):
-            client = self.host, self.port
-            self._enter(Ident(self.server.loop, client, self.own, lambda named: self._identified(named, command)))
-        else:
-            self._enter(command(self, request))
-
-    def refuse(self, code: int, outcome: str, detail: str) -> None:
-        """Answers the request by one of SOCKS5's failures, and ends."""
-        assert self._request is not None
-        self.dismiss(role.reply(self._request, code), outcome, detail)
+    def note_rule(self, rule: str) -> None:
+        self.rule = rule
 
     def tell(self, answer: bytes) -> bool:
-        """Sends a reply, for which there is always room behind a negotiation; whether the client was there for it."""
+        # A reply is short, so the socket's buffer has room for it.
         try:
             self.stream.send(answer, _NOSIGNAL)
         except OSError as error:
@@ -153,66 +192,66 @@ class Session:
         return True
 
     def relay(self, target: _originals.Socket, bound: Address) -> None:
-        """The last stage: grants the request, telling `bound`, and passes bytes on until both sides have ended."""
         assert self._request is not None
         if not self.tell(role.reply(self._request, socks5.SUCCEEDED, bound)):
-            self.server.loop.discard(target)
+            self.loop.discard(target)
             return
         self._leave_stage()
-        self._stage = relay = Relay(self.server.loop, self.stream, target, self._early, self)
-        # What only a session that has not come to its relay needs: of the others there may be thousands.
+        self._stage = relay = Relay(self.loop, self.stream, target, self._early, self)
+        # There may be thousands of relays, and they do not need these any more.
         self._early = b""
         self._request = None
         relay.start()
 
-    def bulk(self) -> Bulk | None:
-        """Where the relay goes when it has proven to be bulk."""
-        return self.server.bulk()
+    def bulk_loop(self) -> BulkLoop | None:
+        """Return the loop that the relay moves to when it carries bulk; see `Services.bulk_loop`."""
+        return self._services.bulk_loop()
 
     def relayed(self, error: OSError | None) -> None:
-        """The relay is over."""
+        """Hear that the relay has ended; `error` is what has ended it, if anything."""
         if error is None:
             self.end("done")
         else:
             self.end("reset", os.strerror(error.errno or 0))
 
+    def refuse(self, code: int, outcome: str, detail: str) -> None:
+        assert self._request is not None
+        self.dismiss(role.reply(self._request, code), outcome, detail)
+
     def dismiss(self, answer: bytes, outcome: str, detail: str) -> None:
-        """Sends a last answer, and sees the client off."""
         if answer and not self.tell(answer):
             return
         self._outcome = outcome, detail
         self._leave_stage()
-        self._enter(Farewell(self))
+        self._enter(LingeringClose(self))
 
     def has_waited(self, seconds: float) -> bool:
-        """Whether the server waits for nothing but the client, and has done so for this long."""
+        """Return True if the server waits for nothing but the client, and the session is this old."""
         stage = self._stage
-        silent = isinstance(stage, Farewell) or (isinstance(stage, Negotiation) and stage.awaits_client)
-        return silent and self.server.loop.now - self._began >= seconds
+        is_silent = isinstance(stage, LingeringClose) or (isinstance(stage, Negotiation) and stage.awaits_client)
+        return is_silent and self.loop.now - self._began >= seconds
 
     def end_if_idle(self, limits: Limits) -> None:
-        """Ends the session if nothing has come through for as long as it may be."""
+        """End the session if it has relayed nothing for longer than `limits` allow."""
         stage = self._stage
         if isinstance(stage, Relay):
             allowed = limits.idle_seconds
-        elif isinstance(stage, Associate):
+        elif isinstance(stage, UdpAssociate):
             allowed = limits.associate_seconds
         else:
             return
-        if allowed and self.server.loop.now - stage.stamp > allowed:
+        if allowed and self.loop.now - stage.last_active > allowed:
             self.end("timeout", "nothing came through for too long")
 
     def end(self, outcome: str, detail: str = "") -> None:
-        """Closes everything; once."""
         if self.over:
             return
         self.over = True
         self._outcome = self._outcome or (outcome, detail)
         self._leave_stage()
-        server = self.server
-        server.loop.discard(self.stream)
-        server.over(self)
-        # Which knows us, too.
+        self.loop.discard(self.stream)
+        self._on_end(self)
+        # The stage knows the session, too: a reference cycle would be left to the garbage collector.
         self._stage = None
 
     def _identified(self, named: bytes | None, command: Command) -> None:
@@ -220,12 +259,12 @@ class Session:
         self._named = named
         self._enter(command(self, self._request))
 
-    def _enter(self, stage: Negotiation | Ident | Connect | Bind | Associate | Farewell) -> None:
+    def _enter(self, stage: Stage) -> None:
         self._stage = stage
         try:
             stage.start()
         except Exception:
-            # As the loop does; but nobody else would ever end this session, which waits for nothing.
+            # The loop does the same for its handlers. This session has to end as well, because it waits for nothing.
             tracebacks.tell()
             self.end("failed", "a mistake of this program")
 

@@ -1,7 +1,7 @@
-"""Where an association's datagrams may go: answers of the rules and of the resolver, remembered for a moment.
+"""The outer side of an association: where its datagrams may go, and the sockets that they leave by.
 
-A client sends many datagrams to few destinations. What was remembered is asked anew after ten seconds, so that a reload
-counts; and datagrams to a name that is still being looked up are kept, a few.
+A client sends many datagrams to few destinations, so the answers of the rules and of the resolver are kept for ten
+seconds. After that they are asked again: a reload counts for a live association too.
 """
 
 from __future__ import annotations
@@ -11,133 +11,111 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from socksify import _originals
-from socksify.config.ip import unmapped
 from socksify.protocol.address import NAME, Address
 from socksify.protocol.socks5 import UDP_ASSOCIATE
 from socksify.server.core.loop import READABLE, Loop
 from socksify.server.net.addresses import host_of, to_sockaddr
-from socksify.server.net.resolver import candidate_of
-from socksify.server.policy.policy import Denied, Permitted
+from socksify.server.session.authorize import authorize
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
-    from socksify.server.net.resolver import Candidate
-    from socksify.server.session.session import Session
+    from socksify.server.session.authorize import Authorization
+    from socksify.server.session.stage import SessionContext
 
-    Way = tuple[str, int, str | None]
+    # Host and port to send to, and the source address to send from, None for the kernel's choice.
+    Route = tuple[str, int, str | None]
 
 FRESH_SECONDS = 10.0
-# Destinations remembered; datagrams kept in all, for names that are looked up. So many names are, at most.
-MOST = 1024
-KEPT = 64
+MAX_DESTINATIONS = 1024
+# Datagrams kept for names that are being looked up; so there are at most as many such names.
+MAX_WAITING = 64
+# Hosts that may send to the client, because the client has sent to them. The one sent to longest ago is forgotten.
+MAX_HOSTS = 1024
+# Datagrams taken at one event.
+BATCH = 32
 
-# Called with host, port and the source address to send from.
+# Called with the elements of a Route.
 Found = Callable[[str, int, "str | None"], None]
+# Called with the sender's host and port, and the data, which is overwritten afterwards.
+Arrived = Callable[[str, int, memoryview], None]
 
 
-class Ways:
-    """Finds the way to a destination: at once, after a look-up, or never."""
+class UdpDestinations:
+    """Finds the route to a destination: at once if it is known, after a look-up, or never if it is not permitted."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._known: dict[Address, tuple[float, Way | None]] = {}
-        self._asked: dict[Address, list[Found]] = {}
-        self._kept = 0
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        # When an answer becomes too old, and the answer: None if nothing may be sent there.
+        self._known: dict[Address, tuple[float, Route | None]] = {}
+        self._waiting: dict[Address, list[Found]] = {}
+        self._waiting_count = 0
         self._closed = False
 
     def find(self, target: Address, found: Found) -> None:
-        """Has `found` called if a datagram for `target` may be sent."""
-        until, way = self._known.get(target, (0.0, None))
-        if until > self._session.server.loop.now:
-            if way is not None:
-                found(*way)
-        elif target.type != NAME:
-            self._learn(target, self._choose(None, [candidate_of(target)]), [found])
-        elif self._kept < KEPT:
-            self._keep(target, found)
+        """Call `found` with the route for a datagram to `target`, unless nothing may be sent to it."""
+        until, route = self._known.get(target, (0.0, None))
+        if until > self._context.loop.now:
+            if route is not None:
+                found(*route)
+        elif target.type != NAME or self._waiting_count < MAX_WAITING:
+            self._wait(target, found)
 
     def close(self) -> None:
         self._closed = True
 
-    def _keep(self, target: Address, found: Found) -> None:
-        """Until the name is looked up, which its first datagram brings about; not if nothing may be sent to it."""
-        if target in self._asked:
-            self._asked[target].append(found)
-        elif not isinstance(self._session.verdict(UDP_ASSOCIATE, target.host, None, target.port), Denied):
-            self._asked[target] = [found]
-            self._look_up(target)
+    def _wait(self, target: Address, found: Found) -> None:
+        """Keep the datagram until the answer is there. The first datagram to a destination asks the question."""
+        self._waiting_count += 1
+        if target in self._waiting:
+            self._waiting[target].append(found)
         else:
+            self._waiting[target] = [found]
+            authorize(self._context, UDP_ASSOCIATE, target, lambda answer: self._learn(target, answer))
+
+    def _learn(self, target: Address, answer: Authorization) -> None:
+        waiting = self._waiting.pop(target)
+        self._waiting_count -= len(waiting)
+        if self._closed:
             return
-        self._kept += 1
-
-    def _look_up(self, target: Address) -> None:
-        server = self._session.server
-        server.resolver.resolve(
-            target,
-            lambda candidates: self._resolved(target, candidates),
-            server.policy.limits.connect_seconds,
-            self._session.host,
-            server.policy.judges_names,
-        )
-
-    def _resolved(self, target: Address, candidates: list[Candidate]) -> None:
-        waiting = self._asked.pop(target)
-        self._kept -= len(waiting)
-        if not self._closed:
-            self._learn(target, self._choose(target.host, candidates), waiting)
-
-    def _learn(self, target: Address, way: Way | None, waiting: list[Found]) -> None:
-        if len(self._known) >= MOST:
+        if len(self._known) >= MAX_DESTINATIONS:
             self._known.clear()
-        self._known[target] = self._session.server.loop.now + FRESH_SECONDS, way
+        route = _route(answer)
+        self._known[target] = self._context.loop.now + FRESH_SECONDS, route
         for found in waiting:
-            if way is not None:
-                found(*way)
-
-    def _choose(self, name: str | None, candidates: list[Candidate]) -> Way | None:
-        """The first address that may be sent to; none of those that other proxies are for, who take no datagrams."""
-        for _, address in candidates:
-            host, port = address[:2]
-            verdict = self._session.verdict(UDP_ASSOCIATE, name, unmapped(host), port)
-            if isinstance(verdict, Permitted) and not verdict.chain:
-                return host_of(address), port, verdict.source
-        return None
+            if route is not None:
+                found(*route)
 
 
-# The outer side of an association: the sockets that datagrams leave from, and the hosts that may answer.
+def _route(answer: Authorization) -> Route | None:
+    """Return the first address that may be sent to directly: proxies relay no datagrams for us."""
+    for (_, sockaddr), verdict in answer.permitted.items():
+        if not verdict.chain:
+            return host_of(sockaddr), sockaddr[1], verdict.source
+    return None
 
 
-# Hosts that a client has sent to, and that may therefore send to it; the one that was sent to longest ago is forgotten.
-HOSTS = 1024
-# Datagrams taken at one event.
-BATCH = 32
-
-# Called with the sender's host and port, and what it sent, which is overwritten afterwards.
-Arrived = Callable[[str, int, memoryview], None]
-
-
-class Outside:
-    """A socket for each family and source address, made when it is first needed."""
+class UdpSockets:
+    """The outer sockets of an association: one for each source address, made when it is first needed."""
 
     def __init__(self, loop: Loop, arrived: Arrived) -> None:
         self._loop = loop
         self._arrived = arrived
         self._sockets: dict[str, _originals.Socket] = {}
+        # The hosts that the client has sent to, the most recent one last.
         self._hosts: OrderedDict[str, None] = OrderedDict()
 
     def send(self, data: memoryview, host: str, port: int, source: str | None) -> bool:
-        """Sends a datagram, unless there is no room for it or no way; whether it was sent."""
+        """Send a datagram. Return False if the network, or the socket's buffer, does not take it."""
         try:
             sender = self._sender(source or ("::" if ":" in host else "0.0.0.0"))
             sender.sendto(data, to_sockaddr(host, port))
         except OSError:
-            # As on any network, where datagrams are lost.
+            # The datagram is lost, as on any network.
             return False
-        plain = host.partition("%")[0]
-        self._hosts[plain] = None
-        self._hosts.move_to_end(plain)
-        if len(self._hosts) > HOSTS:
+        literal = host.partition("%")[0]
+        self._hosts[literal] = None
+        self._hosts.move_to_end(literal)
+        if len(self._hosts) > MAX_HOSTS:
             self._hosts.popitem(last=False)
         return True
 
@@ -147,6 +125,7 @@ class Outside:
         self._sockets.clear()
 
     def _sender(self, source: str) -> _originals.Socket:
+        """Return the socket that is bound to this literal."""
         sender = self._sockets.get(source)
         if sender is None:
             sender = self._loop.datagrams(socket.AF_INET6 if ":" in source else socket.AF_INET)
@@ -169,7 +148,7 @@ class Outside:
             except BlockingIOError:
                 return
             except OSError:
-                # What an earlier datagram met with, told by ICMP.
+                # An ICMP error about an earlier datagram.
                 continue
             host = host.partition("%")[0]
             if host in self._hosts:

@@ -14,7 +14,7 @@ from socksify.server.core.loop import Loop
 from socksify.server.embedded import Embedded, policy_of
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.policy import Policy
-from socksify.server.session.bulk_thread import Bulk
+from socksify.server.session.bulk_thread import BulkLoop
 from socksify.server.session.report import Report
 
 Connect = Callable[[], socket.socket]
@@ -37,9 +37,9 @@ class Running:
         return self.reports.get(timeout=10)
 
     @property
-    def bulk(self) -> Bulk:
+    def bulk(self) -> BulkLoop:
         """Where the server moves bulk, started when it is asked for."""
-        bulk = self.server._server.bulk()
+        bulk = self.server._server.services.bulk_loop()
         assert bulk is not None
         return bulk
 

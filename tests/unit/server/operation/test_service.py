@@ -41,11 +41,11 @@ def serve() -> Iterator[Serve]:
 
 @pytest.mark.parametrize(("workers", "connections"), [(1, 30), (3, 10), (4, 8)])
 def test_a_worker_has_its_share_of_the_limits(workers: int, connections: int, serve: Serve) -> None:
-    assert serve(plan(workers, 30)).server.policy.limits.connections == connections
+    assert serve(plan(workers, 30)).server.services.policy.limits.connections == connections
 
 
 def test_a_reload_that_speaks_of_more_workers_gets_no_more(serve: Serve) -> None:
     """How many there are changes with a restart only."""
     service = serve(plan(3, 30))
     service.reload(plan(6, 60))
-    assert service.server.policy.limits.connections == 20
+    assert service.server.services.policy.limits.connections == 20

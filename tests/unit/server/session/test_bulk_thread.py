@@ -12,7 +12,7 @@ import pytest
 
 from socksify.server.core import thread_pool
 from socksify.server.session import bulk_thread as under_test
-from socksify.server.session.relay import WAITING, Relay
+from socksify.server.session.relay import BLOCKED, Relay
 from tests.support.routing import gone
 from tests.support.streams import receive, receive_all
 from tests.unit.server.conftest import Running
@@ -109,7 +109,7 @@ def drain(stream: socket.socket) -> None:
 
 def stalled(running: Running) -> bool:
     [relay] = relays(running)
-    return relay.outward.state == WAITING
+    return relay.to_target.state == BLOCKED
 
 
 def test_the_server_ends_in_the_midst_of_bulk(running: Running) -> None:
@@ -139,7 +139,7 @@ def test_a_session_that_ends_before_it_has_moved(running: Running) -> None:
 
 
 def test_without_a_descriptor_for_it_bulk_is_moved_at_home(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.server._server, "bulk", lambda: None)
+    monkeypatch.setattr(running.server._server.services, "bulk_loop", lambda: None)
     peer = Peer(running)
     with peer.target:
         assert arrives(peer.client, peer.target)
@@ -151,7 +151,7 @@ def test_without_a_thread_for_it_no_descriptor_is_kept(running: Running, monkeyp
 
     monkeypatch.setattr(thread_pool._thread, "start_new_thread", none)
     before = len(os.listdir("/proc/self/fd"))
-    assert running.server._server.bulk() is None
+    assert running.server._server.services.bulk_loop() is None
     assert len(os.listdir("/proc/self/fd")) == before
 
 

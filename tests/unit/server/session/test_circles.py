@@ -41,4 +41,4 @@ def forgotten(running: Running) -> bool:
         stream.sendall(client.GREETING)
         assert receive(stream, 2) == b"\x05\x00"
         known = [it for it in gc.get_objects() if isinstance(it, Session)]
-        return sum(it.server is running.server._server for it in known) <= 2
+        return sum(it._services is running.server._server.services for it in known) <= 2

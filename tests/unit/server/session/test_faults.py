@@ -19,7 +19,7 @@ from socksify.server.net.resolver import Candidate
 from socksify.server.policy.policy import Policy
 from socksify.server.policy.rules import LOCAL
 from socksify.server.policy.users import Hash, Users
-from socksify.server.session.server import VERIFIERS
+from socksify.server.session.services import VERIFIERS
 from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
@@ -185,7 +185,7 @@ def test_who_has_come_in_before_does_not_wait_for_those_who_guess() -> None:
 
 
 def occupy(running: Running, number: int, over: threading.Event) -> None:
-    running.server._server.verifiers.run(f"192.0.2.{number}", lambda: over.wait(30), lambda _: None)
+    running.server._server.services.verifiers.run(f"192.0.2.{number}", lambda: over.wait(30), lambda _: None)
 
 
 def somebody_else(running: Running) -> socket.socket:

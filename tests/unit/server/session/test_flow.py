@@ -35,7 +35,7 @@ def test_bulk_does_not_stop_at_an_urgent_byte(ends: bool) -> None:
     with connection() as (writer, source), connection() as (reader, sink), closing(Pipes()) as pipes:
         source.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         source.settimeout(5)
-        flow = Flow(cast("Relay", None), source, sink)
+        flow = Flow(cast("Relay", None), source, sink, 0.0)
         writer.sendall(bytes(SCRATCH))
         assert len(source.recv(SCRATCH, socket.MSG_PEEK | socket.MSG_WAITALL)) == SCRATCH
         source.setblocking(False)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from socksify.server.session.udp_associate import Rate
+from socksify.server.session.udp_associate import TokenBucket
 
 
 def test_no_limit() -> None:
-    rate = Rate(0.0)
+    rate = TokenBucket()
     assert all(rate.allows(0, 0.0) for _ in range(1000))
 
 
 @pytest.mark.parametrize("per_second", [1, 10, 1000])
 def test_a_burst_and_then_as_many_a_second(per_second: int) -> None:
-    rate = Rate(100.0)
+    rate = TokenBucket()
     assert sum(rate.allows(per_second, 100.0) for _ in range(3 * per_second)) == per_second
     assert sum(rate.allows(per_second, 102.0) for _ in range(3 * per_second)) == per_second
     steps = 2000
@@ -23,7 +23,7 @@ def test_a_burst_and_then_as_many_a_second(per_second: int) -> None:
 
 
 def test_the_limit_may_change() -> None:
-    rate = Rate(0.0)
+    rate = TokenBucket()
     assert sum(rate.allows(10, 0.0) for _ in range(20)) == 10
     assert sum(rate.allows(2, 5.0) for _ in range(20)) == 2
     assert rate.allows(0, 5.0)

@@ -125,13 +125,13 @@ def test_names_that_are_looked_up_at_the_same_time_are_few(
         return []
 
     monkeypatch.setattr(resolver, "look_up", look_up)
-    for number in range(3 * udp_destinations.KEPT):
+    for number in range(3 * udp_destinations.MAX_WAITING):
         association.send(b"x", to=client.address5(f"x{number}.example", 53))
     assert association.nothing_arrives()
     over.set()
     # Its turn comes behind all that are asked for by then.
     assert client.ask(running.connect(), 5, "last.example", 80) == 4
-    assert len(asked) <= udp_destinations.KEPT + 1
+    assert len(asked) <= udp_destinations.MAX_WAITING + 1
 
 
 def test_a_literal_that_came_as_a_name(association: Association) -> None:
