@@ -190,7 +190,7 @@ def last_error(sock: socket.socket) -> OSError | None:
 
     For event loops that make an exception of their own from SO_ERROR: this one knows the proxy and its reply.
     """
-    from socksify.tunnel import registry
+    from socksify.tunnel.registry import registry
 
     return registry.failure(sock)
 

@@ -68,11 +68,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 # name is that of a module or of a subpackage; "" is the package itself.
 SUBLAYERS: dict[str, list[set[str]]] = {
     "tunnel": [
-        {"proxy_address", "handshake"},
+        {"proxy_addresses", "handshake"},
         {"state"},
-        {"errors", "unattended", "control_connections"},
-        {"deadlines", "epoll_masks"},
-        {"registry", "socket_swap"},
+        {"errors", "unattended", "deadlines", "control_connections", "external_addresses"},
+        {"epoll_masks"},
+        {"registry"},
+        {"socket_swap"},
+        {"settlement"},
         {"first_hop"},
         {"connect"},
         {"readiness"},
@@ -104,7 +106,6 @@ SUBLAYERS: dict[str, list[set[str]]] = {
 }
 # Arrows that are still to be turned round.
 TO_MEND: set[tuple[str, str]] = {
-    ("socksify.tunnel.state", "socksify.tunnel.bind.listener"),
     ("socksify.clients.rtelnet.escape_commands", "socksify.clients.rtelnet.session"),
 }
 # Layers that never touch the network or the clock: the interpreter's own modules that would.

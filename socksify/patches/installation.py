@@ -143,7 +143,7 @@ class Installation:
             # This import waits for the hook. The hook needs the lock, so the lock is taken afterwards.
             __import__("socket")
         from socksify.patches.children import environment
-        from socksify.tunnel import handover
+        from socksify.tunnel.handover import handover
 
         if environment.SHARED.current is not None:
             handover.before_fork()
@@ -164,7 +164,9 @@ class Installation:
         from socksify.patches import post_import
         from socksify.patches.children import environment
         from socksify.routing import fake_addresses
-        from socksify.tunnel import connect, handover, registry
+        from socksify.tunnel import settlement
+        from socksify.tunnel.handover import handover
+        from socksify.tunnel.registry import registry
 
         handover.after_fork()
         fake_addresses.TABLE.after_fork()
@@ -172,7 +174,7 @@ class Installation:
         self._lock = OwnedLock(_PATIENCE)
         post_import.after_fork()
         environment.SHARED.after_fork()
-        connect.after_fork()
+        settlement.after_fork()
         registry.after_fork()
 
 
@@ -250,13 +252,15 @@ def _note_aftermath(journal: Journal) -> None:
     from socksify.patches.guards import datagrams as guards_datagrams
     from socksify.patches.sockets import listen
     from socksify.routing import log
-    from socksify.tunnel import connect
+    from socksify.tunnel import settlement
+    from socksify.tunnel.registry import registry
 
     journal.on_undo(log.close_log)
+    journal.on_undo(registry.clear)
     journal.on_undo(_route_nothing)
     # Nobody would advance these tunnels any more.
     journal.on_undo(listen.abandon)
-    journal.on_undo(connect.abandon)
+    journal.on_undo(settlement.abandon)
     journal.on_undo(guards_datagrams.release_all)
 
 
@@ -278,7 +282,7 @@ def _apply(journal: Journal) -> None:
     from socksify.patches.children import process_calls
     from socksify.patches.sockets import connect, datagrams, lifecycle, listen, lookups, other_classes
     from socksify.routing import log
-    from socksify.tunnel import epoll_masks
+    from socksify.tunnel.registry import registry
 
     for name in _NETWORK_BLOCKS:
         # The file of the hook may be damaged.
@@ -289,7 +293,7 @@ def _apply(journal: Journal) -> None:
     modules = (lifecycle, lookups, connect, listen, datagrams, process_calls)
     replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
     replacements += polling.replacements()
-    epoll_masks.prime()
+    registry.epoll_masks.prime()
     process_calls.replace_in_supports_fd(journal)
     early_references.rebind(replacements, journal, log.notice)
     early_references.rehouse_poll_selectors(journal, polling.make_poll, _originals.poll)

@@ -13,9 +13,9 @@ from select import POLLIN, POLLOUT, POLLPRI
 from socksify import _originals
 from socksify._originals import monotonic
 from socksify.patches.journal import Replacement
-from socksify.tunnel import epoll_masks, readiness, unattended
+from socksify.tunnel import readiness
 from socksify.tunnel.readiness import Clock
-from socksify.tunnel.registry import unsettled
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Lists = tuple[list[Any], list[Any], list[Any]]
     FileDescriptorLike = Any  # an int or an object with fileno(), as select takes them
 
+# Looked at by every wait. The dict stays the same.
+unsettled = registry.unsettled
 # select(2) takes no larger ones.
 _FD_SETSIZE = 1024
 _DEFAULT = POLLIN | POLLPRI | POLLOUT
@@ -63,16 +65,16 @@ def _note(epoll: Epoll, file: FileDescriptorLike, mask: int) -> None:
     fd = _fd_of(file)
     if fd is None:
         return
-    epoll_masks.note(epoll.fileno(), fd, mask)
+    registry.epoll_masks.note(epoll.fileno(), fd, mask)
     if unsettled and readiness.wanted(fd) is not None:
-        epoll_masks.join(unsettled.get(fd), epoll, fd)
+        registry.epoll_masks.join(unsettled.get(fd), epoll, fd)
 
 
 def _unregister(self: Epoll, /, fd: FileDescriptorLike) -> None:
     _originals.epoll_unregister(self, fd)
     number = _fd_of(fd)
     if number is not None:
-        epoll_masks.leave(unsettled.get(number), self.fileno(), number)
+        registry.epoll_masks.leave(unsettled.get(number), self.fileno(), number)
 
 
 def _epoll_poll(self: Epoll, /, timeout: float | None = None, maxevents: int = -1) -> Events:
@@ -88,12 +90,12 @@ def _epoll_wait(epoll: Epoll, maxevents: int, clock: Clock, seen: Events | None 
     """Wait while tunnels are unsettled; `seen` is what a wait that began before has brought."""
 
     def masks(fd: int) -> int:
-        return epoll_masks.mask_of(epoll.fileno(), fd, -1)
+        return registry.epoll_masks.mask_of(epoll.fileno(), fd, -1)
 
     def look(clock: Clock) -> Events:
         epoll_fd = epoll.fileno()
-        others = unattended.beside(epoll_fd)
-        unattended.polls(epoll_fd)
+        others = registry.unattended.beside(epoll_fd)
+        registry.unattended.polls(epoll_fd)
         seconds = clock.slice()
         if others:
             poller = _originals.poll()
@@ -101,7 +103,7 @@ def _epoll_wait(epoll: Epoll, maxevents: int, clock: Clock, seen: Events | None 
             readiness.poll_beside(others, poller, clock)
             seconds = 0
         events: Events = _originals.epoll_poll(epoll, seconds, maxevents)
-        unattended.polls(epoll_fd)
+        registry.unattended.polls(epoll_fd)
         return events
 
     if seen is not None:
@@ -156,7 +158,9 @@ class _Poll:
     def _look(self, clock: Clock) -> Events:
         for fd in self._stand_ins.union(self._masks.keys() & unsettled.keys()):
             self._substitute(fd)
-        return readiness.poll_beside(unattended.beside(fds=self._masks), self._poll, clock, bool(self._stand_ins))
+        return readiness.poll_beside(
+            registry.unattended.beside(fds=self._masks), self._poll, clock, bool(self._stand_ins)
+        )
 
     def _substitute(self, fd: int) -> None:
         stand_in = readiness.wanted(fd, self._masks[fd])
@@ -248,7 +252,7 @@ class _Selection:
             [file for file, fd in zip(files, fds, strict=True) if fd not in without]
             for files, fds, without in zip(self._lists, self._fds, (pending, stand_ins, pending), strict=True)
         )
-        others = unattended.beside(fds=self._own)
+        others = registry.unattended.beside(fds=self._own)
         beside = {fd: events for fd, events in others.fds.items() if fd < _FD_SETSIZE}
         reading = [fd for fd, events in (pending | beside).items() if events & POLLIN]
         writing = [fd for fd, events in (pending | beside).items() if events & POLLOUT]

@@ -1,7 +1,7 @@
-"""Open connections to services that call back, as FTP's and rsh's do, and whose they are.
+"""Open connections to services that call back, as FTP's and rsh's do, and the thread that made each of them.
 
-A listening socket on the wildcard does not say whom it is for. Clients make theirs in the thread that has the
-connection, and after it: a listener is taken for one of theirs only then.
+A listening socket on the wildcard does not say for whom it listens. Clients make the socket in the thread that has the
+connection, and after the connection. So a listener is taken for that of a connection only then.
 """
 
 from __future__ import annotations
@@ -12,48 +12,51 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.tunnel.state import Tunnel
 
-# The ports of such services, by install(); None: whoever is connected to may call back.
-ports: frozenset[int] | None = frozenset()
 
-# In the order in which they were begun, with the thread that did.
-_callers: dict[Tunnel, int] = {}
+class ControlConnections:
+    """The connections whose peer may call back."""
 
+    __slots__ = ("_services", "_threads")
 
-def call_from(services: frozenset[int] | None) -> None:
-    """Which services call back from now on; connections to others are forgotten."""
-    global ports
-    ports = services
-    for tunnel in list(_callers):
-        if ports is not None and tunnel.route.target.port not in ports:
-            forget(tunnel)
+    def __init__(self) -> None:
+        # The ports of services that call back; None: every peer may.
+        self._services: frozenset[int] | None = frozenset()
+        # The thread that began each connection, in the order in which they were begun.
+        self._threads: dict[Tunnel, int] = {}
 
+    def call_from(self, services: frozenset[int] | None) -> None:
+        """Set the ports of the services that call back, None for all; connections to others are forgotten."""
+        self._services = services
+        for tunnel in list(self._threads):
+            if services is not None and tunnel.route.target.port not in services:
+                self.forget(tunnel)
 
-def note(tunnel: Tunnel) -> None:
-    """A connection has begun."""
-    if ports is None or tunnel.route.target.port in ports:
-        _callers[tunnel] = get_ident()
+    def note(self, tunnel: Tunnel) -> None:
+        """A connection has begun."""
+        if self._services is None or tunnel.route.target.port in self._services:
+            self._threads[tunnel] = get_ident()
 
+    def forget(self, tunnel: Tunnel) -> None:
+        """No socket holds the connection any more."""
+        if self._threads:
+            self._threads.pop(tunnel, None)
 
-def forget(tunnel: Tunnel) -> None:
-    """Nobody holds it any more."""
-    if _callers:
-        _callers.pop(tunnel, None)
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._threads.clear()
 
+    def are_there(self) -> bool:
+        """Whether there may be any. Every bind() and listen() asks this one question."""
+        return bool(self._threads)
 
-def are_there() -> bool:
-    """Whether there may be any: the one question that every bind() and listen() asks."""
-    return bool(_callers)
+    def in_this_thread(self) -> list[Tunnel]:
+        """Return the open connections that this thread began, the latest last."""
+        own = get_ident()
+        return [tunnel for tunnel, thread in self._threads.copy().items() if thread == own and _lives(tunnel)]
 
-
-def in_this_thread() -> list[Tunnel]:
-    """The open ones that this thread began, the latest last."""
-    own = get_ident()
-    return [tunnel for tunnel, thread in _callers.copy().items() if thread == own and _lives(tunnel)]
-
-
-def anywhere() -> list[Tunnel]:
-    """All open ones, the latest last."""
-    return [tunnel for tunnel in list(_callers) if _lives(tunnel)]
+    def anywhere(self) -> list[Tunnel]:
+        """Return all open connections, the latest last."""
+        return [tunnel for tunnel in list(self._threads) if _lives(tunnel)]
 
 
 def _lives(tunnel: Tunnel) -> bool:

@@ -1,81 +1,88 @@
 """The tunnels whose handshake is pending, and which of them is the first to run out of time.
 
-Dicts keep the order of insertion: among handshakes that may take equally long the oldest is over first, so that
-nothing here is searched, however many are pending.
+Dicts keep the order of insertion: among handshakes that may take equally long the oldest is over first. So nothing
+here is searched, however many handshakes are pending.
 """
 
 from __future__ import annotations
 
 from socksify._signal_safety import ours
-from socksify.tunnel import unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.tunnel.handshake import Handshake
     from socksify.tunnel.state import Tunnel
 
-# In the order in which the handshakes began.
-_pending: dict[Tunnel, None] = {}
 
-# Those that pollers have to end in time, by how many seconds they may take.
-_timed: dict[float, dict[Tunnel, None]] = {}
-# Those among them that are to try another address of the proxy before, by how many seconds each may take.
-_attempts: dict[float, dict[Tunnel, None]] = {}
+class Deadlines:
+    """The pending tunnels, and the times by which pollers have to end them or to try another address."""
+
+    __slots__ = ("_attempts", "_pending", "_timed")
+
+    def __init__(self) -> None:
+        # In the order in which the handshakes began.
+        self._pending: dict[Tunnel, None] = {}
+        # The tunnels that pollers have to end in time, by the seconds that the handshake may take.
+        self._timed: dict[float, dict[Tunnel, None]] = {}
+        # Those that have to try another address of the proxy before, by the seconds that each attempt may take.
+        self._attempts: dict[float, dict[Tunnel, None]] = {}
+
+    def add(self, tunnel: Tunnel) -> None:
+        """A handshake begins."""
+        self._pending[tunnel] = None
+
+    def discard(self, tunnel: Tunnel) -> None:
+        """The handshake is over, or nobody waits for it any more."""
+        self._pending.pop(tunnel, None)
+        handshake = tunnel.handshake
+        if self._timed and handshake is not None:
+            self._timed.get(handshake.limit, {}).pop(tunnel, None)
+            if self._attempts:
+                self._attempts.get(handshake.share, {}).pop(tunnel, None)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        for tunnels in (self._pending, self._timed, self._attempts):
+            tunnels.clear()
+
+    def oldest(self) -> Tunnel | None:
+        """Return the pending tunnel that began first."""
+        return _first(self._pending)
+
+    def everyone(self) -> list[Tunnel]:
+        """Return all pending tunnels."""
+        return list(self._pending)
+
+    def limit(self, tunnel: Tunnel, handshake: Handshake) -> None:
+        """From now on pollers end a pending tunnel in time, because no connect() waits for it.
+
+        The same is done for the attempts of single addresses, as long as the proxy has others.
+        """
+        _insert(self._timed, handshake.limit, tunnel)
+        if handshake.candidates:
+            _insert(self._attempts, handshake.share, tunnel)
+
+    def attempted(self, tunnel: Tunnel, handshake: Handshake) -> None:
+        """Another address is tried now, or no other one will be."""
+        waiting = self._attempts.get(handshake.share, {})
+        if waiting.pop(tunnel, tunnel) is None and handshake.candidates:
+            # The last in the order: its new attempt has just begun.
+            waiting[tunnel] = None
+
+    def next_over(self) -> Tunnel | None:
+        """Return the tunnel whose time is over first, of those that pollers have to end."""
+        tables = [*self._timed.values(), *self._attempts.values()]
+        firsts = [tunnel for tunnel in map(_first, tables) if tunnel is not None]
+        if len(firsts) < 2:
+            return firsts[0] if firsts else None
+        return min(firsts, key=_deadline)
 
 
-def add(tunnel: Tunnel) -> None:
-    """A handshake begins."""
-    _pending[tunnel] = None
-
-
-def discard(tunnel: Tunnel) -> None:
-    """It is over, or nobody waits for it any more."""
-    _pending.pop(tunnel, None)
-    unattended.discard(tunnel)
-    handshake = tunnel.handshake
-    if _timed and handshake is not None:
-        _timed.get(handshake.limit, {}).pop(tunnel, None)
-        if _attempts:
-            _attempts.get(handshake.share, {}).pop(tunnel, None)
-
-
-def oldest() -> Tunnel | None:
-    """The one that began first."""
-    return _first(_pending)
-
-
-def everyone() -> list[Tunnel]:
-    """All of them."""
-    return list(_pending)
-
-
-def time(tunnel: Tunnel, handshake: Handshake) -> None:
-    """From now on pollers see to it that a pending tunnel does not outlive its time: no connect() waits for it."""
-    _timed.setdefault(handshake.limit, {})[tunnel] = None
+def _insert(tables: dict[float, dict[Tunnel, None]], seconds: float, tunnel: Tunnel) -> None:
+    tunnels = tables.setdefault(seconds, {})
+    tunnels[tunnel] = None
     if tunnel.handshake is None:  # settled by another thread meanwhile
-        _timed[handshake.limit].pop(tunnel, None)
-
-
-def attempts(tunnel: Tunnel, handshake: Handshake) -> None:
-    """And to its going on to the next address of its proxy, as long as there is one."""
-    _attempts.setdefault(handshake.share, {})[tunnel] = None
-    if tunnel.handshake is None:
-        _attempts[handshake.share].pop(tunnel, None)
-
-
-def attempted(tunnel: Tunnel, handshake: Handshake) -> None:
-    """Another address is tried, or no other is to be."""
-    waiting = _attempts.get(handshake.share, {})
-    if waiting.pop(tunnel, tunnel) is None and handshake.candidates:
-        waiting[tunnel] = None
-
-
-def next_over() -> Tunnel | None:
-    """The one whose time is over first, of those that pollers have to end."""
-    firsts = [tunnel for tunnel in map(_first, [*_timed.values(), *_attempts.values()]) if tunnel is not None]
-    if len(firsts) < 2:
-        return firsts[0] if firsts else None
-    return min(firsts, key=_deadline)
+        tunnels.pop(tunnel, None)
 
 
 def _deadline(tunnel: Tunnel) -> float:

@@ -16,120 +16,142 @@ from errno import EINVAL
 
 from socksify import _originals
 from socksify._signal_safety import ours
-from socksify.tunnel import unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from select import epoll as Epoll
 
     from socksify.tunnel.state import Tunnel
+    from socksify.tunnel.unattended import Unattended
 
     Mask = int
 
-# fd -> {fd of the epoll object: the client's mask}
-registrations: dict[int, dict[int, Mask]] = {}
 
+class EpollMasks:
+    """The registrations of the client's epoll objects. `unattended` learns which pending tunnels they watch."""
 
-def note(epoll_fd: int, fd: int, mask: Mask) -> None:
-    """The client registered an fd with an epoll object, or changed its mask."""
-    watchers = registrations.get(fd)
-    if watchers is None:
-        registrations[fd] = {epoll_fd: mask}
-    else:
-        watchers[epoll_fd] = mask
+    __slots__ = ("_unattended", "registrations")
 
+    def __init__(self, unattended: Unattended) -> None:
+        self._unattended = unattended
+        # fd -> {fd of the epoll object: the client's mask}
+        self.registrations: dict[int, dict[int, Mask]] = {}
 
-def join(tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
-    """The client registered a pending fd, or changed its mask, while the kernel was told a stand-in."""
-    if tunnel is not None:
-        unattended.discard(tunnel)
-        tunnel.watchers[fd, epoll.fileno()] = epoll
-        unattended.add(tunnel)
-    # Another thread may have settled it, or gone a step further, in between.
-    mask = mask_of(epoll.fileno(), fd)
-    _set(epoll, fd, tunnel.awaited(mask) if tunnel is not None else mask)
-
-
-def leave(tunnel: Tunnel | None, epoll_fd: int, fd: int) -> None:
-    """The client took an fd out of an epoll object."""
-    forget(epoll_fd, fd)
-    if tunnel is not None and (fd, epoll_fd) in tunnel.watchers:
-        unattended.discard(tunnel)
-        tunnel.watchers.pop((fd, epoll_fd), None)
-        unattended.add(tunnel)
-
-
-def mask_of(epoll_fd: int, fd: int, default: Mask = 0) -> Mask:
-    """What the client asked to be told of an fd, as far as it is known."""
-    return registrations.get(fd, {}).get(epoll_fd, default)
-
-
-def forget(epoll_fd: int, fd: int) -> None:
-    """An epoll object does not watch an fd, or no longer."""
-    watchers = registrations.get(fd)
-    if watchers is not None:
-        watchers.pop(epoll_fd, None)
-
-
-def closed(fd: int) -> None:
-    """The fd was closed: the kernel has taken it out of every epoll object."""
-    registrations.pop(fd, None)
-
-
-def stand_in(tunnel: Tunnel, fd: int) -> None:
-    """Tell every epoll object that watches an fd to wait for what its tunnel waits for."""
-    for epoll_fd in list(registrations.get(fd, ())):
-        known = tunnel.watchers.get((fd, epoll_fd))
-        epoll = known or _reopened(epoll_fd)
-        if epoll is not None and _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd))):
-            # Ours is not kept: at its end it would close whatever has its number by then.
-            tunnel.watchers[fd, epoll_fd] = known
+    def note(self, epoll_fd: int, fd: int, mask: Mask) -> None:
+        """The client registered an fd with an epoll object, or changed its mask."""
+        watchers = self.registrations.get(fd)
+        if watchers is None:
+            self.registrations[fd] = {epoll_fd: mask}
         else:
-            forget(epoll_fd, fd)
+            watchers[epoll_fd] = mask
 
+    def join(self, tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
+        """The client registered a pending fd, or changed its mask, while the kernel was told a stand-in."""
+        if tunnel is not None:
+            self._unattended.discard(tunnel)
+            tunnel.watchers[fd, epoll.fileno()] = epoll
+            self._unattended.add(tunnel)
+        # Another thread may have settled it, or gone a step further, in between.
+        mask = self.mask_of(epoll.fileno(), fd)
+        _set(epoll, fd, tunnel.awaited(mask) if tunnel is not None else mask)
 
-def change(tunnel: Tunnel, events: int) -> None:
-    """The handshake waits for something else now."""
-    for (fd, epoll_fd), known in tunnel.watchers.copy().items():
-        epoll = known or _reopened(epoll_fd)
-        if epoll is not None:
-            _set(epoll, fd, events)
+    def leave(self, tunnel: Tunnel | None, epoll_fd: int, fd: int) -> None:
+        """The client took an fd out of an epoll object."""
+        self.forget(epoll_fd, fd)
+        if tunnel is not None and (fd, epoll_fd) in tunnel.watchers:
+            self._unattended.discard(tunnel)
+            tunnel.watchers.pop((fd, epoll_fd), None)
+            self._unattended.add(tunnel)
 
+    def mask_of(self, epoll_fd: int, fd: int, default: Mask = 0) -> Mask:
+        """What the client asked to be told of an fd, as far as it is known."""
+        return self.registrations.get(fd, {}).get(epoll_fd, default)
 
-def restore(tunnel: Tunnel) -> None:
-    """Tell the kernel what the client asked for, of a listening socket without what that can never be."""
-    for (fd, epoll_fd), known in tunnel.watchers.copy().items():
-        epoll = known or _reopened(epoll_fd)
-        if epoll is not None:
-            _set(epoll, fd, tunnel.awaited(mask_of(epoll_fd, fd)))
-    unattended.discard(tunnel)
-    tunnel.watchers.clear()
-    unattended.add(tunnel)
+    def forget(self, epoll_fd: int, fd: int) -> None:
+        """An epoll object does not watch an fd, or no longer."""
+        watchers = self.registrations.get(fd)
+        if watchers is not None:
+            watchers.pop(epoll_fd, None)
 
+    def closed(self, fd: int) -> None:
+        """The fd was closed: the kernel has taken it out of every epoll object."""
+        self.registrations.pop(fd, None)
 
-def leaving(fd: int) -> None:
-    """Another kernel socket is about to be put on the fd, and the one that is there goes on elsewhere.
+    def stand_in(self, tunnel: Tunnel, fd: int) -> None:
+        """Tell every epoll object that watches an fd to wait for what its tunnel waits for."""
+        for epoll_fd in list(self.registrations.get(fd, ())):
+            known = tunnel.watchers.get((fd, epoll_fd))
+            epoll = known or _reopened(epoll_fd)
+            if epoll is not None and _set(epoll, fd, tunnel.awaited(self.mask_of(epoll_fd, fd))):
+                # Ours is not kept: at its end it would close whatever has its number by then.
+                tunnel.watchers[fd, epoll_fd] = known
+            else:
+                self.forget(epoll_fd, fd)
 
-    epoll(7): it would be reported as this fd until all its copies are closed.
-    """
-    for epoll_fd in list(registrations.get(fd, ())):
-        epoll = _reopened(epoll_fd)
-        try:
+    def change(self, tunnel: Tunnel, events: int) -> None:
+        """The handshake waits for something else now."""
+        for (fd, epoll_fd), known in tunnel.watchers.copy().items():
+            epoll = known or _reopened(epoll_fd)
             if epoll is not None:
-                _originals.epoll_unregister(epoll, fd)
-        except ours(OSError):
-            forget(epoll_fd, fd)
+                _set(epoll, fd, events)
 
+    def clear(self) -> None:
+        """Forget what epoll objects watch."""
+        self.registrations.clear()
 
-def moved(fd: int) -> None:
-    """Another kernel socket was put on the fd, which took it out of every epoll object: put it back."""
-    for epoll_fd, mask in registrations.get(fd, {}).copy().items():
-        epoll = _reopened(epoll_fd)
-        try:
+    def restore(self, tunnel: Tunnel) -> None:
+        """Tell the kernel what the client asked for, of a listening socket without what that can never be."""
+        for (fd, epoll_fd), known in tunnel.watchers.copy().items():
+            epoll = known or _reopened(epoll_fd)
             if epoll is not None:
-                _originals.epoll_register(epoll, fd, mask)
+                _set(epoll, fd, tunnel.awaited(self.mask_of(epoll_fd, fd)))
+        self._unattended.discard(tunnel)
+        tunnel.watchers.clear()
+        self._unattended.add(tunnel)
+
+    def leaving(self, fd: int) -> None:
+        """Another kernel socket is about to be put on the fd, and the one that is there goes on elsewhere.
+
+        epoll(7): it would be reported as this fd until all its copies are closed.
+        """
+        for epoll_fd in list(self.registrations.get(fd, ())):
+            epoll = _reopened(epoll_fd)
+            try:
+                if epoll is not None:
+                    _originals.epoll_unregister(epoll, fd)
+            except ours(OSError):
+                self.forget(epoll_fd, fd)
+
+    def moved(self, fd: int) -> None:
+        """Another kernel socket was put on the fd, which took it out of every epoll object: put it back."""
+        for epoll_fd, mask in self.registrations.get(fd, {}).copy().items():
+            epoll = _reopened(epoll_fd)
+            try:
+                if epoll is not None:
+                    _originals.epoll_register(epoll, fd, mask)
+            except ours(OSError):
+                self.forget(epoll_fd, fd)
+
+    def prime(self) -> None:
+        """Learn what existing epoll objects watch, from /proc/self/fdinfo (proc(5)); Linux only, elsewhere nothing."""
+        try:
+            numbers = os.listdir("/proc/self/fd")
         except ours(OSError):
-            forget(epoll_fd, fd)
+            return
+        for number in numbers:
+            try:
+                if os.readlink(f"/proc/self/fd/{number}") == "anon_inode:[eventpoll]":
+                    self._prime_from(int(number))
+            except ours(OSError):
+                continue
+
+    def _prime_from(self, epoll_fd: int) -> None:
+        """Lines such as "tfd:        5 events:       1d data: ...", the mask in hexadecimal."""
+        with open(f"/proc/self/fdinfo/{epoll_fd}", encoding="ascii") as info:
+            for entry in info:
+                words = entry.split()
+                if words[:1] == ["tfd:"]:
+                    self.note(epoll_fd, int(words[1]), int(words[3], 16))
 
 
 def _set(epoll: Epoll, fd: int, mask: Mask) -> bool:
@@ -159,26 +181,3 @@ def _reopened(epoll_fd: int) -> Epoll | None:
         return select.epoll.fromfd(os.dup(epoll_fd))
     except ours(OSError):
         return None
-
-
-def prime() -> None:
-    """Learn what existing epoll objects watch, from /proc/self/fdinfo (proc(5)); Linux only, elsewhere nothing."""
-    try:
-        numbers = os.listdir("/proc/self/fd")
-    except ours(OSError):
-        return
-    for number in numbers:
-        try:
-            if os.readlink(f"/proc/self/fd/{number}") == "anon_inode:[eventpoll]":
-                _prime_from(int(number))
-        except ours(OSError):
-            continue
-
-
-def _prime_from(epoll_fd: int) -> None:
-    """Lines such as "tfd:        5 events:       1d data: ...", the mask in hexadecimal."""
-    with open(f"/proc/self/fdinfo/{epoll_fd}", encoding="ascii") as info:
-        for entry in info:
-            words = entry.split()
-            if words[:1] == ["tfd:"]:
-                note(epoll_fd, int(words[1]), int(words[3], 16))

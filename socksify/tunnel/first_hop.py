@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import socket
-from errno import EADDRNOTAVAIL, ECONNREFUSED, EOPNOTSUPP
-from select import POLLIN
+from errno import EADDRNOTAVAIL, ECONNREFUSED, EOPNOTSUPP, ETIMEDOUT
+from select import POLLOUT
 from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_IPV6, IPV6_V6ONLY, SO_DOMAIN, SOL_SOCKET
 
 from socksify import _originals
 from socksify._descriptors import at
 from socksify._originals import monotonic
 from socksify._signal_safety import ours
-from socksify.tunnel import errors, proxy_address, registry, socket_swap
+from socksify.tunnel import errors, proxy_addresses, settlement, socket_swap
+from socksify.tunnel.registry import registry
 
 # Only Linux has it.
 _FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
@@ -27,15 +28,78 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.tunnel.handshake import Handshake
-    from socksify.tunnel.proxy_address import Candidate
+    from socksify.tunnel.proxy_addresses import Candidate
     from socksify.tunnel.state import Tunnel
 
 
-def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = False) -> None:
-    """Connect, or begin to, to one of the proxy's addresses; raises the OSError of the last if none can be reached.
+def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
+    """Connect, or begin to. Raises OSError if the proxy has no address that can be reached."""
+    proxy = handshake.route.chain[0]
+    handshake.try_addresses(registry.proxy_addresses.candidates(proxy, _originals.family(sock)))
+    try:
+        _reach(sock, tunnel, handshake)
+    except ours(OSError) as error:
+        _look_again(sock, handshake, error)
+        _reach(sock, tunnel, handshake)
+    handshake.has_reached()
 
-    A socket `is_spent` that still connects, or is connected, to another address: a fresh one takes its place.
+
+def go_on(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError, is_spent: bool = False) -> int:
+    """The connect itself has failed, with `error`: try the next address, or fail the tunnel if there is none.
+
+    Returns the events to wait for, 0 if it has failed. A socket `is_spent` that still connects, or is connected, to
+    another address: a fresh one takes its place.
     """
+    try:
+        if not handshake.candidates:
+            _look_again(sock, handshake, error)
+        _reach(sock, tunnel, handshake, is_spent)
+    except ours(OSError) as last:
+        give_up(tunnel, handshake, last)
+        return 0
+    if not handshake.begun:
+        handshake.expect(POLLOUT)
+    registry.deadlines.attempted(tunnel, handshake)
+    # A fresh socket has joined its epoll objects with the client's own masks.
+    registry.epoll_masks.change(tunnel, handshake.events)
+    return handshake.events
+
+
+def give_up(tunnel: Tunnel, handshake: Handshake, error: OSError) -> None:
+    """No address of the proxy can be connected to: fail the tunnel."""
+    registry.proxy_addresses.forget(handshake.route.chain[0])
+    settlement.fail(tunnel, errors.unreachable(error, handshake.route))
+
+
+def leave_silent(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
+    """The address at hand was silent for its share of the time: go on to the next one."""
+    if handshake.attempted is not None:
+        registry.proxy_addresses.demote(handshake.route.chain[0], handshake.attempted)
+    handshake.begin_again()
+    go_on(sock, tunnel, handshake, OSError(ETIMEDOUT, os.strerror(ETIMEDOUT)), is_spent=True)
+
+
+def _look_again(sock: Socket, handshake: Handshake, error: OSError) -> None:
+    """No address can be connected to: where a connect() waits, the proxy may have moved. Raises the error if not."""
+    if not handshake.waits:
+        raise error
+    proxy = handshake.route.chain[0]
+    moved = registry.proxy_addresses.moved(proxy, _originals.family(sock), handshake.started)
+    if not moved:
+        raise error
+    handshake.try_addresses(moved, shared=False)
+
+
+def _reach(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = False) -> None:
+    """Connect to the first proxy, unless the tunnel has ended; if it ends meanwhile, nothing is left connected."""
+    if not handshake.outcome:
+        _connect_to_any(sock, tunnel, handshake, is_spent)
+    if handshake.outcome:
+        settlement.silence(tunnel)
+
+
+def _connect_to_any(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool) -> None:
+    """Connect to the addresses in turn; raises the OSError of the last if none can be reached."""
     while True:
         candidate = handshake.attempt()
         try:
@@ -44,7 +108,7 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = F
         except ours(BlockingIOError):
             if _originals.gettimeout(sock) is None and not handshake.unblocked:
                 # The fd is non-blocking, whatever Python thinks of it: so is the client's connect().
-                handshake.waits = False
+                handshake.stop_waiting()
             return
         except ours(OSError):
             if not handshake.candidates or handshake.outcome or monotonic() >= handshake.until:
@@ -66,7 +130,7 @@ def _connect(sock: Socket, tunnel: Tunnel, handshake: Handshake, candidate: Cand
     elif family == _originals.family(sock):
         _connect_own(sock, tunnel, address, handshake if blocks and is_local else None)
     elif family == AF_INET and _takes_mapped(sock, tunnel):
-        _connect_own(sock, tunnel, proxy_address.mapped(address), None)
+        _connect_own(sock, tunnel, proxy_addresses.mapped(address), None)
     else:
         _connect_fresh(sock, tunnel, candidate)
 
@@ -140,16 +204,13 @@ def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
     """
     if not _FAST_OPEN or handshake.begun:
         return False
-    talk = handshake.conversation
     try:
-        written = _originals.sendto(sock, talk.outgoing, _FAST_OPEN, address)
+        written = _originals.sendto(sock, handshake.conversation.outgoing, _FAST_OPEN, address)
     except ours(OSError) as error:
         if error.errno == EOPNOTSUPP:
             return False
         raise
-    handshake.begun = True
-    handshake.events = POLLIN
-    talk.sent(written)
+    handshake.has_written(written)
     return True
 
 
@@ -159,7 +220,7 @@ def _unblock(sock: Socket, handshake: Handshake) -> None:
     On the machine itself it takes no time, and the two system calls are saved.
     """
     if not handshake.unblocked and at(os.get_blocking, sock):
-        handshake.unblocked = True
+        handshake.unblock()
         at(os.set_blocking, sock, False)
 
 

@@ -25,8 +25,7 @@ from socksify.protocol.address import Address
 from socksify.routing import fake_addresses
 from socksify.routing.route import Via
 from socksify.routing.shared_table import SharedTable, find
-from socksify.tunnel import control_connections, registry
-from socksify.tunnel.bind import external
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import Tunnel
 
 TYPE_CHECKING = False
@@ -51,94 +50,92 @@ _FORMAT = 2
 # Of processes that forked one another as many are told and asked.
 _GENERATIONS = 4
 
-# Whether other processes may have connections of ours, or we theirs.
-_shares = False
-# Where our own file was when this process was forked last, and the files of the processes that forked it.
-_forked = ""
-_parents: tuple[str, ...] = ()
-# What was written last, and to which files.
-_told_to: tuple[SharedTable | None, tuple[str, ...]] = (None, ())
-_told: _Page = {}
+
+class Handover:
+    """What this process has published, and where the processes publish that may send it descriptors."""
+
+    __slots__ = ("_forked", "_is_shared", "_parents", "_published", "_published_to")
+
+    def __init__(self) -> None:
+        # Whether other processes may have connections of ours, or we theirs.
+        self._is_shared = False
+        # Where our own file was when this process was forked last, and the files of the processes that forked it.
+        self._forked = ""
+        self._parents: tuple[str, ...] = ()
+        # What was published last, and in which files.
+        self._published: _Page = {}
+        self._published_to: tuple[SharedTable | None, tuple[str, ...]] = (None, ())
+
+    def is_shared(self) -> bool:
+        """Whether a descriptor may be that of another process's connection."""
+        return self._is_shared or bool(fake_addresses.TABLE.ancestors)
+
+    def publish(self) -> None:
+        """Write down the connections that are open now: a child is about to start, or a descriptor to be sent."""
+        self._is_shared = True
+        known = {each.identities[0]: _record(each) for each in registry.everyone() if each.is_open and each.identities}
+        own = fake_addresses.TABLE.open_file() if known and fake_addresses.TABLE.path else None
+        files = own, self._files()
+        already = self._published if files == self._published_to else {}
+        news = {name: record for name, record in known.items() if already.get(name) != record}
+        if news:
+            for file in files[1]:
+                _write(file, news)
+        self._published_to, self._published = files, known
+
+    def look_up(self, sock: Socket, settings: Settings) -> Tunnel | None:
+        """Look whether an object that was made from an fd is the connection of another process.
+
+        If so, register the object, and return its tunnel. `settings` name the proxies to which it may lead.
+        """
+        chain = _chain(sock, settings) if _originals.kind(sock) == SOCK_STREAM else None
+        if chain is None:
+            return None
+        name = identity(_originals.fileno(sock))
+        if name is None:
+            return None
+        record = next(filter(None, (_page(file, name).get(name) for file in self._files())), None)
+        if record is None:
+            return None
+        peer, bound, target, options = record
+        tunnel = Tunnel(Via(chain, Address(*target), peer, settings.default), bound=bound, options=options)
+        registry.add(sock, tunnel)
+        registry.control_connections.note(tunnel)
+        return tunnel
+
+    def prepare(self) -> None:
+        """A child is about to start that may send descriptors to this process, or to others of its children.
+
+        They all write to this process's file, which is otherwise opened when there is something to be written.
+        """
+        self._is_shared = True
+        fake_addresses.TABLE.open_file()
+
+    def before_fork(self) -> None:
+        """From now on parent and child may send each other descriptors, as multiprocessing does."""
+        if "multiprocessing.reduction" in sys.modules:
+            self.prepare()
+        self._forked = fake_addresses.TABLE.path
+
+    def after_fork(self) -> None:
+        """In the child, where the parent's file is no longer its own."""
+        if self._forked:
+            self._parents = (self._forked, *self._parents)[:_GENERATIONS]
+
+    def _files(self) -> tuple[str, ...]:
+        """Return the files to write and to read, the nearest first."""
+        own, ancestors = fake_addresses.TABLE.path, fake_addresses.TABLE.ancestors
+        return tuple(dict.fromkeys(filter(None, (own, *self._parents, *ancestors))))
 
 
-def is_shared() -> bool:
-    """Whether a descriptor may be that of another process's connection."""
-    return _shares or bool(fake_addresses.TABLE.ancestors)
-
-
-def tell() -> None:
-    """Write down the connections that are open now: a child is about to start, or a descriptor to be sent."""
-    global _shares, _told_to, _told
-    _shares = True
-    known: _Page = {}
-    for tunnel in dict.fromkeys(list(registry.by_fd.values())):
-        if tunnel.is_open and tunnel.identities:
-            known[tunnel.identities[0]] = _record(tunnel)
-    own = fake_addresses.TABLE.open_file() if known and fake_addresses.TABLE.path else None
-    files = own, _files()
-    already = _told if files == _told_to else {}
-    news = {name: record for name, record in known.items() if already.get(name) != record}
-    if news:
-        for file in files[1]:
-            _write(file, news)
-    _told_to, _told = files, known
-
-
-def ask(sock: Socket, settings: Settings) -> Tunnel | None:
-    """Register an object that was made from an fd if that is the connection of another process; its tunnel if so."""
-    chain = _chain(sock, settings) if _originals.kind(sock) == SOCK_STREAM else None
-    if chain is None:
-        return None
-    name = identity(_originals.fileno(sock))
-    if name is None:
-        return None
-    record = next(filter(None, (_page(file, name).get(name) for file in _files())), None)
-    if record is None:
-        return None
-    peer, bound, target, options = record
-    tunnel = Tunnel(Via(chain, Address(*target), peer, settings.default))
-    tunnel.bound = bound
-    tunnel.options.update(options)
-    registry.add(sock, tunnel)
-    control_connections.note(tunnel)
-    return tunnel
-
-
-def meet() -> None:
-    """A child is about to start that may send descriptors to this process, or to others of its children.
-
-    They all write to this process's file, which is otherwise opened when there is something to be written.
-    """
-    global _shares
-    _shares = True
-    fake_addresses.TABLE.open_file()
-
-
-def before_fork() -> None:
-    """From now on parent and child may send each other descriptors, as multiprocessing does."""
-    global _forked
-    if "multiprocessing.reduction" in sys.modules:
-        meet()
-    _forked = fake_addresses.TABLE.path
-
-
-def after_fork() -> None:
-    """In the child, where the parent's file is no longer its own."""
-    global _parents
-    if _forked:
-        _parents = (_forked, *_parents)[:_GENERATIONS]
-
-
-def _files() -> tuple[str, ...]:
-    """The nearest first."""
-    return tuple(dict.fromkeys(filter(None, (fake_addresses.TABLE.path, *_parents, *fake_addresses.TABLE.ancestors))))
+handover = Handover()
 
 
 def _record(tunnel: Tunnel) -> _Record:
     port = tunnel.chosen_port or (tunnel.bound[1] if tunnel.bound is not None else 0)
     target = tunnel.route.target
     far = (target.type, target.host, target.port)
-    return tuple(tunnel.route.peer), (external.host(tunnel), port), far, dict(tunnel.options)
+    return tuple(tunnel.route.peer), (registry.external_addresses.host(tunnel), port), far, dict(tunnel.options)
 
 
 def _chain(sock: Socket, settings: Settings) -> tuple[Proxy, ...] | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from socksify.routing.route import Hop, Via
-    from socksify.tunnel.proxy_address import Candidate
+    from socksify.tunnel.proxy_addresses import Candidate
 
 _ANY = ("0.0.0.0", "::")
 # An HTTP head is peeked at in pieces of this size.
@@ -64,7 +64,9 @@ class Handshake:
         "watched",
     )
 
-    def __init__(self, route: Via, started: float, limit: float) -> None:
+    def __init__(
+        self, route: Via, started: float, limit: float, waits: bool = True, caller: FrameType | None = None
+    ) -> None:
         self.route = route
         self.started = started
         self.limit = limit
@@ -72,12 +74,12 @@ class Handshake:
         # take its share, as long as there are others.
         self.until = self.deadline = started + limit
         self.share = limit
-        # The thread of its connect(), and the frame of that, until pollers are to go on with it (see `interrupts`).
+        # The thread of its connect(), and the frame of that, until pollers are to drive it (see `_signal_safety`).
         self.thread = get_ident()
-        self.caller: FrameType | None = None
+        self.caller = caller
         # How it has ended, once it has: "error" -> the error, None if the tunnel is open.
         self.outcome: dict[str, OSError | None] = {}
-        # Whether its connect(2) has been called: until then nobody else may go on with it.
+        # Whether its connect(2) has been called: until then nobody else may drive it.
         self.reached = False
         # Whether the first proxy has taken a byte: until then a failure is that of the connect itself.
         self.begun = False
@@ -85,12 +87,12 @@ class Handshake:
         self.candidates: list[Candidate] = []
         self.attempted: Candidate | None = None
         # Whether the client's connect() waits for the outcome; whether its fd was made non-blocking for that while.
-        self.waits = True
+        self.waits = waits
         self.unblocked = False
         # The poll(2) events to wait for, and whether a poller of the client's has been told to.
         self.events = POLLOUT
         self.watched = False
-        # Whether an event loop goes on with it itself, so that no poller is to.
+        # Whether an event loop drives it itself, so that no poller is to.
         self.driven = False
         self.hop_number = 1
         self.hops = route.hops
@@ -101,18 +103,45 @@ class Handshake:
         """What is being talked about, and with whom."""
         return self.hops[self.hop_number - 1]
 
-    def conclude(self, error: OSError | None) -> bool:
-        """It has ended, with an error or, with None, well; False if it had ended otherwise before."""
-        return self.outcome.setdefault("error", error) is error
+    # --- transitions: the connection to the first proxy ---
+
+    def try_addresses(self, candidates: list[Candidate], *, shared: bool = True) -> None:
+        """These addresses of the first proxy are tried, one after another; `shared`: each has its share of the time."""
+        self.candidates = candidates
+        if shared and len(candidates) > 1:
+            self.share = self.limit / len(candidates)
 
     def attempt(self) -> Candidate:
-        """The next address of the first proxy, and how long it may take."""
+        """Return the next address of the first proxy, whose attempt begins now."""
         self.attempted, *self.candidates = self.candidates
         if self.candidates:
             self.deadline = min(self.until, monotonic() + self.share)
         else:
             self.deadline = self.until
         return self.attempted
+
+    def keep_to_address(self) -> None:
+        """No other address is tried: the one at hand may take all the time that is left."""
+        self.candidates = []
+        self.deadline = self.until
+
+    def postpone(self, seconds: float) -> None:
+        """The attempt cannot be ended now; look again in some seconds."""
+        self.deadline = min(self.until, monotonic() + seconds)
+
+    def unblock(self) -> None:
+        """The client's fd is made non-blocking until the handshake is over."""
+        self.unblocked = True
+
+    def has_written(self, count: int) -> None:
+        """The proxy has taken so many bytes of the first message together with the connection."""
+        self.begun = True
+        self.events = POLLIN
+        self.conversation.sent(count)
+
+    def has_reached(self) -> None:
+        """connect(2) has been called: from now on others may drive the handshake."""
+        self.reached = True
 
     def may_begin_again(self) -> bool:
         """Whether another address can be asked: of this one no more is known than that it is silent.
@@ -130,6 +159,52 @@ class Handshake:
         """Say to another address what was said to a silent one."""
         self.begun = False
         self.conversation = Conversation(self.hops[0].script())
+
+    # --- transitions: who drives it ---
+
+    def expect(self, events: int) -> None:
+        """From now on it waits for these poll(2) events."""
+        self.events = events
+
+    def stop_waiting(self) -> None:
+        """The client's connect() does not wait for the outcome, as that of a non-blocking socket does not."""
+        self.waits = False
+
+    def leave_to_pollers(self, watched: bool) -> None:
+        """Its connect() answers for it no longer; `watched` is whether an epoll object watches it already."""
+        self.watched = watched
+        self.caller = None
+
+    def watch(self) -> None:
+        """A poller of the client's waits for it."""
+        self.watched = True
+
+    def drive_by_loop(self, driven: bool) -> None:
+        """An event loop drives it itself from now on, or no longer."""
+        # Whoever asks for SO_ERROR is not to wait there for the outcome.
+        self.watched = True
+        self.driven = driven
+
+    # --- transitions: how it ends ---
+
+    def conclude(self, error: OSError | None) -> bool:
+        """It has ended, with an error or, with None, well; False if it had ended otherwise before."""
+        return self.outcome.setdefault("error", error) is error
+
+    def conclude_in_child(self, error: OSError) -> bool:
+        """In a child of a fork it has ended. Neither SO_ERROR nor the log tells so."""
+        self.waits = True
+        self.tell_once()
+        return self.conclude(error)
+
+    def tell_once(self) -> bool:
+        """Whether this is the first call: the log tells the outcome once, also where it is settled twice."""
+        token = OSError()
+        return self.outcome.setdefault("told", token) is token
+
+    def end(self) -> None:
+        """It is settled. The frame of its connect() has the handshake among its variables."""
+        self.caller = None
 
     @property
     def is_deserted(self) -> bool:

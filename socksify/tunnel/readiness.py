@@ -21,8 +21,8 @@ from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDHUP, POLLR
 
 from socksify import _originals
 from socksify._originals import monotonic
-from socksify.tunnel import connect, deadlines, epoll_masks, unattended
-from socksify.tunnel.registry import unsettled_at
+from socksify.tunnel import connect
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
     ready = []
     moved = _expire_oldest()
     for fd, event in events:
-        tunnel = unsettled_at(fd)
+        tunnel = registry.unsettled_at(fd)
         if tunnel is not None and _is_driven(tunnel):
             tunnel = None
         if tunnel is not None and (tunnel.handshake is not None or _asks_again(tunnel)):
@@ -112,21 +112,21 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
 def push(tunnel: Tunnel) -> int:
     """A poller of the client's found a pending tunnel's fd ready; returns what to wait for, 0 when it is settled."""
     handshake = tunnel.handshake
-    if handshake is None and tunnel.rendezvous is not None:
-        return tunnel.rendezvous.ask_again(tunnel)
+    if handshake is None and tunnel.listener is not None:
+        return tunnel.listener.ask_again(tunnel)
     if handshake is not None:
-        handshake.watched = True
+        handshake.watch()
     return connect.advance(tunnel)
 
 
 def wanted(fd: int, mask: int = 0) -> int | None:
     """The poll(2) events that stand in for the client's `mask`; None for an fd that needs no stand-in."""
-    tunnel = unsettled_at(fd)
+    tunnel = registry.unsettled_at(fd)
     if tunnel is None:
         return None
     handshake = tunnel.handshake
     if handshake is not None:
-        handshake.watched = True
+        handshake.watch()
         return None if handshake.driven else handshake.events
     return tunnel.awaited(mask) if tunnel.listens else None
 
@@ -135,14 +135,10 @@ def begin_watching(fd: int, tunnel: Tunnel) -> None:
     """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
     handshake = tunnel.handshake
     if handshake is not None:
-        deadlines.time(tunnel, handshake)
-        if handshake.candidates:
-            deadlines.attempts(tunnel, handshake)
-        epoll_masks.stand_in(tunnel, fd)
-        unattended.add(tunnel)
-        handshake.watched = bool(tunnel.watchers)
-        # Its connect() answers for it no longer.
-        handshake.caller = None
+        registry.deadlines.limit(tunnel, handshake)
+        registry.epoll_masks.stand_in(tunnel, fd)
+        registry.unattended.add(tunnel)
+        handshake.leave_to_pollers(watched=bool(tunnel.watchers))
 
 
 def attend(fd: int, timeout: float | None) -> None:
@@ -155,7 +151,7 @@ def attend(fd: int, timeout: float | None) -> None:
         poller = _originals.poll()
         own = wanted(fd, POLLIN)
         poller.register(fd, POLLIN if own is None else own)
-        others = unattended.beside(fds=(fd,))
+        others = registry.unattended.beside(fds=(fd,))
         return poll_beside(others, poller, clock, own is not None)
 
     wait(look, Clock(timeout, monotonic()), lambda other: POLLIN if other == fd else 0)
@@ -191,11 +187,11 @@ def _is_driven(tunnel: Tunnel) -> bool:
 
 def _asks_again(tunnel: Tunnel) -> bool:
     """Whether a listening socket has had its peer, so that its proxy has to be asked for the next."""
-    return tunnel.listens and tunnel.rendezvous is not None and tunnel.rendezvous.is_idle
+    return tunnel.listens and tunnel.listener is not None and tunnel.listener.is_idle
 
 
 def _next_deadline() -> float | None:
-    tunnel = deadlines.next_over()
+    tunnel = registry.deadlines.next_over()
     handshake = tunnel.handshake if tunnel is not None else None
     return handshake.deadline if handshake is not None else None
 
@@ -204,6 +200,6 @@ def _expire_oldest() -> bool:
     """Fail the handshakes whose time is over."""
     expired = False
     now = monotonic()
-    while (tunnel := deadlines.next_over()) is not None and connect.expire(tunnel, now):
+    while (tunnel := registry.deadlines.next_over()) is not None and connect.expire(tunnel, now):
         expired = True
     return expired

@@ -1,14 +1,19 @@
-"""What we know of each kernel socket that goes, or went, through a proxy.
+"""Everything that this process knows of kernel sockets that go, or went, through a proxy.
 
 An essay on identity. The same connection may be held by several Python objects: `ssl.wrap_socket()` makes a
 new object on the fd and detaches the old one, `dup()` and `socket(fileno=)` make more, on the same or on other
-fds; and an fd may be closed behind our back (`os.close(s.detach())`, `os.closerange()`) and soon mean another
+fds. An fd may be closed behind our back (`os.close(s.detach())`, `os.closerange()`) and soon mean another
 socket, while the object that had it lives on. So a Tunnel is found by fd, and the find is verified: the kernel's own
 name for the socket, (st_dev, st_ino) of fstat(2), is learned when it is registered, and compared. An fd that turns
 out to mean something else is forgotten at once. Copies are found by that name, whatever their fds.
 
-Objects dropped by the garbage collector run no Python code, but their weak references do. What even that
-cannot see, an fd that was detached and then closed, is swept away from time to time, at amortised O(1).
+Objects dropped by the garbage collector run no Python code, but their weak references do. Weak references cannot see an
+fd that was detached and then closed. Such entries are swept away from time to time, at amortised O(1).
+
+There is one Registry, `registry`. Its parts have a subject each: which handshake is the first to run out of time, what
+epoll objects watch, who may be called back, where proxies are. No table has a lock, since a signal handler would wait
+for the code beneath it. Instead the order of the steps is such that at every moment a socket is found as what it was
+or as what it becomes (see `socksify/_signal_safety.py`).
 """
 
 from __future__ import annotations
@@ -20,8 +25,13 @@ from operator import index
 
 from socksify import _originals
 from socksify._descriptors import identity
-from socksify.tunnel import control_connections, deadlines, unattended
-from socksify.tunnel.state import Holder, Tunnel, not_connected
+from socksify.tunnel.control_connections import ControlConnections
+from socksify.tunnel.deadlines import Deadlines
+from socksify.tunnel.epoll_masks import EpollMasks
+from socksify.tunnel.external_addresses import ExternalAddresses
+from socksify.tunnel.proxy_addresses import ProxyAddresses
+from socksify.tunnel.state import Holder, not_connected
+from socksify.tunnel.unattended import Unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,286 +41,312 @@ if TYPE_CHECKING:
     from socksify._descriptors import Identity
     from socksify.routing.sockaddr import SockAddress
     from socksify.tunnel.handshake import Handshake
+    from socksify.tunnel.state import Tunnel
+
+_FEW = 64
 
 
-by_fd: dict[int, Tunnel] = {}
+class Registry:
+    """The tunnels by their fds and by the kernel's names for their sockets, and what belongs to them.
 
-# The same tunnels by the kernel's names for their sockets.
-_by_identity: dict[Identity, Tunnel] = {}
-
-# The tunnels that pollers must not simply believe the kernel about: pending ones, failed ones whose error has not
-# been reported yet, and listening ones. By fd.
-unsettled: dict[int, Tunnel] = {}
-
-# Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
-_failures: dict[weak_reference[Socket], OSError] = {}
-
-# The addresses of their client's own choice that socket objects were bound to.
-_bound: dict[weak_reference[Socket], SockAddress] = {}
-
-_sweep_at = 64
-
-
-def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake, instead_of: Tunnel | None = None) -> None:
-    """Register a new tunnel, which is pending, for a socket of no tunnel, or of `instead_of`.
-
-    A signal handler or another thread may have been faster: raises EALREADY or EISCONN then, EBADF if it has closed
-    the socket.
+    `by_fd` and `unsettled` are read at each call on a socket and at each wait; whoever is in a hurry keeps a name for
+    the dict, which stays the same.
     """
-    tunnel.handshake = handshake
-    fd = _originals.fileno(sock)
-    name = identity(fd)
-    if name is None:
-        raise OSError(EBADF, os.strerror(EBADF))
-    tunnel.identities = (name,)
-    holder = Holder(sock, _on_collected)
-    holder.fd = fd
-    tunnel.holders[fd] = holder
-    if instead_of is not None and by_fd.get(fd) is instead_of:
-        # At every moment one of the two is found, whatever interrupts this.
-        by_fd[fd] = _by_identity[name] = tunnel
-        drop(fd, instead_of)
-    while (other := by_fd.setdefault(fd, tunnel)) is not tunnel:
-        if other is not instead_of and other.error is None and other.is_on(fd):
-            tunnel.holders.clear()
-            number = EALREADY if other.handshake is not None else EISCONN
-            raise OSError(number, os.strerror(number))
-        drop(fd, other)
-    _by_identity[name] = tunnel
-    unsettled[fd] = tunnel
-    deadlines.add(tunnel)
-    if len(by_fd) > _sweep_at:
-        sweep()
-    if _originals.fileno(sock) != fd:
-        drop(fd, tunnel)
-        raise OSError(EBADF, os.strerror(EBADF))
 
+    __slots__ = (
+        "_bound",
+        "_by_identity",
+        "_failures",
+        "_sweep_at",
+        "by_fd",
+        "control_connections",
+        "deadlines",
+        "epoll_masks",
+        "external_addresses",
+        "proxy_addresses",
+        "unattended",
+        "unsettled",
+    )
 
-def bound_to(sock: Socket, address: SockAddress) -> None:
-    """A socket object was bound to an address, or a port, that its client named."""
-    _bound[weak_reference(sock, _bound.pop)] = address
+    def __init__(self) -> None:
+        self.by_fd: dict[int, Tunnel] = {}
+        # The tunnels that pollers must not simply believe the kernel about: pending ones, failed ones whose error has
+        # not been reported yet, and listening ones. By fd.
+        self.unsettled: dict[int, Tunnel] = {}
+        self._by_identity: dict[Identity, Tunnel] = {}
+        # Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
+        self._failures: dict[weak_reference[Socket], OSError] = {}
+        # The addresses of their client's own choice that socket objects were bound to.
+        self._bound: dict[weak_reference[Socket], SockAddress] = {}
+        self._sweep_at = _FEW
+        self.deadlines = Deadlines()
+        self.unattended = Unattended()
+        self.epoll_masks = EpollMasks(self.unattended)
+        self.control_connections = ControlConnections()
+        self.proxy_addresses = ProxyAddresses()
+        self.external_addresses = ExternalAddresses(self.proxy_addresses)
 
+    # --- a tunnel comes and goes ---
 
-def chosen_address(sock: Socket) -> SockAddress | None:
-    """What the client of a socket object named to bind(); None if it left that open."""
-    return _bound.get(weak_reference(sock))
+    def begin(self, sock: Socket, tunnel: Tunnel, handshake: Handshake, instead_of: Tunnel | None = None) -> None:
+        """Register a new tunnel, which is pending, for a socket of no tunnel, or of `instead_of`.
 
+        `settled` is to be one of its observers already.
+        A signal handler or another thread may have been faster: raises EALREADY or EISCONN then, EBADF if it has closed
+        the socket.
+        """
+        fd = _originals.fileno(sock)
+        name = identity(fd)
+        if name is None:
+            raise OSError(EBADF, os.strerror(EBADF))
+        tunnel.begin(handshake, name, fd, Holder(sock, self._on_collected, fd))
+        by_fd = self.by_fd
+        if instead_of is not None and by_fd.get(fd) is instead_of:
+            # At every moment one of the two is found, whatever interrupts this.
+            by_fd[fd] = self._by_identity[name] = tunnel
+            self.drop(fd, instead_of)
+        while (other := by_fd.setdefault(fd, tunnel)) is not tunnel:
+            if other is not instead_of and other.error is None and other.is_on(fd):
+                tunnel.holders.clear()
+                number = EALREADY if other.handshake is not None else EISCONN
+                raise OSError(number, os.strerror(number))
+            self.drop(fd, other)
+        self._by_identity[name] = tunnel
+        self.unsettled[fd] = tunnel
+        self.deadlines.add(tunnel)
+        if len(by_fd) > self._sweep_at:
+            self.sweep()
+        if _originals.fileno(sock) != fd:
+            self.drop(fd, tunnel)
+            raise OSError(EBADF, os.strerror(EBADF))
 
-def chosen_port(sock: Socket) -> int:
-    """The port that the client of a socket object named to bind(); 0 if it left that open."""
-    address = chosen_address(sock)
-    return index(address[1]) if address is not None else 0
+    def add(self, sock: Socket, tunnel: Tunnel) -> None:
+        """Register a socket object as a holder of a tunnel."""
+        fd = _originals.fileno(sock)
+        if tunnel.is_unsettled:
+            tunnel.observe(self.settled)
+            # A listening socket is found here first.
+            self.unsettled[fd] = tunnel
+        self._hold(fd, tunnel, Holder(sock, self._on_collected, fd))
+        if tunnel.is_unsettled:
+            self.unsettled[fd] = tunnel
+            if not tunnel.is_unsettled:  # settled meanwhile
+                self._believe_kernel(tunnel)
+        if len(self.by_fd) > self._sweep_at:
+            self.sweep()
 
+    def add_fd(self, fd: int, tunnel: Tunnel) -> None:
+        """Register an fd of a settled tunnel of which no object has been made yet."""
+        self._hold(fd, tunnel, None)
 
-def is_taken(tunnel: Tunnel, port: int) -> bool:
-    """Whether another connection to the same target has the same port of its client's choice."""
-    target = tunnel.route.target
-    others = [other for other in list(by_fd.values()) if other.chosen_port == port and other is not tunnel]
-    return any(other.route.target == target and other.error is None and other.is_somewhere() for other in others)
+    def adopt(self, sock: Socket) -> Tunnel | None:
+        """Register an object that was made from an fd, if the fd's socket is one of ours; return its tunnel."""
+        if not self.by_fd:
+            return None
+        fd = _originals.fileno(sock)
+        name = identity(fd)
+        tunnel = self._by_identity.get(name) if name is not None else None
+        if tunnel is not None:
+            self.add(sock, tunnel)
+        return tunnel
 
+    def detach(self, sock: Socket) -> None:
+        """The object is about to give up its fd, which goes on without an object."""
+        tunnel = self._held_by(sock)
+        if tunnel is not None:
+            tunnel.hold(_originals.fileno(sock), None)
 
-def add(sock: Socket, tunnel: Tunnel) -> None:
-    """Register a socket object as a holder of a tunnel."""
-    fd = _originals.fileno(sock)
-    holder = Holder(sock, _on_collected)
-    holder.fd = fd
-    if tunnel.is_unsettled:
-        # A listening socket is found here first.
-        unsettled[fd] = tunnel
-    _add(fd, tunnel, holder)
-    if tunnel.is_unsettled:
-        unsettled[fd] = tunnel
-        if not tunnel.is_unsettled:  # settled meanwhile
-            settle(tunnel)
-    if len(by_fd) > _sweep_at:
-        sweep()
+    def drop(self, fd: int, tunnel: Tunnel) -> None:
+        """Forget that an fd belongs to a tunnel."""
+        if tunnel.holders.keys() <= {fd}:
+            tunnel.release()
+            self.deadlines.discard(tunnel)
+            self.unattended.discard(tunnel)
+            self.control_connections.forget(tunnel)
+            for name in tunnel.identities:
+                _remove(self._by_identity, name, tunnel)
+        _remove(self.unsettled, fd, tunnel)
+        tunnel.holders.pop(fd, None)
+        # Last: as long as it is found by its fd, what an exception has left undone is done by the next one.
+        _remove(self.by_fd, fd, tunnel)
 
+    def sweep(self) -> None:
+        """Forget every fd that no longer means the socket for which it was registered."""
+        for fd, tunnel in self.by_fd.copy().items():
+            if not tunnel.is_on(fd):
+                self.drop(fd, tunnel)
+        self._sweep_at = max(_FEW, 2 * len(self.by_fd))
 
-def find(sock: Socket) -> Tunnel | None:
-    """The tunnel that a socket object belongs to, if any."""
-    fd = _originals.fileno(sock)
-    while (tunnel := by_fd.get(fd)) is not None:
-        if _waits_in(tunnel, sock, fd) or tunnel.is_on(fd):
-            return tunnel
-        _forget_stale(fd, tunnel)
-    return None
-
-
-def unsettled_at(fd: int) -> Tunnel | None:
-    """The tunnel that pollers must not believe the kernel about, if the fd belongs to one."""
-    tunnel = unsettled.get(fd)
-    if tunnel is not None and not tunnel.is_on(fd):
-        _forget_stale(fd, tunnel)
-        tunnel = unsettled.get(fd)
-        return tunnel if tunnel is not None and tunnel.is_on(fd) else None
-    return tunnel
-
-
-def adopt(sock: Socket) -> Tunnel | None:
-    """Register an object that was made from an fd, if the fd's socket is one of ours."""
-    if not by_fd:
-        return None
-    fd = _originals.fileno(sock)
-    name = identity(fd)
-    tunnel = _by_identity.get(name) if name is not None else None
-    if tunnel is not None:
-        add(sock, tunnel)
-    return tunnel
-
-
-def detach(sock: Socket) -> None:
-    """The object is about to give up its fd, which goes on without an object."""
-    tunnel = _held_by(sock)
-    if tunnel is not None:
-        tunnel.holders[_originals.fileno(sock)] = None
-
-
-def closing(sock: Socket) -> Tunnel | None:
-    """The tunnel of an object that is about to close its fd, if any.
-
-    What an object has registered itself is not verified: nothing is done to the fd.
-    """
-    return _held_by(sock) or find(sock)
-
-
-def add_fd(fd: int, tunnel: Tunnel) -> None:
-    """Register an fd of a settled tunnel of which no object has been made yet."""
-    _add(fd, tunnel, None)
-
-
-def moving(tunnel: Tunnel, fresh: int) -> None:
-    """The kernel socket of the fd `fresh` is about to be put on the tunnel's."""
-    _learn(tunnel, fresh)
-
-
-def has_moved(tunnel: Tunnel) -> None:
-    """The latest kernel socket is on all of the tunnel's fds by now: the others are nobody's."""
-    for name in tunnel.identities[1:]:
-        _remove(_by_identity, name, tunnel)
-    tunnel.identities = tunnel.identities[:1]
-
-
-def drop(fd: int, tunnel: Tunnel) -> None:
-    """Forget that an fd belongs to a tunnel."""
-    if tunnel.holders.keys() <= {fd}:
-        tunnel.released = True
-        deadlines.discard(tunnel)
-        control_connections.forget(tunnel)
-        for name in tunnel.identities:
-            _remove(_by_identity, name, tunnel)
-    _remove(unsettled, fd, tunnel)
-    tunnel.holders.pop(fd, None)
-    # Last: as long as it is found by its fd, what an exception has left undone is done by the next one.
-    _remove(by_fd, fd, tunnel)
-
-
-def end(tunnel: Tunnel) -> None:
-    """The tunnel is no longer pending: the last step by which it is settled."""
-    deadlines.discard(tunnel)
-    if tunnel.report is None and unsettled and not tunnel.listens:
-        settle(tunnel)
-    tunnel.handshake = None
-
-
-def settle(tunnel: Tunnel) -> None:
-    """Pollers may believe the kernel again."""
-    tunnel.report = None
-    for fd in list(tunnel.holders):
-        _remove(unsettled, fd, tunnel)
-
-
-def failed(tunnel: Tunnel, error: OSError) -> None:
-    """Remember why a tunnel could not be opened."""
-    tunnel.error = error
-    for sock in tunnel.objects():
-        _failures[weak_reference(sock, _failures.pop)] = error
-
-
-def failure(sock: Socket) -> OSError | None:
-    """Why the last connect of a socket object failed; None if it did not."""
-    tunnel = find(sock)
-    return tunnel.error if tunnel is not None else _failures.get(weak_reference(sock))
-
-
-def after_fork() -> None:
-    """In a child, peers to come are the parent's: nobody here waits for them.
-
-    The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
-    """
-    unattended.after_fork()
-    for tunnel in [tunnel for tunnel in dict.fromkeys(list(by_fd.values())) if tunnel.listens]:
+    def settled(self, tunnel: Tunnel) -> None:
+        """The handshake of a tunnel is over, or its failure has been reported; may be told twice."""
+        if tunnel.error is not None and tunnel.handshake is not None and not tunnel.released:
+            for sock in tunnel.objects():
+                self._failures[weak_reference(sock, self._failures.pop)] = tunnel.error
+        if tunnel.watchers and not tunnel.released:
+            self.epoll_masks.restore(tunnel)
+        self.deadlines.discard(tunnel)
+        self.unattended.discard(tunnel)
         tunnel.watchers.clear()
-        tunnel.error = not_connected()
-        end(tunnel)
+        if tunnel.report is None and not tunnel.listens:
+            self._believe_kernel(tunnel)
 
+    # --- a tunnel is looked for ---
 
-def sweep() -> None:
-    """Forget every fd that no longer means the socket it was registered for."""
-    global _sweep_at
-    for fd, tunnel in by_fd.copy().items():
+    def find(self, sock: Socket) -> Tunnel | None:
+        """Return the tunnel that a socket object belongs to, if any."""
+        fd = _originals.fileno(sock)
+        while (tunnel := self.by_fd.get(fd)) is not None:
+            if _waits_in(tunnel, sock, fd) or tunnel.is_on(fd):
+                return tunnel
+            self._forget_stale(fd, tunnel)
+        return None
+
+    def unsettled_at(self, fd: int) -> Tunnel | None:
+        """Return the tunnel of the fd about which pollers must not believe the kernel, if it belongs to one."""
+        tunnel = self.unsettled.get(fd)
+        if tunnel is not None and not tunnel.is_on(fd):
+            self._forget_stale(fd, tunnel)
+            tunnel = self.unsettled.get(fd)
+            return tunnel if tunnel is not None and tunnel.is_on(fd) else None
+        return tunnel
+
+    def closing(self, sock: Socket) -> Tunnel | None:
+        """Return the tunnel of an object that is about to close its fd, if any.
+
+        If the object itself was registered, its fd is not verified: nothing is done to the fd.
+        """
+        return self._held_by(sock) or self.find(sock)
+
+    def everyone(self) -> list[Tunnel]:
+        """Return all tunnels that have an fd, each of them once, the latest last."""
+        return list(dict.fromkeys(list(self.by_fd.values())))
+
+    def known_at(self, host: str) -> list[Tunnel]:
+        """Return the open connections whose clients were told that `host` is their own address, the latest last."""
+        own_host = self.external_addresses.host
+        return [each for each in self.everyone() if each.is_open and own_host(each) == host and each.is_somewhere()]
+
+    def is_taken(self, tunnel: Tunnel, port: int) -> bool:
+        """Whether another connection to the same target has the same port of its client's choice."""
+        target = tunnel.route.target
+        others = [other for other in list(self.by_fd.values()) if other.chosen_port == port and other is not tunnel]
+        return any(other.route.target == target and other.error is None and other.is_somewhere() for other in others)
+
+    # --- another kernel socket is put on the fds of a tunnel ---
+
+    def moving(self, tunnel: Tunnel, fresh: int) -> None:
+        """The kernel socket of the fd `fresh` is about to be put on those of the tunnel."""
+        self._learn(tunnel, fresh)
+
+    def has_moved(self, tunnel: Tunnel) -> None:
+        """The latest kernel socket is on all fds of the tunnel by now: the others are nobody's."""
+        for name in tunnel.identities[1:]:
+            _remove(self._by_identity, name, tunnel)
+        tunnel.take_identities(tunnel.identities[:1])
+
+    # --- what is remembered of socket objects ---
+
+    def bound_to(self, sock: Socket, address: SockAddress) -> None:
+        """A socket object was bound to an address, or a port, that its client named."""
+        self._bound[weak_reference(sock, self._bound.pop)] = address
+
+    def chosen_address(self, sock: Socket) -> SockAddress | None:
+        """Return what the client of a socket object named to bind(); None if it left that open."""
+        return self._bound.get(weak_reference(sock))
+
+    def chosen_port(self, sock: Socket) -> int:
+        """Return the port that the client of a socket object named to bind(); 0 if it left that open."""
+        address = self.chosen_address(sock)
+        return index(address[1]) if address is not None else 0
+
+    def failure(self, sock: Socket) -> OSError | None:
+        """Return why the last connect of a socket object failed; None if it did not."""
+        tunnel = self.find(sock)
+        return tunnel.error if tunnel is not None else self._failures.get(weak_reference(sock))
+
+    # --- the process ---
+
+    def clear(self) -> None:
+        """Forget what belongs to an installation. Connections stay known as long as their sockets are there."""
+        self.deadlines.clear()
+        self.unattended.clear()
+        self.epoll_masks.clear()
+        self.control_connections.clear()
+        self.external_addresses.clear()
+        self.proxy_addresses.clear()
+
+    def after_fork(self) -> None:
+        """In a child, peers to come are the parent's: nobody here waits for them.
+
+        The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
+        """
+        self.unattended.clear()
+        for tunnel in [tunnel for tunnel in self.everyone() if tunnel.listens]:
+            tunnel.watchers.clear()
+            tunnel.fail(not_connected())
+            tunnel.take_report()
+
+    # --- in private ---
+
+    def _believe_kernel(self, tunnel: Tunnel) -> None:
+        if self.unsettled:
+            for fd in list(tunnel.holders):
+                _remove(self.unsettled, fd, tunnel)
+
+    def _on_collected(self, holder: Holder) -> None:
+        tunnel = self.by_fd.get(holder.fd)
+        if tunnel is not None and tunnel.holders.get(holder.fd) is holder:
+            self.drop(holder.fd, tunnel)
+
+    def _hold(self, fd: int, tunnel: Tunnel, holder: Holder | None) -> None:
+        previous = self.by_fd.get(fd)
+        # In this order: whatever interrupts this, one of the two is found by its fd, with all of its names.
+        tunnel.hold(fd, holder)
+        self.by_fd[fd] = tunnel
+        if not tunnel.identities:
+            self._learn(tunnel, fd)
+        else:
+            self._by_identity.update(dict.fromkeys(tunnel.identities, tunnel))
+        if previous is not None and previous is not tunnel:
+            self.drop(fd, previous)
+
+    def _learn(self, tunnel: Tunnel, fd: int) -> None:
+        name = identity(fd)
+        if name is not None:
+            tunnel.add_identity(name)
+            self._by_identity[name] = tunnel
+
+    def _forget_stale(self, fd: int, tunnel: Tunnel) -> None:
+        """The fd was closed behind our back: it means nothing, or something else, which inherits nothing.
+
+        Or another thread has just moved a fresh socket onto it (`bind/listener.reset`): so the kernel is asked again.
+        """
         if not tunnel.is_on(fd):
-            drop(fd, tunnel)
-    _sweep_at = max(64, 2 * len(by_fd))
+            self.drop(fd, tunnel)
 
-
-def _on_collected(holder: Holder) -> None:
-    tunnel = by_fd.get(holder.fd)
-    if tunnel is not None and tunnel.holders.get(holder.fd) is holder:
-        drop(holder.fd, tunnel)
-
-
-def _add(fd: int, tunnel: Tunnel, holder: Holder | None) -> None:
-    previous = by_fd.get(fd)
-    # In this order: whatever interrupts this, one of the two is found by its fd, with all of its names.
-    tunnel.holders[fd] = holder
-    by_fd[fd] = tunnel
-    if not tunnel.identities:
-        _learn(tunnel, fd)
-    else:
-        # It may have had no fd for a while, as the connection of a peer that was accepted.
-        tunnel.released = False
-        _by_identity.update(dict.fromkeys(tunnel.identities, tunnel))
-    if previous is not None and previous is not tunnel:
-        drop(fd, previous)
+    def _held_by(self, sock: Socket) -> Tunnel | None:
+        """Return the tunnel that an object itself was registered with, under the fd that it has."""
+        fd = _originals.fileno(sock)
+        tunnel = self.by_fd.get(fd)
+        holder = tunnel.holders.get(fd) if tunnel is not None else None
+        return tunnel if holder is not None and holder() is sock else None
 
 
 def _remove(table: dict[Any, Tunnel], key: object, tunnel: Tunnel) -> None:
-    """Take a tunnel out of a table, whatever a signal handler or another thread does to that meanwhile."""
+    """Take a tunnel out of a table, whatever a signal handler or another thread does to the table meanwhile."""
     if table.get(key) is tunnel:
         removed = table.pop(key, tunnel)
         if removed is not tunnel:
             table.setdefault(key, removed)
 
 
-def _learn(tunnel: Tunnel, fd: int) -> None:
-    name = identity(fd)
-    if name is not None:
-        # The latest first: it is the one that is looked for.
-        tunnel.identities = (name, *tunnel.identities)
-        _by_identity[name] = tunnel
-
-
-def _forget_stale(fd: int, tunnel: Tunnel) -> None:
-    """The fd was closed behind our back: it means nothing, or something else, which inherits nothing.
-
-    Or another thread has just moved a fresh socket onto it (`rendezvous.rest`): so the kernel is asked once more.
-    """
-    if not tunnel.is_on(fd):
-        drop(fd, tunnel)
-
-
-def _held_by(sock: Socket) -> Tunnel | None:
-    """The tunnel that an object itself was registered with under the fd that it has."""
-    fd = _originals.fileno(sock)
-    tunnel = by_fd.get(fd)
-    holder = tunnel.holders.get(fd) if tunnel is not None else None
-    return tunnel if holder is not None and holder() is sock else None
-
-
 def _waits_in(tunnel: Tunnel, sock: Socket, fd: int) -> bool:
-    """Whether it is the object whose connect() waits: that stands on the fd."""
+    """Whether it is the object whose connect() waits: that connect() stands on the fd."""
     handshake = tunnel.handshake
     if handshake is None or not handshake.waits:
         return False
     holder = tunnel.holders.get(fd)
     return holder is not None and holder() is sock
+
+
+registry = Registry()

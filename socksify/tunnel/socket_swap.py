@@ -16,7 +16,7 @@ from socket import AF_INET, AF_UNIX, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOCK
 from socksify import _originals
 from socksify._descriptors import put_onto
 from socksify._signal_safety import ours
-from socksify.tunnel import epoll_masks
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ def fresh_socket(sock: Socket, family: int) -> _originals.Socket:
 def move(fresh: _originals.Socket, sock: Socket) -> None:
     """Put a fresh kernel socket on the client's fd; the old one is closed, as far as no dup holds it."""
     fd = _originals.fileno(sock)
-    epoll_masks.leaving(fd)
+    registry.epoll_masks.leaving(fd)
     put_onto(fresh.fileno(), sock)
     fresh.close()
-    epoll_masks.moved(fd)
+    registry.epoll_masks.moved(fd)
 
 
 def bind(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:

@@ -1,12 +1,14 @@
-"""Pending handshakes that a wait of the client's does not cover, and that it goes on with nevertheless.
+"""Pending handshakes that a wait of the client's does not cover, and that the wait drives nevertheless.
 
 Natively the kernel connects a socket whoever waits for what: a program may connect without blocking, and then poll
-its listener alone. So each select, poll and epoll goes on with every pending handshake of the process, but for those
-that a connect() waits for, and those that an event loop goes on with itself (`driving`).
+its listener alone. So each select, poll and epoll drives every pending handshake of the process. Two kinds are left
+out: handshakes that a connect() waits for, and handshakes that an event loop drives itself
+(`patches/adapters/external_loops`).
 
-They are kept by the epoll objects that watch them. A wait on an epoll object has a stand-in for all that it watches
-already, and with a single event loop these are all there are: then nothing is gone through. Several threads may wait
-for the same handshake; it is gone on with under its lock, and whoever comes second has nothing to do.
+The handshakes are kept by the epoll objects that watch them. A wait on an epoll object has a stand-in for everything
+that the object watches, and with a single event loop these are all handshakes there are: then no table is gone
+through. Several threads may wait for the same handshake. It is driven under its lock, and the second thread has
+nothing to do.
 """
 
 from __future__ import annotations
@@ -23,20 +25,17 @@ if TYPE_CHECKING:
 
     from socksify.tunnel.state import Tunnel
 
-# Stands for an epoll object where there is none.
-_NONE = -1
-# The fd of an epoll object -> the pending tunnels that it watches.
-_watched_by: dict[int, dict[Tunnel, None]] = {}
-# The fd of an epoll object -> the thread that polled it last, and when.
-_polled: dict[int, tuple[int, float]] = {}
-# What another thread has polled within as many seconds is left to it.
+# The key of handshakes that no epoll object watches.
+_NO_EPOLL = -1
+# A handshake that another thread has polled within so many seconds is left to that thread.
 _RECENT = 0.1
 
 
 class Others:
-    """The tunnels that a wait goes on with though nobody asked it for their fds.
+    """The tunnels that a wait drives although the client has not asked for their fds.
 
-    `fds` tells what each is to be polled for. `is_part` tells that more were left to other threads, which may end.
+    `fds` tells which poll(2) events each fd is to be polled for. `is_part` tells that more tunnels were left to other
+    threads, which may end.
     """
 
     __slots__ = ("_tunnels", "fds", "is_part")
@@ -47,22 +46,26 @@ class Others:
         self._tunnels: dict[int, Tunnel] = {}
 
     def add(self, fd: int, tunnel: Tunnel, events: int) -> None:
-        """One more, which waits for poll(2)'s `events` on an fd."""
+        """Add a tunnel, which waits for poll(2)'s `events` on `fd`."""
         self.fds[fd] = events
         self._tunnels[fd] = tunnel
 
+    def leave_to_threads(self) -> None:
+        """Some more tunnels are left to other threads."""
+        self.is_part = True
+
     def register(self, poller: Any) -> None:
-        """Have a polling object of ours, or of the client's, wait for them."""
+        """Have a polling object of ours, or of the client's, wait for the fds."""
         for fd, events in self.fds.items():
             poller.register(fd, events)
 
     def unregister(self, poller: Any) -> None:
-        """Take them out again."""
+        """Take the fds out of a polling object again."""
         for fd in self.fds:
             poller.unregister(fd)
 
     def among(self, ready: Iterable[int]) -> list[Tunnel]:
-        """Those whose fds are ready; other fds are passed over."""
+        """Return the tunnels whose fds are `ready`; fds of others are passed over."""
         return [self._tunnels[fd] for fd in ready if fd in self._tunnels]
 
     def __bool__(self) -> bool:
@@ -73,50 +76,65 @@ class Others:
 NOBODY = Others()
 
 
-def add(tunnel: Tunnel) -> None:
-    """A handshake is pending that no connect() waits for; its watchers are known."""
-    if tunnel.handshake is None:
-        return
-    for epoll_fd in _epolls(tunnel):
-        _watched_by.setdefault(epoll_fd, {})[tunnel] = None
-    if tunnel.handshake is None:  # settled by another thread meanwhile
-        discard(tunnel)
+class Unattended:
+    """The pending tunnels that no connect() waits for, by the epoll objects that watch them."""
 
+    __slots__ = ("_polled", "_watched_by")
 
-def discard(tunnel: Tunnel) -> None:
-    """It is over, or its watchers are about to change."""
-    if _watched_by:
+    def __init__(self) -> None:
+        # The fd of an epoll object -> the pending tunnels that it watches.
+        self._watched_by: dict[int, dict[Tunnel, None]] = {}
+        # The fd of an epoll object -> the thread that polled it last, and when.
+        self._polled: dict[int, tuple[int, float]] = {}
+
+    def add(self, tunnel: Tunnel) -> None:
+        """No connect() waits for this pending handshake; the epoll objects that watch it are known."""
+        if tunnel.handshake is None:
+            return
         for epoll_fd in _epolls(tunnel):
-            _watched_by.get(epoll_fd, {}).pop(tunnel, None)
+            self._watched_by.setdefault(epoll_fd, {})[tunnel] = None
+        if tunnel.handshake is None:  # settled by another thread meanwhile
+            self.discard(tunnel)
 
+    def discard(self, tunnel: Tunnel) -> None:
+        """The handshake is over, or the epoll objects that watch it are about to change."""
+        if self._watched_by:
+            for epoll_fd in _epolls(tunnel):
+                self._watched_by.get(epoll_fd, {}).pop(tunnel, None)
 
-def beside(epoll_fd: int = _NONE, fds: Container[int] = ()) -> Others:
-    """Those that a wait on an epoll object, or for some fds, does not cover."""
-    others = NOBODY
-    now = 0.0
-    for key, tunnels in _watched_by.copy().items():
-        if not tunnels or (key == epoll_fd and key != _NONE):
-            continue
-        if others is NOBODY:
-            others, now = Others(), monotonic()
-        if _is_polled_elsewhere(key, now):
-            others.is_part = True
-            continue
-        for tunnel in list(tunnels):
-            _consider(tunnel, tunnels, fds, others)
-    return others
+    def is_empty(self) -> bool:
+        """Whether no handshake is kept here."""
+        return not any(self._watched_by.values())
 
+    def beside(self, epoll_fd: int = _NO_EPOLL, fds: Container[int] = ()) -> Others:
+        """Return the tunnels that a wait on the epoll object `epoll_fd`, or for `fds`, does not cover."""
+        others = NOBODY
+        now = 0.0
+        for key, tunnels in self._watched_by.copy().items():
+            if not tunnels or (key == epoll_fd and key != _NO_EPOLL):
+                continue
+            if others is NOBODY:
+                others, now = Others(), monotonic()
+            if self._is_polled_elsewhere(key, now):
+                others.leave_to_threads()
+                continue
+            for tunnel in list(tunnels):
+                _consider(tunnel, tunnels, fds, others)
+        return others
 
-def polls(epoll_fd: int) -> None:
-    """This thread waits on an epoll object, or has waited."""
-    if epoll_fd in _watched_by:
-        _polled[epoll_fd] = get_ident(), monotonic()
+    def polls(self, epoll_fd: int) -> None:
+        """This thread waits on an epoll object, or has waited."""
+        if epoll_fd in self._watched_by:
+            self._polled[epoll_fd] = get_ident(), monotonic()
 
+    def clear(self) -> None:
+        """Forget all of them: in a child process nobody drives the handshakes of the parent."""
+        self._watched_by.clear()
+        self._polled.clear()
 
-def after_fork() -> None:
-    """In a child nobody goes on with the parent's."""
-    _watched_by.clear()
-    _polled.clear()
+    def _is_polled_elsewhere(self, epoll_fd: int, now: float) -> bool:
+        thread, when = self._polled.get(epoll_fd, (0, 0.0))
+        return thread not in (0, get_ident()) and now - when < _RECENT
 
 
 def _consider(tunnel: Tunnel, tunnels: dict[Tunnel, None], fds: Container[int], others: Others) -> None:
@@ -131,10 +149,5 @@ def _consider(tunnel: Tunnel, tunnels: dict[Tunnel, None], fds: Container[int], 
         others.add(fd, tunnel, handshake.events & (POLLIN | POLLOUT))
 
 
-def _is_polled_elsewhere(epoll_fd: int, now: float) -> bool:
-    thread, when = _polled.get(epoll_fd, (0, 0.0))
-    return thread not in (0, get_ident()) and now - when < _RECENT
-
-
 def _epolls(tunnel: Tunnel) -> list[int]:
-    return [epoll_fd for _, epoll_fd in list(tunnel.watchers)] or [_NONE]
+    return [epoll_fd for _, epoll_fd in list(tunnel.watchers)] or [_NO_EPOLL]

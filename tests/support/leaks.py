@@ -9,7 +9,7 @@ import ssl
 import warnings
 from collections.abc import Callable
 
-from socksify.tunnel import epoll_masks, registry
+from socksify.tunnel.registry import registry
 
 Ending = Callable[[socket.socket], None]
 
@@ -84,7 +84,7 @@ def cycle(address: tuple[str, int], ending: Ending, count: int) -> None:
         if number % 500 == 499:
             most = 2 * 64
             assert len(registry.by_fd) <= most, f"{len(registry.by_fd)} entries"
-            assert len(epoll_masks.registrations) <= most
+            assert len(registry.epoll_masks.registrations) <= most
 
 
 def fail(address: tuple[str, int], ending: Ending, count: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import socksify
 from socksify import patches
-from socksify.tunnel import deadlines, registry
+from socksify.tunnel.registry import registry
 
 LOOPBACK = ("127.0.0.0/8=proxy", "::1=proxy", "localhost=proxy")
 SECONDS = 10.0
@@ -37,7 +37,7 @@ def routed(*urls: str, routes: tuple[str, ...] = LOOPBACK, **settings: Any) -> I
 def entries() -> list[object]:
     """What the registry holds of sockets that still mean something."""
     registry.sweep()
-    return [*registry.by_fd, *registry.unsettled, *deadlines.everyone()]
+    return [*registry.by_fd, *registry.unsettled, *registry.deadlines.everyone()]
 
 
 def open_fds() -> set[int]:

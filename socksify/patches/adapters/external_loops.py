@@ -13,9 +13,9 @@ from select import POLLIN
 from socksify._originals import monotonic
 from socksify.patches import polling
 from socksify.patches.guards import pending as guards_pending
-from socksify.tunnel import connect, epoll_masks, errors, registry
+from socksify.tunnel import connect, errors
 from socksify.tunnel.readiness import Clock
-from socksify.tunnel.registry import unsettled
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,10 +55,9 @@ def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
     handshake = tunnel.handshake
     if handshake is None:
         return
-    # Whoever asks for SO_ERROR is not to wait there for the outcome.
-    handshake.watched = handshake.driven = True
+    handshake.drive_by_loop(True)
     # The loop may poll by a poller of ours.
-    epoll_masks.restore(tunnel)
+    registry.epoll_masks.restore(tunnel)
     try:
         while (events := connect.advance(tunnel)) and not tunnel.released:
             left = handshake.deadline - monotonic()
@@ -67,7 +66,7 @@ def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
             else:
                 connect.expire(tunnel, monotonic())
     finally:
-        handshake.driven = False
+        handshake.drive_by_loop(False)
 
 
 def settle(
@@ -103,7 +102,7 @@ def outcome(tunnel: Tunnel) -> None:
 
 def select(wrapped: Callable[..., polling.Lists], _: object, args: Any, kwargs: Any) -> polling.Lists:
     """The wrapper of either."""
-    if not unsettled:
+    if not registry.unsettled:
         return wrapped(*args, **kwargs)
     started = monotonic()
     given = signature(wrapped).bind(*args, **kwargs)

@@ -18,7 +18,7 @@ from socksify.config import inherited
 from socksify.config import via as blocks
 from socksify.patches import adapters, scope
 from socksify.routing import fake_addresses
-from socksify.tunnel import handover
+from socksify.tunnel.handover import handover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class SharedEnvironment:
         if self.current is not None:
             if self.current.refresh():
                 self._put_into_c(self.current)
-            handover.tell()
+            handover.publish()
 
     def keep_over_exec(self, keeps: bool) -> None:
         """Before execve(2): keep what is in memory for the next program; with False, if execve(2) has failed."""

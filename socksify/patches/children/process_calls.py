@@ -16,7 +16,7 @@ from socksify.patches.children.command_lines import find, is_executable
 from socksify.patches.children.environment import SHARED
 from socksify.patches.children.uncovered_programs import UNCOVERED
 from socksify.patches.journal import Replacement
-from socksify.tunnel import handover
+from socksify.tunnel.handover import handover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _fork_exec(
         _prepare(_first(executables, cwd), args, cwd, given)
         # One descriptor is always passed: by it subprocess is told of a failure.
         if len(pass_fds) > 1 and SHARED.current is not None:
-            handover.meet()
+            handover.prepare()
         env = _listed(env)
     pid: int = _originals.fork_exec(args, executables, close_fds, pass_fds, cwd, env, *rest)
     return pid

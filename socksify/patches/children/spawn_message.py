@@ -14,7 +14,7 @@ from socksify._hook_location import is_hooked, template
 from socksify.patches.children import process_calls
 from socksify.patches.children.environment import SHARED
 from socksify.patches.children.uncovered_programs import UNCOVERED
-from socksify.tunnel import handover
+from socksify.tunnel.handover import handover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _adapt_sharer(journal: Journal, module: Any) -> None:
     original = module.DupFd.__init__
 
     def __init__(self: Any, fd: int) -> None:
-        handover.tell()
+        handover.publish()
         original(self, fd)
 
     journal.set_attribute(module.DupFd, "__init__", __init__)

@@ -19,7 +19,8 @@ from socksify._originals import monotonic
 from socksify.patches import scope
 from socksify.patches.guards import argument_checks
 from socksify.patches.guards.subclass_swap import SubclassSwap
-from socksify.tunnel import connect, errors, registry
+from socksify.tunnel import connect, errors, settlement
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import not_connected
 
 TYPE_CHECKING = False
@@ -56,12 +57,14 @@ waits: dict[type, Callable[[Any], bool]] = {}
 
 
 def guard(tunnel: Tunnel) -> None:
-    """Guard every object that holds a pending tunnel, until it is open or its failure has been told."""
-    tunnel.settled.append(lambda: _settled(tunnel))
+    """Guard every object that holds a pending tunnel, until it is open or its failure has been told.
+
+    `settled` is to observe the tunnel.
+    """
     for sock in tunnel.objects():
         guard_object(sock)
     if tunnel.handshake is None:  # settled by another thread meanwhile
-        _settled(tunnel)
+        settled(tunnel)
 
 
 def guard_object(sock: Socket) -> None:
@@ -79,13 +82,11 @@ def admit(fd: int) -> None:
 
 def told(tunnel: Tunnel) -> OSError:
     """The failure that has still to be reported, which it thereby is: as with SO_ERROR, once."""
-    error = errors.to_raise(tunnel.report or not_connected())
-    registry.settle(tunnel)
-    _unguard(tunnel)
-    return error
+    return errors.to_raise(tunnel.take_report() or not_connected())
 
 
-def _settled(tunnel: Tunnel) -> None:
+def settled(tunnel: Tunnel) -> None:
+    """Observe a tunnel: its objects are free again when it is open, or when its failure has been told."""
     if tunnel.report is None:
         _unguard(tunnel)
 
@@ -122,7 +123,7 @@ def _method(name: str) -> Callable[..., Any]:
 
 def _pass(sock: Socket, tunnel: Tunnel, name: str) -> None:
     """Let a call through to the kernel if the tunnel is open; else raise what the kernel would."""
-    if tunnel.rendezvous is not None:
+    if tunnel.listener is not None:
         raise not_connected()
     if tunnel.handshake is not None:
         _push(sock, tunnel)
@@ -187,7 +188,7 @@ def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
         # pickle and copy refuse every socket.
         return object.__reduce_ex__(self, protocol)
     tunnel = registry.find(self)
-    if tunnel is not None and tunnel.rendezvous is None and tunnel.handshake is not None:
+    if tunnel is not None and tunnel.listener is None and tunnel.handshake is not None:
         connect.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
         if tunnel.handshake is not None:
             raise BlockingIOError(
@@ -214,8 +215,8 @@ def _shutdown(cls: Any) -> Callable[..., Any]:
 
     def shutdown(self: Socket, how: int, /) -> None:
         tunnel = registry.find(self)
-        if tunnel is not None and tunnel.handshake is not None and tunnel.rendezvous is None and how in _DIRECTIONS:
-            connect.shut(self, tunnel)
+        if tunnel is not None and tunnel.handshake is not None and tunnel.listener is None and how in _DIRECTIONS:
+            settlement.shut(self, tunnel)
         else:
             cls.shutdown(self, how)
 

@@ -10,7 +10,6 @@ import os
 import socket as _module
 import sys
 from errno import EAGAIN, EALREADY, EINPROGRESS, EISCONN, ENOTCONN
-from functools import partial
 from socket import SO_ERROR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _originals
@@ -23,9 +22,10 @@ from socksify.patches.sockets import datagrams, source_routes
 from socksify.patches.sockets.source_routes import IP, IPV6
 from socksify.routing import log
 from socksify.routing.route import Blocked, Via
-from socksify.tunnel import connect, control_connections, errors, readiness, registry, socket_swap
+from socksify.tunnel import connect, errors, readiness, socket_swap
 from socksify.tunnel import datagrams as tunnel_datagrams
 from socksify.tunnel.datagrams import TCP, is_tcp
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import not_connected
 
 TYPE_CHECKING = False
@@ -90,9 +90,8 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
         from socksify.routing.stream_isolation import isolated
 
         route = isolated(route, settings.isolate)
-    begun = partial(_begun, sock)
     # The frame is in no variable of its own, or it would keep the socket.
-    tunnel = connect.start(sock, route, settings.connect_timeout, begun, sys._getframe(), before)
+    tunnel = connect.start(sock, route, settings.connect_timeout, _begun, pending.settled, sys._getframe(), before)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         # What interrupts it here leaves a pending tunnel whose connect() has ended: see `interrupts`.
@@ -101,7 +100,7 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
     connect.finish(tunnel, _send_timeout(sock))
     if handshake is not None and tunnel.handshake is handshake:
         # socket(7) of SO_SNDTIMEO: connect(2) then ends as that of a non-blocking socket, and goes on like that.
-        handshake.waits = False
+        handshake.stop_waiting()
         readiness.begin_watching(_originals.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     if tunnel.error is not None:
@@ -119,10 +118,9 @@ def _send_timeout(sock: Socket) -> float | None:
     return seconds + microseconds / 1e6 or None
 
 
-def _begun(sock: Socket, tunnel: Tunnel) -> None:
-    tunnel.chosen_port = registry.chosen_port(sock)
+def _begun(tunnel: Tunnel) -> None:
     pending.guard(tunnel)
-    control_connections.note(tunnel)
+    registry.control_connections.note(tunnel)
 
 
 def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
@@ -131,7 +129,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
     EALREADY while pending, then the outcome: EISCONN, as the original promised, or the error. After an error the
     socket is as good as new. One that was to listen through the proxy and does not may connect instead.
     """
-    if tunnel.rendezvous is not None and not tunnel.listens:
+    if tunnel.listener is not None and not tunnel.listens:
         registry.drop(sock.fileno(), tunnel)
         return
     if tunnel.handshake is not None:

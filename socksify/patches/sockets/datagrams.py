@@ -19,8 +19,9 @@ from socksify.patches.sockets import source_routes
 from socksify.routing.route import Direct
 from socksify.routing.sockaddr import ip_family
 from socksify.tunnel import datagrams as tunnel_datagrams
-from socksify.tunnel import handover, registry
 from socksify.tunnel.datagrams import is_tcp
+from socksify.tunnel.handover import handover
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
         args = (args[0], source_routes.admit_ancillary(args[1]), *args[2:])
         if registry.by_fd and _originals.family(self) == AF_UNIX:
             # It may send descriptors (SCM_RIGHTS).
-            handover.tell()
+            handover.publish()
     if len(args) != 4 or args[3] is None:
         # Another object may have connected its socket; IP_PKTINFO would lead it round the fence.
         if tunnel_datagrams.held and datagrams.guard_late(self):

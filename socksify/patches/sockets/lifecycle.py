@@ -10,8 +10,10 @@ from socksify.patches import scope
 from socksify.patches.guards import datagrams, pending
 from socksify.patches.guards.datagrams import LINK
 from socksify.patches.journal import Replacement
-from socksify.tunnel import connect, epoll_masks, handover, registry
+from socksify.tunnel import settlement
 from socksify.tunnel.bind import listener
+from socksify.tunnel.handover import handover
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,14 +39,14 @@ def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto
     if fileno is not None and (registry.by_fd or handover.is_shared()):
         tunnel = registry.adopt(sock)
         if tunnel is None and handover.is_shared():
-            tunnel = handover.ask(sock, scope.current().settings)
+            tunnel = handover.look_up(sock, scope.current().settings)
         if tunnel is None:
             return
         domain = tunnel.options.get((SOL_SOCKET, SO_DOMAIN)) if family == -1 else None
         if domain is not None:
             # The kernel knows the family of the way to the proxy, which is not the client's.
             init(sock, domain, type, tunnel.options[SOL_SOCKET, SO_PROTOCOL] if proto == -1 else proto, fileno)
-        if tunnel.handshake is not None or tunnel.rendezvous is not None:
+        if tunnel.handshake is not None or tunnel.listener is not None:
             pending.guard_object(sock)
 
 
@@ -74,14 +76,14 @@ def _closing(sock: Socket) -> None:
             _wake(tunnel)
         registry.drop(fd, tunnel)
         pending.unguard_object(sock)
-    if fd in epoll_masks.registrations:
-        epoll_masks.closed(fd)
+    if fd in registry.epoll_masks.registrations:
+        registry.epoll_masks.closed(fd)
 
 
 def _wake(tunnel: Tunnel) -> None:
     """Whoever waits for a connect or for a peer is not left behind on a socket that is closed."""
     if tunnel.handshake is not None:
-        connect.cancel(tunnel)
+        settlement.cancel(tunnel)
     elif tunnel.listens:
         listener.end(tunnel)
 

@@ -19,10 +19,10 @@ from socksify.patches.guards import datagrams, pending
 from socksify.patches.guards.datagrams import NOWHERE
 from socksify.patches.journal import Replacement
 from socksify.routing.sockaddr import numeric
-from socksify.tunnel import control_connections, readiness, registry
-from socksify.tunnel.bind import accept, external
+from socksify.tunnel import external_addresses, readiness
+from socksify.tunnel.bind import accept
 from socksify.tunnel.bind import listener as bind_listener
-from socksify.tunnel.bind.listener import Rendezvous
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Settings
-    from socksify.tunnel.state import Tunnel
+    from socksify.tunnel.state import BindListener, Tunnel
 
 _WILDCARDS = ("0.0.0.0", "::")
 # As bind() takes them.
@@ -42,12 +42,12 @@ _RESERVED, _FTP = range(512, 1024), 21
 def configure(settings: Settings) -> None:
     """Which connections are remembered because their peer may call back."""
     ports = {"auto": frozenset(settings.bind_services), "always": None, "never": frozenset[int]()}
-    control_connections.call_from(ports[settings.bind])
+    registry.control_connections.call_from(ports[settings.bind])
 
 
 def _bind(self: Socket, address: Any, /) -> None:
     tunnel = registry.find(self) if registry.by_fd else None
-    if tunnel is not None and tunnel.rendezvous is not None:
+    if tunnel is not None and tunnel.listener is not None:
         raise OSError(EINVAL, os.strerror(EINVAL))
     bindable = scope.current().lookups.bindable(_originals.family(self), address)
     try:
@@ -58,7 +58,7 @@ def _bind(self: Socket, address: Any, /) -> None:
         raise
     if _is_stream(self) and (address[1] or bindable[0] not in _ANYWHERE):
         registry.bound_to(self, bindable)
-    if control_connections.are_there():
+    if registry.control_connections.are_there():
         _bind_inside(self, address)
 
 
@@ -68,8 +68,8 @@ def _bind_outside(sock: Socket, address: Any) -> bool:
         return False
     given = address[0]
     host = numeric(given if isinstance(given, str) else bytes(given).decode("latin-1"))
-    known = external.known_by(host) if host is not None else []
-    own = [tunnel for tunnel in control_connections.in_this_thread() if tunnel in known]
+    known = registry.known_at(host) if host is not None else []
+    own = [tunnel for tunnel in registry.control_connections.in_this_thread() if tunnel in known]
     if not known:
         return False
     if address[1] in _RESERVED:
@@ -89,7 +89,9 @@ def _bind_inside(sock: Socket, address: Any) -> None:
             _register(sock, _latest_caller(), address[1], early=True)
     elif host in _WILDCARDS:
         _register(
-            sock, [caller for caller in control_connections.in_this_thread() if _calls(caller, address[1])], address[1]
+            sock,
+            [caller for caller in registry.control_connections.in_this_thread() if _calls(caller, address[1])],
+            address[1],
         )
 
 
@@ -97,7 +99,8 @@ def _register(sock: Socket, calling: list[Tunnel], port: int, *, early: bool = F
     if not calling:
         return None
     limit = scope.current().settings.connect_timeout
-    return bind_listener.register(sock, Rendezvous(calling, _originals.family(sock), port, limit, early))
+    asked = bind_listener.listener_for(calling, _originals.family(sock), port, limit, early)
+    return bind_listener.register(sock, asked)
 
 
 def _calls(caller: Tunnel, port: int) -> bool:
@@ -107,7 +110,7 @@ def _calls(caller: Tunnel, port: int) -> bool:
 
 def _latest_caller() -> list[Tunnel]:
     """The original knew one: "the host of the last connect"."""
-    return (control_connections.in_this_thread() or control_connections.anywhere())[-1:]
+    return (registry.control_connections.in_this_thread() or registry.control_connections.anywhere())[-1:]
 
 
 def _may_listen(sock: Socket) -> bool:
@@ -125,11 +128,11 @@ def _is_loopback(host: str) -> bool:
 
 def _listen(self: Socket, *backlog: int) -> None:
     tunnel = registry.find(self) if registry.by_fd else None
-    if tunnel is None and control_connections.are_there():
+    if tunnel is None and registry.control_connections.are_there():
         tunnel = _unbound(self)
-    if tunnel is not None and tunnel.rendezvous is not None:
+    if tunnel is not None and tunnel.listener is not None:
         datagrams.check(self, lambda: _originals.listen(NOWHERE, *backlog))
-        if _listen_outside(self, tunnel, tunnel.rendezvous):
+        if _listen_outside(self, tunnel, tunnel.listener):
             return
     _originals.listen(self, *backlog)
 
@@ -139,10 +142,10 @@ def _unbound(sock: Socket) -> Tunnel | None:
     if not _may_listen(sock) or _originals.getsockname(sock)[1] != 0:
         return None
     always = scope.current().settings.bind == "always"
-    return _register(sock, _latest_caller() if always else control_connections.in_this_thread(), 0)
+    return _register(sock, _latest_caller() if always else registry.control_connections.in_this_thread(), 0)
 
 
-def _listen_outside(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> bool:
+def _listen_outside(sock: Socket, tunnel: Tunnel, asked: BindListener) -> bool:
     """Have the proxy listen; False if nobody is connected any more who could call."""
     if not asked.listens and not any(caller.is_open and caller.is_somewhere() for caller in asked.callers):
         registry.drop(_originals.fileno(sock), tunnel)
@@ -151,7 +154,7 @@ def _listen_outside(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> bool:
     return True
 
 
-def _ask(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> None:
+def _ask(sock: Socket, tunnel: Tunnel, asked: BindListener) -> None:
     pending.guard_object(sock)
     try:
         bind_listener.ask(sock, tunnel, asked)
@@ -168,7 +171,7 @@ def _accept(self: Socket) -> tuple[Socket, Any]:
     """
     if registry.unsettled:
         tunnel = registry.find(self)
-        if tunnel is not None and tunnel.rendezvous is not None:
+        if tunnel is not None and tunnel.listener is not None:
             return _accept_outside(self)
         readiness.attend(self.fileno(), self.gettimeout())
     fd, address = self._accept()  # type: ignore[attr-defined]
@@ -188,7 +191,7 @@ def _accept_outside(listener: Socket) -> tuple[Socket, Any]:
 def accept_fd(self: Socket) -> tuple[int, Any]:
     """_accept(): as accept(), for a class that makes an object of the fd itself."""
     tunnel = registry.find(self) if registry.unsettled else None
-    if tunnel is None or tunnel.rendezvous is None:
+    if tunnel is None or tunnel.listener is None:
         return _originals.accept_plain(self)
     connection, tunnel = accept.accept(self)
     fd = connection.detach()
@@ -217,21 +220,21 @@ def _getsockname(self: Socket, /) -> Any:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None:
         return name
-    if tunnel.rendezvous is not None:
-        tunnel = _asked(self, tunnel, tunnel.rendezvous)
+    if tunnel.listener is not None:
+        tunnel = _asked(self, tunnel, tunnel.listener)
     elif not tunnel.is_open:
         # The way to the proxy may have a port of its own (`reach`).
         if type(name) is not tuple:
-            return external.sockaddr(self.family, "", tunnel.chosen_port)
+            return external_addresses.sockaddr(self.family, "", tunnel.chosen_port)
         return (name[0], tunnel.chosen_port, *name[2:]) if tunnel.chosen_port else name
     if tunnel is None:
         return name
     told = tunnel.bound[1] if tunnel.bound is not None else 0
     port = tunnel.chosen_port or told or (name[1] if type(name) is tuple else 0)
-    return external.sockaddr(self.family, external.host(tunnel), port)
+    return external_addresses.sockaddr(self.family, registry.external_addresses.host(tunnel), port)
 
 
-def _asked(sock: Socket, tunnel: Tunnel, asked: Rendezvous) -> Tunnel | None:
+def _asked(sock: Socket, tunnel: Tunnel, asked: BindListener) -> Tunnel | None:
     """The tunnel of a listening socket that knows where its proxy listens; None for one that nobody asks yet."""
     if not asked.listens and not asked.early:
         return None

@@ -17,18 +17,17 @@ from socksify.protocol.address import NAME, Address
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import CONNECT
 from socksify.routing import log
-from socksify.tunnel import connect, errors, readiness, registry
-from socksify.tunnel.bind import external
-from socksify.tunnel.bind.listener import failure, rest
+from socksify.tunnel import connect, errors, external_addresses, readiness
+from socksify.tunnel.bind.listener import failure, reset
 from socksify.tunnel.handshake import read
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket as Socket
 
     from socksify.protocol.conversation import Conversation
-    from socksify.tunnel.bind.listener import Rendezvous
-    from socksify.tunnel.state import Tunnel
+    from socksify.tunnel.state import BindListener, Tunnel
 
 # Seconds after which a waiting thread looks whether another one has taken the peer it waits for.
 _GLANCE = 0.1
@@ -44,10 +43,10 @@ def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
     end = None if timeout is None else monotonic() + timeout
     while True:
         tunnel = registry.find(sock)
-        rendezvous = tunnel.rendezvous if tunnel is not None else None
-        if tunnel is None or rendezvous is None:
+        listener = tunnel.listener if tunnel is not None else None
+        if tunnel is None or listener is None:
             raise OSError(EBADF, os.strerror(EBADF))
-        connection = _step(sock, tunnel, rendezvous)
+        connection = _step(sock, tunnel, listener)
         if connection is not None:
             return connection, tunnel
         left = None if end is None else end - monotonic()
@@ -60,7 +59,7 @@ def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
         readiness.attend(_originals.fileno(sock), left)
 
 
-def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _originals.Socket | None:
+def _step(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals.Socket | None:
     """Go as far as possible without waiting; the connection when the peer has come."""
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
@@ -70,20 +69,20 @@ def _step(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _originals.So
         raise failure(sock, tunnel)
     if tunnel.handshake is not None:
         return None
-    if rendezvous.is_idle:
-        rendezvous.ask_again(tunnel)
+    if listener.is_idle:
+        listener.ask_again(tunnel)
         return None
     lock = tunnel.lock
     if not lock.acquire():
         return None
     try:
         if lock.was_broken:
-            tunnel.error = _interrupted()
+            tunnel.fail(_interrupted())
             raise failure(sock, tunnel)
-        return _collect(sock, tunnel, rendezvous)
+        return _collect(sock, tunnel, listener)
     except BaseException:
         # A part of the second answer may be lost.
-        tunnel.error = tunnel.error or _interrupted()
+        tunnel.fail(_interrupted())
         raise
     finally:
         lock.release()
@@ -93,8 +92,8 @@ def _interrupted() -> OSError:
     return OSError(ECANCELED, "accept() was interrupted")
 
 
-def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _originals.Socket | None:
-    peer = rendezvous.peer
+def _collect(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals.Socket | None:
+    peer = listener.peer
     if peer is None or registry.find(sock) is not tunnel:
         # Another thread was faster.
         return None
@@ -102,18 +101,18 @@ def _collect(sock: Socket, tunnel: Tunnel, rendezvous: Rendezvous) -> _originals
         if not _hear(sock, peer):
             return None
     except ProtocolError as error:
-        tunnel.error = errors.wrong_peer(error, tunnel.route)
+        tunnel.fail(errors.wrong_peer(error, tunnel.route))
     except ours(OSError) as error:
-        tunnel.error = errors.broken(error, tunnel.route, len(tunnel.route.chain))
+        tunnel.fail(errors.broken(error, tunnel.route, len(tunnel.route.chain)))
     if tunnel.error is not None:
         raise failure(sock, tunnel)
     # In one bytecode: no handler's exception comes between the number and the object that closes it.
     duplicates = map(os.dup, map(_originals.fileno, (sock,)))
     connection = next(map(_originals.Socket, (-1,), (-1,), (-1,), duplicates))
-    rest(sock, tunnel, rendezvous)
+    reset(sock, tunnel, listener)
     # Afterwards: the listening socket's mode is that of the same file until then.
     connection.setblocking(True)
-    _become_connection(tunnel, rendezvous, peer.result.address.literal(), sock.family)
+    _become_connection(tunnel, listener, peer.result.address.literal(), sock.family)
     return connection
 
 
@@ -135,14 +134,13 @@ def _hear(sock: Socket, peer: Conversation) -> bool:
     return True
 
 
-def _become_connection(tunnel: Tunnel, rendezvous: Rendezvous, peer: Address, family: int) -> None:
+def _become_connection(tunnel: Tunnel, listener: BindListener, peer: Address, family: int) -> None:
     """A tunnel whose peer has come is one like any other."""
     if peer.type == NAME or peer.host in ("0.0.0.0", "::"):
         # The proxy does not say who came: it was to let in nobody else.
-        expected = rendezvous.route.target.literal()
+        expected = listener.route.target.literal()
         peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
-    tunnel.rendezvous = None
     tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)
-    sockaddr = external.sockaddr(family, peer.host, peer.port)
-    tunnel.route = rendezvous.route.replace(target=peer, peer=sockaddr, command=CONNECT)
+    sockaddr = external_addresses.sockaddr(family, peer.host, peer.port)
+    tunnel.become_connection(listener.route.replace(target=peer, peer=sockaddr, command=CONNECT))
     log.accepted(tunnel.route)

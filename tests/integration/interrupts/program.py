@@ -279,10 +279,10 @@ def check_child(sock: socket.socket, used: Callable[[socket.socket], object]) ->
 
 
 def forget_everything() -> None:
-    from socksify.tunnel import deadlines, registry
+    from socksify.tunnel.registry import registry
 
-    for tunnel in deadlines.everyone():
-        deadlines.discard(tunnel)
+    for tunnel in registry.deadlines.everyone():
+        registry.deadlines.discard(tunnel)
     for known in (registry.by_fd, registry._by_identity, registry.unsettled):
         known.clear()
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 import socksify
-from socksify.tunnel import deadlines, registry
+from socksify.tunnel.registry import registry
 from tests.support.processes import end
 from tests.support.routing import open_fds
 
@@ -131,4 +131,10 @@ def use(sock: socket.socket) -> int:
 
 def left_behind(fds: set[int]) -> list[object]:
     """What is still known of sockets that are closed, and descriptors that were not open before."""
-    return [*registry.by_fd, *registry._by_identity, *registry.unsettled, *deadlines.everyone(), *(open_fds() - fds)]
+    return [
+        *registry.by_fd,
+        *registry._by_identity,
+        *registry.unsettled,
+        *registry.deadlines.everyone(),
+        *(open_fds() - fds),
+    ]

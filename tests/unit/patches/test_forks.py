@@ -19,7 +19,7 @@ import socksify
 from socksify.config.settings import Settings
 from socksify.patches import strict
 from socksify.patches.installation import Installation
-from socksify.tunnel import deadlines, registry
+from socksify.tunnel.registry import registry
 from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import LOOPBACK, SECONDS, routed
 from tests.support.servers import Server
@@ -90,7 +90,7 @@ def test_a_child_leaves_the_parents_pending_connect_alone(echo_server: Target) -
         assert sock.connect_ex(echo_server.address) == errno.EINPROGRESS
 
         def look() -> bool:
-            unknown = not deadlines.everyone() and not registry.unsettled
+            unknown = not registry.deadlines.everyone() and not registry.unsettled
             try:
                 sock.send(b"x")
             except OSError as error:

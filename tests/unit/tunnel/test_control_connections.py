@@ -13,7 +13,7 @@ from socksify.config.proxy_url import Proxy
 from socksify.config.rules import Rule
 from socksify.protocol.address import Address
 from socksify.routing.route import Via
-from socksify.tunnel import control_connections, registry
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import Tunnel
 
 if TYPE_CHECKING:
@@ -34,45 +34,45 @@ def tunnel(port: int = 21) -> Tunnel:
 
 @pytest.fixture(autouse=True)
 def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(control_connections, "ports", frozenset((21, 514)))
-    monkeypatch.setattr(control_connections, "_callers", {})
+    monkeypatch.setattr(registry.control_connections, "_services", frozenset((21, 514)))
+    monkeypatch.setattr(registry.control_connections, "_threads", {})
     yield
 
 
 def test_connections_to_the_services_are_noted() -> None:
-    assert not control_connections.are_there()
+    assert not registry.control_connections.are_there()
     web, ftp, rsh = tunnel(80), tunnel(21), tunnel(514)
     for each in (web, ftp, rsh):
-        control_connections.note(each)
-    assert control_connections.in_this_thread() == control_connections.anywhere() == [ftp, rsh]
-    control_connections.forget(ftp)
-    assert control_connections.in_this_thread() == [rsh]
+        registry.control_connections.note(each)
+    assert registry.control_connections.in_this_thread() == registry.control_connections.anywhere() == [ftp, rsh]
+    registry.control_connections.forget(ftp)
+    assert registry.control_connections.in_this_thread() == [rsh]
 
 
 def test_every_connection_is_where_every_service_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_connections, "ports", None)
+    monkeypatch.setattr(registry.control_connections, "_services", None)
     web = tunnel(80)
-    control_connections.note(web)
-    assert control_connections.in_this_thread() == [web]
+    registry.control_connections.note(web)
+    assert registry.control_connections.in_this_thread() == [web]
 
 
 def test_services_that_no_longer_call_are_forgotten() -> None:
     ftp, rsh = tunnel(21), tunnel(514)
-    control_connections.note(ftp)
-    control_connections.note(rsh)
-    control_connections.call_from(frozenset((514,)))
-    assert control_connections.anywhere() == [rsh]
-    control_connections.call_from(frozenset())
-    assert not control_connections.are_there()
+    registry.control_connections.note(ftp)
+    registry.control_connections.note(rsh)
+    registry.control_connections.call_from(frozenset((514,)))
+    assert registry.control_connections.anywhere() == [rsh]
+    registry.control_connections.call_from(frozenset())
+    assert not registry.control_connections.are_there()
 
 
 def test_each_thread_has_its_own() -> None:
     theirs = tunnel()
-    thread = threading.Thread(target=control_connections.note, args=(theirs,))
+    thread = threading.Thread(target=registry.control_connections.note, args=(theirs,))
     thread.start()
     thread.join()
-    assert control_connections.in_this_thread() == []
-    assert control_connections.anywhere() == [theirs]
+    assert registry.control_connections.in_this_thread() == []
+    assert registry.control_connections.anywhere() == [theirs]
 
 
 def test_one_whose_descriptor_was_closed_behind_our_back_is_gone() -> None:
@@ -80,23 +80,23 @@ def test_one_whose_descriptor_was_closed_behind_our_back_is_gone() -> None:
         caller = tunnel()
         caller.holders = {sock.fileno(): None}
         caller.identities = (cast("Identity", identity(sock.fileno())),)
-        control_connections.note(caller)
-        assert control_connections.in_this_thread() == [caller]
-    assert control_connections.in_this_thread() == control_connections.anywhere() == []
+        registry.control_connections.note(caller)
+        assert registry.control_connections.in_this_thread() == [caller]
+    assert registry.control_connections.in_this_thread() == registry.control_connections.anywhere() == []
 
 
 def test_only_what_is_open_counts() -> None:
     failed = tunnel()
-    control_connections.note(failed)
+    registry.control_connections.note(failed)
     failed.error = OSError()
-    assert control_connections.are_there() and not control_connections.anywhere()
+    assert registry.control_connections.are_there() and not registry.control_connections.anywhere()
 
 
 def test_what_nobody_holds_is_forgotten() -> None:
     held = tunnel()
     held.holders.clear()
-    control_connections.note(held)
+    registry.control_connections.note(held)
     with socket.socket() as sock:
         registry.add(sock, held)
         registry.drop(sock.fileno(), held)
-    assert not control_connections.are_there()
+    assert not registry.control_connections.are_there()

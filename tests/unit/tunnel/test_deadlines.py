@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from socksify.tunnel import deadlines
+from socksify.tunnel.registry import registry
 
 ROUNDS = 30_000
 
@@ -35,16 +35,16 @@ def test_who_is_first_may_be_asked_while_others_come_and_go() -> None:
     def come_and_go() -> None:
         while not over.is_set():
             tunnel: Any = SimpleTunnel(handshake)
-            deadlines.add(tunnel)
-            deadlines.time(tunnel, handshake)
-            deadlines.discard(tunnel)
+            registry.deadlines.add(tunnel)
+            registry.deadlines.limit(tunnel, handshake)
+            registry.deadlines.discard(tunnel)
 
     thread = threading.Thread(target=come_and_go)
     thread.start()
     try:
         for _ in range(ROUNDS):
-            deadlines.oldest()
-            deadlines.next_over()
+            registry.deadlines.oldest()
+            registry.deadlines.next_over()
     finally:
         over.set()
         thread.join()

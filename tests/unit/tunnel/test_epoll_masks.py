@@ -10,27 +10,28 @@ from errno import EINPROGRESS
 import pytest
 
 from socksify import _originals
-from socksify.tunnel import epoll_masks, proxy_address
+from socksify.tunnel.proxy_addresses import ProxyAddresses
+from socksify.tunnel.registry import registry
 from tests.support.stepping import MOMENT, SECONDS, stepping
 
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(epoll_masks, "registrations", {})
+    monkeypatch.setattr(registry.epoll_masks, "registrations", {})
 
 
 def test_what_is_noted_is_known_until_it_is_closed() -> None:
-    epoll_masks.note(8, 3, select.EPOLLIN)
-    epoll_masks.note(9, 3, select.EPOLLOUT)
-    epoll_masks.note(8, 3, select.EPOLLPRI)
-    assert [epoll_masks.mask_of(epoll, 3) for epoll in (8, 9, 10)] == [select.EPOLLPRI, select.EPOLLOUT, 0]
-    assert epoll_masks.mask_of(10, 3, -1) == -1
-    epoll_masks.forget(8, 3)
-    epoll_masks.forget(8, 4)
-    assert epoll_masks.registrations == {3: {9: select.EPOLLOUT}}
-    epoll_masks.closed(3)
-    epoll_masks.closed(3)
-    assert epoll_masks.registrations == {}
+    registry.epoll_masks.note(8, 3, select.EPOLLIN)
+    registry.epoll_masks.note(9, 3, select.EPOLLOUT)
+    registry.epoll_masks.note(8, 3, select.EPOLLPRI)
+    assert [registry.epoll_masks.mask_of(epoll, 3) for epoll in (8, 9, 10)] == [select.EPOLLPRI, select.EPOLLOUT, 0]
+    assert registry.epoll_masks.mask_of(10, 3, -1) == -1
+    registry.epoll_masks.forget(8, 3)
+    registry.epoll_masks.forget(8, 4)
+    assert registry.epoll_masks.registrations == {3: {9: select.EPOLLOUT}}
+    registry.epoll_masks.closed(3)
+    registry.epoll_masks.closed(3)
+    assert registry.epoll_masks.registrations == {}
 
 
 def test_priming_reads_every_epoll_object_of_the_process() -> None:
@@ -39,18 +40,18 @@ def test_priming_reads_every_epoll_object_of_the_process() -> None:
         _originals.epoll_register(first, ours, select.EPOLLIN)
         _originals.epoll_register(second, ours, select.EPOLLOUT | select.EPOLLET)
         _originals.epoll_register(second, theirs, 0)
-        epoll_masks.prime()
+        registry.epoll_masks.prime()
         always = select.EPOLLERR | select.EPOLLHUP
-        assert epoll_masks.mask_of(first.fileno(), ours.fileno()) == select.EPOLLIN | always
+        assert registry.epoll_masks.mask_of(first.fileno(), ours.fileno()) == select.EPOLLIN | always
         edge = select.EPOLLOUT | select.EPOLLET | always
-        assert epoll_masks.mask_of(second.fileno(), ours.fileno()) & 0xFFFFFFFF == edge
-        assert epoll_masks.mask_of(second.fileno(), theirs.fileno()) == always
+        assert registry.epoll_masks.mask_of(second.fileno(), ours.fileno()) & 0xFFFFFFFF == edge
+        assert registry.epoll_masks.mask_of(second.fileno(), theirs.fileno()) == always
 
 
 def test_priming_opens_and_keeps_nothing() -> None:
     with select.epoll():
         before = os.listdir("/proc/self/fd")
-        epoll_masks.prime()
+        registry.epoll_masks.prime()
         assert os.listdir("/proc/self/fd") == before
 
 
@@ -68,7 +69,7 @@ def test_the_next_address_of_the_proxy_is_watched_like_the_first(monkeypatch: py
         dead = listener.getsockname()
         _originals.connect(first, dead)
         candidates = [(socket.AF_INET6, dead, False), (socket.AF_INET, (proxy.host, proxy.port), False)]
-        monkeypatch.setattr(proxy_address, "candidates", lambda *_: list(candidates))
+        monkeypatch.setattr(ProxyAddresses, "candidates", lambda *_: list(candidates))
         with socket.socket(socket.AF_INET6) as sock, select.epoll() as epoll:
             sock.setblocking(False)
             # Bound, it cannot reach IPv4 by mapped addresses.

@@ -10,7 +10,8 @@ import pytest
 
 from socksify.config import proxy_url
 from socksify.config.proxy_url import Proxy
-from socksify.tunnel import proxy_address
+from socksify.tunnel import proxy_addresses
+from socksify.tunnel.registry import registry
 
 
 def proxy(url: str) -> Proxy:
@@ -29,8 +30,8 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port)),
         ]
 
-    monkeypatch.setattr(proxy_address._originals, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(proxy_address, "_resolved", {})
+    monkeypatch.setattr(proxy_addresses._originals, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(registry.proxy_addresses, "_resolved", {})
     yield asked
 
 
@@ -40,24 +41,24 @@ IPV4 = (socket.AF_INET, ("192.0.2.1", 1080), False)
 
 def test_the_sockets_own_family_comes_first(looked_up: list[tuple[Any, ...]]) -> None:
     gw = proxy("socks5h://gw.example:1080")
-    assert proxy_address.candidates(gw, socket.AF_INET) == [IPV4, IPV6]
-    assert proxy_address.candidates(gw, socket.AF_INET6) == [IPV6, IPV4]
+    assert registry.proxy_addresses.candidates(gw, socket.AF_INET) == [IPV4, IPV6]
+    assert registry.proxy_addresses.candidates(gw, socket.AF_INET6) == [IPV6, IPV4]
     assert looked_up == [(b"gw.example", 1080)]
 
 
 def test_a_caller_may_use_up_its_candidates() -> None:
     gw = proxy("socks5h://gw.example:1080")
-    proxy_address.candidates(gw, socket.AF_INET).clear()
-    assert proxy_address.candidates(gw, socket.AF_INET) == [IPV4, IPV6]
+    registry.proxy_addresses.candidates(gw, socket.AF_INET).clear()
+    assert registry.proxy_addresses.candidates(gw, socket.AF_INET) == [IPV4, IPV6]
 
 
 def test_a_proxy_that_was_forgotten_is_looked_up_again(looked_up: list[tuple[Any, ...]]) -> None:
     gw = proxy("socks5h://gw.example:1080")
-    proxy_address.candidates(gw, socket.AF_INET)
-    proxy_address.forget(gw)
-    proxy_address.candidates(gw, socket.AF_INET)
+    registry.proxy_addresses.candidates(gw, socket.AF_INET)
+    registry.proxy_addresses.forget(gw)
+    registry.proxy_addresses.candidates(gw, socket.AF_INET)
     assert looked_up == [(b"gw.example", 1080)] * 2
-    proxy_address.forget(proxy("socks5h://other.example:1080"))
+    registry.proxy_addresses.forget(proxy("socks5h://other.example:1080"))
 
 
 @pytest.mark.parametrize(
@@ -70,16 +71,16 @@ def test_a_proxy_that_was_forgotten_is_looked_up_again(looked_up: list[tuple[Any
 )
 def test_a_proxy_on_this_machine(url: str, family: int, address: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert proxy_address.candidates(proxy(url), socket.AF_INET) == [(family, address, True)]
+    assert registry.proxy_addresses.candidates(proxy(url), socket.AF_INET) == [(family, address, True)]
 
 
 def test_the_proxys_own_address_is_told_as_far_as_it_is_known() -> None:
     gw = proxy("socks5h://gw.example:1080")
-    assert proxy_address.own_address(gw) == ""
-    proxy_address.candidates(gw, socket.AF_INET)
-    assert proxy_address.own_address(gw) == "2001:db8::1"
-    assert proxy_address.own_address(proxy("socks5h://localhost/run/proxy")) == ""
+    assert registry.proxy_addresses.own_address(gw) == ""
+    registry.proxy_addresses.candidates(gw, socket.AF_INET)
+    assert registry.proxy_addresses.own_address(gw) == "2001:db8::1"
+    assert registry.proxy_addresses.own_address(proxy("socks5h://localhost/run/proxy")) == ""
 
 
 def test_a_mapped_address() -> None:
-    assert proxy_address.mapped(("192.0.2.1", 1080)) == ("::ffff:192.0.2.1", 1080)
+    assert proxy_addresses.mapped(("192.0.2.1", 1080)) == ("::ffff:192.0.2.1", 1080)

@@ -16,7 +16,8 @@ import pytest
 
 import socksify
 from socksify import _originals
-from socksify.tunnel import proxy_address
+from socksify.tunnel import proxy_addresses
+from socksify.tunnel.registry import registry
 from tests.support.bad_proxy import BadProxy
 from tests.support.processes import free_port
 from tests.support.routing import routed
@@ -48,10 +49,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     originals = SimpleNamespace(
         getaddrinfo=world.answer, InternalHost=_originals.InternalHost, InternalAddress=_originals.InternalAddress
     )
-    monkeypatch.setattr(proxy_address, "_originals", originals)
-    proxy_address._resolved.clear()
+    monkeypatch.setattr(proxy_addresses, "_originals", originals)
+    registry.proxy_addresses._resolved.clear()
     yield world
-    proxy_address._resolved.clear()
+    registry.proxy_addresses._resolved.clear()
 
 
 @contextlib.contextmanager
@@ -175,7 +176,7 @@ def test_where_all_are_silent_the_time_is_over_as_ever(how: str, world: World, e
                 assert sock.connect_ex(echo_server.address) == errno.EINPROGRESS
                 assert waited(how, sock) == errno.ETIMEDOUT
             assert 0.9 < time.monotonic() - began < 5
-        assert proxy_address._resolved == {}
+        assert registry.proxy_addresses._resolved == {}
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "http"])
@@ -196,7 +197,7 @@ def test_a_proxy_that_has_moved_is_found(how: str, world: World, echo_server: Ta
     world.addresses = ["127.0.0.2"]
     with BadProxy(good("socks5h")) as proxy, routed(f"socks5h://{NAME}:{proxy.port}", connect_timeout=LIMIT):
         # Nobody listens there.
-        proxy_address.candidates(patched().proxy[0], socket.AF_INET)
+        registry.proxy_addresses.candidates(patched().proxy[0], socket.AF_INET)
         assert world.asked >= 1
         world.addresses = ["127.0.0.1"]
         with socket.socket() as sock:
@@ -239,7 +240,7 @@ def test_after_a_while_it_is_looked_up_again(
             with socket.create_connection(echo_server.address, 10) as sock:
                 echoes(sock)
         assert world.asked == 1
-        monkeypatch.setattr(proxy_address, "FRESH_SECONDS", 0.0)
+        monkeypatch.setattr(proxy_addresses, "FRESH_SECONDS", 0.0)
         world.addresses = []
         with socket.create_connection(echo_server.address, 10) as sock:
             echoes(sock)

@@ -9,8 +9,9 @@ from time import monotonic
 
 import pytest
 
-from socksify.tunnel import readiness, registry
+from socksify.tunnel import readiness
 from socksify.tunnel.readiness import Clock
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import Tunnel
 from tests.support.stepping import MOMENT, SECONDS, begin, stepping
 

@@ -13,7 +13,7 @@ import pytest
 from socksify import config
 from socksify.routing.route import Via
 from socksify.routing.router import Router
-from socksify.tunnel import deadlines, registry
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import Tunnel, not_connected
 
 
@@ -107,6 +107,6 @@ def test_what_was_closed_behind_our_back_is_swept(tunnel: Tunnel, monkeypatch: p
 
 
 def test_a_fork_fails_what_was_pending() -> None:
-    assert deadlines.oldest() is None
+    assert registry.deadlines.oldest() is None
     registry.after_fork()
     assert not_connected().errno == 107

@@ -16,7 +16,7 @@ import pytest
 from socksify import config
 from socksify.routing.route import Via
 from socksify.routing.router import Router
-from socksify.tunnel import registry
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import Tunnel
 from tests.support.routing import routed
 

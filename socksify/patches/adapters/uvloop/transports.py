@@ -8,7 +8,7 @@ from asyncio.selector_events import BaseSelectorEventLoop
 from inspect import signature
 from socket import AF_UNIX
 
-from socksify.tunnel import control_connections, registry
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _ServingLoop(SelectorLoop):
 async def create_outside(loop: Any, given: dict[str, Any]) -> Server | None:
     """What create_server() is to return, if any of the server's sockets is to listen through the proxy."""
     sock = given.get("sock")
-    if not control_connections.are_there() or (sock is not None and not listens_outside(sock)):
+    if not registry.control_connections.are_there() or (sock is not None and not listens_outside(sock)):
         return None
     server: Server = await _ServingLoop(loop).create_server(**{**given, "start_serving": False})
     if not any(listens_outside(each._sock) for each in server.sockets):  # type: ignore[attr-defined]
@@ -129,7 +129,7 @@ async def sock_accept(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: A
 def listens_outside(sock: Any) -> bool:
     """Whether it is the proxy that listens for a socket, or is to."""
     tunnel = registry.find(sock) if registry.by_fd else None
-    return tunnel is not None and tunnel.rendezvous is not None
+    return tunnel is not None and tunnel.listener is not None
 
 
 async def _readable(loop: Any, sock: Socket) -> None:

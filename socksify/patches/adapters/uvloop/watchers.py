@@ -12,7 +12,8 @@ from uvloop.loop import Loop as _Native
 
 from socksify._originals import monotonic
 from socksify.patches.adapters import external_loops
-from socksify.tunnel import connect, readiness, registry
+from socksify.tunnel import connect, readiness
+from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,8 +133,8 @@ def _has_come(tunnel: Tunnel) -> bool:
         connect.advance(tunnel)
         connect.expire(tunnel, monotonic())
         return tunnel.error is not None
-    if tunnel.rendezvous is not None and tunnel.rendezvous.is_idle:
-        tunnel.rendezvous.ask_again(tunnel)
+    if tunnel.listener is not None and tunnel.listener.is_idle:
+        tunnel.listener.ask_again(tunnel)
         return False
     return True
 

@@ -14,7 +14,7 @@ from select import EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLON
 import pytest
 
 from socksify import _originals
-from socksify.tunnel import epoll_masks
+from socksify.tunnel.registry import registry
 from tests.support.stepping import MOMENT, SECONDS, Stepping, begin, stepping
 
 
@@ -130,7 +130,7 @@ def test_registrations_made_before_install_are_read_back() -> None:
         selector.register(sock, selectors.EVENT_WRITE)
         with stepping() as steps:
             assert (
-                epoll_masks.mask_of(epoll.fileno(), sock.fileno()) & 0xFFFFFFFF
+                registry.epoll_masks.mask_of(epoll.fileno(), sock.fileno()) & 0xFFFFFFFF
                 == EPOLLOUT | EPOLLET | EPOLLERR | EPOLLHUP
             )
             begin(sock)

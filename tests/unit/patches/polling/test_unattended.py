@@ -17,6 +17,7 @@ import pytest
 
 from socksify import _originals
 from socksify.tunnel import connect, unattended
+from socksify.tunnel.registry import registry
 from tests.support.bad_proxy import BadProxy
 from tests.support.routing import routed
 from tests.support.stepping import TARGET, Stepping
@@ -140,7 +141,7 @@ def test_one_that_fails_is_over(wait: Wait, listener: socket.socket) -> None:
     with BadProxy(good("socks5h", reply=5)) as proxy, routed(proxy.url()), begin(listener.getsockname()) as sock:
         while sock.connect_ex(listener.getsockname()) == errno.EALREADY:
             assert not wait(listener, 0.01)
-        assert not unattended.beside().fds
+        assert not registry.unattended.beside().fds
 
 
 @pytest.mark.parametrize("wait", WAITS)
@@ -217,7 +218,7 @@ def test_one_event_loop_goes_through_nothing(listener: socket.socket, monkeypatc
                 sock.close()
 
         asyncio.run(main())
-    assert not any(unattended._watched_by.values())
+    assert registry.unattended.is_empty()
 
 
 def test_two_threads_that_poll_do_not_both_go_on(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +276,7 @@ def test_what_another_threads_loop_goes_on_with_is_left_to_it(listener: socket.s
             polled = threading.Thread(target=epoll.poll, args=(0,))
             polled.start()
             polled.join()
-            others = unattended.beside()
+            others = registry.unattended.beside()
             assert others.is_part and not others.fds
         assert not by_select(listener, 0.01)
 
@@ -285,9 +286,9 @@ def test_a_forked_child_leaves_them_to_its_parent(listener: socket.socket) -> No
     with BadProxy([READ_GREETING, HANG]) as proxy, routed(proxy.url()), begin(listener.getsockname()):
         child = os.fork()
         if not child:
-            os._exit(7 if not unattended.beside() else 1)
+            os._exit(7 if not registry.unattended.beside() else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-        assert unattended.beside().fds
+        assert registry.unattended.beside().fds
 
 
 def test_select_is_not_given_numbers_that_it_cannot_take(listener: socket.socket) -> None:

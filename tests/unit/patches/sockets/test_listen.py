@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import socksify
-from socksify.tunnel import registry
+from socksify.tunnel.registry import registry
 from tests.support.bad_proxy import BadProxy
 from tests.support.calling import (
     ANYWHERE,

@@ -14,10 +14,9 @@ from socksify.protocol.address import IPV4, IPV6, NAME, Address
 from socksify.protocol.conversation import Conversation
 from socksify.protocol.socks5 import BIND
 from socksify.routing.route import Via
-from socksify.tunnel import registry
 from socksify.tunnel.bind import listener
-from socksify.tunnel.bind.listener import Rendezvous
-from socksify.tunnel.state import Tunnel
+from socksify.tunnel.registry import registry
+from socksify.tunnel.state import BindListener, Tunnel
 
 PROXY = Proxy("socks5", "192.0.2.1", 1080)
 
@@ -26,8 +25,8 @@ def caller(host: str) -> Tunnel:
     return Tunnel(Via((PROXY,), Address.of(host, 21), (), Rule("*=proxy", "", "proxy")))
 
 
-def made(*hosts: str, family: int = socket.AF_INET, wanted: int = 0) -> Rendezvous:
-    return Rendezvous([caller(host) for host in hosts], family, wanted, 1.0, False)
+def made(*hosts: str, family: int = socket.AF_INET, wanted: int = 0) -> BindListener:
+    return listener.listener_for([caller(host) for host in hosts], family, wanted, 1.0, False)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ def test_who_is_to_come(hosts: tuple[str, ...], family: int, target: Address) ->
 def test_what_stands_in_for_a_mask(mask: int) -> None:
     asked = made("203.0.113.5")
     assert asked.is_idle and asked.awaited(mask) == POLLOUT
-    asked.peer = Conversation(client.socks5_peer())
+    asked.await_peer(Conversation(client.socks5_peer()))
     assert not asked.is_idle and asked.awaited(mask) == mask & ~POLLOUT
 
 

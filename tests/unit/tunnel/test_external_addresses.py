@@ -9,8 +9,8 @@ from socksify.config.proxy_url import Proxy
 from socksify.config.rules import Rule
 from socksify.protocol.address import Address
 from socksify.routing.route import Via
-from socksify.tunnel import proxy_address, registry
-from socksify.tunnel.bind import external
+from socksify.tunnel import external_addresses
+from socksify.tunnel.registry import registry
 from socksify.tunnel.state import Tunnel
 
 PROXY = Proxy("socks4", "gw.example", 1080)
@@ -19,39 +19,40 @@ OWN = "192.0.2.1"
 
 @pytest.fixture
 def tunnel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tunnel]:
-    monkeypatch.setattr(external, "_latest", {})
-    monkeypatch.setitem(proxy_address._resolved, ("gw.example", 1080), [(socket.AF_INET, (OWN, 1080), False)])
+    monkeypatch.setattr(registry.external_addresses, "_latest", {})
+    known = registry.proxy_addresses._resolved
+    monkeypatch.setitem(known, ("gw.example", 1080), [(socket.AF_INET, (OWN, 1080), False)])
     yield Tunnel(Via((PROXY,), Address.of("203.0.113.5", 21), ("203.0.113.5", 21), Rule("*=proxy", "", "proxy")))
 
 
 def test_what_is_known_best_comes_first(tunnel: Tunnel) -> None:
     """The proxy's own address, then where the latest BIND listened, then BND.ADDR."""
-    assert external.host(tunnel) == OWN
-    external.listens((PROXY,), "198.51.100.1", [])
-    assert external.host(tunnel) == "198.51.100.1"
+    assert registry.external_addresses.host(tunnel) == OWN
+    registry.external_addresses.listens((PROXY,), "198.51.100.1", [])
+    assert registry.external_addresses.host(tunnel) == "198.51.100.1"
     tunnel.bound = ("198.51.100.2", 4000)
-    assert external.host(tunnel) == "198.51.100.2"
+    assert registry.external_addresses.host(tunnel) == "198.51.100.2"
 
 
 def test_a_bind_on_its_behalf_has_the_last_word(tunnel: Tunnel) -> None:
     tunnel.bound = ("198.51.100.2", 4000)
-    external.listens((PROXY,), "198.51.100.3", [tunnel])
+    registry.external_addresses.listens((PROXY,), "198.51.100.3", [tunnel])
     assert tunnel.bound == ("198.51.100.3", 4000)
 
 
 def test_but_not_in_another_family(tunnel: Tunnel) -> None:
     tunnel.bound = ("198.51.100.2", 4000)
-    external.listens((PROXY,), "2001:db8::3", [tunnel])
+    registry.external_addresses.listens((PROXY,), "2001:db8::3", [tunnel])
     assert tunnel.bound == ("198.51.100.2", 4000)
 
 
 def test_who_is_known_by_an_address(tunnel: Tunnel) -> None:
     with socket.socket() as sock:
         registry.add(sock, tunnel)
-        assert external.known_by(OWN) == [tunnel]
-        assert external.known_by("198.51.100.9") == []
+        assert registry.known_at(OWN) == [tunnel]
+        assert registry.known_at("198.51.100.9") == []
         tunnel.error = OSError()
-        assert external.known_by(OWN) == []
+        assert registry.known_at(OWN) == []
         registry.drop(sock.fileno(), tunnel)
 
 
@@ -67,4 +68,4 @@ def test_who_is_known_by_an_address(tunnel: Tunnel) -> None:
     ],
 )
 def test_an_address_in_a_sockets_family(family: int, host: str, sockaddr: tuple[object, ...]) -> None:
-    assert external.sockaddr(family, host, 7) == sockaddr
+    assert external_addresses.sockaddr(family, host, 7) == sockaddr
