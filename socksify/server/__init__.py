@@ -1,3 +1,3 @@
-# A hook that waits for it installs now, while none of the modules that it needs is half imported. As a statement, it
-# would be a lazy import where a program asks for them all (PEP 810).
+# The hook waits for `socket`. With this import it installs now, while none of the modules that it needs is half
+# imported. An import statement could become a lazy import, if the program asks for those (PEP 810).
 __import__("socket")

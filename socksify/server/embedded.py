@@ -1,12 +1,12 @@
-"""A server inside the process that uses it: `--embedded` tries, tests and shows everything without infrastructure.
+"""A server inside the process that uses it. With `--embedded`, socksify can be tried and tested without any proxy.
 
-It runs in one thread beside the program. The thread is started with `_thread`, so that the program neither finds it
-in `threading.enumerate()` nor waits for it at its end; it ends with the process.
+The server runs in one thread beside the program. The thread is started with `_thread`, so that it is not listed by
+`threading.enumerate()`, and the program does not wait for it at its end. It ends with the process.
 
-Like `ssh -D`, it serves every user of this machine unless `verify` is given.
+Like `ssh -D`, the server serves every user of this machine unless `verify` is given.
 
-fork(2) copies no threads: in a forked child nobody runs the server, and the child's copies of its descriptors are
-closed. The child's own connections reach the parent's server as long as the parent lives, and are refused after.
+fork(2) does not copy threads. So the server does not run in a forked child, which closes its copies of the server's
+descriptors. Connections of the child use the parent's server as long as the parent lives. After that they are refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ Verify = Callable[[bytes, bytes], bool]
 
 
 class Embedded:
-    """A running server: `host`, `port`, and `url` for a client. `close()` ends it and every connection through it."""
+    """A running server. `host` and `port` are its address, `url` is the proxy URL for clients.
+
+    `ended` is called with the report of each session that is over. close() ends the server and all its sessions.
+    """
 
     def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
         tracebacks.become_guest()
@@ -49,20 +52,20 @@ class Embedded:
 
     @property
     def url(self) -> str:
-        """The proxy as a client names it; names are resolved by the server."""
+        """The URL of the proxy for clients. The server resolves names."""
         return f"socks5h://{self.host}:{self.port}"
 
     def close(self) -> None:
-        """Returns when the port is free again. Calling it twice is harmless."""
+        """End the server, and return when the port is free again. A second call does nothing."""
         if not self._loop.is_there:
-            # The thread waits for ever, or has ended.
+            # In a forked child, or after the end of the loop, no thread would answer.
             self._loop.give_up()
             return
         self._loop.stop()
         self._thread.wait()
 
     def _run(self) -> None:
-        # splice(2) cannot be told MSG_NOSIGNAL, and the program may have given SIGPIPE back its meaning.
+        # splice(2) has no flag like MSG_NOSIGNAL, and the program may have restored the default action of SIGPIPE.
         pthread_sigmask(SIG_BLOCK, [SIGPIPE])
         self._loop.run()
         if self._loop.is_there:
@@ -71,6 +74,8 @@ class Embedded:
 
 
 class _Verifier:
+    """Users whose passwords a function checks. Nothing is remembered, so each password is checked again."""
+
     def __init__(self, verify: Verify) -> None:
         self.verify = verify
 
@@ -79,12 +84,16 @@ class _Verifier:
 
 
 def policy_of(verify: Verify | None) -> Policy:
-    """Everything for clients of this machine, if `verify` lets them in."""
+    """Return a policy that permits everything to clients of this machine, with `verify` after a correct password."""
     return Policy() if verify is None else Policy((LOCAL.replace(verified=True),), _Verifier(verify))
 
 
 def start(verify: Verify | None = None, log: Callable[[str], None] | None = None) -> Embedded:
-    """Starts a server on a free port of 127.0.0.1. `verify` and `log` are called in threads of the server's."""
+    """Start a server on a free port of 127.0.0.1.
+
+    `verify` is called with user and password, and returns True if they are correct. Without it no password is asked
+    for. `log` is called with one line for each session that is over. Both are called in threads of the server.
+    """
     return Embedded(policy_of(verify), (lambda report: log(line(report))) if log else (lambda _: None))
 
 
@@ -94,6 +103,6 @@ def _abandon(services: Services | None) -> None:
 
 
 def _leave(services: Services | None) -> None:
-    """At the end of the program: what was closed behind our back is not closed once more, by its number."""
+    """At the end of the program, forget the descriptors: some may be closed, and their numbers may be used again."""
     if services is not None:
         services.give_up()

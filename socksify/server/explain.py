@@ -1,4 +1,4 @@
-"""What `sockd --check` and `sockd --test` print: the rules as they were understood, and which one decides."""
+"""The output of `sockd --check` and `sockd --test`: the rules as the server reads them, and the rule that decides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check(configuration: Configuration) -> str:
-    """The configuration as lines of text; passwords are in none of them."""
+    """Return the configuration as lines of text, without passwords."""
     policy = configuration.policy
     lines = [f"file: {configuration.path or 'none'}"]
     lines += [f"listen: {', '.join(map(_place, configuration.listen)) or 'default'}"]
@@ -26,14 +26,15 @@ def check(configuration: Configuration) -> str:
     lines += _limits(policy.limits)
     lines += _routes(policy.routes)
     lines += ["rules, the first match wins:"]
-    lines += [f"  {rule.text}{_demanding(rule.verified)}  ({rule.source})" for rule in (*policy.rules, NOBODY)]
+    lines += [f"  {rule.text}{_authenticated(rule.verified)}  ({rule.source})" for rule in (*policy.rules, NOBODY)]
     return "\n".join(lines) + "\n"
 
 
 def test(configuration: Configuration, client: str, destination: str) -> str:
-    """What a client, ADDRESS or USER@ADDRESS, may do with a destination HOST:PORT, command by command.
+    """Return lines that tell, for each command, what a client may do with a destination.
 
-    No name is looked up. Raises ConfigError for what is no client or no destination.
+    `client` is ADDRESS or USER@ADDRESS, `destination` HOST:PORT. Names are not looked up. Raises ConfigError if one of
+    them has another form.
     """
     policy = configuration.policy
     user, at, host = client.rpartition("@")
@@ -51,9 +52,9 @@ def test(configuration: Configuration, client: str, destination: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def permits(told: str) -> bool:
-    """Whether any command may be permitted, by what `test` tells."""
-    return any(line.partition(": ")[2].startswith(("permitted", "depends")) for line in told.splitlines())
+def permits(text: str) -> bool:
+    """Return True if a text of `test` permits any command, or may permit it."""
+    return any(line.partition(": ")[2].startswith(("permitted", "depends")) for line in text.splitlines())
 
 
 def _verdict(policy: Policy, demand: Demand) -> str:
@@ -66,18 +67,18 @@ def _verdict(policy: Policy, demand: Demand) -> str:
     deciding = f"{rule.text} ({rule.source})"
     if isinstance(verdict, Denied):
         return f"denied: {deciding}"
-    resolved = to.address is None and not verdict.chain
-    return f"permitted{', unless its addresses are denied' if resolved else _way(verdict)}: {deciding}"
+    is_resolved_here = to.address is None and not verdict.chain
+    return f"permitted{', unless its addresses are denied' if is_resolved_here else _path(verdict)}: {deciding}"
 
 
-def _way(verdict: Permitted) -> str:
+def _path(verdict: Permitted) -> str:
     if verdict.chain:
         return f", through {', '.join(hop.url for hop in verdict.chain)}"
     return f", from {verdict.source}" if verdict.source else ""
 
 
 def _destination(text: str) -> tuple[str | None, str | None, int]:
-    """Name, literal and port; one of the first two is None."""
+    """Return name, literal and port. Either the name or the literal is None."""
     host, _, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = host != bare
@@ -94,12 +95,12 @@ def _authentication(policy: Policy) -> str:
     return "required" if all(rule.verified for rule in policy.rules if rule.permit) else "required by some rules"
 
 
-def _demanding(verified: bool) -> str:
+def _authenticated(verified: bool) -> str:
     return " (authenticated)" if verified else ""
 
 
 def _limits(limits: Limits) -> Iterator[str]:
-    """Those that are not the default."""
+    """Yield a line for each limit that differs from the default."""
     for name in Limits._fields:
         value = getattr(limits, name)
         if value != getattr(Limits, name):

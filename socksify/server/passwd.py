@@ -1,4 +1,4 @@
-"""`sockd passwd FILE USER`: puts a user and the salted hash of a password into a file of users."""
+"""`sockd passwd FILE USER`: writes a user and the salted hash of a password into a file of users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DESCRIPTION = (
 
 
 def main(words: Sequence[str]) -> int:
-    """Returns the exit status."""
+    """Run the command with the arguments `words`, and return its exit status."""
     parser = argparse.ArgumentParser("sockd passwd", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("user", metavar="USER")
@@ -27,28 +27,29 @@ def main(words: Sequence[str]) -> int:
     try:
         write(given.file, os.fsencode(given.user), _password())
     except OSError as error:
-        # Not the name of the file beside it that was to take its place.
+        # The error may name the temporary file, which the user does not know.
         sys.stderr.write(f"sockd passwd: {given.file}: {error.strerror}\n")
         return 1
     except ValueError as error:
         sys.stderr.write(f"sockd passwd: {error}\n")
         return 1
-    except (EOFError, KeyboardInterrupt) as thought_better:
+    except (EOFError, KeyboardInterrupt) as error:
         sys.stderr.write("\nsockd passwd: nothing was changed\n")
-        return 130 if isinstance(thought_better, KeyboardInterrupt) else 1
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
 
 def write(path: str, user: bytes, password: bytes) -> None:
-    """Replaces the user's line or adds one; whoever reads the file meanwhile sees it whole. Raises OSError, ValueError.
+    """Replace the user's line in the file `path`, or add one. The file is replaced as a whole, by rename(2).
 
-    Comments, order, mode and owner stay as they are; a new file is its owner's alone.
+    Comments, order, mode and owner stay as they are. A new file can be read by its owner only. Raises OSError, and
+    ValueError for a user or a password that a file of users cannot hold.
     """
     line = os.fsencode(entry(user, password))
     path = os.path.realpath(path)
     before, status = _read(path)
     kept = [other for other in before if other.strip().rpartition(b":")[0] != user]
-    fd, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".passwd-")
+    fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".passwd-")
     try:
         with open(fd, "wb") as file:
             if status is not None:
@@ -57,10 +58,10 @@ def write(path: str, user: bytes, password: bytes) -> None:
             file.write(b"".join(kept_line + b"\n" for kept_line in [*kept, line]))
             file.flush()
             os.fsync(fd)
-        os.rename(beside, path)
+        os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
+            os.unlink(temporary)
         raise
 
 

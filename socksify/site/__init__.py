@@ -1,1 +1,1 @@
-"""The hook for whole environments: what it runs when `socket` arrives, and `socksify site`, which puts it in place."""
+"""The hook for whole environments: the code that it calls in the package, and `socksify site`, which installs it."""

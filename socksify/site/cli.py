@@ -1,6 +1,6 @@
-"""`socksify site`: puts the hook into an environment, takes it out, and says who is covered by it.
+"""`socksify site`: installs the hook into an environment, removes it, and tells which starts it covers.
 
-It opens no socket and does not import `socket`, so that it works where the hook is broken.
+The command opens no socket and does not import `socket`, so that it works even if the hook is damaged.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FLAGS = {"install": ("--force", _NO_SETTINGS), "uninstall": (), "status": ("--j
 
 
 def main(words: Sequence[str]) -> int:
-    """Does what the words behind `socksify site` say; the exit status, 2 after one line on stderr if it cannot."""
+    """Run `socksify site` with the arguments `words`, and return the exit status: 2 after one line about an error."""
     _stand_aside()
     try:
         return _main(list(words))
@@ -49,11 +49,11 @@ def main(words: Sequence[str]) -> int:
         return _failed(str(error))
 
 
-def obey(words: Sequence[str]) -> int:
-    """The same without --python: for this Python."""
+def run(words: Sequence[str]) -> int:
+    """Run the command for this Python; `words` are the arguments without --python. Returns the exit status."""
     _stand_aside()
     try:
-        return _obey(list(words))
+        return _run(list(words))
     except ConfigError as error:
         return _failed(str(error))
     except OSError as error:
@@ -61,9 +61,9 @@ def obey(words: Sequence[str]) -> int:
 
 
 def _stand_aside() -> None:
-    """The hook of this very process is to do nothing: what is asked about is how others start, children of this one."""
+    """Let the hook of this process do nothing: the command is about other starts, which are children of this one."""
     hook: Any = sys.modules.get("socksify_hook")
-    # Of a directory that is empty, Python makes a module without any name in it.
+    # An empty directory socksify_hook/ is a module without attributes.
     if getattr(hook, "state", "") != "waiting":
         return
     try:
@@ -91,14 +91,14 @@ def _main(words: list[str]) -> int:
         )
     path, rest = _python(words)
     if path is None:
-        return obey(rest)
+        return run(rest)
     from socksify.site.target_python import delegate
 
     return delegate(path, rest)
 
 
 def _python(words: list[str]) -> tuple[str | None, list[str]]:
-    """What --python names, and the words without it."""
+    """Return the value of --python, or None, and the other words."""
     path, rest = None, []
     waiting = iter(words)
     for word in waiting:
@@ -112,7 +112,7 @@ def _python(words: list[str]) -> tuple[str | None, list[str]]:
     return path, rest
 
 
-def _obey(words: list[str]) -> int:
+def _run(words: list[str]) -> int:
     action, *rest = words
     flags = {word for word in rest if word in _FLAGS[action]}
     rest = [word for word in rest if word not in flags]
@@ -150,7 +150,7 @@ def _install(words: list[str], flags: set[str]) -> int:
 
 
 def _check_kept(settings_file: str) -> None:
-    """Raises ConfigError where the settings that were installed can be used no more: the network would stay closed."""
+    """Raise ConfigError if the installed settings cannot be used any more: programs would have a closed network."""
     from socksify.site.hook_entry import load
 
     try:
@@ -177,7 +177,7 @@ def _installed(directory: str, *, kept: bool) -> str:
 
 
 def _settings(words: list[str]) -> tuple[str | None, bool]:
-    """The options as a file, None if there are none, and whether there is a password in it."""
+    """Return the options as the text of a settings file, or None without options; and True if it has a password."""
     from socksify.config.command_line import parse
     from socksify.config.settings_text import document
     from socksify.program.main_module import working_directory

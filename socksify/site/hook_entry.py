@@ -1,4 +1,4 @@
-"""What the hook calls in the package, once `socket` is there."""
+"""The entry point of the package for the hook. The hook calls it as soon as `socket` is imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def install(environ: Mapping[str, str], directory: str, settings_file: str, with_settings: bool = False) -> None:
-    """Install by what load() says; raises what that and patches.install() raise."""
+    """Install with the settings that load() returns. Raises the exceptions of load() and of patches.install().
+
+    The arguments are those of load().
+    """
     from socksify import patches
     from socksify.patches import children
 
@@ -30,11 +33,12 @@ def install(environ: Mapping[str, str], directory: str, settings_file: str, with
 
 
 def load(environ: Mapping[str, str], directory: str, settings_file: str, *, with_settings: bool) -> Settings:
-    """The settings by the variables, the working directory and the settings file that the interpreter started with.
+    """Return the settings of a process that the hook covers.
 
-    The settings file, where there is one, is read instead of the files that are looked for elsewhere, unless
-    SOCKSIFY_CONFIG names another or a parent process has passed its settings on. `with_settings` tells that it was
-    installed: then it has to be there. Raises ConfigError.
+    `environ` and `directory` are the environment and the working directory with which the interpreter has started.
+    `settings_file` is the hook's own settings file. If it exists, it replaces the files that are searched for
+    elsewhere, unless SOCKSIFY_CONFIG names another file, or a parent process has passed its settings on.
+    `with_settings` tells that the settings file was installed, so it must exist. Raises ConfigError.
     """
     if environ.get("SOCKSIFY_CONFIG") or VARIABLE in environ:
         return config.load({}, environ, directory)
@@ -50,12 +54,12 @@ def load(environ: Mapping[str, str], directory: str, settings_file: str, *, with
             raise _lost(settings_file, _NAMELESS) from None
         raise
     if with_settings and not settings.sources["proxy"].startswith(settings_file) and not _names_proxy(settings_file):
-        # A variable names a proxy, and the rules are lost all the same.
+        # A variable names a proxy, but the rules of the settings file are lost.
         raise _lost(settings_file, _NAMELESS)
     return settings
 
 
-# `site install` writes no file without it.
+# `site install` writes no settings file without a proxy.
 _NAMELESS = "it was installed with a proxy and names none any more"
 
 
@@ -64,6 +68,6 @@ def _names_proxy(settings_file: str) -> bool:
 
 
 def _lost(settings_file: str, problem: str) -> ConfigError:
-    """What the program would do without the settings that were installed is to go direct, or by another proxy."""
+    # Without the settings that were installed, the program would connect directly, or through another proxy.
     again = f"{sys.executable} -m socksify site install --proxy URL ..."
     return ConfigError(f"{settings_file}: {problem}, or give the options again: {again}")

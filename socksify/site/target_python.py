@@ -1,6 +1,10 @@
-"""The Python whose environment is meant: this one, or another one, which then does it all by itself.
+"""The Python whose environment gets the hook, and whether its programs are covered.
 
-The other one has to have socksify, and it is its version that counts: the hook is copied out of its package.
+If --python names another Python, that one runs the whole command. It must have socksify installed, because the hook is
+copied from its package and must fit its version.
+
+Whether a Python is covered cannot be told from files alone: other .pth files, another sitecustomize, variables or a
+damaged hook may interfere. So the Python is started in each way that makes a difference, and asked.
 """
 
 from __future__ import annotations
@@ -16,30 +20,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Added to the exit status of what has been obeyed: whatever else ends, with 0 or 1 say, has not understood.
-_OBEYED = 64
+# Added to the exit status of the other Python, so that it differs from the status of a program that is no Python.
+_STATUS_OFFSET = 64
 _NO_PACKAGE = "it has no socksify that its hook could load; first run %s -m pip install socksify"
 _DELEGATED = f"""
 import sys
 def refuse(reason):
     sys.stderr.write("socksify site: %s: %s\\n" % (sys.executable, reason))
-    raise SystemExit({_OBEYED} + 2)
+    raise SystemExit({_STATUS_OFFSET} + 2)
 if sys.version_info < (3, 11):
     refuse("this is Python %d.%d; socksify needs 3.11 or later" % sys.version_info[:2])
 try:
-    from socksify.site.cli import obey
+    from socksify.site.cli import run
 except ImportError:
     refuse({_NO_PACKAGE!r} % sys.executable)
 import json
-raise SystemExit({_OBEYED} + obey(json.load(sys.stdin)))
+raise SystemExit({_STATUS_OFFSET} + run(json.load(sys.stdin)))
 """
 
 
 def delegate(path: str, words: Sequence[str]) -> int:
-    """Have another Python, an executable or a virtual environment, obey the words; its exit status.
+    """Let another Python run `socksify site` with the arguments `words`, and return its exit status.
 
-    They go to its standard input: there may be a password among them. Raises ConfigError when it cannot be run, or is
-    no Python.
+    `path` is an executable or a virtual environment. The arguments are sent to its standard input, because they may
+    contain a password. Raises ConfigError if the program cannot be run or is not a Python.
     """
     import json
     import subprocess
@@ -47,11 +51,12 @@ def delegate(path: str, words: Sequence[str]) -> int:
     executable = _executable(path)
     sys.stdout.flush()
     try:
-        # -I: neither the working directory nor PYTHONPATH has a say in what is hooked, as in a start with -I later.
+        # -I: the working directory and PYTHONPATH must not decide which socksify is used. A later start with -I does
+        # not use them either.
         child = subprocess.run([executable, "-I", "-c", _DELEGATED], input=json.dumps(list(words)), text=True)
     except OSError as error:
         raise ConfigError(f"--python: {path}: {error.strerror}; expected a Python or a virtual environment") from None
-    status = child.returncode - _OBEYED
+    status = child.returncode - _STATUS_OFFSET
     if status not in (0, 1, 2):
         raise ConfigError(f"--python: {path}: expected a Python; it ended with status {child.returncode}")
     return status
@@ -70,17 +75,20 @@ def _executable(path: str) -> str:
 
 
 def check_package() -> None:
-    """Raises ConfigError if this Python has us from a directory that its hook may find or not, as it is started."""
+    """Raise ConfigError if this Python finds socksify only in the working directory or on PYTHONPATH.
+
+    The hook of a later start might not find the package there.
+    """
     import subprocess
 
-    # -P: `python -m` looks into the working directory.
+    # -P, because `python -m` has the working directory on sys.path.
     child = subprocess.run([sys.executable, "-E", "-P", "-c", "import socksify.site"], stderr=subprocess.DEVNULL)
     if child.returncode != 0:
         raise ConfigError(f"{sys.executable}: {_NO_PACKAGE % sys.executable}")
 
 
 def site_packages() -> str:
-    """Where this Python's packages are, and site looks for .pth files. Raises ConfigError when that is nowhere."""
+    """Return the directory of this Python's packages. Raises ConfigError if site does not read .pth files there."""
     import site
     import sysconfig
 
@@ -91,7 +99,7 @@ def site_packages() -> str:
 
 
 def manager() -> str | None:
-    """The file that says that something else manages this Python's packages (PEP 668), None where none does."""
+    """Return the file which states that something else manages this Python's packages (PEP 668); None without one."""
     import sysconfig
 
     if sys.prefix != sys.base_prefix:
@@ -100,15 +108,10 @@ def manager() -> str | None:
     return marker if os.path.exists(marker) else None
 
 
-# Whether a Python is covered: it is started in each way that makes a difference to hooks, and asked.
-#
-# Only a start shows what comes in between: other .pth files, somebody's sitecustomize, variables, a broken hook.
-
-
 _SECONDS = 60
 _MARK = "socksify-status "
-# Names what importing `socket` has brought about. Other hooks may print as well. One that could not even be loaded has
-# closed everything.
+# Prints the state of the hook after an import of `socket`, on a line of its own, because other hooks may print as well.
+# If the hook could not be loaded, there is no state, and every function of `socket` raises an exception.
 _PROBE = f"""
 import sys, socket
 hook = sys.modules.get({NAME!r})
@@ -121,7 +124,7 @@ sys.stdout.write("\\n{_MARK}" + state + "\\n")
 
 
 class Start(Record):
-    """A way of starting, whether it is covered, and what there is to say about it."""
+    """A way of starting Python. `covered` is True if the hook was installed; `why` is the reason if not."""
 
     name: str
     covered: bool
@@ -129,7 +132,7 @@ class Start(Record):
 
 
 def starts(executable: str) -> list[Start]:
-    """Start it plain, with -I, with -S and with an empty environment."""
+    """Start the Python `executable` plain, with -I, with -S and with an empty environment."""
     return [
         _start(executable, "plain", (), os.environ),
         _start(executable, "-I", ("-I",), os.environ),
@@ -174,13 +177,13 @@ def _last_line(text: str) -> str:
 
 
 def as_text(executable: str, starts: Sequence[Start]) -> str:
-    """For people."""
+    """Return the starts as lines for people."""
     rows = [f"{start.name:18}{'covered' if start.covered else f'not covered: {start.why}'}" for start in starts]
     return "\n".join([executable, *rows]) + "\n"
 
 
 def as_json(executable: str, starts: Sequence[Start]) -> str:
-    """The same as an object: `python`, and a list `starts` of `start`, `covered`, `why`."""
+    """Return the starts as a JSON object: `python`, and a list `starts` of objects with `start`, `covered`, `why`."""
     import json
 
     listed = [{"start": start.name, "covered": start.covered, "why": start.why} for start in starts]

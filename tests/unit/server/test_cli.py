@@ -7,47 +7,21 @@ import json
 import os
 import re
 import resource
-import select
-import signal
 import socket
 import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from socksify.server import passwd
 from tests.support import processes
 from tests.support.paths import ROOT
 from tests.support.processes import free_port
-from tests.support.running_sockd import PROGRAM, Sockd, ask, environment, sockd
+from tests.support.running_sockd import PROGRAM, ask, environment, sockd
 from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client
-
-# Becomes sockd with a socket that somebody else listens on, as systemd would.
-ACTIVATED = (
-    sys.executable,
-    "-c",
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
-    "os.execvp(sys.argv[2], sys.argv[2:])",
-)
-
-
-def authenticate(address: tuple[str, int], user: bytes, password: bytes) -> bytes:
-    with socket.create_connection(address, timeout=10) as stream:
-        stream.sendall(b"\x05\x01\x02")
-        assert receive(stream, 2) == b"\x05\x02"
-        stream.sendall(client.credentials(user, password))
-        return receive(stream, 2)
-
-
-def serve_one(server: Sockd, target: Target) -> None:
-    with server.connect() as stream:
-        assert client.ask(stream, 5, *target.address) == 0
+from tests.unit.server.sockd_runs import RULES, serve_one
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
@@ -140,98 +114,6 @@ def test_what_was_started_without_standard_descriptors_gives_their_numbers_to_no
             processes.end(process)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_sessions_end_and_a_second_one_ends_them(number: signal.Signals, echo_server: Target) -> None:
-    with sockd() as server, server.connect() as stream:
-        assert client.ask(stream, 5, *echo_server.address) == 0
-        server.process.send_signal(number)
-        assert "1 sessions are live" in server.line("listening no more")
-        with pytest.raises(ConnectionRefusedError):
-            server.connect()
-        stream.sendall(b"still here")
-        assert receive(stream, 10) == b"still here"
-        server.process.send_signal(number)
-        assert "ended" in server.end()
-        assert server.process.returncode == 0
-
-
-def test_it_ends_when_the_last_session_has(echo_server: Target) -> None:
-    with sockd() as server:
-        with server.connect() as stream:
-            assert client.ask(stream, 5, *echo_server.address) == 0
-            server.process.terminate()
-            server.line("listening no more")
-        assert "done" in server.end()
-        assert server.process.returncode == 0
-
-
-def test_without_sessions_it_ends_at_once() -> None:
-    with sockd() as server:
-        server.process.terminate()
-        assert "0 sessions are live" in server.end()
-        assert server.process.returncode == 0
-
-
-RULES = """
-[[rules]]
-action = "permit"
-to = [":{port}"]
-
-[[rules]]
-action = "deny"
-"""
-
-
-def test_a_reload_changes_the_rules_and_drops_nobody(tmp_path: Path, echo_server: Target) -> None:
-    path = tmp_path / "sockd.toml"
-    path.write_text(RULES.format(port=echo_server.port))
-    with sockd("--config", str(path)) as server, server.connect() as before:
-        assert client.ask(before, 5, *echo_server.address) == 0
-        path.write_text(RULES.format(port=1))
-        server.process.send_signal(signal.SIGHUP)
-        server.line("read again")
-        with server.connect() as after:
-            assert client.ask(after, 5, *echo_server.address) == 2
-        before.sendall(b"still here")
-        assert receive(before, 10) == b"still here"
-        path.write_text("[[rules]]\naction = 'perhaps'\n")
-        server.process.send_signal(signal.SIGHUP)
-        assert str(path) in server.line("the configuration is as before")
-        with server.connect() as after:
-            assert client.ask(after, 5, *echo_server.address) == 2
-
-
-def test_what_only_a_restart_changes_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "sockd.toml"
-    path.write_text("")
-    with sockd("--config", str(path)) as server:
-        path.write_text('log_format = "json"\nworkers = 2\n')
-        server.process.send_signal(signal.SIGHUP)
-        assert "workers, log_format" in server.line("after a restart only")
-
-
-def test_a_reload_cannot_open_the_door(tmp_path: Path) -> None:
-    path = tmp_path / "sockd.toml"
-    path.write_text(RULES.format(port=80))
-    with sockd("--listen", "0.0.0.0:0", "--config", str(path)) as server:
-        path.write_text("")
-        server.process.send_signal(signal.SIGHUP)
-        assert "0.0.0.0 is not a loopback address" in server.line("the configuration is as before")
-
-
-def test_users_come_from_a_file_and_change_with_it(tmp_path: Path) -> None:
-    users = tmp_path / "users"
-    passwd.write(str(users), b"alice", b"open sesame")
-    with sockd("--users", str(users)) as server:
-        assert authenticate(server.address, b"alice", b"open sesame") == b"\x01\x00"
-        assert authenticate(server.address, b"carol", b"x") == b"\x01\x01"
-        passwd.write(str(users), b"alice", b"another")
-        server.process.send_signal(signal.SIGHUP)
-        server.line("read again")
-        assert authenticate(server.address, b"alice", b"another") == b"\x01\x00"
-        assert authenticate(server.address, b"alice", b"open sesame") == b"\x01\x01"
-
-
 def test_metrics_are_told(echo_server: Target) -> None:
     port = free_port()
     with sockd("--metrics", f"127.0.0.1:{port}") as server:
@@ -241,155 +123,6 @@ def test_metrics_are_told(echo_server: Target) -> None:
             text = response.read().decode()
     assert 'sockd_sessions_total{command="connect",outcome="done"} 1\n' in text
     assert "sockd_serving_processes 1\n" in text
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_socket_that_was_passed_is_served(workers: str, echo_server: Target) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        fd = listener.fileno()
-        prefix = (*ACTIVATED, str(fd))
-        with sockd("--workers", workers, prefix=prefix, pass_fds=(fd,), LISTEN_FDS="1") as server:
-            assert server.address == listener.getsockname()
-            serve_one(server, echo_server)
-
-
-@pytest.mark.parametrize("abstract", [False, True])
-def test_a_unix_socket_that_was_passed_is_served(abstract: bool, tmp_path: Path, echo_server: Target) -> None:
-    path = f"\0socksify-test-{os.getpid()}" if abstract else str(tmp_path / "socks")
-    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as stream:
-        listener.bind(path)
-        listener.listen()
-        fd = listener.fileno()
-        words = [*ACTIVATED, str(fd), *PROGRAM]
-        variables = environment({"LISTEN_FDS": "1"})
-        with subprocess.Popen(
-            words, cwd=ROOT, pass_fds=(fd,), env=variables, stderr=subprocess.PIPE, text=True
-        ) as child:
-            stream.settimeout(20)
-            stream.connect(path)
-            assert client.ask(stream, 5, *echo_server.address) == 0
-            stream.close()
-            child.send_signal(signal.SIGHUP)
-            child.terminate()
-            _, said = child.communicate(timeout=20)
-    assert "listening on {}\n".format(path.replace("\0", "@")) in said
-    assert "local connect" in said
-    assert "the configuration was read again" in said
-
-
-def test_a_passed_socket_is_guarded_too() -> None:
-    with socket.create_server(("0.0.0.0", 0)) as listener:
-        fd = listener.fileno()
-        words = [*ACTIVATED, str(fd), *PROGRAM]
-        child = subprocess.run(
-            words, cwd=ROOT, pass_fds=(fd,), env=environment({"LISTEN_FDS": "1"}), capture_output=True, timeout=60
-        )
-    assert child.returncode == 2
-    assert b"0.0.0.0 is not a loopback address" in child.stderr
-
-
-@pytest.mark.parametrize("kind", ["bound", "connected", "datagrams", "seqpacket", "file"])
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_is_passed_has_to_be_a_socket_that_listens(kind: str, workers: str, tmp_path: Path) -> None:
-    with contextlib.ExitStack() as stack:
-        passed: socket.socket | IO[bytes]
-        if kind == "connected":
-            passed, _ = map(stack.enter_context, socket.socketpair())
-        elif kind == "file":
-            passed = stack.enter_context((tmp_path / "file").open("wb"))
-        elif kind == "seqpacket":
-            passed = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-            passed.bind(str(tmp_path / "s"))
-            passed.listen()
-        else:
-            type_of = {"bound": socket.SOCK_STREAM, "datagrams": socket.SOCK_DGRAM}
-            passed = stack.enter_context(socket.socket(socket.AF_INET, type_of[kind]))
-            passed.bind(("127.0.0.1", 0))
-        words = [*ACTIVATED, str(passed.fileno()), *PROGRAM, "--workers", workers]
-        child = subprocess.run(
-            words,
-            cwd=ROOT,
-            pass_fds=(passed.fileno(),),
-            env=environment({"LISTEN_FDS": "1"}),
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    assert child.returncode == 2
-    assert child.stderr == "sockd: descriptor 3, which was passed: expected a stream socket that listens\n"
-
-
-def test_a_service_manager_is_told(tmp_path: Path) -> None:
-    path = str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(path)
-        manager.settimeout(10)
-        with sockd(NOTIFY_SOCKET=path, WATCHDOG_USEC="100000") as server:
-            ready = manager.recv(1024).decode().split("\n")
-            host, port = server.address
-            assert ready == ["READY=1", f"STATUS=listening on {host}:{port}"]
-            assert [manager.recv(1024) for _ in range(3)] == [b"WATCHDOG=1"] * 3
-            server.process.send_signal(signal.SIGHUP)
-            assert until(manager, b"RELOADING=1").startswith(b"RELOADING=1\nMONOTONIC_USEC=")
-            assert until(manager, b"READY=1") == b"READY=1"
-            server.process.terminate()
-            assert until(manager, b"STOPPING=1") == b"STOPPING=1"
-
-
-def until(manager: socket.socket, said: bytes) -> bytes:
-    """The next datagram that begins so; the watchdog's may come between."""
-    while not (datagram := manager.recv(1024)).startswith(said):
-        assert datagram == b"WATCHDOG=1"
-    return datagram
-
-
-def test_without_descriptors_it_waits_says_so_and_goes_on(echo_server: Target) -> None:
-    """Of its own it has about ten; clients take two each."""
-    prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
-    with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(server.connect()) for _ in range(40)]
-        server.line("no new connections for now: Too many open files")
-        assert client.ask(streams[0], 5, *echo_server.address) in (0, 1)
-        for stream in streams[:30]:
-            stream.close()
-        server.line("new connections are taken again")
-        for stream in streams[30:]:
-            stream.close()
-        serve_one(server, echo_server)
-
-
-@pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\x01\x00", b"\x05\x01\x00\x05\x01\x00\x01"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_silent_clients_do_not_keep_a_good_one_out(said: bytes, host: str, echo_server: Target) -> None:
-    """They have all descriptors, and 30 seconds to say what they want; who waits is served long before that."""
-    prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
-    with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
-        for _ in range(60):
-            stack.enter_context(server.connect()).sendall(said)
-        server.line("no new connections for now: Too many open files")
-        began = time.monotonic()
-        for _ in range(3):
-            with server.connect() as stream:
-                assert client.ask(stream, 5, host, echo_server.port) == 0
-                stream.sendall(b"hello")
-                assert receive(stream, 5) == b"hello"
-        assert time.monotonic() - began < 8
-        assert "no request yet, and others wait" in server.line("timeout")
-
-
-def test_a_descriptor_that_is_given_back_is_used_at_once(echo_server: Target) -> None:
-    """Those that are relayed are not sent away; when one ends, the next one is accepted without a wait."""
-    prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
-    with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
-        relayed = []
-        while not relayed or select.select([relayed[-1]], [], [], 1)[0]:
-            relayed.append(stack.enter_context(server.connect()))
-            relayed[-1].sendall(client.GREETING + client.request5(*echo_server.address))
-        server.line("no new connections for now: Too many open files")
-        assert receive(relayed[0], 12)[2:4] == b"\x05\x00"
-        relayed[0].close()
-        assert select.select([relayed[-1]], [], [], 10)[0]
-        assert receive(relayed[-1], 12)[2:4] == b"\x05\x00"
 
 
 @pytest.mark.parametrize(
