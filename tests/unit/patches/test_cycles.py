@@ -54,6 +54,11 @@ def fails(call: Callable[[socket.socket], object], kind: int = socket.SOCK_STREA
             call(sock)
 
 
+def connect_and_send(sock: socket.socket) -> None:
+    sock.connect(("203.0.113.5", 80))
+    sock.send(b"x")
+
+
 CALLS: dict[str, Callable[[], object]] = {
     "connect": lambda: fails(lambda sock: sock.connect(("name.example", 80))),
     "connect without a timeout": lambda: fails(lambda sock: sock.connect(("name.example", 80)), timeout=None),
@@ -62,9 +67,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "a blocked one": lambda: fails(lambda sock: sock.connect(("blocked.example", 80))),
     "a direct one": lambda: fails(lambda sock: sock.connect(("127.0.0.1", 1))),
     "a datagram": lambda: fails(lambda sock: sock.sendto(b"x", ("203.0.113.5", 80)), socket.SOCK_DGRAM),
-    "a muted one": lambda: fails(
-        lambda sock: (sock.connect(("203.0.113.5", 80)), sock.send(b"x")), socket.SOCK_DGRAM
-    ),
+    "a muted one": lambda: fails(connect_and_send, socket.SOCK_DGRAM),
     "an option": lambda: fails(lambda sock: sock.setsockopt(0, 4, b"\x83\x03\x04")),
     "a name that nobody has": lambda: fails(lambda _: socket.getaddrinfo("a..b", 80)),
     "whose an address is": lambda: fails(lambda _: socket.gethostbyaddr("203.0.113.5")),

@@ -35,6 +35,7 @@ def enclosed() -> Callable[[], Any]:
 
 class Slotted:
     __slots__ = ("wait",)
+    wait: Callable[..., Any]
 
 
 class Plain:
@@ -69,7 +70,7 @@ def places() -> dict[str, tuple[object, Callable[[], Any]]]:
         "dict": (mapping, lambda: mapping["wait"]),
         "namespace": (space, lambda: space.wait),
         "keyword default": (keyword, keyword),
-        "SelectSelector": (selectors.SelectSelector, lambda: selectors.SelectSelector()._select),
+        "SelectSelector": (selectors.SelectSelector, lambda: vars(selectors.SelectSelector)["_select"]),
     }
 
 
@@ -91,7 +92,7 @@ def test_what_was_rebound_works() -> None:
     """A select() kept by a class is no method of it, and its instances do not become an argument."""
 
     class Client:
-        wait = select.select
+        wait: Any = select.select
 
     with stepping():
         assert Client().wait([], [], [], 0) == ([], [], [])
@@ -106,11 +107,12 @@ def positional() -> Callable[..., Any]:
 
 @pytest.mark.parametrize("kind", ["partial", "defaults", "tuple"])
 def test_what_cannot_be_rebound_is_named_once(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
-    keeper = {
+    makers: dict[str, Callable[[], object]] = {
         "partial": lambda: functools.partial(select.select, []),
         "defaults": positional,
         "tuple": lambda: (select.select, 1),
-    }[kind]()
+    }
+    keeper = makers[kind]()
     socksify.install(URL)
     mark = "keeping()" if kind == "defaults" else f"a {kind} " if kind == "tuple" else "functools.partial"
     lines = [line for line in capfd.readouterr().err.splitlines() if mark in line]

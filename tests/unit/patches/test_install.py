@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import socksify
-from socksify import patches
+from socksify import _originals, patches
 from socksify.patches import early_references, polling, scope
 from socksify.patches.children import process_calls
 from socksify.patches.sockets import connect as sockets_connect
@@ -286,8 +286,8 @@ def test_what_was_taken_while_installed_is_native_afterwards(
     fake = gethostbyname("name.example")
     assert fake.startswith(("198.18.", "198.19."))
     socksify.uninstall()
-    monkeypatch.setattr(lookups._originals, "gethostbyname", lambda name: f"native {name}")
-    monkeypatch.setattr(lookups._originals, "getaddrinfo", lambda name, *_: [(0, 0, 0, "", (f"native {name}",))])
+    monkeypatch.setattr(_originals, "gethostbyname", lambda name: f"native {name}")
+    monkeypatch.setattr(_originals, "getaddrinfo", lambda name, *_: [(0, 0, 0, "", (f"native {name}",))])
     assert gethostbyname("name.example") == getaddrinfo("name.example", 80)[0][4][0] == "native name.example"
     monkeypatch.undo()
     assert gethostbyaddr("127.0.0.1")[2] == ["127.0.0.1"]

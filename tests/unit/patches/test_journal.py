@@ -28,6 +28,7 @@ class Derived(Base):
 
 class Slotted:
     __slots__ = ("place",)
+    place: int
 
 
 @pytest.fixture

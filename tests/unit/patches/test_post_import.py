@@ -107,7 +107,7 @@ def test_it_is_called_before_the_importer_gets_it(path: Path) -> None:
 
 
 def test_a_name_that_is_blocked_is_not_there(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
-    monkeypatch.setitem(sys.modules, NAME, None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, NAME, None)
     assert watch() == []
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(NAME)
@@ -315,7 +315,7 @@ class OldLoader:
 
     def load_module(self, name: str) -> ModuleType:
         module = sys.modules[name] = ModuleType(name)
-        module.__loader__ = self  # type: ignore[assignment]
+        module.__loader__ = self
         module.value = 1  # type: ignore[attr-defined]
         return module
 

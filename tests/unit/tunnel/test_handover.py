@@ -72,7 +72,7 @@ def test_another_file_is_neither_read_nor_written(name: str) -> None:
 
 def test_nothing_is_written_before_there_is_a_child(file: str) -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs, BadProxy(OPEN) as proxy, routed(proxy.url(), routes=["127.0.0.0/8=proxy"]):
+    with ours, theirs, BadProxy(OPEN) as proxy, routed(proxy.url(), routes=("127.0.0.0/8=proxy",)):
         sock = socket.create_connection(("127.0.0.9", 80))
         with sock, sock.dup():
             ours.sendmsg([b"x"])

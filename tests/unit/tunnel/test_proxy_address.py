@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from socksify import _originals
 from socksify.config import proxy_url
 from socksify.config.proxy_url import Proxy
 from socksify.tunnel import proxy_addresses
@@ -30,7 +31,7 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port)),
         ]
 
-    monkeypatch.setattr(proxy_addresses._originals, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(_originals, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(registry.proxy_addresses, "_resolved", {})
     yield asked
 

@@ -14,7 +14,7 @@ SECONDS = 10.0
 
 def channel(server: str, port: int) -> pycares.Channel:
     """A channel that asks one name server."""
-    events = {"event_thread": True} if IS_OLD else {}
+    events: dict[str, Any] = {"event_thread": True} if IS_OLD else {}
     return pycares.Channel(servers=[server], udp_port=port, tcp_port=port, timeout=1, tries=1, **events)
 
 

@@ -78,9 +78,11 @@ async def by_tornado_threads(url: str) -> bytes:
 
 async def by_tornado_cares(url: str) -> bytes:
     tornado.netutil.Resolver.configure("tornado.platform.caresresolver.CaresResolver")
-    client = tornado.httpclient.AsyncHTTPClient(force_instance=True)
+    # The attribute `resolver` is its implementation's.
+    client: Any = tornado.httpclient.AsyncHTTPClient(force_instance=True)
     try:
-        return (await client.fetch(url, request_timeout=SECONDS)).body
+        body: bytes = (await client.fetch(url, request_timeout=SECONDS)).body
+        return body
     finally:
         client.resolver.channel.close()
         client.close()

@@ -78,6 +78,7 @@ def test_tls_by_name(knowing: Server, certificates: Certificates, tls_echo: Targ
     loop, context = Loop(way), certificates.client()
 
     async def main() -> bytes:
+        stream: Any
         if way == "trio":
             stream = await trio.open_ssl_over_tcp_stream(NAME, tls_echo.port, ssl_context=context)
         else:
@@ -133,9 +134,12 @@ def test_a_slow_proxy_does_not_hold_up_the_loop(loop: Loop, echo_server: Target)
 
 @pytest.mark.parametrize("stop", range(3))
 def test_giving_up_in_the_middle_of_the_handshake(loop: Loop, stop: int) -> None:
+    async def connect() -> None:
+        await loop.open(*TARGET)
+
     async def main() -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(loop.open, *TARGET)
+            group.start_soon(connect)
             while steps.stops <= stop:
                 await anyio.sleep(0.001)
                 if steps.stops <= stop and steps.stops:
@@ -155,7 +159,7 @@ def test_a_refusal_has_its_own_class(code: int, native: type[OSError]) -> None:
         with trio.socket.socket() as sock:
             with pytest.raises(native) as caught:
                 await sock.connect(TARGET)
-            story = socksify.last_error(sock._sock)
+            story = socksify.last_error(vars(sock)["_sock"])
             assert isinstance(story, socksify.ProxyError)
             assert (story.errno, story.reply, story.target) == (caught.value.errno, code, "203.0.113.5:80")
 

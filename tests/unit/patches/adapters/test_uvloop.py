@@ -170,7 +170,7 @@ def test_a_socket_that_is_still_connecting(run: Run, tls: bool, tls_echo: Target
         with socket.socket() as sock:
             sock.setblocking(False)
             assert sock.connect_ex(("127.0.0.1", port)) == EINPROGRESS
-            options = {"ssl": certificates.client(), "server_hostname": NAME} if tls else {}
+            options: dict[str, Any] = {"ssl": certificates.client(), "server_hostname": NAME} if tls else {}
             return await talk(sock=sock, **options)
 
     if tls:
@@ -336,7 +336,7 @@ def test_look_ups(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo("name.example", 80, type=socket.SOCK_STREAM)
-        address = found[0][4]
+        address: Any = found[0][4]
         assert address[0].startswith(("198.18.", "198.19."))
         assert await loop.getnameinfo(address) == ("name.example", "http")
         assert (await loop.getaddrinfo("127.0.0.1", "http"))[0][4] == ("127.0.0.1", 80)
@@ -532,13 +532,14 @@ def test_a_server_on_this_machine_stays_there(run: Run, host: str) -> None:
                 return type(server)
 
     with calling() as proxy:
-        assert run(main(proxy)) is uvloop.loop.Server
+        assert run(main(proxy)) is uvloop.loop.Server  # type: ignore[attr-defined]  # uvloop's stub lacks it
         assert proxy.binds == 0
 
 
 def test_readers_by_keyword(run: Run, echo_server: Target) -> None:
     async def main() -> None:
-        loop = asyncio.get_running_loop()
+        # uvloop and asyncio name this argument differently.
+        loop: Any = asyncio.get_running_loop()
         with socket.create_connection(echo_server.address) as sock:
             heard = asyncio.Event()
             loop.add_reader(fileobj=sock, callback=heard.set)

@@ -216,6 +216,8 @@ class Counting(socket.socket, metaclass=Meta):
 class Roomy(socket.socket):
     """With a __dict__, a property and a method of its own."""
 
+    mood: str
+
     @property
     def place(self) -> str:
         return f"{type(self).__name__} {self.fileno()}"
@@ -231,12 +233,12 @@ def test_the_class_is_the_clients_to_see(steps: Stepping, cls: type[socket.socke
         assert type(sock).__module__ == cls.__module__
         assert type(sock).__doc__ == cls.__doc__
         assert repr(sock).startswith(f"<{cls.__module__}.{cls.__qualname__} fd={sock.fileno()}, ")
-        if cls is Roomy:
+        if isinstance(sock, Roomy):
             sock.mood = "pending"
         opens(sock, steps)
         assert type(sock) is cls
     assert Meta.made == ["Counting"]
-    if cls is Roomy:
+    if isinstance(sock, Roomy):
         assert (sock.mood, sock.place) == ("pending", "Roomy -1")
     if cls is Counting:
         assert sock.send.__qualname__ == "Counting.send"

@@ -12,6 +12,7 @@ from socksify.patches.guards.subclass_swap import SubclassSwap
 
 class Plain:
     __slots__ = ("name",)
+    name: str
 
     def speak(self) -> str:
         return "plain"

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from select import EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT
+from typing import Any
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_few_events_at_a_time_are_no_obstacle(steps: Stepping, epoll: select.epo
 
 @pytest.mark.parametrize("arguments", [("x",), (None, 0), (None, "x")])
 def test_bad_arguments_raise_what_they_raise_natively(
-    epoll: select.epoll, sock: socket.socket, arguments: tuple[object, ...]
+    epoll: select.epoll, sock: socket.socket, arguments: tuple[Any, ...]
 ) -> None:
     with pytest.raises((TypeError, ValueError)) as said:
         _originals.epoll_poll(epoll, *arguments)
@@ -221,7 +222,8 @@ def test_the_kernel_does_the_waiting(steps: Stepping, epoll: select.epoll, sock:
     def counting(self: select.epoll, *arguments: object) -> list[tuple[int, int]]:
         nonlocal counted
         counted += 1
-        return native(self, *arguments)
+        events: list[tuple[int, int]] = native(self, *arguments)
+        return events
 
     native, _originals.epoll_poll = _originals.epoll_poll, counting
     try:

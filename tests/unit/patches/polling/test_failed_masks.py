@@ -75,7 +75,8 @@ def selected(sock: socket.socket) -> dict[tuple[bool, ...], list[bool]]:
     """Which lists it is in -> in which it comes back."""
     found = {}
     for asked in LISTS:
-        answer = select.select(*([sock] if is_in else [] for is_in in asked), 0)
+        reading, writing, failing = ([sock] if is_in else [] for is_in in asked)
+        answer = select.select(reading, writing, failing, 0)
         found[asked] = [sock in ready for ready in answer]
     return found
 

@@ -39,7 +39,7 @@ def test_a_real_server_is_gone_through(
 ) -> None:
     with routed(proxy.url(scheme)), socket.socket(FAMILIES[host]) as sock:
         sock.settimeout(timeout)
-        assert sock.connect((host, echo_server.port)) is None
+        assert sock.connect((host, echo_server.port)) is None  # type: ignore[func-returns-value]
         assert sock.gettimeout() == timeout
         assert sock.getblocking()
         assert sock.getpeername()[:2] == (host, echo_server.port)

@@ -97,9 +97,37 @@ def method_sendfile(sock: socket.socket) -> Any:
     return sock.sendfile(io.BytesIO(b"early"))
 
 
+def setblocking(sock: socket.socket) -> Any:
+    seen = [flags(sock)]
+    for blocking in (True, False):
+        sock.setblocking(blocking)
+        seen.append(flags(sock))
+    return seen
+
+
+def settimeout(sock: socket.socket) -> Any:
+    seen = []
+    for timeout in (5, None):
+        sock.settimeout(timeout)
+        seen.append(flags(sock))
+    return seen
+
+
+def set_blocking(sock: socket.socket) -> Any:
+    os.set_blocking(sock.fileno(), True)
+    return flags(sock), sock.getblocking()
+
+
+def set_inheritable(sock: socket.socket) -> Any:
+    before = sock.get_inheritable()
+    sock.set_inheritable(True)
+    return before, sock.get_inheritable()
+
+
 def made(sock: socket.socket, mode: str) -> Any:
-    with sock.makefile(mode, buffering=0) as file:
-        return file.read(1) if mode == "rb" else file.write(b"early")  # type: ignore[arg-type]
+    make: Callable[..., Any] = sock.makefile
+    with make(mode, buffering=0) as file:
+        return file.read(1) if mode == "rb" else file.write(b"early")
 
 
 def unread(sock: socket.socket) -> int:
@@ -227,16 +255,10 @@ ROWS: dict[str, Row] = {
     "a wrong shutdown": lambda sock: sock.shutdown(9),
     "FIONREAD": unread,
     "TIOCOUTQ": unsent,
-    "setblocking": lambda sock: (
-        flags(sock),
-        sock.setblocking(True),
-        flags(sock),
-        sock.setblocking(False),
-        flags(sock),
-    ),
-    "settimeout": lambda sock: (sock.settimeout(5), flags(sock), sock.settimeout(None), flags(sock)),
-    "os.set_blocking": lambda sock: (os.set_blocking(sock.fileno(), True), flags(sock), sock.getblocking()),
-    "get_inheritable": lambda sock: (sock.get_inheritable(), sock.set_inheritable(True), sock.get_inheritable()),
+    "setblocking": setblocking,
+    "settimeout": settimeout,
+    "os.set_blocking": set_blocking,
+    "get_inheritable": set_inheritable,
     "dup": dup,
     "detach": detached,
     "close": closed,

@@ -13,6 +13,7 @@ import select
 import socket
 import warnings
 from collections.abc import Callable, Iterator
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -340,10 +341,10 @@ def of_kind(kind: int, proto: int, monkeypatch: pytest.MonkeyPatch) -> socket.so
     return socket.socket(socket.AF_INET, kind, proto, fileno=socket.socket().detach())
 
 
-SHAKING_HANDS = {"SCTP": [(socket.SOCK_STREAM, 132), (socket.SOCK_SEQPACKET, 132)], "DCCP": [(6, 33)]}
+SHAKING_HANDS = [("SCTP", (socket.SOCK_STREAM, 132)), ("SCTP", (socket.SOCK_SEQPACKET, 132)), ("DCCP", (6, 33))]
 
 
-@pytest.mark.parametrize(("what", "kind"), [(what, kind) for what, kinds in SHAKING_HANDS.items() for kind in kinds])
+@pytest.mark.parametrize(("what", "kind"), SHAKING_HANDS)
 def test_a_handshake_of_another_protocol_is_refused(
     what: str, kind: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,26 +497,27 @@ def test_a_stream_that_is_not_connected_says_so(host: str) -> None:
 # --- arguments ---
 
 ADDRESS = ("203.0.113.5", 53)
-WRONG: dict[str, Callable[[socket.socket], object]] = {
-    f"{method}{arguments!r}": lambda sock, method=method, arguments=arguments: getattr(sock, method)(*arguments)  # type: ignore[misc]
-    for method, calls in {
-        "sendto": [
-            (), (b"x",), (ADDRESS,), (b"x", 0, ADDRESS, 1), ("x", ADDRESS), (None, ADDRESS), (b"x", "0", ADDRESS),
-            (b"x", 1.5, ADDRESS), (b"x", None, ADDRESS), (b"x", None), (b"x", "203.0.113.5"), (b"x", ()),
-            (b"x", ("203.0.113.5",)), (b"x", ("203.0.113.5", "53")), (b"x", ("203.0.113.5", 65536)),
-            (b"x", ("203.0.113.5", -1)), (b"x", ("203.0.113.5", 53, 0)), (b"x", ["203.0.113.5", 53]),
-            (b"x", (None, 53)), (b"x", (b"\xff", 53)), (b"x", ("a\0b", 53)), (b"x", 1 << 40, ADDRESS),
-            (5, ADDRESS), (b"x", ("a" * 64, 53)),
-        ],
-        "sendmsg": [
-            (), (b"x", [], 0, ADDRESS), (5, [], 0, ADDRESS), ([b"x"], [], "0", ADDRESS), ([b"x"], [], 0, ()),
-            ([b"x"], [], 0, "203.0.113.5"), ([b"x"], [], 0, ("203.0.113.5", 65536)), (["x"], [], 0, ADDRESS),
-            ([b"x"], [], 0, ADDRESS, 5), ([b"x"], 5, 0, ADDRESS), ([b"x"], [(1,)], 0, ADDRESS),
-            ([b"x"], [(1, 1, 5)], 0, ADDRESS), ([5], [], 0, ADDRESS), ([b"x"], [], None, ADDRESS),
-        ],
-    }.items()
-    for arguments in calls
+BAD_ARGUMENTS: dict[str, list[tuple[object, ...]]] = {
+    "sendto": [
+        (), (b"x",), (ADDRESS,), (b"x", 0, ADDRESS, 1), ("x", ADDRESS), (None, ADDRESS), (b"x", "0", ADDRESS),
+        (b"x", 1.5, ADDRESS), (b"x", None, ADDRESS), (b"x", None), (b"x", "203.0.113.5"), (b"x", ()),
+        (b"x", ("203.0.113.5",)), (b"x", ("203.0.113.5", "53")), (b"x", ("203.0.113.5", 65536)),
+        (b"x", ("203.0.113.5", -1)), (b"x", ("203.0.113.5", 53, 0)), (b"x", ["203.0.113.5", 53]),
+        (b"x", (None, 53)), (b"x", (b"\xff", 53)), (b"x", ("a\0b", 53)), (b"x", 1 << 40, ADDRESS),
+        (5, ADDRESS), (b"x", ("a" * 64, 53)),
+    ],
+    "sendmsg": [
+        (), (b"x", [], 0, ADDRESS), (5, [], 0, ADDRESS), ([b"x"], [], "0", ADDRESS), ([b"x"], [], 0, ()),
+        ([b"x"], [], 0, "203.0.113.5"), ([b"x"], [], 0, ("203.0.113.5", 65536)), (["x"], [], 0, ADDRESS),
+        ([b"x"], [], 0, ADDRESS, 5), ([b"x"], 5, 0, ADDRESS), ([b"x"], [(1,)], 0, ADDRESS),
+        ([b"x"], [(1, 1, 5)], 0, ADDRESS), ([5], [], 0, ADDRESS), ([b"x"], [], None, ADDRESS),
+    ],
 }  # fmt: skip
+WRONG: dict[str, Callable[[socket.socket], object]] = {
+    f"{method}{arguments!r}": methodcaller(method, *arguments)
+    for method, calls in BAD_ARGUMENTS.items()
+    for arguments in calls
+}
 
 
 @pytest.mark.parametrize("call", WRONG)

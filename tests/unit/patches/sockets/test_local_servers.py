@@ -47,11 +47,12 @@ def ask(address: tuple[str, int]) -> bytes:
 
 
 @contextlib.contextmanager
-def serving(server: socketserver.BaseServer) -> Iterator[int]:
+def serving(server: socketserver.TCPServer) -> Iterator[int]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield server.server_address[1]  # type: ignore[misc]
+        _, port = server.socket.getsockname()
+        yield port
     finally:
         server.shutdown()
         server.server_close()
@@ -102,6 +103,7 @@ def manager(host: str) -> None:
     # The fork server, from Python 3.14 on the default, outlives the test, and with it its descriptors.
     fork = multiprocessing.get_context("fork")
     with Manager((host, 0), authkey=b"secret", ctx=fork) as served:
+        assert isinstance(served.address, tuple)
         client = Manager(("127.0.0.1", served.address[1]), authkey=b"secret")
         client.connect()
 

@@ -37,15 +37,15 @@ async def _in_a_loop(method: str, *arguments: Any) -> Any:
     return await getattr(asyncio.get_running_loop(), method)(*arguments)
 
 
-FORWARD: dict[str, Callable[[str], str]] = {
-    "socket.getaddrinfo": lambda name: socket.getaddrinfo(name, 80)[0][4][0],  # type: ignore[return-value, misc]
-    "_socket.getaddrinfo": lambda name: _socket.getaddrinfo(name, 80)[0][4][0],  # type: ignore[return-value]
+FORWARD: dict[str, Callable[[str], str | int]] = {
+    "socket.getaddrinfo": lambda name: socket.getaddrinfo(name, 80)[0][4][0],
+    "_socket.getaddrinfo": lambda name: _socket.getaddrinfo(name, 80)[0][4][0],
     "socket.gethostbyname": lambda name: socket.gethostbyname(name),
     "_socket.gethostbyname": lambda name: _socket.gethostbyname(name),
     "socket.gethostbyname_ex": lambda name: socket.gethostbyname_ex(name)[2][0],
     "socket.gethostbyaddr": lambda name: socket.gethostbyaddr(name)[2][0],
     "imported before, from socket": lambda name: early_gethostbyname(name),
-    "imported before, from _socket": lambda name: early_getaddrinfo(name, 80)[0][4][0],  # type: ignore[return-value]
+    "imported before, from _socket": lambda name: early_getaddrinfo(name, 80)[0][4][0],
     "loop.getaddrinfo": lambda name: asyncio.run(_in_a_loop("getaddrinfo", name, 80))[0][4][0],
 }
 BACK: dict[str, Callable[[str], str]] = {
@@ -154,7 +154,7 @@ def test_a_traceback_holds_no_more_than_the_originals_does() -> None:
 
 def test_a_class_may_have_taken_a_function_before() -> None:
     # One in C does not bind.
-    client = type("Client", (), {"look_up": socket.gethostbyname})
+    client: Any = type("Client", (), {"look_up": socket.gethostbyname})
     with routed(URL, routes=()):
         assert client.look_up(NAME) == client().look_up(NAME) == fake_addresses.TABLE.address_of(NAME)
     assert client.look_up is ORIGINALS["gethostbyname"]
@@ -240,7 +240,7 @@ def test_addresses_of_the_networks_before_stand_for_nothing() -> None:
 def test_a_name_that_is_unknown_here_has_a_line_in_the_log(
     rule: str, look_up: Callable[[], object], tmp_path: Path
 ) -> None:
-    with routed(URL, routes=[rule], log=str(tmp_path / "log")), pytest.raises(socket.gaierror):
+    with routed(URL, routes=(rule,), log=str(tmp_path / "log")), pytest.raises(socket.gaierror):
         look_up()
     (line,) = (tmp_path / "log").read_text().splitlines()
     error = f"gaierror: [Errno {socket.EAI_AGAIN}] asked"

@@ -41,7 +41,13 @@ SPELLINGS: list[tuple[int, Any]] = [
 ]  # fmt: skip
 
 
-def send_by_copy(sock: socket.socket) -> int:
+def connect_and_send(sock: socket.socket, address: Any) -> int:
+    sock.connect(address)
+    return sock.send(b"x")
+
+
+def send_by_copy(sock: socket.socket, address: Any) -> int:
+    sock.connect(address)
     with sock.dup() as copy:
         return copy.send(b"x")
 
@@ -49,8 +55,8 @@ def send_by_copy(sock: socket.socket) -> int:
 CALLS: dict[str, Callable[[socket.socket, Any], object]] = {
     "sendto": lambda sock, address: sock.sendto(b"x", address),
     "sendmsg": lambda sock, address: sock.sendmsg([b"x"], [], 0, address),
-    "connect and send": lambda sock, address: (sock.connect(address), sock.send(b"x")),
-    "a copy": lambda sock, address: (sock.connect(address), send_by_copy(sock)),
+    "connect and send": connect_and_send,
+    "a copy": send_by_copy,
 }
 
 

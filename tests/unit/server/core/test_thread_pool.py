@@ -41,7 +41,12 @@ def test_clients_take_turns(loop: Loop) -> None:
     threads.run("a", lambda: str(go.wait(10)), done.append)
     for name in ("a1", "a2", "a3", "b1", "b2"):
         threads.run(name[0], lambda name=name: name, done.append)  # type: ignore[misc]
-    threads.run("c", lambda: "c", lambda name: (done.append(name), loop.stop()))
+
+    def end(name: str) -> None:
+        done.append(name)
+        loop.stop()
+
+    threads.run("c", lambda: "c", end)
     go.set()
     loop.run()
     threads.close()

@@ -101,7 +101,7 @@ def test_a_scope_is_no_part_of_an_own_address() -> None:
 def test_a_nat64_address_stands_for_the_ipv4_one(prefix: object, ipv4: object) -> None:
     number = parse_ip(f"64:ff9b::{ipv4}")
     assert number is not None
-    assert parse_ip(str(ipv4)) in embedded(number)
+    assert parse_ip(str(ipv4)) in list(embedded(number))
     other = parse_ip(str(prefix))
     assert other is not None
     assert all(bits == 32 and 0 <= value < 1 << 32 for bits, value in embedded(other))

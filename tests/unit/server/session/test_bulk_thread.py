@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import socket
 import threading
@@ -10,7 +11,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from socksify.server.core import thread_pool
 from socksify.server.session import bulk_thread as under_test
 from socksify.server.session.relay import BLOCKED, Relay
 from tests.support.routing import gone
@@ -149,7 +149,7 @@ def test_without_a_thread_for_it_no_descriptor_is_kept(running: Running, monkeyp
     def none(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(thread_pool._thread, "start_new_thread", none)
+    monkeypatch.setattr(_thread, "start_new_thread", none)
     before = len(os.listdir("/proc/self/fd"))
     assert running.server._server.services.bulk_loop() is None
     assert len(os.listdir("/proc/self/fd")) == before

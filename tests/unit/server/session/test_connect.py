@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,12 @@ def test_no_spelling_gets_round_a_rule_on_names(
 ) -> None:
     """Some resolvers make ASCII of UTF-8, of full-width letters and of what means nothing, too."""
     looked_up: list[str] = []
-    monkeypatch.setattr(resolver, "look_up", lambda name: looked_up.append(name.host) or [])
+
+    def look_up(name: Any) -> list[str]:
+        looked_up.append(name.host)
+        return []
+
+    monkeypatch.setattr(resolver, "look_up", look_up)
     stream = picky.connect()
     told = ask_in_utf8(stream, version, spelling)
     if spelling == "\ufb00orbidden":
@@ -131,7 +137,7 @@ def test_a_literal_sent_as_a_name_is_asked_about_as_an_address(picky: Running) -
 
 
 def test_a_source_address_that_is_not_ours_fails(picky: Running, listener: socket.socket) -> None:
-    picky.policy.decide = lambda _: Permitted(source="192.0.2.1")  # type: ignore[method-assign]
+    picky.policy.decide = lambda _: Permitted(source="192.0.2.1")  # type: ignore[method-assign, assignment]
     assert client.ask(picky.connect(), 5, *listener.getsockname()) == 1
 
 
@@ -162,7 +168,10 @@ def test_the_rule_is_reported(picky: Running, echo_server: Target) -> None:
 def test_a_mistake_in_the_rules_does_not_end_the_server(
     picky: Running, echo_server: Target, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    decide, picky.policy.decide = picky.policy.decide, lambda _: 1 // 0  # type: ignore[method-assign,assignment]
+    def broken(_: object) -> Denied:
+        return Denied(str(1 // 0))
+
+    decide, picky.policy.decide = picky.policy.decide, broken  # type: ignore[method-assign, assignment]
     stream = picky.connect()
     stream.sendall(client.GREETING + client.request5(*echo_server.address))
     assert receive(stream, 2) == b"\x05\x00"

@@ -14,7 +14,8 @@ from socksify.protocol.address import Address
 from socksify.server.net import resolver
 from socksify.server.net.resolver import Candidate
 from socksify.server.policy.policy import Demand, Denied, Permitted, Policy
-from socksify.server.session import udp_associate, udp_destinations
+from socksify.server.session import udp_destinations
+from socksify.server.session.udp_destinations import BATCH
 from tests.support.streams import receive, receive_all
 from tests.unit.server import client
 from tests.unit.server.conftest import Running, run
@@ -312,13 +313,13 @@ def test_every_datagram_is_subject_to_the_rules(host: str, picky: Running) -> No
 
 
 def test_nobody_associates_who_may_send_to_nobody(picky: Running) -> None:
-    picky.policy.decide = lambda _: Denied("rule 9")  # type: ignore[method-assign]
+    picky.policy.decide = lambda _: Denied("rule 9")  # type: ignore[method-assign, assignment]
     assert client.ask(picky.connect(), 5, "0.0.0.0", 0, client.UDP_ASSOCIATE) == 2
 
 
 def test_batches_are_bounded(association: Association) -> None:
     """More than are taken at one event all arrive."""
-    count = 3 * udp_associate.BATCH
+    count = 3 * BATCH
     association.target.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     for number in range(count):
         association.send(b"%d" % number)
