@@ -49,7 +49,6 @@ TO_MEND: dict[str, set[str]] = {
     "socksify/__init__.py": {"log.name"},
     "socksify/patches/adapters/pycares/calls.py": {"_gate.is_open", "refusal.why"},
     "socksify/patches/polling.py": {"made._masks", "made._poll", "made._stand_ins"},
-    "socksify/routing/stream_isolation.py": {"_thread.behalf", "_thread.itself"},
     "socksify/site/cli.py": {"hook.state"},
     "socksify/tunnel/errors.py": {"error.hop", "error.proxy", "error.reply", "error.target"},
 }

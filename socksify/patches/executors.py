@@ -132,7 +132,7 @@ def _share() -> bytes | None:
         return None
     from socksify.routing import stream_isolation
 
-    return stream_isolation.share_of_task()
+    return stream_isolation.key_of_task()
 
 
 class _ForUncovered:
@@ -176,8 +176,8 @@ class _Work:
     def _as_task(self, args: Any, kwargs: Any) -> Any:
         from socksify.routing import stream_isolation
 
-        before = stream_isolation.on_behalf(self._share)
+        before = stream_isolation.work_for(self._share)
         try:
             return self._fn(*args, **kwargs)
         finally:
-            stream_isolation.on_behalf(before)
+            stream_isolation.work_for(before)

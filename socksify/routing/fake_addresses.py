@@ -1,12 +1,13 @@
-"""Names that only the proxy can resolve, and the fake addresses that stand for them here.
+"""Fake addresses: they stand on this machine for the names that only the proxy can resolve.
 
-A client that has to hold an address (a resolver's answer, getpeername()) is given one from networks that nobody
-routes: 198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890), and 100::/64, for discarding (RFC 6666). A
-name has one place in both: 198.18.1.5 and 100::105 stand for the same one. Half the places stay empty, so that an
-address that has lost its name stands for nothing, which is an error, for as long as can be before it stands for
-another name, which would be a wrong host. For the same reason every process, a forked child as well, begins at a place
-drawn by lot: an address that another one made up most likely stands for nothing here. A child process asks its
-ancestors' tables for those (`shared_table`).
+Some clients need an address (the answer of a resolver, getpeername()). They get one from networks that nobody routes:
+198.18.0.0/15, set aside for benchmarks (RFC 2544, RFC 6890), and 100::/64, for discarding (RFC 6666). A name has the
+same index in both networks: 198.18.1.5 and 100::105 stand for the same name.
+
+An address whose name was dropped has to be an error. It must not lead to the host of another name. Therefore half of
+the indices stay unused, and an index is used again as late as possible. For the same reason every process, also a
+forked child, begins at a random index: a fake address of another process is most likely unknown here. A child process
+looks for an unknown fake address in the tables of its ancestors (`shared_table`).
 """
 
 from __future__ import annotations
@@ -23,39 +24,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# As many places of a network as are used at most; a wider one would let the table grow without end.
-_MOST = 1 << 17
-# Ancestors whose tables are asked at most.
+# No more addresses of a network are used. In a wider network the table would grow without end.
+_MOST_ADDRESSES = 1 << 17
+# The number of ancestors whose tables are read.
 _GENERATIONS = 4
 
 
 class Networks:
-    """A network of IPv4 and one of IPv6, their addresses counted from the first: a place is the same number in both."""
+    """A network of IPv4 and a network of IPv6. An index counts the addresses of each from its first one."""
 
     def __init__(self, ipv4: str, ipv6: str) -> None:
         self.texts = (ipv4, ipv6)
         self._first4, self._size4 = _first_and_size(AF_INET, ipv4)
         self._first6, self._size6 = _first_and_size(AF_INET6, ipv6)
-        self.places = min(self._size4, self._size6, _MOST)
-        # What an address that lies in one of them begins with; not all that begins so does.
+        self.size = min(self._size4, self._size6, _MOST_ADDRESSES)
+        # Every address in the networks begins with one of these texts. Other addresses may begin with them, too.
         self._beginnings = (ipv4[: ipv4.index(".") + 1], _first_group(self._first6, self._size6))
 
-    def literal(self, place: int, family: int) -> str:
-        """The address at a place."""
+    def literal(self, index: int, family: int) -> str:
+        """Return the address at an index."""
         if family == AF_INET6:
-            return inet_ntop(AF_INET6, (self._first6 + place).to_bytes(16, "big"))
-        return inet_ntop(AF_INET, (self._first4 + place).to_bytes(4, "big"))
+            return inet_ntop(AF_INET6, (self._first6 + index).to_bytes(16, "big"))
+        return inet_ntop(AF_INET, (self._first4 + index).to_bytes(4, "big"))
 
-    def place_of(self, address: str) -> int | None:
-        """Where an address stands in its network; None for one that is in neither."""
+    def index_of(self, address: str) -> int | None:
+        """Return the index of an address, or None if it is in neither network."""
         if not address.startswith(self._beginnings):
             return None
         try:
             if ":" in address:
-                place = int.from_bytes(inet_pton(AF_INET6, address), "big") - self._first6
-                return place if 0 <= place < self._size6 else None
-            place = int.from_bytes(inet_pton(AF_INET, address), "big") - self._first4
-            return place if 0 <= place < self._size4 else None
+                index = int.from_bytes(inet_pton(AF_INET6, address), "big") - self._first6
+                return index if 0 <= index < self._size6 else None
+            index = int.from_bytes(inet_pton(AF_INET, address), "big") - self._first4
+            return index if 0 <= index < self._size4 else None
         except ours(OSError, ValueError):
             return None
 
@@ -67,20 +68,23 @@ def _first_and_size(family: int, network: str) -> tuple[int, int]:
 
 
 def _first_group(first: int, size: int) -> str:
-    """The first 16 bits as inet_ntop(3) spells them, if all addresses of an IPv6 network have them in common."""
+    """Return the first group as inet_ntop(3) writes it, or "" if the addresses of an IPv6 network differ in it."""
     group = first >> 112
     return f"{group:x}:" if group and size <= 1 << 112 else ""
 
 
 def _random_index(size: int) -> int:
-    """A number below `size`; `random` would cost a program that does without it 5 ms."""
+    """Return a random number below `size`. Importing `random` would cost a program that does not use it 5 ms."""
     return int.from_bytes(os.urandom(4), "big") % size
 
 
 class FakeAddressTable:
-    """A bounded two-way table, safe to use from several threads and from signal handlers; every operation is O(1)."""
+    """A bounded table of names and fake addresses.
 
-    # Made-up looking addresses that are real ones: as many as are remembered.
+    Several threads and signal handlers may use it. Every operation is O(1).
+    """
+
+    # The number of remembered real addresses that lie in the networks.
     _MOST_REAL = 4096
 
     def __init__(
@@ -90,10 +94,11 @@ class FakeAddressTable:
     ) -> None:
         self._lock = OwnedLock()
         self._random_index = random_index
-        # What children read, once there are any, and what was handed down to us: files, the nearest ancestor's first.
+        # The table for child processes, once there are any.
         self._shared: SharedTable | None = None
-        # Where children were told to look for it; "" while there are none.
+        # The path by which children find that table; "" while there are no children.
         self._path = ""
+        # The tables of the processes that started this one, the nearest first.
         self._ancestors: tuple[str, ...] = ()
         self._clear(Networks(*networks))
 
@@ -101,198 +106,198 @@ class FakeAddressTable:
         return len(self._names)
 
     def configure(self, networks: tuple[str, str]) -> None:
-        """Make addresses up from these networks, IPv4 first; if they are others than before, all names are dropped."""
+        """Use these networks, IPv4 first. If they differ from the networks before, all names are dropped."""
         with self._lock:
             if networks != self._networks.texts:
                 self._clear(Networks(*networks))
 
     def address_of(self, name: str, family: int = AF_INET) -> str:
-        """The fake address of a family that stands for a name; the same one each time, until it is dropped."""
+        """Return the fake address of a name in a family. It is the same one until the name is dropped."""
         key = _key(name)
         with self._lock:
-            place = self._places.get(key)
-            if place is None:
-                place = self._add(key, name)
+            index = self._indices.get(key)
+            if index is None:
+                index = self._add(key, name)
             else:
-                # The proxy is told the name as it was asked for last.
-                self._names[place] = name
-                self._names.move_to_end(place)
-            return self._networks.literal(place, family)
+                # The proxy gets the name in its latest spelling.
+                self._names[index] = name
+                self._names.move_to_end(index)
+            return self._networks.literal(index, family)
 
     def name_of(self, address: str) -> str | None:
-        """The name that a fake address stands for; None if it was dropped or made up by another process."""
-        place = self._networks.place_of(address)
-        if place is None:
+        """Return the name of a fake address, or None if it was dropped or belongs to another process."""
+        index = self._networks.index_of(address)
+        if index is None:
             return None
         with self._lock:
-            name = self._names.get(place)
+            name = self._names.get(index)
             if name is not None:
-                self._names.move_to_end(place)
+                self._names.move_to_end(index)
                 return name
-        return self._inherited(place) if self._ancestors else None
+        return self._inherited(index) if self._ancestors else None
+
+    def is_fake(self, address: str) -> bool:
+        """Return True if an address lies in the networks, and no native look-up has returned it."""
+        return self._networks.index_of(address) is not None and address not in self._real
+
+    def mark_real(self, addresses: Iterable[str]) -> None:
+        """Take the answer of a native look-up: its addresses are real, even if they lie in the networks."""
+        for address in addresses:
+            index = self._networks.index_of(address)
+            if index is not None:
+                self._make_way(address, index)
 
     def share(self) -> tuple[str, ...]:
-        """Where child processes find what addresses stand for here, now and later on.
+        """Return the paths by which child processes find the names of fake addresses, from now on.
 
-        The file is opened when there is a name to be written: a program that looks nothing up, and counts its
-        descriptors before and after a child, finds no new one.
+        The file is opened with the first name. A program that looks up no name, and counts its descriptors before and
+        after it starts a child, therefore finds no new one.
         """
         with self._lock:
             self._path = self._path or new_path()
-            if self._names and (self._shared is None or not self._shared.is_there):
+            if self._names and (self._shared is None or not self._shared.is_open):
                 self._open_file()
             return (self._path, *self._ancestors)[:_GENERATIONS]
 
-    def _open_file(self) -> None:
-        try:
-            self._shared = SharedTable(self._path, self._networks.places)
-        except ours(OSError, AttributeError):  # a system without
-            return
-        for place, name in self._names.items():
-            self._shared.put(place, name)
-
     def stop_sharing(self) -> None:
-        """Close the file."""
+        """Close the table for child processes."""
         with self._lock:
             if self._shared is not None:
                 self._shared.close()
             self._shared, self._path = None, ""
 
-    def keep_over_exec(self, stays: bool) -> None:
-        """Whether the file is there for the program that takes this one's place."""
+    def keep_over_exec(self, kept: bool) -> None:
+        """Decide whether the table stays open for the program that replaces this one (execve(2))."""
         if self._shared is not None:
-            self._shared.stay(stays)
-
-    @property
-    def path(self) -> str:
-        """Where children were told to look for the file, open or not; "" while there are none."""
-        return self._path
+            self._shared.keep_over_exec(kept)
 
     def open_file(self) -> SharedTable | None:
-        """The file that `hand_down` tells of, opened if it is not; None on a system without."""
+        """Return the table for child processes, opened if need be; None if the system has no such files."""
         with self._lock:
             self._path = self._path or new_path()
-            if self._shared is None or not self._shared.is_there:
+            if self._shared is None or not self._shared.is_open:
                 self._open_file()
             return self._shared
 
     @property
+    def path(self) -> str:
+        """The path that children were told, whether the file is open or not; "" while there are no children."""
+        return self._path
+
+    @property
     def ancestors(self) -> tuple[str, ...]:
-        """The files of the processes that started this one, the nearest first."""
+        """The tables of the processes that started this one, the nearest first."""
         return self._ancestors
 
-    def inherit(self, files: tuple[str, ...]) -> None:
-        """What an ancestor has handed down."""
-        self._ancestors = files
-
-    def is_fake(self, address: str) -> bool:
-        """Whether an address lies in the networks of fake addresses, and no native look-up has returned it."""
-        return self._networks.place_of(address) is not None and address not in self._real
-
-    def mark_real(self, addresses: Iterable[str]) -> None:
-        """Take what a native look-up returned for what it is: those addresses in our networks are real ones."""
-        for address in addresses:
-            place = self._networks.place_of(address)
-            if place is not None:
-                self._make_way(address, place)
+    def inherit(self, paths: tuple[str, ...]) -> None:
+        """Set the tables of the ancestors."""
+        self._ancestors = paths
 
     def after_fork(self) -> None:
-        """In the child: another thread may have been in the middle of a change."""
+        """Repair the table in a forked child: another thread of the parent may have been changing it."""
         self._begin_anywhere()
         whole = self._lock.is_empty()
-        # The parent's, where it goes on writing; the child's children read the child's.
+        # The parent goes on writing to its table. The children of this process read a new one.
         self.stop_sharing()
         if not whole:
-            self._places.clear()
-            self._places.update((_key(name), place) for place, name in self._names.items())
+            self._indices.clear()
+            self._indices.update((_key(name), index) for index, name in self._names.items())
 
-    def _inherited(self, place: int) -> str | None:
-        """What a place that is empty here stands for with an ancestor; from now on with us, too."""
-        name = next(filter(None, (read(file, place) for file in self._ancestors)), None)
+    def _open_file(self) -> None:
+        try:
+            self._shared = SharedTable(self._path, self._networks.size)
+        except ours(OSError, AttributeError):  # the system has no memfd_create(2)
+            return
+        for index, name in self._names.items():
+            self._shared.put(index, name)
+
+    def _inherited(self, index: int) -> str | None:
+        """Return the name that an ancestor has at an index, and adopt it."""
+        name = next(filter(None, (read(path, index) for path in self._ancestors)), None)
         if name is not None:
             with self._lock:
                 self._make_room()
-                self._used[place] = True
-                self._names[place] = name
-                self._places.setdefault(_key(name), place)
+                self._used[index] = True
+                self._names[index] = name
+                self._indices.setdefault(_key(name), index)
         return name
 
     def _clear(self, networks: Networks) -> None:
         self.stop_sharing()
         self._networks = networks
-        # Without .0 and .255, which look like networks and broadcasts.
-        self._usable = networks.places // 256 * 254
-        # Which places have ever been used, one byte each.
-        self._used = bytearray(networks.places)
+        # Addresses that end with .0 or .255 look like networks and broadcasts. They are not used.
+        self._usable = networks.size // 256 * 254
+        # One byte for each index: whether it has ever been used.
+        self._used = bytearray(networks.size)
         self._begin_anywhere()
-        # Places that have been used and are free again, the one that was dropped first at the left.
+        # The free indices that have been used, the one that was dropped first at the left.
         self._dropped: deque[int] = deque()
-        # In order of use, least recently first. It alone is the truth: a change begins here.
+        # In order of use, least recently used first. Every change begins here: the other tables follow from this one.
         self._names: OrderedDict[int, str] = OrderedDict()
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
         self._real: OrderedDict[str, None] = OrderedDict()
 
     def _begin_anywhere(self) -> None:
         start = self._random_index(self._usable)
-        places = map(_place, chain(range(start, self._usable), range(start)))
-        self._unused = filterfalse(self._used.__getitem__, places)
+        indices = map(_usable_index, chain(range(start, self._usable), range(start)))
+        self._unused = filterfalse(self._used.__getitem__, indices)
 
     def _add(self, key: str, name: str) -> int:
         self._make_room()
-        place = self._free_place()
-        # Most names are asked for as they are looked up: one string is then kept.
-        self._names[place] = key if name == key else name
-        self._places[key] = place
+        index = self._free_index()
+        # Most names equal their key: one string is then kept.
+        self._names[index] = key if name == key else name
+        self._indices[key] = index
         if self._shared is not None:
-            self._shared.put(place, name)
+            self._shared.put(index, name)
         elif self._path:
             self._open_file()
-        return place
+        return index
 
     def _make_room(self) -> None:
         if len(self._names) >= self._usable // 2:
             self._drop(*self._names.popitem(last=False))
 
-    def _drop(self, place: int, name: str) -> None:
-        # A signal handler that asked for the name while it was being added has given it a second place.
-        self._places.pop(_key(name), None)
-        self._dropped.append(place)
+    def _drop(self, index: int, name: str) -> None:
+        # The name may be missing: a signal handler that asked for it while it was being added gave it a second index.
+        self._indices.pop(_key(name), None)
+        self._dropped.append(index)
         if self._shared is not None:
-            self._shared.remove(place)
+            self._shared.remove(index)
 
-    def _free_place(self) -> int:
-        place = self._unused_place()
-        # Ends: fewer places are real ones than are free.
-        while self._real and self._is_real(place):
-            self._dropped.append(place)
-            place = self._unused_place()
-        return place
+    def _free_index(self) -> int:
+        index = self._unused_index()
+        # The loop ends, because there are fewer real addresses than free indices.
+        while self._real and self._is_real(index):
+            self._dropped.append(index)
+            index = self._unused_index()
+        return index
 
-    def _unused_place(self) -> int:
-        """The place that has been empty for longest."""
-        place = next(self._unused, None)
-        if place is None:
+    def _unused_index(self) -> int:
+        """Return the index that has been free for longest."""
+        index = next(self._unused, None)
+        if index is None:
             return self._dropped.popleft()
-        self._used[place] = True
-        return place
+        self._used[index] = True
+        return index
 
-    def _is_real(self, place: int) -> bool:
-        return any(self._networks.literal(place, family) in self._real for family in (AF_INET, AF_INET6))
+    def _is_real(self, index: int) -> bool:
+        return any(self._networks.literal(index, family) in self._real for family in (AF_INET, AF_INET6))
 
-    def _make_way(self, address: str, place: int) -> None:
-        """An address that a name had been given is the real one's from now on; the name will be given another."""
+    def _make_way(self, address: str, index: int) -> None:
+        """Remember a real address. A name that had this address as a fake one will get another."""
         with self._lock:
             self._real[address] = None
             self._real.move_to_end(address)
             if len(self._real) > min(self._MOST_REAL, self._usable // 4):
                 self._real.popitem(last=False)
-            name = self._names.pop(place, None)
+            name = self._names.pop(index, None)
             if name is not None:
-                self._drop(place, name)
+                self._drop(index, name)
 
 
-def _place(number: int) -> int:
-    """The usable place of a number: 1 to 254, 257 to 510 and so on."""
+def _usable_index(number: int) -> int:
+    """Return the usable index of a number: 1 to 254, 257 to 510 and so on."""
     return number // 254 * 256 + number % 254 + 1
 
 

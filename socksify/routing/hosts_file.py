@@ -1,7 +1,11 @@
-"""The hosts file (hosts(5)): whose an address is, and where this machine's own names are.
+"""The hosts file (hosts(5)): the names of addresses, and the addresses of this machine's own names.
 
-It is read as glibc's resolver reads it, but kept only as far as it is about addresses and this machine: some people
-have a hundred thousand names of advertisers in it.
+The file is read as glibc's resolver reads it. Only the parts about addresses and this machine are kept: some hosts
+files have a hundred thousand names of advertisers.
+
+Files of the system are kept in memory, and read again when they have changed. They are checked once in a second. A
+thread that runs an event loop must not wait for a disk: it gets the known content, while a short-lived thread checks
+the file for the next caller.
 """
 
 from __future__ import annotations
@@ -19,16 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-# Files of the system's, such as /etc/hosts: what they say is kept, and read again when they have changed.
-#
-# They are looked at once in a second, by whoever asks. A thread that runs an event loop is not to wait for a disk: it
-# gets what is known, and a short-lived thread looks at the file for the next who asks.
-
 
 class SystemFile:
-    """The file at a path, as `parse` understands its content; a file that cannot be read is an empty one."""
+    """The file at a path, whose content `parse` reads. A file that cannot be read counts as empty."""
 
-    # Seconds for which it is not looked at again: every connect() to a name asks.
+    # Seconds between two checks of the file: every connect() to a name asks.
     _FRESH = 1.0
 
     def __init__(self, path: str, parse: Callable[[bytes], Any]) -> None:
@@ -36,32 +35,32 @@ class SystemFile:
         self._parse = parse
         self._found: Any = None
         self._state: object = None
-        self._look_at = 0.0
+        self._check_at = 0.0
 
     def read(self) -> Any:
-        """What the file says now; on the thread of an event loop, what it said when it was looked at last."""
+        """Return the content of the file; in the thread of an event loop, the content at the last check."""
         now = monotonic()
-        if now >= self._look_at:
-            if self._state is None or not _runs_loop() or not self._look_elsewhere():
-                self._look()
-            self._look_at = now + self._FRESH
+        if now >= self._check_at:
+            if self._state is None or not _runs_loop() or not self._check_in_thread():
+                self._check()
+            self._check_at = now + self._FRESH
         return self._found
 
-    def _look_elsewhere(self) -> bool:
+    def _check_in_thread(self) -> bool:
         try:
-            _originals.start_new_thread(self._look, ())
+            _originals.start_new_thread(self._check, ())
         except ours(RuntimeError):  # no more threads
             return False
         return True
 
-    def _look(self) -> None:
-        state = self._looks()
+    def _check(self) -> None:
+        state = self._state_now()
         if state != self._state:
             self._found = self._parse(contents(self._path))
             self._state = state
 
-    def _looks(self) -> object:
-        """What is another when the file is another."""
+    def _state_now(self) -> object:
+        """Return a value that differs if the file has changed."""
         try:
             found = os.stat(self._path)
         except ours(OSError):
@@ -70,7 +69,7 @@ class SystemFile:
 
 
 def contents(path: str) -> bytes:
-    """What a file of the system's holds; nothing if it cannot be read."""
+    """Return the content of a file, or nothing if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -79,25 +78,25 @@ def contents(path: str) -> bytes:
 
 
 def _runs_loop() -> bool:
-    """Whether an event loop runs in this thread: one of asyncio's, or uvloop's, which says so to asyncio."""
+    """Return True if an event loop runs in this thread: one of asyncio, or of uvloop, which registers with asyncio."""
     asyncio = sys.modules.get("_asyncio")
     return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 class Hosts:
-    """What the file says on a machine called `hostname`; names are in lower case, without a final dot."""
+    """The content of the file on a machine called `hostname`. Names are in lower case, without a final dot."""
 
     def __init__(self, content: bytes, hostname: str) -> None:
-        # The canonical name and the aliases, as they are written; of several lines on an address the first counts.
+        # The canonical name and the aliases of an address, as written. If several lines have it, the first one counts.
         self.by_address: dict[str, tuple[str, list[str]]] = {}
-        # All names of this machine: what it calls itself, and what else stands on the lines that mention that.
+        # All names of this machine: its host name, and all names on the lines that have the host name.
         self.own_names = _own_names(hostname)
         # The addresses on those lines.
         self.own_addresses: tuple[str, ...] = ()
         # The addresses of the machine's own names, of localhost, and of all other names for loopback.
         self.by_name: dict[str, tuple[str, ...]] = {}
         self._learn_own(content)
-        # Many names have the same ones, where advertisers are sent to loopback.
+        # Many names may have the same addresses: hosts files send advertisers to loopback.
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}
         for literal, names in _lines(content):
             for name in map(folded, names):
@@ -117,7 +116,7 @@ class Hosts:
 
 
 class HostsFile(SystemFile):
-    """The file at a path, read again when it, or the machine's name, has changed."""
+    """The hosts file at a path. It is read again when it, or the name of the machine, has changed."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, lambda content: Hosts(content, gethostname()))
@@ -126,29 +125,29 @@ class HostsFile(SystemFile):
 
         def read(self) -> Hosts: ...
 
-    def _looks(self) -> object:
-        return gethostname(), super()._looks()
+    def _state_now(self) -> object:
+        return gethostname(), super()._state_now()
 
 
 def folded(name: str) -> str:
-    """The name as names are compared here."""
+    """Return the name in the form in which names are compared here."""
     return name.lower().removesuffix(".")
 
 
 def is_localhost(name: str) -> bool:
-    """RFC 6761 section 6.3: "the domain localhost. and any names falling within .localhost."; `name` is folded."""
+    """Return True for a folded name of localhost (RFC 6761 section 6.3): "localhost." and names below it."""
     return name == "localhost" or name.endswith(".localhost")
 
 
 def is_loopback(literal: str) -> bool:
-    """Whether a literal in its usual spelling is an address of loopback (RFC 1122 section 3.2.1.3, RFC 4291)."""
+    """Return True if a literal in its usual spelling is of loopback (RFC 1122 section 3.2.1.3, RFC 4291)."""
     return literal.startswith("127.") or literal == "::1"
 
 
 def literals_of(name: str, content: bytes) -> tuple[str, ...]:
-    """The literals on the lines of a hosts file that have this name, in the file's order."""
+    """Return the literals on the lines of a hosts file that have this name, in the order of the file."""
     wanted = folded(name)
-    # A file of a hundred thousand lines is taken apart only where the name may be in it.
+    # A file of a hundred thousand lines is parsed only if it may contain the name.
     if os.fsencode(wanted) not in content.lower():
         return ()
     found: tuple[str, ...] = ()
@@ -164,7 +163,7 @@ def _own_names(hostname: str) -> set[str]:
 
 
 def _lines(content: bytes) -> Iterator[tuple[str, list[str]]]:
-    """The literal and the names of each line that has both."""
+    """Yield the literal and the names of each line that has both."""
     for line in content.split(b"\n"):
         fields = line.partition(b"#")[0].split()
         literal = _literal(os.fsdecode(fields[0])) if len(fields) > 1 else None
@@ -173,7 +172,7 @@ def _lines(content: bytes) -> Iterator[tuple[str, list[str]]]:
 
 
 def _literal(text: str) -> str | None:
-    """An address in its usual spelling; None for what inet_pton(3) does not read: such lines do not count."""
+    """Return an address in its usual spelling; None for a text that is no address. Such lines do not count."""
     family = AF_INET6 if ":" in text else AF_INET
     try:
         return inet_ntop(family, inet_pton(family, text))

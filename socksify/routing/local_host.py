@@ -1,7 +1,11 @@
-"""What this machine is called, which addresses it has and whom it asks for names: told by files and the kernel.
+"""The names, the addresses and the name servers of this machine, from files and from the kernel.
 
-Never by a packet: a resolver would tell others who we are. Names that are this machine's own are answered as
-nss-myhostname(8) answers them where the hosts file does not.
+No packet is sent: a question to a resolver would reveal the name of this machine. If the hosts file does not have the
+machine's own name, it is answered as nss-myhostname(8) does.
+
+The kernel's routes (rtnetlink(7)) tell whether packets for an address stay on this machine. These are more addresses
+than those of its interfaces: whole networks may be routed to the machine (ip-route(8), "local"), and a router answers
+to the first address of each of its subnets (RFC 4291 section 2.6.1, "Subnet-Router anycast").
 """
 
 from __future__ import annotations
@@ -24,14 +28,26 @@ HOSTS = HostsFile(HOSTS_FILE)
 
 _DISCARD = 9
 _LOOPBACK = ("127.0.0.1", "::1")
-# RFC 5737 and RFC 3849: set aside for documentation, so nobody's own; what is sent there leaves by the default route.
+# RFC 5737 and RFC 3849: addresses for documentation. No host has them, so packets to them take the default route.
 _ELSEWHERE = ((AF_INET, "203.0.113.1"), (AF_INET6, "2001:db8::1"))
+
+# rtnetlink(7). A system without AF_NETLINK cannot open a socket of AF_UNSPEC either.
+_AF_NETLINK = getattr(_socket, "AF_NETLINK", _socket.AF_UNSPEC)
+_REQUEST, _GETROUTE, _NEWROUTE = 1, 26, 24
+# Attributes of a question: the destination, the interface.
+_DST, _OIF = 1, 4
+# Types of a route.
+_LOCAL, _ANYCAST = 2, 4
+# struct nlmsghdr (length, type, flags, number, sender), and struct rtmsg, whose eighth byte is the type.
+_HEADER = "=IHHII"
+_ROUTE = "=BBBBBBBBI"
 
 
 def own_addresses(name: str) -> tuple[str, ...] | None:
-    """The literals that this machine's own name stands for, in the hosts file's order; None for another's name.
+    """Return the literals of this machine's own name, in the order of the hosts file; None for another name.
 
-    Own are what gethostname() says, its first label, and all names on the hosts file's lines that mention either.
+    The machine's own names are that of gethostname(), its first label, and all names on the same lines of the hosts
+    file.
     """
     hosts = HOSTS.read()
     name = folded(name)
@@ -41,9 +57,10 @@ def own_addresses(name: str) -> tuple[str, ...] | None:
 
 
 def addresses_here(name: str) -> tuple[str, ...] | None:
-    """The literals of a name that never leaves this machine; None for another's.
+    """Return the literals of a name that never leaves this machine; None for another name.
 
-    Such names are its own, those of localhost, and what the hosts file has for loopback (`ip6-loopback`).
+    Such names are the machine's own names, those of localhost, and the names of loopback in the hosts file
+    (`ip6-loopback`).
     """
     folded_name = folded(name)
     by_name = HOSTS.read().by_name
@@ -54,7 +71,7 @@ def addresses_here(name: str) -> tuple[str, ...] | None:
 
 
 def address_here(name: str, family: int) -> str | None:
-    """The first literal of such a name that is of a family, or of the other if it has none; None for another's."""
+    """Return one literal of such a name, of `family` if it has one, else of the other; None for another name."""
     here = addresses_here(name)
     if here is None:
         return None
@@ -62,18 +79,18 @@ def address_here(name: str, family: int) -> str | None:
 
 
 def hosts_entry(address: str) -> tuple[str, list[str]] | None:
-    """The canonical name and the aliases that the hosts file has for a literal, as gethostbyaddr() gives them."""
+    """Return canonical name and aliases of a literal in the hosts file, as gethostbyaddr() does; None without any."""
     entry = HOSTS.read().by_address.get(address)
     return entry and (entry[0], entry[1].copy())
 
 
 def hosts_addresses(name: str) -> tuple[str, ...]:
-    """The literals that the hosts file has for a name, whoever's it is; none where it has no such name."""
+    """Return the literals of any name in the hosts file; none if it does not have the name."""
     return literals_of(name, contents(HOSTS_FILE))
 
 
 def own_name(address: str) -> str | None:
-    """The canonical name of one of this machine's own addresses; None for another's, and for no address at all."""
+    """Return the canonical name of an own address of this machine; None for any other address."""
     if address in ("0.0.0.0", "::") or not is_own(address):
         return None
     entry = hosts_entry(address)
@@ -83,28 +100,28 @@ def own_name(address: str) -> str | None:
 
 
 def is_own(address: str) -> bool:
-    """Whether a literal is one of this machine's own addresses."""
+    """Return True if a literal is one of this machine's own addresses."""
     if ":" in address:
         return any(_is_own_ipv6(address, interface) for interface in _interfaces(address))
-    # With net.ipv4.ip_nonlocal_bind a socket may be bound to anybody's address, but it reaches nobody from there. To
-    # groups (RFC 1112 section 4) one may be bound as well.
+    # With net.ipv4.ip_nonlocal_bind a socket can be bound to any address, but it reaches no host from there. A socket
+    # can also be bound to a multicast group (RFC 1112 section 4).
     is_group = 224 <= int(address.partition(".")[0]) < 240
     return not is_group and _source(AF_INET, (address, _DISCARD), (address, 0)) is not None
 
 
 def nameservers() -> frozenset[str]:
-    """The literals of the name servers that this machine asks; resolv.conf(5) has a default where none is given."""
+    """Return the literals of this machine's name servers. Without any, resolv.conf(5) has a default."""
     found: frozenset[str] = RESOLV_CONF.read()
     return found
 
 
 def asks_itself() -> bool:
-    """Whether one of those servers is on this machine."""
+    """Return True if one of the name servers is on this machine."""
     return any(is_loopback(server) or is_own(server) for server in nameservers())
 
 
 def prime() -> None:
-    """Read the files, so that no event loop has to."""
+    """Read the files now, so that no event loop has to."""
     HOSTS.read()
     RESOLV_CONF.read()
 
@@ -122,13 +139,16 @@ RESOLV_CONF = SystemFile("/etc/resolv.conf", _nameservers)
 
 
 def _outgoing() -> tuple[str, ...]:
-    """The addresses that others see this machine's packets come from."""
+    """Return the addresses from which this machine's packets reach other hosts."""
     found = (_source(family, (address, _DISCARD)) for family, address in _ELSEWHERE)
     return tuple(literal for literal in found if literal is not None)
 
 
 def _source(family: int, target: SockAddress, source: SockAddress | None = None) -> str | None:
-    """The address from which a datagram would leave, None if it could not; connect(2) finds it and sends nothing."""
+    """Return the source address of a datagram to `target`; None if it cannot be sent.
+
+    connect(2) finds the address, and sends nothing.
+    """
     try:
         probe = _originals.Socket(family, SOCK_DGRAM)
     except ours(OSError):
@@ -146,42 +166,25 @@ def _source(family: int, target: SockAddress, source: SockAddress | None = None)
 
 
 def _is_own_ipv6(address: str, interface: int) -> bool:
-    # Imported here because most programs meet no IPv6 address.
-
     try:
         return stays_here(address, interface)
     except ours(OSError):
-        # RFC 6724 section 5, rule 1: what is sent to an own address leaves from that very address.
+        # RFC 6724 section 5, rule 1: a packet to an own address has that address as its source, too.
         return _source(AF_INET6, (address, _DISCARD, 0, interface)) == address
 
 
 def _interfaces(address: str) -> list[int]:
-    """Those that an IPv6 literal may be of: a link-local one is of some link (RFC 4007 section 6), another of any."""
+    """Return the interfaces to try for an IPv6 literal: each for a link-local one (RFC 4007 section 6), else 0."""
     if not address.startswith(("fe8", "fe9", "fea", "feb")):
         return [0]
     return [index for index, _ in if_nameindex()]
 
 
-# Whether packets for an address stay on this machine, as the kernel's routes have it: rtnetlink(7).
-#
-# That is more than the addresses of its interfaces. Whole networks may be routed to the machine (ip-route(8), "local"),
-# and a router answers to the first address of each of its subnets (RFC 4291 section 2.6.1, "Subnet-Router anycast").
-
-
-# Where there is no such family, there are no sockets of the other one either.
-_AF_NETLINK = getattr(_socket, "AF_NETLINK", _socket.AF_UNSPEC)
-_REQUEST, _GETROUTE, _NEWROUTE = 1, 26, 24
-# Attributes of a question: the destination, the interface.
-_DST, _OIF = 1, 4
-# Types of a route.
-_LOCAL, _ANYCAST = 2, 4
-# struct nlmsghdr: length, type, flags, number and sender; struct rtmsg, the type as its eighth byte.
-_HEADER = "=IHHII"
-_ROUTE = "=BBBBBBBBI"
-
-
 def stays_here(literal: str, interface: int = 0) -> bool:
-    """Nothing is sent. A link-local address is of an `interface`. Raises OSError where the kernel does not tell."""
+    """Return True if packets for a literal stay on this machine. Nothing is sent.
+
+    `interface` is the number of the interface of a link-local address. Raises OSError if the kernel has no answer.
+    """
     family = AF_INET6 if ":" in literal else AF_INET
     destination = inet_pton(family, literal)
     size = len(destination)
@@ -200,7 +203,7 @@ def _asked(question: bytes) -> bytes:
     kernel = _originals.Socket(_AF_NETLINK, SOCK_RAW)
     try:
         _originals.send(kernel, question)
-        # Where the answer is not there at once, it is no kernel that knows the question.
+        # A kernel that knows the question answers at once.
         return _originals.recv(kernel, 4096, MSG_DONTWAIT)
     finally:
         _originals.close(kernel)

@@ -1,8 +1,8 @@
-"""Answers to look-ups that must not leave this machine: which literals a host stands for, and whose an address is.
+"""Answers to look-ups that must not leave this machine: the addresses of a host, and the name of an address.
 
-A name that a proxy is to be given gets its fake address, the machine's own names and `localhost` (RFC 6761
-section 6.3) what the hosts file and the interfaces say, a number stands for itself. Who asks for a name that is
-routed direct, or that is resolved here, is told to ask the resolver (None).
+A name that a proxy resolves gets its fake address. The machine's own names and `localhost` (RFC 6761 section 6.3) get
+the addresses of the hosts file and of the interfaces. A number stands for itself. For a name that is direct, or that is
+resolved here, the answer is None: ask the resolver.
 """
 
 from __future__ import annotations
@@ -21,37 +21,38 @@ if TYPE_CHECKING:
 
     from socksify.routing.router import Router
 
-    # The canonical name, the aliases, and the literals as getaddrinfo(3) sorts them.
+    # The canonical name, the aliases, and the literals in the order of getaddrinfo(3).
     Answer = tuple[str, tuple[str, ...], tuple[str, ...]]
 
-# As plain numbers: the masks of socket.AI_V4MAPPED are enumerations, which are slow.
+# Plain numbers: the masks of the `socket` module are enumerations, which are slow.
 _V4MAPPED: int = _socket.AI_V4MAPPED
 _ALL: int = _socket.AI_ALL
 
 
 class Lookups:
-    """Answers by the rules of one Router; remembers what kind of host it was asked about."""
+    """Answers by the rules of one Router. The kind of each host is cached."""
 
-    # As many hosts, for as many seconds: the machine may be given another name.
+    # The number of cached hosts, and their age in seconds: the name of the machine may change.
     _MEMORY = 4096
     _FRESH = 10.0
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        # A name that is faked, an answer for all families, or None: the resolver is to be asked.
+        # For each host: the name that gets a fake address, an answer for all families, or None (ask the resolver).
         self._known: dict[tuple[str, object], str | Answer | None] = {}
         self._forget_at = monotonic() + self._FRESH
 
     def forward(self, host: str | bytes, port: object = None, family: int = 0, flags: int = 0) -> Answer | None:
-        """What a host stands for: its name, aliases and literals; None where the resolver is to be asked.
+        """Return (name, aliases, literals) of a host; None if the resolver has to be asked.
 
-        `family` and `flags` (AI_V4MAPPED, AI_ALL) are getaddrinfo(3)'s; a number stands for itself, whatever they say.
-        Raises gaierror for what can be nobody's name or has no such address, and UnicodeError as IDNA does.
+        `family` and `flags` (AI_V4MAPPED, AI_ALL) are those of getaddrinfo(3). A number stands for itself, whatever
+        they are. Raises gaierror for a name that no host can have, or that has no address of the family, and
+        UnicodeError for a name that IDNA cannot encode.
         """
         if monotonic() > self._forget_at or len(self._known) >= self._MEMORY:
             self._known.clear()
             self._forget_at = monotonic() + self._FRESH
-        # No bytes in keys: to compare them to str is what `python -bb` forbids.
+        # Keys contain no bytes, because `python -bb` forbids to compare them with str.
         key = _plain(host), _plain(port)
         try:
             known = self._known[key]
@@ -67,13 +68,13 @@ class Lookups:
         return known[0], known[1], literals
 
     def reverse(self, address: str, name: str | None = None) -> tuple[str, list[str]] | None:
-        """The canonical name and the aliases of an address in its usual form; None if nobody here knows them.
+        """Return the canonical name and the aliases of an address in its usual form; None if they are not known here.
 
-        `name` is the one that the address was found by, if it was.
+        `name` is the name by which the address was found, or None.
         """
-        made_up_for = fake_addresses.TABLE.name_of(address) if fake_addresses.TABLE.is_fake(address) else None
-        if made_up_for is not None:
-            return made_up_for, []
+        faked = fake_addresses.TABLE.name_of(address) if fake_addresses.TABLE.is_fake(address) else None
+        if faked is not None:
+            return faked, []
         entry = local_host.hosts_entry(address)
         if entry is not None:
             return entry
@@ -81,20 +82,20 @@ class Lookups:
         return None if own is None else (own, [])
 
     def may_ask(self, address: str) -> bool:
-        """Whether the resolver may be asked whose an address is, of which nobody here knows."""
+        """Return True if the resolver may be asked for the name of an address that is not known here."""
         return self.unknown_fake(address) is None and self._router.reverse_is_native(address)
 
     def unknown_fake(self, address: str) -> str | None:
-        """What is wrong with an address that looks made up, and of which nobody here knows; None for a real one."""
+        """Return the error for a fake address that is unknown here; None for a real address."""
         return self._router.unknown_fake(address)
 
     def may_ask_for(self, host: str | bytes, port: object = None) -> bool:
-        """Whether the resolver may be asked for a host, whoever asks: for a number, or a name that is no proxy's."""
+        """Return True if the resolver may be asked for a host: for a number, or a name that no proxy resolves."""
         text = _text(host)
         return numeric(text) is not None or not self._router.is_faked(text.removesuffix("."), port_number(port))
 
     def bindable(self, family: int, address: Any) -> Any:
-        """A socket's own address-to-be without a name in it: bind(2) is not worth a question to a name server."""
+        """Return an address for bind(2) without a name in it, so that bind(2) asks no name server."""
         family = ip_family(family) or 0
         if not family or not isinstance(address, tuple):
             return address
@@ -105,13 +106,13 @@ class Lookups:
             found = self.forward(*parsed, family)
         except ours(UnicodeError):
             if isinstance(address[0], str):
-                # C says what is wrong with it, before it asks anybody.
+                # The stdlib reports what is wrong with the name, before it asks a name server.
                 return address
             raise no_such_name() from None
         return address if found is None else (found[2][0], *address[1:])
 
     def _find_out(self, host: str, port: object) -> str | Answer | None:
-        # "<broadcast>" and "" are numbers to some functions only, which do not ask for them here.
+        # "<broadcast>" and "" are numbers for some functions only, and these do not ask here.
         if host and numeric(host) is not None and host != "<broadcast>":
             return host, (), (host,)
         if not may_be_name(host):
@@ -124,7 +125,7 @@ class Lookups:
 
 
 def _entry(name: str, literal: str) -> tuple[str, tuple[str, ...]]:
-    """The canonical name and the aliases of one of this machine's names, which the hosts file may not know."""
+    """Return the canonical name and the aliases of a name of this machine. The hosts file may not have them."""
     canonical, aliases = local_host.hosts_entry(literal) or (name, [])
     if name.lower() in map(str.lower, (canonical, *aliases)):
         return canonical, tuple(aliases)
@@ -132,12 +133,12 @@ def _entry(name: str, literal: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _sorted(literals: tuple[str, ...]) -> tuple[str, ...]:
-    """This machine's addresses as RFC 6724 sorts them: IPv6 first, as far as there is IPv6."""
+    """Return addresses of this machine in the order of RFC 6724: IPv6 first, if the machine has that address."""
     return tuple(sorted(literals, key=lambda literal: ":" not in literal or not local_host.is_own(literal)))
 
 
 def _of_family(literals: tuple[str, ...], family: int, flags: int) -> tuple[str, ...]:
-    """Those that answer a question for a family; IPv4 is mapped where there is no IPv6, or where all are wanted."""
+    """Return the literals for a family. With AI_V4MAPPED, IPv4 is mapped if there is no IPv6, or with AI_ALL."""
     if family != AF_INET and family != AF_INET6:
         return literals
     found = tuple(literal for literal in literals if (":" in literal) == (family == AF_INET6))
@@ -151,6 +152,6 @@ def _plain(given: Any) -> Any:
 
 
 def _text(host: str | bytes) -> str:
-    """A host as it is looked up: the stdlib gives every str to IDNA, and C reads up to the first null."""
+    """Return a host as it is looked up: the stdlib encodes every str by IDNA, and C reads up to the first null."""
     text = host.decode("latin-1") if isinstance(host, bytes) else host.encode("idna").decode("ascii")
     return text.partition("\0")[0]

@@ -1,4 +1,4 @@
-"""Which way a connection takes: the three answers that a Router gives."""
+"""The way of a connection: the three answers of a Router, and what is said to each proxy of a chain."""
 
 from __future__ import annotations
 
@@ -19,19 +19,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.proxy_url import Proxy
-    from socksify.protocol.conversation import Script
-
-if TYPE_CHECKING:
-    from socksify.config.proxy_url import Proxy
     from socksify.config.rules import Rule
-    from socksify.protocol.address import Address
+    from socksify.protocol.conversation import Script
     from socksify.routing.sockaddr import SockAddress
 
 
 class Direct(Record):
-    """Connect natively, to `address` if there is one, else to what the client gave.
+    """Connect natively: to `address` if it is set, or else to the address that the client gave.
 
-    `rule` is None for what no rule speaks of (AF_UNIX, what is not an address at all).
+    `rule` is None if no rule is about the address (AF_UNIX, or no valid address at all).
     """
 
     rule: Rule | None = None
@@ -39,10 +35,10 @@ class Direct(Record):
 
 
 class Via(Record, hidden=("isolation",)):
-    """Connect through a chain of proxies, first hop first, to a target; tell the client it reached `peer`.
+    """Connect to `target` through a chain of proxies, first hop first. `peer` is the answer of getpeername().
 
-    Where `command` is BIND, the last proxy is to listen for the target instead. `isolation` is what isolation.py makes
-    up.
+    If `command` is BIND, the last proxy listens for the target instead. `isolation` are the generated credentials of
+    `stream_isolation`, or None.
     """
 
     chain: tuple[Proxy, ...]
@@ -54,26 +50,26 @@ class Via(Record, hidden=("isolation",)):
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        """What is to be said to each proxy; raises as `hops` does. Two threads may both make them."""
-        # Python 3.11's cached_property holds a lock meanwhile, which a fork by another thread would copy.
+        """The hops of the chain. Raises the errors of `_hops`. Two threads may both make them."""
+        # Python 3.11's cached_property holds a lock meanwhile, which a fork in another thread would copy.
         known: tuple[Hop, ...] | None = self.__dict__.get("_hops")
         if known is None:
-            known = self.__dict__["_hops"] = hops(self.chain, self.target, self.command, self.isolation)
+            known = self.__dict__["_hops"] = _hops(self)
         return known
 
 
 class Blocked(Record):
-    """Do not connect at all."""
+    """Do not connect at all. `why` is the reason, for the error."""
 
     why: str
     rule: Rule | None = None
 
 
-# What is to be said to each proxy of a chain: one hop a proxy, worked out once and said at each connect.
-
-
 class Hop:
-    """One hop: `proxy` is asked for `target`, by the script that `script()` begins anew."""
+    """One proxy of a chain: it is asked for `target` by a script, which `script()` begins anew.
+
+    A hop is made once for each route, and its script runs at each connect.
+    """
 
     __slots__ = ("proxy", "script", "target")
 
@@ -83,21 +79,18 @@ class Hop:
         self.script = _script(proxy, target, command, isolation)
 
 
-def hops(
-    chain: tuple[Proxy, ...], target: Address, command: int = CONNECT, isolation: bytes | None = None
-) -> tuple[Hop, ...]:
-    """A chain's hops: each proxy is asked to connect to the next one, the last to do `command` for the target.
+def _hops(route: Via) -> tuple[Hop, ...]:
+    """Return the hops of a route: each proxy connects to the next one, and the last one to the target.
 
-    The last one is told `isolation` for a user and a password, unless it has some of its own.
+    The last proxy gets `isolation` as user and password, unless it has its own ones.
 
-    Raises what the stdlib raises for a name that cannot be written, and Unsupported for what a proxy's protocol has
-    no words for.
+    Raises the errors of the stdlib for a name that cannot be encoded, and Unsupported for a request that the protocol
+    of a proxy cannot express.
     """
-    targets = [*(Address.of(hop.host, hop.port) for hop in chain[1:]), target]
-    nothing = [None for _ in chain[1:]]
-    commands = [*(CONNECT for _ in nothing), command]
-    isolations = [*nothing, isolation]
-    return tuple(Hop(*hop) for hop in zip(chain, targets, commands, isolations, strict=True))
+    chain = route.chain
+    targets = [*(Address.of(proxy.host, proxy.port) for proxy in chain[1:]), route.target]
+    *before, last = zip(chain, targets, strict=True)
+    return (*(Hop(*each) for each in before), Hop(*last, route.command, route.isolation))
 
 
 def _script(proxy: Proxy, target: Address, command: int, isolation: bytes | None) -> Callable[[], Script[Any]]:
@@ -119,7 +112,10 @@ def _login(proxy: Proxy, isolation: bytes | None) -> Login | None:
 
 @cache
 def user_name() -> bytes:
-    """SOCKS4's USERID: the effective user's name; servers with user lists or ident refuse an empty one."""
+    """Return the USERID of SOCKS4: the name of the effective user.
+
+    Servers with lists of users, or with ident, refuse an empty one.
+    """
     import pwd
 
     try:

@@ -1,7 +1,7 @@
 """Finds the route of a connection: (settings, socket family, address) -> Direct | Via | Blocked.
 
-A pure decision but for questions to this machine, which are remembered: whether an address is one of its own,
-and, where names are resolved here, what a name's address is.
+The decision is pure, except for two questions to this machine, whose answers are cached: whether an address is one of
+its own, and the address of a name, if names are resolved here.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _DOMAIN = 53
 
 
 class Router:
-    """Routes connections by one Settings; remembers its answers, since a client asks the same again and again."""
+    """Routes connections by one Settings. Answers are cached, because a client asks the same questions many times."""
 
-    # Answers kept, and for how many seconds: the machine may be given other addresses of its own.
+    # The number of cached answers, and their age in seconds: the addresses of the machine may change.
     _MEMORY = 4096
     _FRESH = 10.0
 
@@ -45,16 +45,16 @@ class Router:
         self._forget_at = monotonic() + self._FRESH
         self._first_hops = _first_hops(settings)
         chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules)]
-        # Whether names are left to any proxy at all.
+        # Whether any proxy resolves names.
         self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
         # Whether anything is not direct.
         self.routes = any(rule.via != "direct" for rule in _before_the_last((*settings.rules, settings.default)))
 
     def decide(self, family: int, address: object) -> Direct | Via | Blocked:
-        """The route of a stream socket of `family` that is to connect to `address`, a sockaddr as Python writes it.
+        """Return the route of a stream socket of `family` to `address`, which is an address of the `socket` module.
 
-        What the stdlib refuses as malformed is Direct, so that the stdlib refuses it. Raises gaierror for a name that
-        has to be resolved here and cannot be, and for one that cannot be anybody's.
+        A malformed address is Direct: the stdlib then refuses it. Raises gaierror for a name that has to be resolved
+        here and cannot be, and for a name that no host can have.
         """
         if family != AF_INET and family != AF_INET6:
             family = ip_family(family) or family
@@ -65,35 +65,35 @@ class Router:
         if monotonic() > self._forget_at:
             self._forget()
         try:
-            # No bytes in keys: to compare them to str is what `python -bb` forbids.
+            # Keys contain no bytes, because `python -bb` forbids to compare them with str.
             known = self._known.get((family, address)) if isinstance(address[0], str) else None
-        except ours(TypeError, IndexError):  # what the stdlib will refuse
+        except ours(TypeError, IndexError):  # the stdlib will refuse the address
             known = None
-        # 80.0 and True equal a port, the one is none to the stdlib.
+        # 80.0 and True equal a port number, but the stdlib refuses 80.0.
         return known if known is not None and type(address[1]) is int else self._decide(family, address)
 
     def is_faked(self, name: str, port: int | None = None) -> bool:
-        """Whether a look-up of this name is answered with a fake address, because its proxy is to be given the name.
+        """Return True if a look-up of this name is answered with a fake address, because a proxy resolves the name.
 
-        Raises gaierror where the name is for a proxy that takes none.
+        `port` is None if it is unknown. Raises gaierror if the name is for a proxy that takes no names.
         """
         if (fold(name), port) in self._first_hops:
             return False
         via, _ = rules.decide_name(self.settings.rules, name, port, self.settings.default)
         if via == "direct":
             return False
-        # A blocked one gets an address, too, so that it is connect() which tells why.
+        # A blocked name gets an address, too: connect() then reports the reason.
         return via == "block" or self._takes_names(self.settings.chain(via))
 
     def why_here(self, name: str, port: int | None) -> str:
-        """The rule by which a name is resolved on this machine."""
+        """Return the text of the rule by which a name is resolved on this machine."""
         return rules.decide_name(self.settings.rules, name, port, self.settings.default)[1].text
 
     def reverse_is_native(self, address: str) -> bool:
-        """Whether this machine's resolver may be asked whose an address is.
+        """Return True if a reverse look-up of an address may be sent to a name server.
 
-        Only where a rule of the user's makes it direct or its proxy leaves names to this machine; of the machine's
-        own addresses nobody else knows anything.
+        It may be sent if a rule of the user makes the address direct, or if its proxy leaves names to this machine. No
+        name server knows the machine's own addresses.
         """
         via, rule = rules.decide_name(self.settings.rules, address, None, self.settings.default)
         if via == "direct":
@@ -101,16 +101,19 @@ class Router:
         return via != "block" and not self._remote_names(self.settings.chain(via)) and not self.is_own(address)
 
     def unknown_fake(self, literal: str, port: int = 0) -> str | None:
-        """What is wrong with an address that was made up by somebody else, or has been dropped; None for a real one."""
-        # Where this router makes up none, another scope's may have.
+        """Return the error for a fake address that is unknown here; None for a real address.
+
+        The fake address is another process's, or its name was dropped.
+        """
+        # A router without fake addresses may meet those of another scope.
         if not (self._is_remote or len(fake_addresses.TABLE)) or not fake_addresses.TABLE.is_fake(literal):
             return None
-        if self._is_spoken_of(literal, port):
+        if self._is_named(literal, port):
             return None
         return f"{literal} is a fake address that stands for no name in this process (any more)"
 
     def is_own(self, ip: str) -> bool:
-        """Whether an address is one of this machine's."""
+        """Return True if an address is one of the machine's own."""
         own = self._own.get(ip)
         if own is None:
             if len(self._own) >= self._MEMORY:
@@ -128,7 +131,7 @@ class Router:
             if not may_be_name(host):
                 raise no_such_name()
             return self._by_name(family, host, port, address)
-        # getaddrinfo(3) unmaps a mapped address for an IPv4 socket; all else of the other family it refuses.
+        # getaddrinfo(3) unmaps a mapped address for an IPv4 socket, and refuses other addresses of the wrong family.
         fits = ":" in host if family == AF_INET6 else ":" not in literal
         if host and not fits:
             return Direct()
@@ -157,7 +160,7 @@ class Router:
     def _by_name(
         self, family: int, name: str, port: int, address: SockAddress, fake: str | None = None
     ) -> Direct | Via | Blocked:
-        """The route to a name; `fake` is the address by which the client meant it, if it gave one."""
+        """Return the route to a name. `fake` is the fake address that the client gave for it, or None."""
         if (fold(name), port) in self._first_hops:
             return Direct(rules.PROXY_ITSELF, self._resolve(family, name, port, rules.PROXY_ITSELF) if fake else None)
         here = local_host.address_here(name, family)
@@ -191,23 +194,23 @@ class Router:
         return rules.decide(self.settings.rules, name, literal, port, self.is_own, self.settings.default)
 
     def _forwarding(self, host: str, port: int, rule: Rule) -> Blocked | None:
-        """A name server on this machine passes on what it is asked: the question would leave, if not from here.
+        """Return Blocked for a name server on this machine, since it would forward the question to other servers.
 
-        It may listen on every address of the machine's, so all of them count, by whatever name.
+        It may listen on each of the machine's addresses, so all of them count, under every name.
         """
         if port != _DOMAIN or rule.source != "built in" or not self._is_remote or not local_host.asks_itself():
             return None
         allow = f"[{host}]:{port}=direct" if ":" in host else f"{host}:{port}=direct"
         return Blocked(f"names are resolved by the proxy, and this name server would ask others; {allow!r} allows it")
 
-    def _is_spoken_of(self, literal: str, port: int) -> bool:
-        """Whether a rule of the user's names the network that an address is in: then it is no made-up one."""
+    def _is_named(self, literal: str, port: int) -> bool:
+        """Return True if a rule of the user names the network of an address. The address is then no fake one."""
         number = parse_ip(literal)
         first = next((rule.match for rule in self.settings.rules if rule.match.covers(None, number, port)), None)
         return first is not None and first.network is not None
 
     def _takes_names(self, chain: tuple[Proxy, ...]) -> bool:
-        """Whether the last proxy is to be given names; raises gaierror if it is, and has no words for them."""
+        """Return True if the last proxy gets names. Raises gaierror if its protocol cannot carry them."""
         remote = self._remote_names(chain)
         if remote and chain[-1].scheme == "socks4":
             raise gaierror(
@@ -218,7 +221,7 @@ class Router:
         return remote
 
     def _remote_names(self, chain: tuple[Proxy, ...]) -> bool:
-        """DESIGN: the scheme of the proxy that gets the name decides, as in curl, unless `dns` does."""
+        """Return True if the last proxy resolves names: `dns` decides, or else the proxy's scheme, as in curl."""
         if self.settings.dns == "auto":
             return chain[-1].remote_names
         return self.settings.dns == "remote"
@@ -235,7 +238,7 @@ class Router:
 
 
 def resolve(family: int, name: str, port: int) -> SockAddress:
-    """Resolve a name here, natively; raises gaierror."""
+    """Resolve a name on this machine. Raises gaierror."""
     answers: list[Any] = _originals.getaddrinfo(_originals.InternalHost(name.encode()), port, family, SOCK_STREAM)
     fake_addresses.TABLE.mark_real(answer[4][0] for answer in answers)
     address: SockAddress = _originals.InternalAddress(answers[0][4])
@@ -243,7 +246,7 @@ def resolve(family: int, name: str, port: int) -> SockAddress:
 
 
 def _before_the_last(ruled: tuple[Rule, ...]) -> Iterator[Rule]:
-    """The rules up to one that makes everything direct."""
+    """Yield the rules up to the first one that makes everything direct."""
     for rule in ruled:
         if rule.text == "*=direct":
             return
@@ -255,7 +258,7 @@ def _blocked(rule: Rule) -> Blocked:
 
 
 def _first_hops(settings: Settings) -> frozenset[tuple[str, int]]:
-    """The first hops, which are always reached directly: a rule that sent them through themselves would never end."""
+    """Return the first hops. They are always direct: the way to a proxy through itself would never end."""
     firsts = [settings.proxy[:1], *(chain[:1] for chain in settings.proxies.values())]
     return frozenset(
         (numeric(hop.host) or fold(hop.host), hop.port) for first in firsts for hop in first if not hop.path
@@ -263,7 +266,7 @@ def _first_hops(settings: Settings) -> frozenset[tuple[str, int]]:
 
 
 def _peer(family: int, host: str, port: int, address: SockAddress) -> SockAddress:
-    """What getpeername() is to say: an address of the socket's own family."""
+    """Return the answer of getpeername(): an address of the socket's own family."""
     if family == AF_INET:
         return (host, port)
     scoped = (*address[2:], 0, 0)[:2]

@@ -1,10 +1,9 @@
-"""The table of fake addresses, for child processes to read: an address among their arguments means the same name.
+"""A copy of the fake address table for child processes: a fake address among their arguments keeps its name.
 
-It is a file in memory with a slot for each place, which the parent changes with its table, so that a worker is told of
-names that were looked up after it had started. The file has a name of its own, by which children find it among the
-parent's descriptors (/proc/PID/fd), when they meet an address that they have not made up themselves. The file may be
-opened after the child was made. It can be read for as long as the parent lives; after that such an address is refused,
-as ever.
+The table is a file in memory with a slot for each index. The parent changes it together with its own table, so a child
+also finds names that were looked up after it had started. Children find the file among the descriptors of the parent
+(/proc/PID/fd) by its name, so it may be opened after the child was started. It can be read while the parent lives.
+After that, an unknown fake address is refused.
 """
 
 from __future__ import annotations
@@ -14,68 +13,69 @@ import os
 from socksify._descriptors import Kept
 from socksify._signal_safety import ours
 
+# A slot has the length of the name in its first byte, and then the name. A length of 0 means that there is no name.
 _SLOT = 256
 _FILE = "socksify-names"
 
 
 class SharedTable:
-    """The parent's side. Raises OSError where there is no such file to be had."""
+    """The parent's side of the file. The constructor raises OSError if the file cannot be created."""
 
-    def __init__(self, path: str, places: int) -> None:
-        # Not an mmap object, either: that has a duplicate of the descriptor, which it closes by its number.
+    def __init__(self, path: str, size: int) -> None:
+        # An mmap object would not do: it has a duplicate of the descriptor, and closes it by its number.
         self._kept = Kept(os.memfd_create(os.path.basename(path)))
-        os.truncate(self._kept.number, places * _SLOT)
+        os.truncate(self._kept.number, size * _SLOT)
 
     @property
-    def is_there(self) -> bool:
-        """Whether it can still be read: a daemon closes all descriptors."""
+    def is_open(self) -> bool:
+        """Whether the file can still be read. A daemon closes all descriptors."""
         return self._kept.fd is not None
 
-    def put(self, place: int, name: str) -> None:
-        """A place stands for a name."""
+    def put(self, index: int, name: str) -> None:
+        """Write the name of an index."""
         text = name.encode("utf-8", "surrogatepass")
         if len(text) < _SLOT:
-            self._write(place, bytes((len(text),)) + text)
+            self._write(index, bytes((len(text),)) + text)
 
-    def remove(self, place: int) -> None:
-        """A place stands for nothing."""
-        self._write(place, b"\0")
+    def remove(self, index: int) -> None:
+        """Delete the name of an index."""
+        self._write(index, b"\0")
 
-    def stay(self, stays: bool) -> None:
-        """Whether it is there after execve(2)."""
+    def keep_over_exec(self, kept: bool) -> None:
+        """Decide whether the file stays open after execve(2)."""
         fd = self._kept.fd
         if fd is not None:
-            os.set_inheritable(fd, stays)
+            os.set_inheritable(fd, kept)
 
     def close(self) -> None:
-        """Hand nothing down any more."""
+        """Close the file."""
         self._kept.close()
 
-    def _write(self, place: int, data: bytes) -> None:
+    def _write(self, index: int, data: bytes) -> None:
         fd = self._kept.fd
         if fd is None:
             return
         try:
-            os.pwrite(fd, data, place * _SLOT)
+            os.pwrite(fd, data, index * _SLOT)
         except ours(OSError):
-            # No memory is left. A child then refuses the address, as one that it does not know.
+            # No memory is left. A child refuses the address as an unknown one.
             pass
 
 
 def new_path() -> str:
-    """Where children find a table of this process that is opened now or later."""
+    """Return the path of a table of this process that is opened now or later."""
     return f"/proc/{os.getpid()}/fd/{_FILE}-{os.urandom(8).hex()}"
 
 
-def read(path: str, place: int) -> str | None:
-    """What a place stands for in an ancestor's table; None if in none, or if the ancestor is gone."""
+def read(path: str, index: int) -> str | None:
+    """Return the name of an index in the table of an ancestor; None if there is no name, or the ancestor is gone."""
     try:
         file = find(path)
         if file is None:
             return None
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            slot = os.pread(fd, _SLOT, place * _SLOT)
+            slot = os.pread(fd, _SLOT, index * _SLOT)
         finally:
             os.close(fd)
         return slot[1 : 1 + slot[0]].decode("utf-8", "surrogatepass") or None if slot else None
@@ -84,7 +84,10 @@ def read(path: str, place: int) -> str | None:
 
 
 def find(path: str) -> str | None:
-    """The descriptor that has the table; the number of a process that has ended may be another one's."""
+    """Return the path of the descriptor that has the table, or None.
+
+    The file is looked up by its name, because the number of a process that has ended may belong to another one.
+    """
     directory, _, name = path.rpartition("/")
     for number in os.listdir(directory):
         try:

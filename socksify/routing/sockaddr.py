@@ -1,6 +1,6 @@
-"""Addresses as Python's `socket` module takes them, and what a host in them is: a number, a name, or nobody's name.
+"""Addresses of Python's `socket` module, and what their host is: a number, a name, or a name that no host can have.
 
-Each answer is what the stdlib would come to, found without asking anybody.
+Each answer is the one of the stdlib, found without a question to a name server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     SockAddress = tuple[Any, ...]
 
-# CPython reads and writes their addresses as those of AF_INET, and looks names up for them: RDS on Linux, divert(4).
+# CPython treats addresses of these families as those of AF_INET, and looks up names in them: RDS on Linux, divert(4).
 _AS_IPV4 = frozenset(int(getattr(socket, name)) for name in ("AF_RDS", "AF_DIVERT") if hasattr(socket, name))
 
 _LONGEST_NAME = 255
@@ -26,14 +26,14 @@ _PUNCTUATION = {ord(character): None for character in ".-_"}
 
 
 def ip_family(family: int) -> int | None:
-    """AF_INET or AF_INET6 for a family whose sockets take such addresses; None for all others."""
+    """Return AF_INET or AF_INET6 for a family with addresses of that form; None for all others."""
     if family in (AF_INET, AF_INET6):
         return family
     return AF_INET if family in _AS_IPV4 else None
 
 
 def host_and_port(family: int, address: SockAddress) -> tuple[str, int] | None:
-    """Host and port as getsockaddrarg() of CPython's socketmodule.c accepts them; None for what it refuses."""
+    """Return host and port as getsockaddrarg() of CPython's socketmodule.c accepts them; None if it refuses them."""
     if len(address) != 2 and not (family == AF_INET6 and 2 < len(address) <= 4):
         return None
     host, port = address[:2]
@@ -52,7 +52,7 @@ def host_and_port(family: int, address: SockAddress) -> tuple[str, int] | None:
 
 
 def port_number(port: object) -> int | None:
-    """The port that getaddrinfo(3) reads in a service, if it reads one: a number, digits, or a service's name."""
+    """Return the port that getaddrinfo(3) reads from a number, digits, or the name of a service; None without one."""
     if isinstance(port, (bytes, str)):
         port = port if isinstance(port, str) else port.decode("ascii", "replace")
         port = int(port) if port.isascii() and port.isdecimal() else _service(port)
@@ -60,9 +60,9 @@ def port_number(port: object) -> int | None:
 
 
 def numeric(host: str) -> str | None:
-    """A numeric host in its usual form, as inet_pton(3) and inet_aton(3) read it; None for a name.
+    """Return a numeric host in its usual form, as inet_pton(3) and inet_aton(3) read it; None for a name.
 
-    Mapped addresses are unmapped and scope ids left out: neither means anything to a proxy.
+    Mapped addresses are unmapped, and scope ids are left out: neither has a meaning for a proxy.
     """
     if host == "" or host == "<broadcast>":
         return "0.0.0.0" if host == "" else "255.255.255.255"
@@ -72,7 +72,7 @@ def numeric(host: str) -> str | None:
             if packed[:12] == b"\0" * 10 + b"\xff\xff":
                 return inet_ntop(AF_INET, packed[12:])
             return inet_ntop(AF_INET6, packed)
-        # inet_aton() stops at white space and ignores what follows; getaddrinfo() does not.
+        # inet_aton() ignores everything behind white space; getaddrinfo() does not.
         if host[-1] in "0123456789abcdefABCDEF" and host[0].isdigit() and not any(c.isspace() for c in host):
             return inet_ntop(AF_INET, inet_aton(host))
     except ours(OSError, ValueError):
@@ -81,9 +81,10 @@ def numeric(host: str) -> str | None:
 
 
 def may_be_name(host: str) -> bool:
-    """Whether somebody could have this name (RFC 1123 section 2.1, and the underscores that people use).
+    """Return True if a host could have this name (RFC 1123 section 2.1; underscores are accepted, too).
 
-    "The highest-level component label will be alphabetic": what ends in digits alone is an address, or a slip.
+    "The highest-level component label will be alphabetic": a name whose last label is a number is an address, or a
+    mistake.
     """
     name = host.removesuffix(".")
     labels = name.split(".")
@@ -98,7 +99,7 @@ def may_be_name(host: str) -> bool:
 
 
 def no_such_name() -> gaierror:
-    """What a look-up says of a name that nobody can have, without looking up anything."""
+    """Return the error of a look-up of a name that no host can have. Nothing is looked up for it."""
     try:
         _originals.getaddrinfo(_originals.InternalHost(b"?"), 0, flags=AI_NUMERICHOST)
     except gaierror as error:
@@ -107,7 +108,7 @@ def no_such_name() -> gaierror:
 
 
 def _idna(host: str) -> str | None:
-    """A name as it is looked up: other letters may spell a number, too."""
+    """Return a name as it is looked up. Characters outside of ASCII may spell a number, too."""
     try:
         return host.encode("idna").decode("ascii")
     except ours(UnicodeError):

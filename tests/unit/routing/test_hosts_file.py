@@ -126,7 +126,7 @@ class TestFile:
         file = HostsFile(str(path))
         looked: list[int] = []
         over = threading.Event()
-        original = HostsFile._look
+        original = HostsFile._check
 
         def look(self: HostsFile) -> None:
             looked.append(threading.get_ident())
@@ -138,7 +138,7 @@ class TestFile:
 
         file.read()
         path.write_bytes(b"192.0.2.5 another\n")
-        monkeypatch.setattr(HostsFile, "_look", look)
+        monkeypatch.setattr(HostsFile, "_check", look)
         asyncio.run(on_a_loop())
         assert over.wait(10)
         assert looked != [threading.get_ident()]
