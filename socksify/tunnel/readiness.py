@@ -43,6 +43,9 @@ _ENDED = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP
 # What a socket shows that is not connected, as one is that was shut down while it was connecting.
 _UNCONNECTED = POLLOUT | POLLWRNORM
 
+# Without what is epoll's alone, such as EPOLLET.
+_POLL_BITS = 0xFFFF
+
 _GLANCE = 0.1
 
 
@@ -87,7 +90,10 @@ def wait(look: Callable[[Clock], Events], clock: Clock, masks: Callable[[int], i
 
 
 def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tuple[Events, bool]:
-    """What of the kernel's report the client may be told, and whether another look might show more."""
+    """Return what of the kernel's report the client may be told, and whether another look might show more.
+
+    `masks` is that of wait().
+    """
     ready = []
     moved = _expire_oldest()
     for fd, event in events:
@@ -95,18 +101,32 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
         if tunnel is not None and _is_driven(tunnel):
             tunnel = None
         if tunnel is not None and (tunnel.handshake is not None or _asks_again(tunnel)):
-            moved = not push(tunnel) or moved
-            continue
-        # Where another thread has settled the tunnel just now, the event is one that a stand-in asked for.
-        mask = masks(fd)
-        event &= mask | _ALWAYS
-        if tunnel is not None and not tunnel.listens:
-            event |= _FAILED | mask & (_UNCONNECTED if tunnel.is_shut else _ENDED)
-        if event:
-            ready.append((fd, event))
+            was_over = tunnel.handshake is not None and bool(tunnel.handshake.outcome)
+            if push(tunnel):
+                continue
+            moved = True
+            if not was_over:
+                continue
+        told = _client_events(tunnel, fd, event, masks(fd))
+        if told:
+            ready.append((fd, told))
         else:
             moved = True
     return ready, moved
+
+
+def _client_events(tunnel: Tunnel | None, fd: int, event: int, mask: int) -> int:
+    """Return what the client is told of an fd for which the kernel has reported `event`."""
+    if tunnel is None or tunnel.listens:
+        # Where another thread has settled the tunnel just now, the event is one that a stand-in asked for.
+        return event & (mask | _ALWAYS)
+    if tunnel.report is not None:
+        return event & (mask | _ALWAYS) | _FAILED | mask & (_UNCONNECTED if tunnel.is_shut else _ENDED)
+    # Another thread is settling the tunnel. Whether the kernel has reported a stand-in or the client's own mask is not
+    # known, and it reports an edge only once: so it is asked for the client's mask.
+    poller = _originals.poll()
+    poller.register(fd, mask & _POLL_BITS)
+    return dict(poller.poll(0)).get(fd, 0)
 
 
 def push(tunnel: Tunnel) -> int:

@@ -9,11 +9,20 @@ from time import monotonic
 
 import pytest
 
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
+from socksify.protocol.address import Address
+from socksify.routing.route import Via
 from socksify.tunnel import readiness
 from socksify.tunnel.readiness import Clock
-from socksify.tunnel.registry import registry
+from socksify.tunnel.registry import Registry, registry
 from socksify.tunnel.state import Tunnel
 from tests.support.stepping import MOMENT, SECONDS, begin, stepping
+
+
+def via() -> Via:
+    return Via((Proxy("socks5", "192.0.2.1", 1080),), Address.of("203.0.113.5", 80), (), Rule("*=proxy", "", "proxy"))
+
 
 # An fd that nobody has.
 NOBODY = 1 << 20
@@ -76,6 +85,21 @@ def test_what_is_pending_does_not_pass_and_what_failed_is_told_in_full() -> None
         assert readiness.wanted(fd) is None
         assert readiness.sift([(fd, 0)], lambda _: POLLOUT) == ([(fd, POLLOUT | POLLERR | POLLHUP)], False)
         assert readiness.sift([(fd, 0)], lambda _: 0) == ([(fd, POLLERR | POLLHUP)], False)
+
+
+@pytest.mark.parametrize(("mask", "told"), [(POLLOUT, POLLOUT), (POLLIN, 0), (POLLIN | POLLOUT, POLLOUT)])
+def test_what_another_thread_has_opened_meanwhile_has_not_failed(
+    monkeypatch: pytest.MonkeyPatch, mask: int, told: int
+) -> None:
+    """The stand-in's event is not for the client, and an edge may have been its own: the kernel is asked again."""
+    one, other = socket.socketpair()
+    with stepping(), one, other:
+        opened = Tunnel(via())
+        monkeypatch.setattr(Registry, "unsettled_at", lambda *_: opened)
+        assert readiness.sift([(one.fileno(), POLLIN)], lambda _: mask) == (
+            [(one.fileno(), told)] * bool(told),
+            not told,
+        )
 
 
 def test_waiting_costs_the_same_however_many_are_pending() -> None:
