@@ -47,7 +47,6 @@ TO_MEND: dict[str, set[str]] = {
     "sitecustomize_template/socksify_hook/import_watch.py": {"socksify_hook.state"},
     "sitecustomize_template/socksify_hook/installer.py": {"socksify_hook.state"},
     "socksify/__init__.py": {"log.name"},
-    "socksify/patches/adapters/pycares/calls.py": {"_gate.is_open", "refusal.why"},
     "socksify/patches/polling.py": {"made._masks", "made._poll", "made._stand_ins"},
     "socksify/site/cli.py": {"hook.state"},
     "socksify/tunnel/errors.py": {"error.hop", "error.proxy", "error.reply", "error.target"},
@@ -71,8 +70,6 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/config/sealing.py": {"_last"},
     # What this process has installed.
     "socksify/patches/__init__.py": {"_installation"},
-    "socksify/patches/adapters/external_loops.py": {"_turns"},
-    "socksify/patches/adapters/uvloop/watchers.py": {"_standing"},
     "socksify/patches/c_extensions.py": {"_known", "_named", "_named_packages"},
     "socksify/patches/guards/argument_checks.py": {"_closed"},
     "socksify/patches/guards/datagrams.py": {"_guarded"},

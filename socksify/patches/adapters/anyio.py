@@ -1,6 +1,6 @@
-"""anyio on asyncio: its sockets for datagrams keep to themselves what the transport says of a send.
+"""anyio on asyncio: its datagram sockets do not raise the error that the transport reports for a send.
 
-A client whose datagrams are refused would wait for an answer to them and never know why.
+A client whose datagrams are refused would wait for an answer that never comes, and would not know why.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap send() of both classes of anyio._backends._asyncio."""
+    """Wrap send() of both datagram classes of anyio._backends._asyncio."""
     for cls in (module.UDPSocket, module.ConnectedUDPSocket):
         wrap(journal, cls, "send", _send)
 

@@ -1,9 +1,9 @@
 """dnspython, and what resolves by it: it asks name servers by datagrams, which a proxy may not carry.
 
-A question that could only be refused, for the addresses of a name that is left to the proxy or for the name of a
-fake address, is answered as the stdlib's look-ups are. So the resolvers work, and override_system_resolver(), and
-the name of a DNS-over-HTTPS server. Other questions go their way: those by TCP, TLS and HTTPS through the proxy,
-datagrams where the rules let them, else nowhere.
+Some questions could only be refused: those for the addresses of a name that the proxy resolves, and for the name of a
+fake address. They are answered as the standard library's look-ups are. So the resolvers work, and
+override_system_resolver(), and the name of a DNS-over-HTTPS server. Other questions are sent: by TCP, TLS and HTTPS
+through the proxy, as datagrams only if the rules allow it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap udp() of dns.query or dns.asyncquery, by which everything that is built on them sends its datagrams."""
+    """Wrap udp() of dns.query or dns.asyncquery: everything that is built on them sends its datagrams by it."""
     wrap(journal, module, "udp", _udp_async if module.__name__ == "dns.asyncquery" else _udp)
 
 
@@ -45,21 +45,21 @@ async def _udp_async(wrapped: Callable[..., Any], _: object, args: Any, kwargs: 
 
 
 def _answer(udp: Callable[..., Any], args: Any, kwargs: Any) -> Message | None:
-    """What is known here of that which must not be asked by datagram; None if the question is to go its way."""
+    """Return the answer to a question that must not be sent as a datagram; None if the question is to be sent."""
     given = signature(udp).bind(*args, **kwargs).arguments
     query = given["q"]
-    if not _asks(query) or _may_be_sent(given["where"], given.get("port", 53)):
+    if not _is_query(query) or _may_send(given["where"], given.get("port", 53)):
         return None
     try:
         records = _records(query)
     except gaierror as error:
-        # Nobody's name, or one for a proxy that takes none.
+        # The name does not exist, or it is for a proxy that takes no names.
         return _response(query, []) if error.errno == EAI_NONAME else None
     return None if records is None else _response(query, records)
 
 
-def _asks(message: Message) -> bool:
-    """Whether a message is a standard query (RFC 1035 section 4.1.1) of one question: no response, NOTIFY or UPDATE."""
+def _is_query(message: Message) -> bool:
+    """Return True for a standard query (RFC 1035, 4.1.1) of one question, not for a response, NOTIFY or UPDATE."""
     import dns.flags
     import dns.opcode
 
@@ -67,7 +67,7 @@ def _asks(message: Message) -> bool:
     return is_query and len(message.question) == 1 and not message.answer and not message.authority
 
 
-def _may_be_sent(where: str, port: int) -> bool:
+def _may_send(where: str, port: int) -> bool:
     literal = numeric(where)
     if literal is None:
         return True
@@ -76,7 +76,7 @@ def _may_be_sent(where: str, port: int) -> bool:
 
 
 def _records(query: QueryMessage) -> list[str] | None:
-    """The data of the records that were asked for; None where they are no business of ours."""
+    """Return the data of the records that were asked for; None if name servers are to be asked for them."""
     (question,) = query.question
     kind = question.rdtype.name
     if question.rdclass.name != "IN" or kind not in ("A", "AAAA", "PTR"):
@@ -96,12 +96,12 @@ def _names(reverse: Name) -> list[str] | None:
         address = dns.reversename.to_address(reverse)
     except dns.exception.DNSException:
         return None
-    whose = scope.current().lookups.reverse(address)
-    return None if whose is None else [f"{whose[0]}."]
+    host = scope.current().lookups.reverse(address)
+    return None if host is None else [f"{host[0]}."]
 
 
 def _response(query: QueryMessage, records: list[str]) -> Message:
-    """A name server's response; nobody is to remember it (TTL 0). Without a record, there is no such name."""
+    """Return a name server's response, which is not to be cached (TTL 0). Without records it says NXDOMAIN."""
     import dns.message
     import dns.rcode
     import dns.rdata

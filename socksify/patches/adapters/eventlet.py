@@ -1,7 +1,7 @@
-"""eventlet: sockets of a copy of socket.socket, a hub that polls by a copy of select, names from greendns.
+"""eventlet: its sockets have a copy of socket.socket, its hub polls by a copy of select, its names are from greendns.
 
-The copy of the class is given our methods. A green thread that waits for a socket whose tunnel is pending waits for the
-handshake instead, and goes on with it, while the hub lets the others run.
+The copy of the class is given our methods. A green thread that waits for a socket with a pending tunnel waits for the
+handshake instead and advances it; meanwhile the hub lets other green threads run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what one of eventlet's modules defines."""
+    """Patch one of eventlet's modules; `_PATCHES` has what is done for each of them."""
     _PATCHES[module.__name__](module, journal)
 
 
@@ -81,8 +81,10 @@ def _execute(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> 
 
 
 class _Turn:
+    """A turn of a green thread (`external_loops.Turn`)."""
+
     def __init__(self) -> None:
-        # eventlet imports it later than the modules that are patched.
+        # eventlet imports this module after the modules that are patched.
         from eventlet.event import Event
 
         self._over = Event()
@@ -90,13 +92,13 @@ class _Turn:
     def set(self) -> None:
         self._over.send(True)
 
-    def lasts(self, seconds: float | None) -> bool:
-        """Wait until it is over; whether it lasts longer."""
-        return self._over.wait(seconds) is None
+    def is_over(self, timeout: float | None) -> bool:
+        """Wait until the turn is over, at most for so many seconds. Return False if it is not over then."""
+        return self._over.wait(timeout) is not None
 
 
-class _Over(Exception):
-    """A wait has lasted as long as it was to."""
+class _WaitOver(Exception):
+    """A wait for a descriptor has lasted as long as it was allowed to."""
 
 
 def _trampoline(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
@@ -122,19 +124,19 @@ def _settle_first(
     def wait(readable: bool, seconds: float) -> None:
         left = seconds if until is None else min(seconds, until - monotonic())
         try:
-            trampoline(fd, readable, not readable, left, _Over, mark_as_closed)
-        except _Over:
+            trampoline(fd, readable, not readable, left, _WaitOver, mark_as_closed)
+        except _WaitOver:
             if until is not None and monotonic() >= until:
                 raise timeout_exc from None
 
-    def rest(turn: _Turn) -> None:
-        if turn.lasts(None if until is None else max(0.0, until - monotonic())):
+    def wait_for_turn(turn: _Turn) -> None:
+        if not turn.is_over(None if until is None else max(0.0, until - monotonic())):
             raise timeout_exc
 
-    external_loops.settle(tunnel, wait, _Turn, rest)
-    external_loops.outcome(tunnel)
+    external_loops.settle(tunnel, wait, _Turn, wait_for_turn)
+    external_loops.raise_outcome(tunnel)
     if not read:
-        # Now it can be written to; and several may have waited, of whom the hub would take one.
+        # The socket is writable now. Several green threads may have waited, but the hub lets only one of them wait.
         return None
     left = None if until is None else max(0.0, until - monotonic())
     return trampoline(fd, read, write, left, timeout_exc, mark_as_closed)

@@ -1,7 +1,8 @@
-"""Goes on with pending tunnels for loops for which no poller of ours stands in: they wait in C, or by a copy of select.
+"""Pending tunnels in loops for which no poller of ours stands in: they wait in C, or by a copy of select.
 
-Such a loop's adapter waits for an fd in the loop's way. What is to be waited for, how long, and when it is over is
-said here.
+The adapter of such a loop waits for a file descriptor by the loop's own means. This module says what has to be waited
+for, for how long, and when the wait is over. `select` is the wrapper of the select() of gevent and of eventlet, in
+which the hub waits and lets other green threads run.
 """
 
 from __future__ import annotations
@@ -19,38 +20,53 @@ from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any, Protocol
 
     from socksify.tunnel.state import Tunnel
 
     class Turn(Protocol):
-        """What green threads wait for while another one of them goes on with a tunnel."""
+        """What other green threads wait for while one green thread advances a tunnel."""
 
         def set(self) -> object:
             """Wake them."""
 
 
-# Whose turn it is, of the tunnels that a green thread goes on with.
-_turns: dict[Tunnel, Turn] = {}
+class _Turns:
+    """The turns of green threads, by tunnel: a loop lets only one green thread at a time wait for a descriptor."""
+
+    def __init__(self) -> None:
+        self._turns: dict[Tunnel, Turn] = {}
+
+    def of(self, tunnel: Tunnel) -> Turn | None:
+        """Return the turn of the green thread that advances this tunnel, if there is one."""
+        return self._turns.get(tunnel)
+
+    def begin(self, tunnel: Tunnel, turn: Turn) -> None:
+        """Let the calling green thread advance the tunnel until end()."""
+        self._turns[tunnel] = turn
+
+    def end(self, tunnel: Tunnel) -> None:
+        """Wake those that wait for the turn."""
+        self._turns.pop(tunnel).set()
+
+
+_TURNS = _Turns()
 
 
 def pending(fd: int) -> Tunnel | None:
-    """The tunnel that an fd belongs to, while it is pending and no thread waits for it in connect()."""
+    """Return the tunnel of a descriptor while it is pending and no thread waits for it in connect(); else None."""
     tunnel = registry.unsettled_at(fd) if registry.unsettled else None
     handshake = tunnel.handshake if tunnel is not None else None
     return tunnel if handshake is not None and not handshake.waits else None
 
 
 def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
-    """Go on with a handshake until the tunnel is settled.
+    """Advance a handshake until the tunnel is settled.
 
-    Yields whether its fd is to be waited for to be readable, else writable, and for how many seconds at the longest.
-    Who does not go on to the end closes it.
+    Before each step the generator yields what has to be waited for: True if the descriptor has to become readable,
+    False if it has to become writable, and the longest time to wait in seconds. A caller that does not go on to the end
+    has to close the generator.
     """
     handshake = tunnel.handshake
     if handshake is None:
@@ -70,38 +86,38 @@ def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
 
 
 def settle(
-    tunnel: Tunnel, wait: Callable[[bool, float], object], turn: Callable[[], Turn], rest: Callable[[Any], object]
+    tunnel: Tunnel,
+    wait: Callable[[bool, float], object],
+    make_turn: Callable[[], Turn],
+    wait_for_turn: Callable[[Any], object],
 ) -> None:
-    """Go on until it is settled; `wait` waits as the loop does, and may raise what the loop raises.
+    """Advance a tunnel in a green thread until it is settled.
 
-    The loops let one green thread at a time wait for an fd. So one goes on with a tunnel, and others rest until its
-    turn is over, by `rest`, which may raise as well.
+    `wait(readable, seconds)` waits for the descriptor as the loop does, see `steps`. If another green thread advances
+    the tunnel, `wait_for_turn(turn)` waits until that one's turn, which `make_turn()` has made, is over. Both may raise
+    what the loop raises; that ends the call.
     """
-    while (other := _turns.get(tunnel)) is not None:
-        rest(other)
-    own = _turns[tunnel] = turn()
+    while (other := _TURNS.of(tunnel)) is not None:
+        wait_for_turn(other)
+    _TURNS.begin(tunnel, make_turn())
     try:
         with closing(steps(tunnel)) as waits:
             for readable, seconds in waits:
                 wait(readable, seconds)
     finally:
-        del _turns[tunnel]
-        own.set()
+        _TURNS.end(tunnel)
 
 
-def outcome(tunnel: Tunnel) -> None:
-    """Raise what a settled tunnel has failed with, to each of those that waited for it."""
+def raise_outcome(tunnel: Tunnel) -> None:
+    """Raise the error with which a settled tunnel has failed, if it has, to each of those that waited for it."""
     if tunnel.report is not None:
         raise guards_pending.told(tunnel)
     if tunnel.error is not None:
         raise errors.to_raise(tunnel.error)
 
 
-# select() of gevent and of eventlet: the stdlib's, but it is the hub that waits, and green threads run meanwhile.
-
-
 def select(wrapped: Callable[..., polling.Lists], _: object, args: Any, kwargs: Any) -> polling.Lists:
-    """The wrapper of either."""
+    """Wrap the select() of gevent or of eventlet."""
     if not registry.unsettled:
         return wrapped(*args, **kwargs)
     started = monotonic()

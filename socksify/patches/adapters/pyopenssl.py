@@ -1,7 +1,7 @@
-"""pyOpenSSL: it reads and writes in C, on the fd of a socket, past the methods that are guarded while this connects.
+"""pyOpenSSL: it reads and writes in C, on the descriptor of a socket, past the methods that are guarded while pending.
 
-So the methods of a connection over a socket are guarded likewise, until it is there: functions in their place stand in
-front of them on the one object.
+So the methods of a connection over a socket are guarded as well, until the socket is connected: the connection object
+gets attributes of the same names, which hide the methods.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
+# The methods that read and write.
 _NAMES = ("do_handshake", "send", "write", "sendall", "recv", "read", "recv_into")
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what makes a connection: the socket may connect before, by the connection, or by itself afterwards."""
+    """Wrap what makes a connection. Its socket may connect before that, or later, by the connection or by itself."""
     wrap(journal, module.Connection, "__init__", _init)
 
 

@@ -1,6 +1,7 @@
-"""Resolvers that take the place of the stdlib's look-ups: those are asked first, and answer what is not to be asked.
+"""Wrappers for resolvers that take the place of the standard library's look-ups.
 
-Of a name that is left to a proxy, of the machine's own and of fake addresses no such resolver hears.
+The look-ups of `_socket`, which are ours, are asked first. Such a resolver is never asked for a name that the proxy
+resolves, for a name of this machine, or for a fake address.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ NAMES = (*_FORWARD, *_REVERSE)
 
 
 def answering(name: str) -> Callable[..., Any]:
-    """The wrapper of a resolver's method, or function, of that name."""
+    """Return the wrapper for a resolver's function or method of this name, which is one of NAMES."""
 
     def wrapper(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
         if args and _is_answered(name, *args[:2]):
-            # Some take a family that the stdlib's do not.
+            # Some resolvers take a family where the standard library's function does not.
             given = args if name in ("getaddrinfo", "getnameinfo") else args[:1]
             return getattr(_socket, name)(*given, **kwargs)
         answer = wrapped(*args, **kwargs)
@@ -43,7 +44,7 @@ def _is_answered(name: str, host: Any, port: Any = None) -> bool:
 
 
 def _addresses(name: str, answer: Any) -> list[str]:
-    """Those that a native look-up has found."""
+    """Return the addresses that a resolver has found."""
     if name == "getaddrinfo":
         return [info[4][0] for info in answer]
     return [answer] if name == "gethostbyname" else answer[2]

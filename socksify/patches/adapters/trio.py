@@ -1,7 +1,7 @@
-"""trio: its sockets have taken send() out of the class socket.socket, so that no guard of an object's is met.
+"""trio: its sockets call send() of the class socket.socket, and so pass the guard of a datagram socket by.
 
-What they send to a peer that may be sent nothing stays on this machine all the same (fence.py), but nobody would be
-told.
+A datagram to a peer that must not be sent anything does not leave this machine (`tunnel.datagrams`), but without the
+guard the client would get no error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap connect() of trio._socket's class, after which an object may be guarded; send() is left to be quick."""
+    """Wrap connect() of trio._socket's class, which may guard an object. Wrapping send() would slow it down."""
     wrap(journal, module._SocketType, "connect", _connect)
 
 
@@ -34,5 +34,5 @@ async def _connect(wrapped: Callable[..., Awaitable[None]], sock: Any, args: Any
 async def _send(sock: Any, *args: Any) -> Any:
     from trio.lowlevel import wait_writable
 
-    # The method that the object has by now: a guard is taken off again.
+    # The method that the object has by now: the guard may have been removed.
     return await sock._nonblocking_helper(wait_writable, type(sock._sock).send, *args)

@@ -1,7 +1,7 @@
-"""pyzmq: libzmq connects in C, which nobody can follow; but it is told where to by a method, which can refuse.
+"""pyzmq: libzmq connects in C, where no patch reaches, but it is told where to by a method, which can refuse.
 
-So a Jupyter kernel, which talks to its clients by it on this machine, is left in peace. What should go through a proxy
-goes if the socket has libzmq's own option for one, zmq.SOCKS_PROXY, and else nowhere.
+A direct connection is allowed; a Jupyter kernel talks to its clients on this machine by such connections. A connection
+that should go through a proxy is allowed if the socket has libzmq's own option for a proxy, zmq.SOCKS_PROXY.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# zmq_tcp(7) and zmq_ws(7); zmq_inproc(7), zmq_ipc(7), zmq_vmci(7) and zmq_tipc(7) are no IP.
+# zmq_tcp(7) and zmq_ws(7) are IP; zmq_inproc(7), zmq_ipc(7), zmq_vmci(7) and zmq_tipc(7) are not.
 _TCP = ("tcp", "ws", "wss")
 _NO_IP = ("inproc", "ipc", "vmci", "tipc")
 _OPTION = "set the socket's option zmq.SOCKS_PROXY, or route it direct"
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap connect() of zmq.Socket, from which those for asyncio and for green threads inherit it."""
+    """Wrap connect() of zmq.Socket, which the sockets for asyncio and for green threads inherit."""
     wrap(journal, module.Socket, "connect", _connect)
 
 
@@ -42,7 +42,7 @@ def _connect(wrapped: Callable[..., Any], sock: Any, args: Any, kwargs: Any) -> 
 
 
 def _check(sock: Any, endpoint: str) -> None:
-    """Raise what a connection to an endpoint, `protocol://[source;]host:port`, is refused with."""
+    """Raise PermissionError if a connection to an endpoint, `protocol://[source;]host:port`, is refused."""
     protocol, _, rest = endpoint.partition("://")
     if protocol in _NO_IP:
         return
@@ -52,7 +52,7 @@ def _check(sock: Any, endpoint: str) -> None:
         if _is_direct(host, int(port)) or _has_proxy(sock):
             return
     elif protocol in _TCP or scope.current().settings.udp == "direct":
-        # Malformed, or multicast that is allowed.
+        # The endpoint is malformed, or multicast is allowed.
         return
     log.line(f"{log.name}: zmq {endpoint} denied")
     raise errors.not_sent("zmq connection", endpoint, f"libzmq would go past the proxy; {_OPTION}")

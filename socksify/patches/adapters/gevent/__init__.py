@@ -1,7 +1,7 @@
-"""gevent: its sockets stand on a class of their own beside socket.socket, and its hub waits in C.
+"""gevent: its sockets have a base class of their own instead of socket.socket, and its hub waits in C.
 
-That class is given the same methods. A greenlet that waits for a socket whose tunnel is pending waits for the handshake
-instead, and goes on with it, while the hub lets the others run.
+That class is given our methods. A greenlet that waits for a socket with a pending tunnel waits for the handshake
+instead and advances it; meanwhile the hub lets other greenlets run.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
     from socksify.tunnel.state import Tunnel
 
-# Of libev's events, which libuv has been given, too.
+# Events of libev; gevent gives them the same values with libuv.
 _READ, _WRITE = 1, 2
 
 
 def patch(_: ModuleType, journal: Journal) -> None:
-    """Cover the class under gevent.socket.socket, and wrap what waits for an fd."""
+    """Cover the base class of gevent.socket.socket, and wrap what waits for a descriptor."""
     other_classes.cover_plain(_socket3._wrefsocket, journal)
     wrap(journal, _socket3.socket.__base__, "_wait", _wait)
     names = ("wait_read", "wait_write", "wait_readwrite")
@@ -44,12 +44,12 @@ def _wait(wrapped: Callable[..., None], sock: Any, args: Any, kwargs: Any) -> No
         with Timeout(seconds, False):
             wrapped(sock._read_event if readable else sock._write_event, *args[1:], **kwargs)
 
-    def rest(turn: Event) -> None:
+    def wait_for_turn(turn: Event) -> None:
         if not turn.wait(sock.timeout):
             raise args[1] if args[1:] else kwargs.get("timeout_exc") or TimeoutError("timed out")
 
-    external_loops.settle(tunnel, wait, Event, rest)
-    external_loops.outcome(tunnel)
+    external_loops.settle(tunnel, wait, Event, wait_for_turn)
+    external_loops.raise_outcome(tunnel)
 
 
 def _wait_for_fd(wrapped: Callable[..., None], _: object, args: Any, kwargs: Any) -> None:

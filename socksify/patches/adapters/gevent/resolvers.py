@@ -1,4 +1,4 @@
-"""gevent's resolvers by c-ares and by a copy of dnspython; those by threads and of the stdlib call the stdlib."""
+"""gevent's resolvers by c-ares and by a copy of dnspython. Its other resolvers call the standard library's look-ups."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap every method that looks up: resolvers that exist have them, too."""
+    """Wrap every method that looks up, on the class: resolvers that exist already have them as well."""
     for name in NAMES:
         wrap(journal, module.Resolver, name, answering(name))

@@ -1,4 +1,4 @@
-"""gevent.select and gevent.selectors: what waits there for several sockets at once."""
+"""gevent.select and gevent.selectors: the functions that wait for several sockets at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# Of gevent's poll objects, whose function has been wrapped.
+# Events of gevent's poll objects.
 _IN, _OUT = 1, 4
 
 
@@ -37,7 +37,7 @@ def _select_by_selector(wrapped: Callable[..., Any], selector: Any, args: Any, k
     keys = selector.get_map()
     if not any(external_loops.pending(fd) for fd in keys):
         return wrapped(*args, **kwargs)
-    # Its watchers would report the connection to the proxy; for this once, it is asked for by poll().
+    # The selector's watchers would report the connection to the proxy. So poll(), which is wrapped, does the waiting.
     poll = sys.modules["gevent.select"].poll()
     for key in keys.values():
         poll.register(key.fd, (key.events & EVENT_READ and _IN) | (key.events & EVENT_WRITE and _OUT))

@@ -1,4 +1,4 @@
-"""gevent.ssl: it reads and writes in C, on a socket's fd, past the methods that are guarded while this connects."""
+"""gevent.ssl: it reads and writes in C, on a socket's descriptor, past the methods that are guarded while pending."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what makes the C part of a TLS socket; it is made before the socket connects."""
+    """Wrap what makes the C part of a TLS socket, which is made before the socket connects."""
     wrap(journal, module.SSLSocket, "_SSLSocket__create_sslobj", _create)
 
 
@@ -27,7 +27,7 @@ def _create(wrapped: Callable[..., Any], sock: Any, args: Any, kwargs: Any) -> A
 
 
 class _Connecting(ObjectProxy):  # type: ignore[type-arg]
-    """The C part of a socket that connects, until the first call that is let through."""
+    """Stands for the C part of a socket while the socket connects, until the first call that is admitted."""
 
     def __init__(self, part: Any, sock: Any) -> None:
         super().__init__(part)

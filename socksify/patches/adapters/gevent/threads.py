@@ -1,4 +1,7 @@
-"""gevent's pool of threads, to which its resolver and its users hand work: inside a via() it is done inside that."""
+"""gevent's thread pool: work that is handed over inside a block of via() is done inside that block.
+
+gevent's own resolver, and its users, hand work to the pool.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what all its other methods hand work over by."""
+    """Wrap spawn(), by which all other methods of the pool hand work over."""
     wrap(journal, module.ThreadPool, "spawn", _spawn)
 
 

@@ -1,11 +1,11 @@
-"""pycares, and what is built on it (aiodns, aiohttp's and tornado's resolvers): c-ares, with sockets of its own in C.
+"""pycares, and what is built on it (aiodns, aiohttp's and tornado's resolvers): c-ares asks from sockets of its own.
 
-No method of those sockets can be replaced, so a name that is left to a proxy never reaches them. A look-up of its
-addresses is put to c-ares as one of its fake address, which is answered at once, without a packet. Records that
-no fake address can stand for are refused.
+These are sockets in C, whose methods cannot be replaced. So a name that the proxy resolves never reaches them. A
+look-up of its addresses becomes a look-up of its fake address, which c-ares answers at once, without a packet. A query
+for records that no fake address can stand for is refused.
 
-Names that are resolved here are c-ares' own business, so long as the name servers are: those of the machine, which
-its own resolver asks too, and those that are routed direct.
+For other names c-ares asks its name servers if all of them may be asked from here: those that the machine's own
+resolver asks as well, and those that are routed direct.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# pycares trips over c-ares' canonical name of a number, which has no alias.
+# With this flag pycares fails for an address, whose canonical name has no alias.
 _ARES_AI_CANONNAME = 1
 
 
 def patch(pycares: ModuleType, journal: Journal) -> None:
-    """Wrap what asks, on the class: channels that exist already ask by the same methods."""
+    """Wrap the methods that ask, on the class: channels that exist already ask by the same methods."""
     for name, answer in _METHODS.items():
-        # gethostbyname() is gone from pycares 5.
+        # pycares 5 has no gethostbyname().
         if name in vars(pycares.Channel):
             wrap(journal, pycares.Channel, name, _answering(pycares, answer))
     wrap(journal, pycares.errno, "strerror", _strerror)
-    calls.put_up(pycares, journal)
+    calls.gate_library(pycares, journal)
 
 
 def _answering(pycares: ModuleType, answer: Callable[[Call], None]) -> Callable[..., None]:
@@ -48,7 +48,7 @@ def _answering(pycares: ModuleType, answer: Callable[[Call], None]) -> Callable[
         except TypeError:
             return wrapped(*args, **kwargs)
         given.apply_defaults()
-        # A closed channel says so itself.
+        # A closed channel raises its own error.
         if not callable(given.arguments["callback"]) or channel._channel is None:
             return wrapped(*args, **kwargs)
         return answer(Call(pycares, channel, wrapped, given.arguments))
@@ -66,15 +66,15 @@ def _getaddrinfo(call: Call) -> None:
 
 
 def _answer_literals(call: Call, literals: tuple[str, ...]) -> None:
-    """What c-ares says of those that are of the family asked for; of a number it does so before it returns."""
+    """Answer with what c-ares says of the addresses of the family asked for. It answers for an address at once."""
     heard: list[tuple[Any, int | None]] = []
     family, flags = call.given["family"], call.given["flags"] & ~_ARES_AI_CANONNAME
     for literal in literals:
         if family in (AF_INET, AF_INET6) and (":" in literal) != (family == AF_INET6):
             continue
-        # c-ares would ask a name server for 127.1; to the stdlib it is a number.
+        # c-ares would ask a name server for 127.1; for the standard library that is an address.
         host = literal if ":" in literal else numeric(literal)
-        call.natively(host=host, flags=flags, callback=lambda *answer: heard.append(answer))
+        call.call_original(host=host, flags=flags, callback=lambda *answer: heard.append(answer))
     results = [result for result, error in heard if error is None]
     if results:
         results[0].nodes[:] = [node for result in results for node in result.nodes]
@@ -92,7 +92,7 @@ def _query(call: Call) -> None:
     pycares, kind, of_class = call.pycares, call.given["query_type"], call.given["query_class"]
     family = {pycares.QUERY_TYPE_A: AF_INET, pycares.QUERY_TYPE_AAAA: AF_INET6}.get(kind)
     if kind not in call.channel.__qtypes__ or of_class not in (None, *call.channel.__qclasses__):
-        call.natively()  # and hear what is wrong with it
+        call.call_original()  # which tells what is wrong with it
     elif family is not None and of_class in (None, pycares.QUERY_CLASS_IN):
         _answer_addresses(call, family, call.answer_records)
     else:
@@ -100,7 +100,7 @@ def _query(call: Call) -> None:
 
 
 def _answer_addresses(call: Call, family: int, answer: Callable[[list[str]], None]) -> None:
-    """Answer with the addresses of `name` if they are known without asking anybody."""
+    """Answer with the addresses of `name` if they are known without a name server; else let c-ares ask."""
 
     def translate(result: Any, error: int | None) -> None:
         if error is not None:
@@ -118,12 +118,12 @@ def _is_known(name: str) -> bool:
     try:
         return scope.current().lookups.forward(name.encode("latin-1")) is not None
     except gaierror:
-        # So is the error, then.
+        # The error is known.
         return True
 
 
 def _query_other(call: Call) -> None:
-    """Records that are no addresses."""
+    """Answer a query for records that are no addresses."""
     name = call.name()
     try:
         is_faked = scope.current().router.is_faked(name)
@@ -139,36 +139,36 @@ def _query_other(call: Call) -> None:
 
 
 def _gethostbyaddr(call: Call) -> None:
-    address = _number(call.given["addr"])
+    address = _literal(call.given["addr"])
     if address is None:
-        return call.natively()  # and hear what is wrong with it
-    whose = scope.current().lookups.reverse(address)
-    if whose is not None:
-        return call.answer_host(*whose, [address])
+        return call.call_original()  # which tells what is wrong with it
+    host = scope.current().lookups.reverse(address)
+    if host is not None:
+        return call.answer_host(*host, [address])
     return call.ask() if scope.current().lookups.may_ask(address) else call.fail("ARES_ENOTFOUND")
 
 
 def _getnameinfo(call: Call) -> None:
     pycares, flags, sockaddr = call.pycares, call.given["flags"], call.given["address"]
-    address = _number(sockaddr[0]) if sockaddr else None
+    address = _literal(sockaddr[0]) if sockaddr else None
     is_about_service = flags & pycares.ARES_NI_LOOKUPSERVICE and not flags & pycares.ARES_NI_LOOKUPHOST
     if address is None or flags & pycares.ARES_NI_NUMERICHOST or is_about_service:
-        return call.natively()
-    whose = scope.current().lookups.reverse(address)
-    if whose is None and scope.current().lookups.may_ask(address):
+        return call.call_original()
+    host = scope.current().lookups.reverse(address)
+    if host is None and scope.current().lookups.may_ask(address):
         return call.ask()
-    if whose is None and flags & pycares.ARES_NI_NAMEREQD:
+    if host is None and flags & pycares.ARES_NI_NAMEREQD:
         return call.fail("ARES_ENOTFOUND")
 
     def translate(result: Any, error: int | None) -> None:
         if error is not None:
             return call.fail(error)
-        if whose is not None:
-            result.node = whose[0]
+        if host is not None:
+            result.node = host[0]
         return call.answer(result)
 
     as_number = (flags | pycares.ARES_NI_NUMERICHOST) & ~pycares.ARES_NI_NAMEREQD
-    return call.natively(flags=as_number, callback=translate)
+    return call.call_original(flags=as_number, callback=translate)
 
 
 _METHODS = {
@@ -187,13 +187,13 @@ def _strerror(wrapped: Callable[[int], str], _: object, args: Any, kwargs: Any) 
 
 
 def _fail_as(call: Call, name: str, error: gaierror) -> None:
-    """Nobody's name, or one for a proxy that takes none."""
+    """Report the error of a look-up: the name does not exist, or it is for a proxy that takes no names."""
     if error.errno == EAI_NONAME:
         call.fail("ARES_ENOTFOUND")
     else:
         call.refuse(f"look-up of {name}", str(error.strerror))
 
 
-def _number(host: Any) -> str | None:
-    """An address as pycares takes it, in its usual form; None for what it does not take."""
+def _literal(host: Any) -> str | None:
+    """Return an address that pycares would take, in its usual form; None for what pycares does not take."""
     return numeric(host.decode("latin-1") if isinstance(host, bytes) else host) if host else None

@@ -1,7 +1,11 @@
-"""One call of a pycares channel: how it is answered, refused or let go, in the types of the version at hand.
+"""Calls of a pycares channel: each is answered, refused, or let through to c-ares.
 
-Up to pycares 4 a query gives a list of records whose classes can be made from C structures alone; since pycares 5 it
-gives a DNSResult, of dataclasses.
+Answers have the types of the version at hand. Up to pycares 4 a query gives a list of records, whose classes can be
+made from C structures alone. Since pycares 5 it gives a DNSResult, of dataclasses.
+
+A question may also come by a method that was taken from its channel before install(), and so is not wrapped. pycares
+calls C by the name `_lib` of its module. While we route, that name stands for the same library with a gate in each
+function that asks name servers. The gate is open while a wrapped method lets a question through.
 """
 
 from __future__ import annotations
@@ -24,111 +28,8 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-_DOMAIN = 53
-
-
-class Refusal(int):
-    """An error number of c-ares that knows why; pycares.errno.strerror() tells it."""
-
-    why: str
-
-
-class Call:
-    """A call of a channel's method: what it was given, by name, and the means to answer it."""
-
-    __slots__ = ("channel", "given", "original", "pycares")
-
-    def __init__(self, pycares: ModuleType, channel: Any, original: Callable[..., None], given: dict[str, Any]) -> None:
-        self.pycares = pycares
-        self.channel = channel
-        self.original = original
-        self.given = given
-
-    def name(self, argument: str = "name") -> str:
-        """A name among the arguments, as pycares sends it; raises as pycares does for what is none."""
-        name: bytes = self.pycares.utils.parse_name(self.given[argument])
-        return name.decode("latin-1")
-
-    def record_type(self) -> str:
-        """`MX` of QUERY_TYPE_MX."""
-        prefix, number = "QUERY_TYPE_", self.given["query_type"]
-        names = vars(self.pycares).items()
-        return next(name.removeprefix(prefix) for name, value in names if name.startswith(prefix) and value == number)
-
-    def answer(self, result: Any) -> None:
-        """Tell the client."""
-        self.given["callback"](result, None)
-
-    def answer_host(self, name: str, aliases: list[str], addresses: list[str]) -> None:
-        """Tell the client of a host, as gethostbyname() and gethostbyaddr() do."""
-        cls = getattr(self.pycares, "HostResult", None) or self.pycares.ares_host_result
-        self.answer(_make(cls, name=name, aliases=aliases, addresses=addresses))
-
-    def answer_records(self, addresses: list[str]) -> None:
-        """Tell the client of a name's addresses, as a query does; nobody is to remember them (TTL 0)."""
-        pycares, kind = self.pycares, self.record_type()
-        if not hasattr(pycares, "DNSResult"):
-            record = getattr(pycares, f"ares_query_{kind.lower()}_result")
-            return self.answer([_make(record, host=address, ttl=0) for address in addresses])
-        name, number, data = self.name(), self.given["query_type"], getattr(pycares, f"{kind}RecordData")
-        records = [pycares.DNSRecord(name, number, pycares.QUERY_CLASS_IN, 0, data(address)) for address in addresses]
-        return self.answer(pycares.DNSResult(answer=records, authority=[], additional=[]))
-
-    def fail(self, error: str | int) -> None:
-        """Tell the client an error of c-ares', by name or number."""
-        number = getattr(self.pycares.errno, error) if isinstance(error, str) else error
-        self.given["callback"](None, number)
-
-    def refuse(self, what: str, why: str) -> None:
-        """Tell the client, and the log, why it cannot have this."""
-        log.line(f"{log.name}: {what} denied: {why}")
-        refusal = Refusal(self.pycares.errno.ARES_EREFUSED)
-        refusal.why = f"{what} not made: {why}"
-        self.fail(refusal)
-
-    def natively(self, **changed: Any) -> None:
-        """Let c-ares answer, with some of the arguments changed."""
-        let_through(self.original, {**self.given, **changed})
-
-    def ask(self) -> None:
-        """Let c-ares ask its name servers, if all of them may be asked from here."""
-        for server in self.channel.servers:
-            if not _may_be_asked(server):
-                why = "c-ares asks from sockets of its own, and this name server is not routed direct"
-                return self.refuse(f"question to name server {server}", why)
-        return self.natively()
-
-
-def _make(cls: Any, **fields: Any) -> Any:
-    result = cls.__new__(cls)
-    for name, value in fields.items():
-        setattr(result, name, value)
-    return result
-
-
-def _may_be_asked(server: str) -> bool:
-    """Whether a question to a name server (`host`, `host:port` or `[host]:port`) may leave from here."""
-    if server.startswith("["):
-        host, _, port = server[1:].partition("]:")
-    else:
-        host, _, port = server.partition(":") if server.count(":") == 1 else (server, "", "")
-    literal = numeric(host)
-    if literal is None:
-        return False
-    if literal in local_host.nameservers() or (local_host.asks_itself() and local_host.is_own(literal)):
-        # The machine's own resolver asks it, too.
-        return True
-    address = (literal, int(port) if port.isdecimal() else _DOMAIN)
-    return isinstance(scope.current().router.decide(AF_INET6 if ":" in literal else AF_INET, address), Direct)
-
-
-# Keeps questions from c-ares that come by no wrapped method: by one that was taken from its channel before.
-#
-# pycares calls C through the name `_lib` of its module. While we route, that name stands for the same library with a
-# gate in each function that asks name servers, which is open while a wrapped method lets a question through.
-
-
-# What is there of these depends on the version.
+_DOMAIN_PORT = 53
+# Functions of c-ares that ask name servers. Each version has some of them.
 _ASKING = (
     "ares_getaddrinfo",
     "ares_gethostbyaddr",
@@ -140,35 +41,134 @@ _ASKING = (
     "ares_search_dnsrec",
 )
 
-_gate = _local()
+
+class Refusal(int):
+    """An error number of c-ares with a reason, which pycares.errno.strerror() tells."""
+
+    def __new__(cls, number: int, why: str) -> Refusal:  # noqa: ARG004
+        return super().__new__(cls, number)
+
+    def __init__(self, number: int, why: str) -> None:  # noqa: ARG002
+        self.why = why
 
 
-def put_up(pycares: ModuleType, journal: Journal) -> None:
-    """Gate the functions of the library, until the journal is undone."""
+class Call:
+    """A call of a channel's method: its arguments by name in `given`, and the ways to answer it."""
+
+    __slots__ = ("channel", "given", "original", "pycares")
+
+    def __init__(self, pycares: ModuleType, channel: Any, original: Callable[..., None], given: dict[str, Any]) -> None:
+        self.pycares = pycares
+        self.channel = channel
+        self.original = original
+        self.given = given
+
+    def name(self, argument: str = "name") -> str:
+        """Return a name among the arguments as pycares sends it. Raises what pycares raises if it is none."""
+        name: bytes = self.pycares.utils.parse_name(self.given[argument])
+        return name.decode("latin-1")
+
+    def record_type(self) -> str:
+        """Return the type of the records that are asked for: `MX` for QUERY_TYPE_MX."""
+        prefix, number = "QUERY_TYPE_", self.given["query_type"]
+        names = vars(self.pycares).items()
+        return next(name.removeprefix(prefix) for name, value in names if name.startswith(prefix) and value == number)
+
+    def answer(self, result: Any) -> None:
+        """Give the client a result."""
+        self.given["callback"](result, None)
+
+    def answer_host(self, name: str, aliases: list[str], addresses: list[str]) -> None:
+        """Give the client a host, as gethostbyname() and gethostbyaddr() do."""
+        cls = getattr(self.pycares, "HostResult", None) or self.pycares.ares_host_result
+        self.answer(_made(cls, name=name, aliases=aliases, addresses=addresses))
+
+    def answer_records(self, addresses: list[str]) -> None:
+        """Give the client the addresses of a name, as a query does. They are not to be cached (TTL 0)."""
+        pycares, kind = self.pycares, self.record_type()
+        if not hasattr(pycares, "DNSResult"):
+            record = getattr(pycares, f"ares_query_{kind.lower()}_result")
+            return self.answer([_made(record, host=address, ttl=0) for address in addresses])
+        name, number, data = self.name(), self.given["query_type"], getattr(pycares, f"{kind}RecordData")
+        records = [pycares.DNSRecord(name, number, pycares.QUERY_CLASS_IN, 0, data(address)) for address in addresses]
+        return self.answer(pycares.DNSResult(answer=records, authority=[], additional=[]))
+
+    def fail(self, error: str | int) -> None:
+        """Give the client an error of c-ares, by its name or number."""
+        number = getattr(self.pycares.errno, error) if isinstance(error, str) else error
+        self.given["callback"](None, number)
+
+    def refuse(self, what: str, why: str) -> None:
+        """Tell the client, and the log, why it cannot have `what`."""
+        log.line(f"{log.name}: {what} denied: {why}")
+        self.fail(Refusal(self.pycares.errno.ARES_EREFUSED, f"{what} not made: {why}"))
+
+    def call_original(self, **changed: Any) -> None:
+        """Let c-ares answer, with some of the arguments changed."""
+        _GATE.call(self.original, {**self.given, **changed})
+
+    def ask(self) -> None:
+        """Let c-ares ask its name servers, if all of them may be asked from here."""
+        for server in self.channel.servers:
+            if not _may_ask(server):
+                why = "c-ares asks from sockets of its own, and this name server is not routed direct"
+                return self.refuse(f"question to name server {server}", why)
+        return self.call_original()
+
+
+def _made(cls: Any, **fields: Any) -> Any:
+    """Return an object of a class that cannot be called from Python."""
+    result = cls.__new__(cls)
+    for name, value in fields.items():
+        setattr(result, name, value)
+    return result
+
+
+def _may_ask(server: str) -> bool:
+    """Return True if a question to a name server (`host`, `host:port` or `[host]:port`) may be sent from here."""
+    if server.startswith("["):
+        host, _, port = server[1:].partition("]:")
+    else:
+        host, _, port = server.partition(":") if server.count(":") == 1 else (server, "", "")
+    literal = numeric(host)
+    if literal is None:
+        return False
+    if literal in local_host.nameservers() or (local_host.asks_itself() and local_host.is_own(literal)):
+        # The machine's own resolver asks it, too.
+        return True
+    address = (literal, int(port) if port.isdecimal() else _DOMAIN_PORT)
+    return isinstance(scope.current().router.decide(AF_INET6 if ":" in literal else AF_INET, address), Direct)
+
+
+class _Gate(_local):
+    """Whether this thread may call the functions of c-ares that ask name servers."""
+
+    is_open = False
+
+    def call(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
+        """Call a function with the gate open. A callback of it may ask in its turn."""
+        was_open, self.is_open = self.is_open, True
+        try:
+            function(**arguments)
+        finally:
+            self.is_open = was_open
+
+
+_GATE = _Gate()
+
+
+def gate_library(pycares: ModuleType, journal: Journal) -> None:
+    """Gate the functions of c-ares that ask, until the journal is undone."""
     names = {name: getattr(pycares._lib, name) for name in dir(pycares._lib)}
     names.update((name, _gated(names[name])) for name in _ASKING if name in names)
     journal.set_attribute(pycares, "_lib", SimpleNamespace(**names))
 
 
-def let_through(call: Callable[..., None], arguments: dict[str, Any]) -> None:
-    """Call what asks, in this thread, with the gate open; a callback may ask in its turn."""
-    was_open = _is_open()
-    _gate.is_open = True
-    try:
-        call(**arguments)
-    finally:
-        _gate.is_open = was_open
-
-
 def _gated(function: Callable[..., Any]) -> Callable[..., Any]:
     def gated(*args: Any) -> Any:
-        if not _is_open():
+        if not _GATE.is_open:
             why = "this method was taken from its pycares.Channel before install(); take it afterwards"
             raise errors.not_sent("question", "c-ares", why)
         return function(*args)
 
     return gated
-
-
-def _is_open() -> bool:
-    return getattr(_gate, "is_open", False)

@@ -1,6 +1,7 @@
-"""twisted's reactor by poll(2): one that was made before install() keeps a poll object that nobody can look into.
+"""twisted's reactor by poll(2): a reactor that was made before install() has a poll object that cannot be read.
 
-The reactor itself knows what is in it. One that is made afterwards, and all other reactors, need nothing.
+The reactor itself knows which descriptors are registered there, so it is given a poll object of ours. Reactors that
+are made afterwards, and reactors of other kinds, need nothing.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Give the reactor of the process, if it is a twisted.internet.pollreactor's, a poll object of ours."""
+    """Give the reactor of this process a poll object of ours, if it is one of twisted.internet.pollreactor."""
     reactor: Any = sys.modules.get("twisted.internet.reactor")
     if isinstance(reactor, module.PollReactor):
-        _rehouse(reactor, polling.make_poll)
-        journal.on_undo(partial(_rehouse, reactor, _originals.poll))
+        _replace_poller(reactor, polling.make_poll)
+        journal.on_undo(partial(_replace_poller, reactor, _originals.poll))
 
 
-def _rehouse(reactor: Any, make_poll: Callable[[], Any]) -> None:
-    house = make_poll()
+def _replace_poller(reactor: Any, make_poll: Callable[[], Any]) -> None:
+    poller = make_poll()
     for fd in {*reactor._reads, *reactor._writes}:
-        house.register(fd, (POLLIN if fd in reactor._reads else 0) | (POLLOUT if fd in reactor._writes else 0))
-    reactor._poller = house
+        poller.register(fd, (POLLIN if fd in reactor._reads else 0) | (POLLOUT if fd in reactor._writes else 0))
+    reactor._poller = poller

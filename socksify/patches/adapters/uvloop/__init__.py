@@ -1,7 +1,8 @@
-"""uvloop: libuv connects, resolves and sends in C, where no patch reaches, and watches fds with an epoll of its own.
+"""uvloop: libuv connects, resolves and sends in C, where no patch reaches, and polls with an epoll of its own.
 
-So its connections are made on a socket.socket, whose methods are ours, and handed over when they are there. Handshakes
-go on as readers and writers of the loop. The methods are wrapped on the class: loops that run already have them, too.
+So a connection is made on a socket.socket, whose methods are ours, and handed over when it is there. Handshakes are
+advanced by readers and writers of the loop. The methods are wrapped on the class: loops that run already have them as
+well.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     # Family, type, protocol, canonical name, address.
     AddressInfo = Any
 
-# What create_connection() refuses before it does anything, unless it is to speak TLS.
-_OF_TLS = ("server_hostname", "ssl_handshake_timeout", "ssl_shutdown_timeout")
-# What it needs no more of when it is given a socket.
-_OF_HOST = ("host", "port", "family", "proto", "flags", "local_addr")
+# Options that create_connection() refuses at once, unless the connection is to have TLS.
+_TLS_OPTIONS = ("server_hostname", "ssl_handshake_timeout", "ssl_shutdown_timeout")
+# Options that say where to connect; create_connection() does not take them together with a socket.
+_HOST_OPTIONS = ("host", "port", "family", "proto", "flags", "local_addr")
 
 
 def patch(uvloop: ModuleType, journal: Journal) -> None:
@@ -45,7 +46,7 @@ def patch(uvloop: ModuleType, journal: Journal) -> None:
         "sock_connect": _sock_connect,
         "getaddrinfo": _getaddrinfo,
         "getnameinfo": _getnameinfo,
-        "create_datagram_endpoint": transports.create_endpoint,
+        "create_datagram_endpoint": transports.create_datagram_endpoint,
         **watchers.METHODS,
     }
     for name, wrapper in methods.items():
@@ -75,16 +76,16 @@ async def _sock_connect(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> N
     if sock.family == AF_UNIX or (loop.get_debug() and sock.gettimeout() != 0):
         await wrapped(sock, address)
         return
-    # As uvloop itself does: a close() meanwhile waits until the loop has left the fd alone.
+    # As in uvloop itself: a close() meanwhile waits until the loop has left the descriptor alone.
     sock._io_refs += 1
     try:
         found = await loop.getaddrinfo(*address[:2], family=sock.family, type=sock.type, proto=sock.proto)
-        await _connect(wrapped, loop, sock, found[0][4])
+        await _connect_socket(wrapped, loop, sock, found[0][4])
     finally:
         sock._decref_socketios()
 
 
-async def _connect(wrapped: Method, loop: Any, sock: socket.socket, address: Any) -> None:
+async def _connect_socket(wrapped: Method, loop: Any, sock: socket.socket, address: Any) -> None:
     try:
         sock.connect(address)
         return
@@ -92,7 +93,7 @@ async def _connect(wrapped: Method, loop: Any, sock: socket.socket, address: Any
         pass
     tunnel = external_loops.pending(sock.fileno())
     if tunnel is None:
-        # A direct one. Asked again, the kernel says EALREADY, and uvloop waits.
+        # The connection is direct. At the second connect() the kernel says EALREADY, and uvloop waits.
         await wrapped(sock, address)
         return
     await _settle(loop, sock, tunnel)
@@ -102,11 +103,11 @@ async def _settle(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
     with closing(external_loops.steps(tunnel)) as waits:
         for readable, seconds in waits:
             await watchers.ready(loop, sock.fileno(), readable, seconds)
-    external_loops.outcome(tunnel)
+    external_loops.raise_outcome(tunnel)
 
 
 async def _settle_given(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
-    """As _settle(), of a socket that is the loop's from now on, which closes it if it comes to nothing."""
+    """Settle the tunnel of a socket that the loop owns from now on: the socket is closed if the tunnel fails."""
     try:
         await _settle(loop, sock, tunnel)
     except BaseException:
@@ -121,12 +122,12 @@ async def _create_connection(wrapped: Method, loop: Any, args: Any, kwargs: Any)
     if isinstance(own, socket.socket) and (tunnel := external_loops.pending(own.fileno())) is not None:
         # libuv would write to the proxy in the middle of the handshake.
         await _settle_given(loop, own, tunnel)
-    is_refused = not tls and any(options.get(name) is not None for name in _OF_TLS)
+    is_refused = not tls and any(options.get(name) is not None for name in _TLS_OPTIONS)
     lacks_name = tls and not host and options.get("server_hostname") is None
     if own is not None or (host is None and options.get("port") is None) or is_refused or lacks_name:
         return await wrapped(*args, **kwargs)
-    sock = await _connected(loop, host, **{name: options[name] for name in _OF_HOST[1:] if name in options})
-    rest = {name: value for name, value in options.items() if name not in _OF_HOST}
+    sock = await _connected(loop, host, **{name: options[name] for name in _HOST_OPTIONS[1:] if name in options})
+    rest = {name: value for name, value in options.items() if name not in _HOST_OPTIONS}
     if tls:
         rest.setdefault("server_hostname", host)
     try:
@@ -139,7 +140,7 @@ async def _create_connection(wrapped: Method, loop: Any, args: Any, kwargs: Any)
 async def _connected(
     loop: Any, host: Any, port: Any = None, *, family: int = 0, proto: int = 0, flags: int = 0, local_addr: Any = None
 ) -> socket.socket:
-    """The first of a host's addresses that can be connected to."""
+    """Return a socket that is connected to the first address of a host that takes the connection."""
     hints = {"family": family, "type": SOCK_STREAM, "proto": proto, "flags": flags}
     if local_addr is not None and (not isinstance(local_addr, (tuple, list)) or len(local_addr) != 2):
         raise ValueError("local_addr must be a tuple of host and port")
@@ -156,7 +157,7 @@ async def _connected(
             raise failures[0]
         raise OSError(f"Multiple exceptions: {', '.join(map(str, failures))}")
     finally:
-        # Their tracebacks have this frame, which would have them.
+        # Their tracebacks hold this frame, which would hold them.
         failures.clear()
 
 
@@ -175,7 +176,7 @@ async def _connected_to(loop: Any, remote: AddressInfo, local: list[AddressInfo]
 
 
 def _bind(sock: socket.socket, addresses: list[Any]) -> None:
-    """To the first that the machine has."""
+    """Bind a socket to the first of these addresses that this machine has."""
     failure = OSError(EINVAL, f"no local address of the family {sock.family.name}")
     for address in addresses:
         try:
@@ -186,23 +187,23 @@ def _bind(sock: socket.socket, addresses: list[Any]) -> None:
     try:
         raise failure
     finally:
-        # Its traceback has this frame, which would have it.
+        # Its traceback holds this frame, which would hold it.
         del failure
 
 
 async def _create_server(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> Any:
-    """The machine's own names are looked up by us: in C they would be asked for."""
+    """Wrap create_server(). Names of this machine are looked up here, because libuv would ask name servers."""
     given = signature(wrapped).bind(*args, **kwargs)
     host = given.arguments.get("host")
     hosts = [host] if isinstance(host, str) else list(host or ())
-    if any(each and not _is_number(each) for each in hosts):
+    if any(each and not _is_literal(each) for each in hosts):
         found = [await loop.getaddrinfo(each, 0, type=SOCK_STREAM) for each in hosts]
         given.arguments["host"] = list(dict.fromkeys(info[4][0] for infos in found for info in infos))
-    server = await transports.create_outside(loop, given.arguments)
+    server = await transports.create_proxied_server(loop, given.arguments)
     return server if server is not None else await wrapped(*given.args, **given.kwargs)
 
 
-def _is_number(host: Any) -> bool:
+def _is_literal(host: Any) -> bool:
     try:
         ip_address(host)
     except ValueError:

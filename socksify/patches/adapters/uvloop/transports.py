@@ -1,4 +1,9 @@
-"""asyncio's own loop in front of one of uvloop's, for what asyncio does by methods of sockets, and libuv in C."""
+"""asyncio's transports and servers on uvloop's loops, for what libuv does in C, where no patch reaches.
+
+asyncio sends datagrams, listens and accepts by the methods of a socket.socket, which are ours. So datagram endpoints
+are asyncio's, and so are servers that listen through the proxy; what such a server accepts is handed to uvloop. All
+other servers are uvloop's own. `_SelectorLoop` stands between asyncio's code and a loop of uvloop.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class SelectorLoop:
-    """What asyncio's transports and servers ask of a loop of its own, and have from uvloop's."""
+class _SelectorLoop:
+    """What asyncio's transports and servers ask of a loop of asyncio, done by a loop of uvloop."""
 
     _ensure_resolved = vars(BaseEventLoop)["_ensure_resolved"]
     _ensure_fd_no_transport = vars(BaseSelectorEventLoop)["_ensure_fd_no_transport"]
@@ -42,22 +47,17 @@ class SelectorLoop:
 
 
 def _in(context: Context | None, call: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A call in a context, as asyncio asks for it from Python 3.15 on; uvloop's methods take none."""
+    """Return a call in a context. asyncio asks for one from Python 3.15 on; uvloop's methods take none."""
     return (call, *args) if context is None else (context.run, call, *args)
 
 
-# Datagrams of uvloop's loops, which libuv sends past every method: here asyncio's own transport sends them instead.
-#
-# That one calls the methods of a socket.socket, so that what goes for datagrams elsewhere goes for these.
-
-
-class _DatagramLoop(SelectorLoop):
+class _DatagramLoop(_SelectorLoop):
     create_datagram_endpoint: Any = BaseEventLoop.create_datagram_endpoint
     _make_datagram_transport = vars(BaseSelectorEventLoop)["_make_datagram_transport"]
 
 
-async def create_endpoint(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
-    """Takes the place of create_datagram_endpoint(), but for Unix sockets."""
+async def create_datagram_endpoint(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
+    """Take the place of create_datagram_endpoint(), but for Unix sockets."""
     if getattr(kwargs.get("sock"), "family", None) == AF_UNIX:
         return await wrapped(*args, **kwargs)
     # asyncio has no such option any more.
@@ -68,12 +68,7 @@ async def create_endpoint(wrapped: Callable[..., Awaitable[Any]], loop: Any, arg
     return await _DatagramLoop(loop).create_datagram_endpoint(*args, **kwargs)
 
 
-# Servers of uvloop's loops that listen through the proxy: libuv binds, listens and accepts in C, asyncio by methods.
-#
-# So asyncio makes these, and hands what it accepts to uvloop. All others are uvloop's, as ever.
-
-
-class _ServingLoop(SelectorLoop):
+class _ServerLoop(_SelectorLoop):
     create_server: Any = BaseEventLoop.create_server
     _create_server_getaddrinfo = vars(BaseEventLoop)["_create_server_getaddrinfo"]
     _start_serving = vars(BaseSelectorEventLoop)["_start_serving"]
@@ -81,7 +76,10 @@ class _ServingLoop(SelectorLoop):
     _accept_connection = vars(BaseSelectorEventLoop)["_accept_connection"]
 
     async def _accept_connection2(self, protocol_factory: Any, conn: Socket, *rest: Any, **_: Any) -> None:
-        """Extra, sslcontext, server and time-outs; `context` (Python 3.15) is that of the task already."""
+        """Hand an accepted connection to uvloop.
+
+        `rest` are extra, sslcontext, server and time-outs. `context` (Python 3.15) is the context of this task already.
+        """
         sslcontext, timeouts = (*rest, None, None)[1], rest[3:]
         options = dict(zip(("ssl_handshake_timeout", "ssl_shutdown_timeout"), timeouts, strict=False))
         tls = {"ssl": sslcontext, **options} if sslcontext is not None else {}
@@ -93,13 +91,16 @@ class _ServingLoop(SelectorLoop):
             self._loop.call_exception_handler(what)
 
 
-async def create_outside(loop: Any, given: dict[str, Any]) -> Server | None:
-    """What create_server() is to return, if any of the server's sockets is to listen through the proxy."""
+async def create_proxied_server(loop: Any, given: dict[str, Any]) -> Server | None:
+    """Return a server of asyncio if one of its sockets is to listen through the proxy; else None.
+
+    `given` are the arguments of create_server(), by name.
+    """
     sock = given.get("sock")
-    if not registry.control_connections.are_there() or (sock is not None and not listens_outside(sock)):
+    if not registry.control_connections.are_there() or (sock is not None and not _listens_through_proxy(sock)):
         return None
-    server: Server = await _ServingLoop(loop).create_server(**{**given, "start_serving": False})
-    if not any(listens_outside(each._sock) for each in server.sockets):  # type: ignore[attr-defined]
+    server: Server = await _ServerLoop(loop).create_server(**{**given, "start_serving": False})
+    if not any(_listens_through_proxy(each._sock) for each in server.sockets):  # type: ignore[attr-defined]
         server.close()
         return None
     try:
@@ -112,9 +113,9 @@ async def create_outside(loop: Any, given: dict[str, Any]) -> Server | None:
 
 
 async def sock_accept(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
-    """Wraps sock_accept()."""
+    """Wrap sock_accept(): a socket that listens through the proxy accepts by its method."""
     (sock,) = signature(wrapped).bind(*args, **kwargs).args
-    if not listens_outside(sock):
+    if not _listens_through_proxy(sock):
         return await wrapped(sock)
     while True:
         try:
@@ -126,8 +127,8 @@ async def sock_accept(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: A
             return connection, address
 
 
-def listens_outside(sock: Any) -> bool:
-    """Whether it is the proxy that listens for a socket, or is to."""
+def _listens_through_proxy(sock: Any) -> bool:
+    """Return True if the proxy listens for a socket, or is to."""
     tunnel = registry.find(sock) if registry.by_fd else None
     return tunnel is not None and tunnel.listener is not None
 

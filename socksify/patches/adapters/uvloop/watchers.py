@@ -1,6 +1,7 @@
-"""Readers and writers of uvloop's loops: on a pending tunnel's fd they are not to be called before it is settled.
+"""Readers and writers of uvloop's loops: on a pending tunnel's descriptor they are called when the tunnel is settled.
 
-Until then the loop watches for the handshake, and nobody else hears of the fd.
+Until then the loop watches the descriptor for the handshake. A socket that listens through the proxy is watched in the
+same way, because it is settled anew with each peer.
 """
 
 from __future__ import annotations
@@ -22,113 +23,139 @@ if TYPE_CHECKING:
 
     from socksify.tunnel.state import Tunnel
 
-_standing: WeakKeyDictionary[Any, dict[int, _Standing | _Listening]] = WeakKeyDictionary()
-_ADD = {"reader": _Native.add_reader, "writer": _Native.add_writer}
+    # A callback and its arguments.
+    Call = tuple[Any, ...]
+
+# The events of a descriptor, and the methods by which libuv is told to watch for them.
+_READER, _WRITER = "reader", "writer"
+_ADD = {_READER: _Native.add_reader, _WRITER: _Native.add_writer}
 
 
 async def ready(loop: Any, fd: int, readable: bool, seconds: float) -> None:
-    """Wait until an fd is readable, or else writable, at the longest for so many seconds."""
+    """Wait until a descriptor is readable, or writable if not `readable`, for so many seconds at most."""
     waiter = loop.create_future()
 
     def wake() -> None:
         if not waiter.done():
             waiter.set_result(None)
 
-    _ADD["reader" if readable else "writer"](loop, fd, wake)
+    _ADD[_READER if readable else _WRITER](loop, fd, wake)
     timer = loop.call_later(seconds, wake)
     try:
         await waiter
     finally:
         timer.cancel()
-        _stop(loop, fd)
+        _remove(loop, fd)
 
 
-def _stop(loop: Any, fd: int) -> None:
+def _remove(loop: Any, fd: int) -> None:
     _Native.remove_reader(loop, fd)
     _Native.remove_writer(loop, fd)
 
 
-class _Standing:
-    """The handshake on a pending fd, and who is to hear of the fd afterwards."""
-
-    def __init__(self, loop: Any, fd: int, tunnel: Tunnel) -> None:
-        self._loop, self._fd, self.tunnel = loop, fd, tunnel
-        self._steps = external_loops.steps(tunnel)
-        self._timer: Any = None
-        # "reader" or "writer" -> the callback and its arguments
-        self.wanted: dict[str, tuple[Any, ...]] = {}
-
-    def go_on(self) -> None:
-        self._rest()
-        step = next(self._steps, None) if self.wanted else None
-        if step is not None:
-            readable, seconds = step
-            _ADD["reader" if readable else "writer"](self._loop, self._fd, self.go_on)
-            self._timer = self._loop.call_later(seconds, self.go_on)
-            return
-        self.end()
-        if not self.tunnel.released:
-            for what, call in self.wanted.items():
-                _ADD[what](self._loop, self._fd, *call)
-
-    def end(self) -> None:
-        """Nobody wants to hear of the fd any more, or it is settled."""
-        self._rest()
-        self._steps.close()
-        _of(self._loop).pop(self._fd, None)
-
-    def _rest(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            _stop(self._loop, self._fd)
-
-
-class _Listening:
-    """A listening socket of the proxy's, and who is to hear of its peers.
-
-    With each peer its fd becomes another connection, of which libuv's epoll knows nothing: it is watched anew.
-    """
+class _Watch:
+    """What a loop does with a descriptor in the place of the readers and writers that the program has added."""
 
     def __init__(self, loop: Any, fd: int) -> None:
         self._loop, self._fd = loop, fd
+        # While libuv watches the descriptor for us.
+        self._is_watched = False
         self._timer: Any = None
-        self.wanted: dict[str, tuple[Any, ...]] = {}
+        self._wanted: dict[str, Call] = {}
 
-    def go_on(self) -> None:
+    def want(self, event: str, call: Call) -> None:
+        """Note whom the program wants to be called at this event, _READER or _WRITER."""
+        is_new = not self._wanted
+        self._wanted[event] = call
+        if is_new:
+            self.advance()
+
+    def forget(self, event: str) -> None:
+        """Note that the program wants nobody to be called at this event any more."""
+        self._wanted.pop(event, None)
+        if not self._wanted:
+            self.end()
+
+    def advance(self) -> None:
+        """Go on as far as possible without waiting, then have libuv watch the descriptor."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Leave the descriptor to the loop."""
+        self._stop()
+        _WATCHES.forget(self._loop, self._fd)
+
+    def _watch(self, event: str, seconds: float | None, call: Callable[[], None]) -> None:
+        """Have `call` made at an event, or after so many seconds; None for no limit."""
+        self._is_watched = True
+        _ADD[event](self._loop, self._fd, call)
+        if seconds is not None:
+            self._timer = self._loop.call_later(seconds, call)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_watched:
+            self._is_watched = False
+            _remove(self._loop, self._fd)
+
+
+class _HandshakeWatch(_Watch):
+    """Advances a pending tunnel; then the loop itself calls the program's readers and writers."""
+
+    def __init__(self, loop: Any, fd: int, tunnel: Tunnel) -> None:
+        super().__init__(loop, fd)
+        self.tunnel = tunnel
+        self._steps = external_loops.steps(tunnel)
+
+    def advance(self) -> None:
+        self._stop()
+        step = next(self._steps, None) if self._wanted else None
+        if step is not None:
+            readable, seconds = step
+            self._watch(_READER if readable else _WRITER, seconds, self.advance)
+            return
+        self.end()
+        if not self.tunnel.released:
+            for event, call in self._wanted.items():
+                _ADD[event](self._loop, self._fd, *call)
+
+    def end(self) -> None:
+        super().end()
+        self._steps.close()
+
+
+class _ListenerWatch(_Watch):
+    """Waits for the peers of a socket that listens through the proxy.
+
+    With each peer the descriptor becomes another connection, which libuv's epoll does not know. So the descriptor is
+    watched anew each time.
+    """
+
+    def advance(self) -> None:
         tunnel = registry.unsettled_at(self._fd)
         events = readiness.wanted(self._fd, POLLIN)
         if tunnel is None or events is None:
             self.end()
             return
-        _ADD["writer" if events & POLLOUT else "reader"](self._loop, self._fd, self._ready)
-        if tunnel.handshake is not None:
-            self._timer = self._loop.call_later(tunnel.handshake.deadline - monotonic(), self._ready)
-
-    def end(self) -> None:
-        """Nobody wants to hear of the fd any more, or it listens no more."""
-        self._rest()
-        _of(self._loop).pop(self._fd, None)
+        left = tunnel.handshake.deadline - monotonic() if tunnel.handshake is not None else None
+        self._watch(_WRITER if events & POLLOUT else _READER, left, self._ready)
 
     def _ready(self) -> None:
-        self._rest()
+        self._stop()
         tunnel = registry.unsettled_at(self._fd)
         try:
-            if tunnel is not None and _has_come(tunnel):
-                callback, *args = self.wanted["reader"]
+            if tunnel is not None and _accepts(tunnel):
+                callback, *args = self._wanted[_READER]
                 callback(*args)
         finally:
-            if self.wanted:
-                self.go_on()
-
-    def _rest(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        _stop(self._loop, self._fd)
+            if self._wanted:
+                self.advance()
 
 
-def _has_come(tunnel: Tunnel) -> bool:
-    """Whether accept() has something to say: of a peer, or of a failure. If not, the proxy is asked further."""
+def _accepts(tunnel: Tunnel) -> bool:
+    """Return True if accept() would return a peer or raise an error. If not, the listener is advanced."""
     if tunnel.handshake is not None:
         connect.advance(tunnel)
         connect.expire(tunnel, monotonic())
@@ -139,61 +166,74 @@ def _has_come(tunnel: Tunnel) -> bool:
     return True
 
 
-def _of(loop: Any) -> dict[int, _Standing | _Listening]:
-    return _standing.setdefault(loop, {})
+class _Watches:
+    """The watches of each loop, by descriptor: one object in a process. A loop that is gone takes its watches along."""
+
+    def __init__(self) -> None:
+        self._of_loops: WeakKeyDictionary[Any, dict[int, _Watch]] = WeakKeyDictionary()
+
+    def find(self, loop: Any, fd: int) -> _Watch | None:
+        """Return the watch of a descriptor, if there is one."""
+        return self._of_loops.get(loop, {}).get(fd)
+
+    def put(self, loop: Any, fd: int, watch: _Watch) -> None:
+        """Have a watch stand for this descriptor."""
+        self._of_loops.setdefault(loop, {})[fd] = watch
+
+    def forget(self, loop: Any, fd: int) -> None:
+        """Forget the watch of a descriptor, if there is one."""
+        self._of_loops.get(loop, {}).pop(fd, None)
+
+
+_WATCHES = _Watches()
+
+
+def _needed(loop: Any, fd: int, event: str) -> _Watch | None:
+    """Return the watch that an event of a descriptor needs at present; None if the loop itself can watch for it."""
+    tunnel = registry.unsettled_at(fd) if registry.unsettled else None
+    present = _WATCHES.find(loop, fd)
+    if tunnel is not None and tunnel.listens:
+        watch = present if isinstance(present, _ListenerWatch) else _ListenerWatch(loop, fd)
+        return watch if event == _READER else None
+    tunnel = external_loops.pending(fd)
+    if tunnel is None:
+        return None
+    is_present = isinstance(present, _HandshakeWatch) and present.tunnel is tunnel
+    return present if is_present else _HandshakeWatch(loop, fd, tunnel)
 
 
 def _fd(file: Any) -> int:
     return file if isinstance(file, int) else int(file.fileno())
 
 
-def _standing_at(loop: Any, fd: int, what: str) -> _Standing | _Listening | None:
-    """Who stands between libuv and those that want to hear of an fd; None where nobody has to."""
-    tunnel = registry.unsettled_at(fd) if registry.unsettled else None
-    there = _of(loop).get(fd)
-    if tunnel is not None and tunnel.listens:
-        listening = there if isinstance(there, _Listening) else _Listening(loop, fd)
-        return listening if what == "reader" else None
-    tunnel = external_loops.pending(fd)
-    if tunnel is None:
-        return None
-    return there if isinstance(there, _Standing) and there.tunnel is tunnel else _Standing(loop, fd, tunnel)
-
-
-def _adding(what: str) -> Callable[..., None]:
+def _adding(event: str) -> Callable[..., None]:
     def add(wrapped: Callable[..., None], loop: Any, args: Any, kwargs: Any) -> None:
-        file = args[0] if args else kwargs["fileobj"]
         call = args[1:] or (kwargs["callback"],)
-        fd = _fd(file)
-        standing = _standing_at(loop, fd, what)
-        if standing is None:
+        fd = _fd(args[0] if args else kwargs["fileobj"])
+        watch = _needed(loop, fd, event)
+        if watch is None:
             wrapped(*args, **kwargs)
-            return
-        _of(loop)[fd] = standing
-        is_new = not standing.wanted
-        standing.wanted[what] = call
-        if is_new:
-            standing.go_on()
+        else:
+            _WATCHES.put(loop, fd, watch)
+            watch.want(event, call)
 
     return add
 
 
-def _removing(what: str) -> Callable[..., None]:
+def _removing(event: str) -> Callable[..., None]:
     def remove(wrapped: Callable[..., None], loop: Any, args: Any, kwargs: Any) -> None:
-        standing = _of(loop).get(_fd(args[0] if args else kwargs["fileobj"]))
-        if standing is None:
+        watch = _WATCHES.find(loop, _fd(args[0] if args else kwargs["fileobj"]))
+        if watch is None:
             wrapped(*args, **kwargs)
-            return
-        standing.wanted.pop(what, None)
-        if not standing.wanted:
-            standing.end()
+        else:
+            watch.forget(event)
 
     return remove
 
 
 METHODS: dict[str, Callable[..., Any]] = {
-    "add_reader": _adding("reader"),
-    "add_writer": _adding("writer"),
-    "remove_reader": _removing("reader"),
-    "remove_writer": _removing("writer"),
+    "add_reader": _adding(_READER),
+    "add_writer": _adding(_WRITER),
+    "remove_reader": _removing(_READER),
+    "remove_writer": _removing(_WRITER),
 }

@@ -16,7 +16,7 @@ import pycares
 import pytest
 
 import socksify
-from socksify.patches.adapters.pycares.calls import _may_be_asked
+from socksify.patches.adapters.pycares.calls import _may_ask
 from socksify.routing import fake_addresses, local_host
 from tests.support.routing import routed
 from tests.unit.patches.adapters.channels import IS_OLD, addresses, ask, channel, records, result
@@ -252,17 +252,17 @@ def test_no_name_server_beyond_the_proxy_is_asked(settings: dict[str, Any]) -> N
         ("", True),  # 0.0.0.0 reaches this machine
     ],
 )
-def test_which_name_servers_may_be_asked(server: str, may: bool) -> None:
+def test_which_name_servers_may_ask(server: str, may: bool) -> None:
     direct = ("203.0.113.54=direct", "203.0.113.55:5353=direct", "2001:db8::54=direct")
     with routed(PROXY, routes=direct):
-        assert _may_be_asked(server) is may
+        assert _may_ask(server) is may
 
 
-def test_the_machines_own_name_servers_may_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_machines_own_name_servers_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stdlib's resolver asks them as well, for a name that is resolved here."""
     monkeypatch.setattr(local_host, "nameservers", lambda: frozenset({"203.0.113.53"}))
     with routed(PROXY, routes=()):
-        assert _may_be_asked("203.0.113.53:53")
+        assert _may_ask("203.0.113.53:53")
 
 
 @pytest.mark.parametrize(
