@@ -47,7 +47,6 @@ TO_MEND: dict[str, set[str]] = {
     "sitecustomize_template/socksify_hook/import_watch.py": {"socksify_hook.state"},
     "sitecustomize_template/socksify_hook/installer.py": {"socksify_hook.state"},
     "socksify/__init__.py": {"log.name"},
-    "socksify/patches/polling.py": {"made._masks", "made._poll", "made._stand_ins"},
     "socksify/site/cli.py": {"hook.state"},
     "socksify/tunnel/errors.py": {"error.hop", "error.proxy", "error.reply", "error.target"},
 }
@@ -74,10 +73,8 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/patches/guards/argument_checks.py": {"_closed"},
     "socksify/patches/guards/datagrams.py": {"_guarded"},
     "socksify/patches/journal.py": {"_modules"},
-    "socksify/patches/post_import.py": {"_watches"},
     "socksify/patches/sockets/connect.py": {"_send_timeouts"},
     "socksify/patches/sockets/other_classes.py": {"covered"},
-    "socksify/patches/strict.py": {"_checks", "_is_listening"},
     "socksify/routing/log.py": {"_log"},
     "socksify/routing/stream_isolation.py": {"_of_tasks"},
     # Whether the process is a program of another author, which the embedded server runs beside.

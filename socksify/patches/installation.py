@@ -172,7 +172,7 @@ class Installation:
         fake_addresses.TABLE.after_fork()
         _signal_safety.after_fork()
         self._lock = OwnedLock(_PATIENCE)
-        post_import.after_fork()
+        post_import.FINDER.after_fork()
         environment.SHARED.after_fork()
         settlement.after_fork()
         registry.after_fork()

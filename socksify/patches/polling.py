@@ -1,8 +1,8 @@
-"""select, poll and epoll as the client sees them: they tell of a tunnel where the kernel knows only the proxy.
+"""select, poll and epoll as the client sees them: they report the state of the tunnel, not that of the proxy's socket.
 
-With nothing unsettled each is the stdlib's call and one look at an empty dict. `select.epoll` is a type whose
-methods can be set, which covers objects and names that exist already; objects of `select.poll` keep no trace of
-what they watch, so those that the function makes are of a thin class around them.
+While no tunnel is unsettled, each call is the stdlib's plus one look at an empty dict. `select.epoll` is a type whose
+methods can be set, so existing objects and names are covered too. An object of `select.poll` does not tell what it
+watches. So select.poll() returns an object of a thin class, which has such a poll object inside.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _DEFAULT = POLLIN | POLLPRI | POLLOUT
 
 
 def _fd_of(file: FileDescriptorLike) -> int | None:
-    """The fd of a file object; None for what select itself will refuse."""
+    """Return the fd of a file object; None for an argument that select itself will refuse."""
     if isinstance(file, int):
         return file
     fileno = getattr(file, "fileno", None)
     try:
         fd = fileno() if fileno is not None else None
-    except Exception:  # select asks again, and raises whatever this was
+    except Exception:  # select asks again, and raises the exception itself
         return None
     return fd if isinstance(fd, int) else None
 
@@ -51,7 +51,7 @@ def _fd_of(file: FileDescriptorLike) -> int | None:
 
 
 def _register(self: Epoll, /, fd: FileDescriptorLike, eventmask: int = _DEFAULT) -> None:
-    # The client's own mask first, and a stand-in after: what the kernel refuses is to be refused.
+    # The client's own mask comes first, so that the kernel can refuse it. A stand-in for the handshake follows.
     _originals.epoll_register(self, fd, eventmask)
     _note(self, fd, eventmask)
 
@@ -87,7 +87,7 @@ def _epoll_poll(self: Epoll, /, timeout: float | None = None, maxevents: int = -
 
 
 def _epoll_wait(epoll: Epoll, maxevents: int, clock: Clock, seen: Events | None = None) -> Events:
-    """Wait while tunnels are unsettled; `seen` is what a wait that began before has brought."""
+    """Wait while tunnels are unsettled. `seen` are the events of a wait that has begun before that."""
 
     def masks(fd: int) -> int:
         return registry.epoll_masks.mask_of(epoll.fileno(), fd, -1)
@@ -117,13 +117,21 @@ class _Poll:
     """A polling object as select.poll() returns it, around the stdlib's."""
 
     __slots__ = ("_masks", "_poll", "_stand_ins")
+
     _poll: _module.poll
     _masks: dict[int, int]
-    # The fds for which the poll object was told something else than the client's mask.
+    # The fds that are registered with the inner object by another mask than the client's.
     _stand_ins: set[int]
 
     def __new__(cls, *_: object) -> _Poll:
         raise TypeError("cannot create 'select.poll' instances")
+
+    @classmethod
+    def _around(cls, poll: Any) -> _Poll:
+        """Return an object around `poll`, which has the methods of a polling object and waits as it likes."""
+        self = object.__new__(cls)
+        self._poll, self._masks, self._stand_ins = poll, {}, set()
+        return self
 
     def register(self, fd: FileDescriptorLike, eventmask: int = _DEFAULT, /) -> None:
         """Register a file descriptor with the polling object."""
@@ -144,7 +152,7 @@ class _Poll:
     def poll(self, timeout: float | None = None, /) -> Events:
         """Polls the set of registered file descriptors.
 
-        timeout is in milliseconds, None or negative for ever.
+        timeout is in milliseconds; None or a negative number waits without a limit.
         """
         started = monotonic()
         if not unsettled and not self._stand_ins:
@@ -173,19 +181,17 @@ class _Poll:
 
 
 def make_poll() -> _Poll:
-    """A polling object as select.poll() returns it."""
-    return poll_around(_originals.poll())
-
-
-def _make_poll(_: object, /) -> _Poll:
-    return poll_around(_originals.poll())
+    """Return a polling object as select.poll() does."""
+    return _Poll._around(_originals.poll())
 
 
 def poll_around(poll: Any) -> _Poll:
-    """A polling object around one that has its methods, and waits as it does."""
-    made = object.__new__(_Poll)
-    made._poll, made._masks, made._stand_ins = poll, {}, set()
-    return made
+    """Return a polling object around another library's, which has the same methods and waits in its own way."""
+    return _Poll._around(poll)
+
+
+def _new_poll(_: object, /) -> _Poll:
+    return _Poll._around(_originals.poll())
 
 
 def _number(file: FileDescriptorLike) -> int:
@@ -218,7 +224,7 @@ def select_by(
     xlist: Iterable[FileDescriptorLike],
     clock: Clock,
 ) -> Lists:
-    """select() while tunnels are unsettled, by a function that has its arguments and waits in its own way."""
+    """Do as select() does while tunnels are unsettled. `select` has its signature, and waits in its own way."""
     return _Selection(select, list(rlist), list(wlist), list(xlist)).wait(clock)
 
 
@@ -227,7 +233,7 @@ def _sequence(files: Iterable[FileDescriptorLike]) -> Iterable[FileDescriptorLik
 
 
 class _Selection:
-    """One select() call while tunnels are unsettled: the three lists, each file with its fd."""
+    """One select() call while tunnels are unsettled: the three lists, and the fd of each file in them."""
 
     def __init__(self, select: Callable[..., Lists], *lists: list[FileDescriptorLike]) -> None:
         self._select = select
@@ -244,9 +250,9 @@ class _Selection:
                 return found
 
     def _look(self, clock: Clock) -> tuple[Lists, bool]:
-        """Select on what is left of the lists and the handshakes' stand-ins; push these on."""
+        """Select on the rest of the lists and on the stand-ins of handshakes, and advance those that are ready."""
         stand_ins = {fd: events for fd in self._unsettled() if (events := readiness.wanted(fd)) is not None}
-        # A listening socket needs none for reading, and is never writable.
+        # A listening socket needs no stand-in for reading, and is never writable.
         pending = {fd: events for fd, events in stand_ins.items() if events}
         rlist, wlist, xlist = (
             [file for file, fd in zip(files, fds, strict=True) if fd not in without]
@@ -262,7 +268,7 @@ class _Selection:
         except OSError:
             if not beside:
                 raise
-            # Another thread has closed one of the others; if it is one of the client's own, it raises again.
+            # Another thread has closed one of the other fds. If it is one of the client's own, this raises again.
             readable, writable, exceptional = self._select(rlist, wlist, xlist, 0)
         found = {fd for fd in (*readable, *writable) if type(fd) is int}
         ready = found & pending.keys()
@@ -275,7 +281,7 @@ class _Selection:
 
 
 def _without(files: list[FileDescriptorLike], stand_ins: list[int]) -> list[FileDescriptorLike]:
-    """The client's own files: an fd that stands in for a handshake is never one of them at the same time."""
+    """The client's own files. An fd that stands in for a handshake is never among them at the same time."""
     return [file for file in files if not (type(file) is int and file in stand_ins)]
 
 
@@ -294,11 +300,13 @@ EPOLL = (
 
 
 def replacements() -> list[Replacement]:
-    """Without those of functions in whose place gevent or eventlet has put its own, which are an adapter's business."""
-    # It stores both functions in its classes, so that undoing has to know them. socket imports it up to Python 3.13. An
-    # import inside of a function is never a lazy one (PEP 810).
+    """Return the replacements, without those of functions that gevent or eventlet has replaced: adapters do that.
+
+    The module `selectors` stores both functions in its classes, so an undo has to know them. Up to Python 3.13 `socket`
+    imports it. An import inside of a function is never a lazy one (PEP 810).
+    """
     import selectors  # noqa: F401
 
-    functions: list[tuple[str, Callable[..., Any]]] = [("select", _select), ("poll", _make_poll)]
+    functions: list[tuple[str, Callable[..., Any]]] = [("select", _select), ("poll", _new_poll)]
     own = [(name, new) for name, new in functions if getattr(_module, name, None) is getattr(_originals, name)]
     return [*EPOLL, *(Replacement(_module, name, new) for name, new in own)]

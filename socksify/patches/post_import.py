@@ -1,8 +1,8 @@
-"""The import watcher: who has to do something to a module does it when the module arrives, if it ever does.
+"""Post-import hooks: a function is called with a module as soon as that module is imported, if it ever is.
 
-A finder in front of the others asks them for what is watched, and puts a loader of its own round theirs. That one
-gives way as soon as it is called: the module, while it runs and ever after, sees the spec and the loader that it
-would have without us. For a name that nobody watches it costs one look into a dict.
+A finder in front of the others asks them for the modules that are watched, and puts a loader of its own round theirs.
+That loader steps back as soon as it is called. So the module, while it runs and ever after, sees the spec and the
+loader that it would have without us. The import of a module that is not watched costs one look into a dict.
 """
 
 from __future__ import annotations
@@ -22,67 +22,81 @@ if TYPE_CHECKING:
 def when_imported(
     name: str, call: Callable[[ModuleType], object], before: Callable[[str], object] | None = None
 ) -> Callable[[], None]:
-    """Have `call(module)` called each time the module of this full name has run, before its importer gets it.
+    """Watch for the module whose full name is `name`. Return a function that ends the watch.
 
-    At once, if it is there already. `before(name)` is called when it is about to be loaded. What either raises, the
-    import raises: a module that could not be dealt with is not imported. Returns what ends the watch.
+    `call(module)` is called each time the module has run, before its importer gets it. If the module is imported
+    already, the call is made at once. `before(name)` is called when the module is about to be loaded. The import raises
+    what either of them raises: a module that could not be dealt with is not imported.
     """
     watch = _Watch(call, before)
-    _watches[name] = (*_watches.get(name, ()), watch)
-    if _FINDER not in sys.meta_path:
-        sys.meta_path.insert(0, _FINDER)
+    FINDER.begin(name, watch)
     try:
         if sys.modules.get(name) is not None:
-            # Waits for another thread that has not finished with it.
+            # This import waits for another thread that is still importing the module.
             __import__(name)
-            watch.at_once(sys.modules[name])
+            watch.call_at_once(sys.modules[name])
     except BaseException:
-        _forget(name, watch)
+        FINDER.end(name, watch)
         raise
-    return lambda: _forget(name, watch)
+    return lambda: FINDER.end(name, watch)
 
 
 class _Watch:
-    __slots__ = ("_seen", "before", "call")
+    __slots__ = ("_call", "_seen", "before")
 
     def __init__(self, call: Callable[[ModuleType], object], before: Callable[[str], object] | None) -> None:
-        self.call = call
-        self.before = before
+        self._call = call
         self._seen: ModuleType | None = None
+        self.before = before
 
-    def at_once(self, module: ModuleType) -> None:
-        # It may have arrived after the watch began and before it was looked for.
+    def call_at_once(self, module: ModuleType) -> None:
+        # The module may have been imported after the watch began, which is a call already.
         if self._seen is not module:
-            self.arrived(module)
+            self.call(module)
 
-    def arrived(self, module: ModuleType) -> None:
+    def call(self, module: ModuleType) -> None:
         self._seen = module
-        self.call(module)
+        self._call(module)
 
 
-# Replaced, never changed: they are gone through while other threads begin and end watches.
-_watches: dict[str, tuple[_Watch, ...]] = {}
+class Finder:
+    """The finder in `sys.meta_path`, which knows all watches. It is there while there are any."""
 
-
-def _forget(name: str, watch: _Watch) -> None:
-    left = tuple(each for each in _watches.get(name, ()) if each is not watch)
-    if left:
-        _watches[name] = left
-    else:
-        _watches.pop(name, None)
-    if not _watches and _FINDER in sys.meta_path:
-        sys.meta_path.remove(_FINDER)
-
-
-class _Finder:
     def __init__(self) -> None:
-        # Other tools' finders ask all finders, too; so we may be asked by one whom we have asked.
+        # The tuples are replaced, never changed: other threads begin and end watches while one is iterated over.
+        self._watches: dict[str, tuple[_Watch, ...]] = {}
+        # Finders of other tools ask all finders, too. So a finder that we ask may ask us.
         self._searching: set[tuple[int, str]] = set()
+
+    def begin(self, name: str, watch: _Watch) -> None:
+        """Begin a watch."""
+        self._watches[name] = (*self.watches_of(name), watch)
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def end(self, name: str, watch: _Watch) -> None:
+        """End a watch."""
+        left = tuple(each for each in self.watches_of(name) if each is not watch)
+        if left:
+            self._watches[name] = left
+        else:
+            self._watches.pop(name, None)
+        if not self._watches and self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def watches_of(self, name: str) -> tuple[_Watch, ...]:
+        """Return the watches for one module."""
+        return self._watches.get(name, ())
+
+    def is_idle(self) -> bool:
+        """Return True if there is no watch and no search."""
+        return not self._watches and not self._searching
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name not in _watches:
+        """As importlib wants it of a finder."""
+        if name not in self._watches:
             return None
         search = (get_ident(), name)
         if search in self._searching:
@@ -98,8 +112,10 @@ class _Finder:
             spec.loader = loader(spec)
         return spec
 
-    def keep_searches_of(self, thread: int) -> None:
-        self._searching = {search for search in self._searching if search[0] == thread}
+    def after_fork(self) -> None:
+        """In the child: forget searches of threads that are not here. Other threads may get their identifiers."""
+        own = get_ident()
+        self._searching = {search for search in self._searching if search[0] == own}
 
     def _ask_others(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         for finder in list(sys.meta_path):
@@ -112,18 +128,13 @@ class _Finder:
         return None
 
 
-_FINDER: Any = _Finder()
-
-
-def after_fork() -> None:
-    """In the child: searches of threads that are not here end nowhere, and their idents will be other threads'."""
-    _FINDER.keep_searches_of(get_ident())
+FINDER = Finder()
 
 
 class _OldLoader:
-    """Stands in for a loader until it is called; to who only looks at the spec, it looks like that one.
+    """Stands in for a loader until it is called. To code that only looks at the spec, it looks like that loader.
 
-    This much will do for a loader that has load_module() and no exec_module(), as up to Python 3.3.
+    This class does for a loader that has load_module() and no exec_module(), as up to Python 3.3.
     """
 
     def __init__(self, spec: Any) -> None:
@@ -133,33 +144,33 @@ class _OldLoader:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
 
-    # What isinstance() goes by.
+    # isinstance() asks for this.
     __class__ = property(lambda self: type(self._loader))
 
     def load_module(self, name: str | None = None) -> ModuleType:
         self._begin()
         self._spec.loader = self._loader
         module: ModuleType = self._loader.load_module(name or self._spec.name)
-        return self._arrived(module)
+        return self._finish(module)
 
     def _begin(self) -> None:
-        for watch in _watches.get(self._spec.name, ()):
+        for watch in FINDER.watches_of(self._spec.name):
             if watch.before is not None:
                 watch.before(self._spec.name)
 
-    def _arrived(self, module: ModuleType) -> ModuleType:
+    def _finish(self, module: ModuleType) -> ModuleType:
         # A module may put something else in its place.
         module = sys.modules.get(self._spec.name, module)
-        for watch in _watches.get(self._spec.name, ()):
-            watch.arrived(module)
+        for watch in FINDER.watches_of(self._spec.name):
+            watch.call(module)
         return module
 
 
 class _Loader(_OldLoader):
-    """The same for a loader of today, or for none: a namespace package gets its loader together with its module."""
+    """Stands in for a loader of today, or for none: a namespace package gets its loader together with its module."""
 
     def create_module(self, spec: Any) -> ModuleType:
-        """A module with all its attributes, so that none comes from us."""
+        """Return a module that has all its attributes, so that the import system sets none by looking at us."""
         self._begin()
         spec.loader = self._loader
         try:
@@ -175,4 +186,4 @@ class _Loader(_OldLoader):
         if module.__loader__ is self:  # a reload
             module.__loader__ = self._loader
         self._loader.exec_module(module)
-        self._arrived(module)
+        self._finish(module)

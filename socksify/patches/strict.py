@@ -1,12 +1,12 @@
-"""What strict refuses: whatever reaches the network from Python and did not come through our replacements.
+"""Strict: an audit hook refuses everything that reaches the network from Python and not through our replacements.
 
-CPython tells an audit hook (PEP 578) of each socket that is made, each address that is connected, sent or bound to,
-and each look-up. Those of our own making are known by their type; of all others the rules decide a second time:
-what is direct may pass whoever asks, what belongs to the proxy comes from a `_socket.socket`, from a saved original
-or from a C extension. A hook cannot be removed again, so there is one for each process, and a dict that is empty
-while strict is off.
+CPython tells an audit hook (PEP 578) about each socket that is made, each address that is connected to, sent to or
+bound to, and each look-up. Sockets and addresses of our own are known by their types. About all others the rules decide
+a second time: a direct connection may pass. A connection that belongs to the proxy, and is seen here, was made by a
+`_socket.socket`, by an original function that was saved before install(), or by a C extension.
 
-It is told of an address after the name in it has been resolved, and of nothing in a subinterpreter, in ctypes or in C.
+An audit event comes after the name in an address has been resolved. Nothing is heard of a subinterpreter, of ctypes and
+of C.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _IP = tuple(
     int(getattr(_socket, name)) for name in ("AF_INET", "AF_INET6", "AF_RDS", "AF_DIVERT") if hasattr(_socket, name)
 )
-# socket(fileno=) does not know yet what it is given.
+# socket(fileno=) does not know the family yet.
 _UNKNOWN = -1
 _AF_PACKET = 17
 _COVERED = (*_IP, _AF_PACKET, _UNKNOWN)
@@ -43,37 +43,54 @@ _METHODS = "call socket.socket's methods, not originals saved before install(), 
 _FUNCTIONS = "call the socket module's functions, not originals saved before install(), or route it direct"
 
 
-def enforce(journal: Journal) -> None:
-    """Refuse, from now on and until the journal is undone; after listen()."""
-    _checks.update(_CHECKS)
-    journal.on_undo(_checks.clear)
+class _AuditHook:
+    """The audit hook of this process. A hook cannot be removed, so it is added once, and does nothing while it may.
+
+    `checks` has, by the name of an event, a function that looks at the arguments of the event and raises. It is empty
+    while strict is off.
+    """
+
+    def __init__(self) -> None:
+        self.checks: dict[str, Callable[..., None]] = {}
+        self._is_added = False
+
+    def listen(self) -> None:
+        """Add the hook, unless it is there. Raises ConfigError if a hook of another tool refuses it, in silence."""
+        if self._is_added:
+            return
+        heard: list[str] = []
+        self.checks["socksify.listen"] = lambda: heard.append("it")
+        sys.addaudithook(self._function())
+        sys.audit("socksify.listen")
+        self.checks.clear()
+        if not heard:
+            raise ConfigError("strict: another audit hook of this process does not let ours in")
+        self._is_added = True
+
+    def _function(self) -> Callable[[str, tuple[Any, ...]], None]:
+        # It is called for every event there is. The default outlives the names of a module that is torn down.
+        def hear(
+            event: str, args: tuple[Any, ...], find: Callable[[str], Callable[..., None] | None] = self.checks.get
+        ) -> None:
+            check = find(event)
+            if check is not None:
+                check(*args)
+
+        return hear
 
 
-# Event -> what looks at its arguments, and raises. Empty while strict is off.
-_checks: dict[str, Callable[..., None]] = {}
-_is_listening = False
+_HOOK = _AuditHook()
 
 
 def listen() -> None:
-    """Add the hook, once; raises ConfigError where it cannot be. A hook of somebody else's may forbid it, silently."""
-    global _is_listening
-    if _is_listening:
-        return
-    heard: list[str] = []
-    _checks["socksify.listen"] = lambda: heard.append("it")
-    sys.addaudithook(_hook)
-    sys.audit("socksify.listen")
-    _checks.clear()
-    if not heard:
-        raise ConfigError("strict: another audit hook of this process does not let ours in")
-    _is_listening = True
+    """Prepare for enforce(). Raises ConfigError if the audit hook cannot be added."""
+    _HOOK.listen()
 
 
-# It is called for everything that is audited. A default outlives the names of a module that is torn down.
-def _hook(event: str, args: tuple[Any, ...], check: Callable[[str], Callable[..., None] | None] = _checks.get) -> None:
-    look = check(event)
-    if look is not None:
-        look(*args)
+def enforce(journal: Journal) -> None:
+    """Refuse what goes past the patches, from now on and until the journal is undone. Call listen() before."""
+    _HOOK.checks.update(_CHECKS)
+    journal.on_undo(_HOOK.checks.clear)
 
 
 def _made(sock: object, family: int, *_: int) -> None:
@@ -83,7 +100,7 @@ def _made(sock: object, family: int, *_: int) -> None:
 
 
 def _connected(sock: Any, address: SockAddress) -> None:
-    # connect(2) of a datagram socket sends nothing, but nobody would hear of what is sent then.
+    # connect(2) of a datagram socket sends nothing. But there is no event for what send() sends afterwards.
     if not _is_ours(sock, address) and not _may_go(sock):
         _check_route(sock, address, "connecting to")
 
@@ -108,8 +125,8 @@ def _looked_up(host: Any, port: object = None, *_: int) -> None:
             _refuse(f"looking up {host!r}", _FUNCTIONS)
 
 
-def _asked_whose(host: Any) -> None:
-    """gethostbyaddr() takes an address, or a name whose address it looks up first."""
+def _reverse_looked_up(host: Any) -> None:
+    """gethostbyaddr() takes an address, or a name, whose address it looks up first."""
     parsed = host_and_port(AF_INET, (host, 0))
     number = numeric(parsed[0]) if parsed is not None else None
     if number is None:
@@ -119,9 +136,9 @@ def _asked_whose(host: Any) -> None:
 
 
 def _named(address: SockAddress) -> None:
-    """getnameinfo() takes no name."""
+    """getnameinfo() takes an address only."""
     if type(address) is not _originals.InternalAddress:
-        _asked_whose(address[0])
+        _reverse_looked_up(address[0])
 
 
 def _is_ours(sock: Any, address: SockAddress) -> bool:
@@ -133,7 +150,7 @@ def _may_go(sock: Any) -> bool:
 
 
 def _check_route(sock: Any, address: SockAddress, doing: str) -> None:
-    """What is not direct would have gone to a proxy, or nowhere, if it had come through us."""
+    """Refuse an address that is not direct: through our replacements it would have gone to a proxy, or nowhere."""
     route = scope.current().router.decide(_originals.family(sock), address)
     if not isinstance(route, Direct):
         because = f" (rule {route.rule.text!r})" if route.rule is not None else ""
@@ -146,7 +163,7 @@ def _refuse(what: str, instead: str) -> None:
     try:
         raise error
     finally:
-        # A traceback has this frame, which would have the error.
+        # The traceback has this frame. Without this line the frame has the error, which is a reference cycle.
         del error
 
 
@@ -158,6 +175,6 @@ _CHECKS: dict[str, Callable[..., None]] = {
     "socket.bind": _bound,
     "socket.getaddrinfo": _looked_up,
     "socket.gethostbyname": _looked_up,
-    "socket.gethostbyaddr": _asked_whose,
+    "socket.gethostbyaddr": _reverse_looked_up,
     "socket.getnameinfo": _named,
 }

@@ -181,7 +181,7 @@ def test_a_fork_waits_for_another_threads_install(monkeypatch: pytest.MonkeyPatc
     try:
         assert begun.wait(SECONDS)
         forked: list[int] = []
-        forking = threading.Thread(target=lambda: forked.append(child(lambda: bool(strict._checks))))
+        forking = threading.Thread(target=lambda: forked.append(child(lambda: bool(strict._HOOK.checks))))
         forking.start()
         forking.join(0.05)
         assert not forked

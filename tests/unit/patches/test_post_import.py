@@ -51,8 +51,7 @@ def watch() -> Iterator[Callable[..., list[ModuleType]]]:
     for end in ends:
         end()
     assert sys.meta_path == before
-    assert post_import._watches == {}
-    assert not post_import._FINDER._searching
+    assert post_import.FINDER.is_idle()
 
 
 Watch = Callable[..., list[ModuleType]]
@@ -177,7 +176,7 @@ def test_the_import_fails_with_what_is_raised(path: Path) -> None:
     module = importlib.import_module(NAME)
     with pytest.raises(LookupError):
         post_import.when_imported(NAME, refuse)
-    assert post_import._watches == {}
+    assert post_import.FINDER.is_idle()
     assert sys.modules[NAME] is module
 
 
@@ -473,5 +472,5 @@ def test_watches_come_and_go_in_many_threads(path: Path) -> None:
 
 def test_an_unwatched_name_is_nobodys(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     watch()
-    monkeypatch.setattr(post_import._FINDER, "_ask_others", None)
-    assert post_import._FINDER.find_spec("json") is None
+    monkeypatch.setattr(post_import.FINDER, "_ask_others", None)
+    assert post_import.FINDER.find_spec("json") is None

@@ -47,7 +47,7 @@ def installed() -> Iterator[None]:
 def uninstalled() -> Iterator[None]:
     yield
     socksify.uninstall()
-    assert strict._checks == {}
+    assert strict._HOOK.checks == {}
 
 
 def refused(call: Callable[[], object]) -> str:
