@@ -105,9 +105,7 @@ SUBLAYERS: dict[str, list[set[str]]] = {
     ],
 }
 # Arrows that are still to be turned round.
-TO_MEND: set[tuple[str, str]] = {
-    ("socksify.clients.rtelnet.escape_commands", "socksify.clients.rtelnet.session"),
-}
+TO_MEND: set[tuple[str, str]] = set()
 # Layers that never touch the network or the clock: the interpreter's own modules that would.
 FORBIDDEN = {
     "protocol": {"socket", "_socket", "select", "selectors", "ssl", "asyncio", "time", "threading", "logging"},

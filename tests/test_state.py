@@ -78,7 +78,7 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/routing/log.py": {"_log"},
     "socksify/routing/stream_isolation.py": {"_of_tasks"},
     # Whether the process is a program of another author, which the embedded server runs beside.
-    "socksify/server/core/tracebacks.py": {"_is_guest"},
+    "socksify/server/core/calls.py": {"_is_guest"},
     "socksify/tunnel/datagrams.py": {"held"},
 }
 

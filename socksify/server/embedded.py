@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from signal import SIG_BLOCK, SIGPIPE, pthread_sigmask
 
-from socksify.server.core import tracebacks
+from socksify.server.core.calls import become_guest
 from socksify.server.core.loop import Loop
 from socksify.server.core.thread_pool import Thread
 from socksify.server.net.listeners import listen
@@ -37,7 +37,7 @@ class Embedded:
     """
 
     def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
-        tracebacks.become_guest()
+        become_guest()
         self._loop = Loop(is_guest=True)
         try:
             self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy, ended)

@@ -1,16 +1,16 @@
 """The server's event loop: one epoll set, timers, and calls handed over from other threads.
 
-One thread for all sessions but those that move bulk (see `bulk`): in one process it relays more than a thread per
-direction does, and a session that waits costs two file descriptors and no stack. Some facts about epoll that the loop
-hides from its users:
+One thread serves all sessions, except the relays that carry bulk (see `session.bulk_thread`). In one process it relays
+more than a thread per direction does, and a session that waits costs two file descriptors and no stack. Two facts about
+epoll are hidden from the users of the loop:
 
-EPOLLHUP and EPOLLERR are reported whatever the mask. A descriptor that nobody wants anything from is therefore
-taken out of the set (mask 0), or a peer that went away would wake the loop for ever.
+EPOLLHUP and EPOLLERR are reported whatever the mask. A descriptor with mask 0 is therefore taken out of the set, or a
+peer that went away would wake the loop for ever.
 
-A batch of events may hold one for a descriptor that an earlier event's handler closed. Were its number reused at
-once, the new socket would get the old one's event; so sockets are closed when the batch is over.
+A batch of events may hold an event for a descriptor that the handler of an earlier event closed. If its number were
+reused at once, the new socket would get the event of the old one. So sockets are closed at the end of the batch.
 
-The embedded server runs in a process whose sockets and epolls are patched by us: everything here is an original
+The embedded server runs in a process whose sockets and epolls are patched by socksify. Everything here is an original
 of `_originals`, so that the server's own connections are never routed through the server.
 """
 
@@ -27,73 +27,81 @@ from math import inf
 from socksify import _originals
 from socksify._descriptors import Kept, write
 from socksify._originals import monotonic
-from socksify.server.core import tracebacks
-from socksify.server.core.descriptor_reserve import SHORTAGES, Reserve
-from socksify.server.core.splice_pipes import Pipes
-from socksify.server.core.timers import Call, Timers, make
+from socksify.server.core.calls import Call, Timers, call_safely, report_error
+from socksify.server.core.descriptors import SHORTAGES, Pipes, Reserve
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
-# The peer has closed or half-closed; for who does not want to read what came before that.
+# The peer has closed or half-closed its side; for a handler that does not read the data before that.
 HUNG_UP = select.EPOLLRDHUP
-# Reported whatever is watched: there may be an error (SO_ERROR), or both directions are at their end.
+# Reported whatever the mask: there may be an error (SO_ERROR), or both directions have ended.
 FAILED = select.EPOLLERR | select.EPOLLHUP
 
-# As many wakes are taken together.
+# How many wake-ups are taken at once.
 _WAKES = 4096
 # How long `pause` is.
 PAUSE_SECONDS = 0.2
-# Spares the call that makes it so afterwards.
+# A socket that is made non-blocking at once needs no system call for that.
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Called with the descriptor and what epoll says of it.
+# Called with the descriptor and its events, as epoll reports them.
 Handler = Callable[[int, int], object]
 
 
 class Loop:
-    """Not thread-safe, except for `call` and `stop`. `now` is the monotonic clock's time of the events at hand."""
+    """An event loop for one thread; only `call` and `stop` may be called by others. To be closed by that thread.
+
+    `is_guest` says that the program around the loop may close its descriptors; the loop then checks that at each turn.
+    `now` is the monotonic clock's time of the current events.
+    """
 
     def __init__(self, is_guest: bool = False) -> None:
         self._epoll = select.epoll()
-        # Whether the program around it may close its descriptors, for which it then looks at each turn.
         self.is_guest = is_guest
-        # A pipe and no eventfd: to fstat(2) all of these are the same file.
+        # A pipe, because fstat(2) cannot tell one eventfd from another.
         self._woken_by, self._waker = map(Kept, os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
-        # By descriptor, which are small numbers: a list costs an idle connection less than a dictionary.
+        # By descriptor. Descriptors are small numbers, so a list costs less memory for each than a dictionary.
         self._handlers: list[Handler | None] = []
         self._masks: list[int] = []
         self._streams: list[_originals.Socket | None] = []
+        # To be closed at the end of the batch.
         self._doomed: list[_originals.Socket] = []
         self._calls: deque[Call] = deque()
         self._timers = Timers()
-        # `after(seconds, call)` makes a Timer.
+        # `after(seconds, call)` returns a Timer.
         self.after = self._timers.after
         self._running = True
         self.pipes = Pipes()
         # Descriptors that are given up for a socket when there are no others left. A loop begins with none of them.
         self.reserve = Reserve()
-        # Guards the descriptor against a late `call`; reentrant, because a signal may find its holder.
+        # Guards the waker against a late `call`. It is reentrant, because a signal handler may run while it is held.
         self._lock = RLock()
         self._closed = False
         self.now = monotonic()
         self.watch(self._woken_by.number, READABLE, self._woken)
 
     def stream(self, family: int) -> _originals.Socket:
-        """A new non-blocking stream socket; to be given back to `discard`."""
+        """Return a new non-blocking stream socket, to be given back to `discard`."""
         stream = self._socket(family, _STREAM)
         self._keep(stream.fileno(), stream)
         if family != socket.AF_UNIX:
             _set_options(stream)
         return stream
 
-    def accept(self, listener: _originals.Socket) -> tuple[_originals.Socket, Any]:
-        """The next connection, non-blocking and with the listener's options, and its peer's address.
+    def datagrams(self, family: int) -> _originals.Socket:
+        """Return a new non-blocking datagram socket, to be given back to `discard`."""
+        stream = self._socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._keep(stream.fileno(), stream)
+        return stream
 
-        To be given back to `discard`. Raises OSError as accept(2) does.
+    def accept(self, listener: _originals.Socket) -> tuple[_originals.Socket, Any]:
+        """Return the next connection and its peer's address. The connection is to be given back to `discard`.
+
+        It is non-blocking and has the listener's options. Raises OSError as accept(2) does.
         """
         fd, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
         stream = _originals.Socket(listener.family, socket.SOCK_STREAM, 0, fd)
@@ -101,16 +109,10 @@ class Loop:
         self._keep(fd, stream)
         return stream, peer
 
-    def datagrams(self, family: int) -> _originals.Socket:
-        """A non-blocking datagram socket; to be given back to `discard`."""
-        stream = self._socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._keep(stream.fileno(), stream)
-        return stream
-
     def adopt(self, fd: int) -> _originals.Socket:
-        """The socket of a descriptor, whatever it is, made non-blocking; to be given back to `discard`.
+        """Return the socket that has this descriptor, of any kind, to be given back to `discard`.
 
-        Raises OSError for what is no socket.
+        It becomes non-blocking. Raises OSError if the descriptor is no socket.
         """
         stream = _originals.Socket(fileno=fd)
         stream.setblocking(False)
@@ -119,32 +121,8 @@ class Loop:
             _set_options(stream)
         return stream
 
-    def watch(self, fd: int, mask: int, handler: Handler) -> None:
-        """Calls `handler` whenever one of `mask` is possible on `fd`, or it hung up; with mask 0, no more."""
-        try:
-            before = self._masks[fd]
-        except IndexError:
-            self._reach(fd)
-            before = 0
-        self._handlers[fd] = handler if mask else None
-        if mask == before:
-            return
-        self._masks[fd] = mask
-        if not before:
-            _originals.epoll_register(self._epoll, fd, mask)
-        elif mask:
-            _originals.epoll_modify(self._epoll, fd, mask)
-        else:
-            _originals.epoll_unregister(self._epoll, fd)
-
-    def pause(self, listener: _originals.Socket, handler: Handler) -> None:
-        """Leaves a listener's queue alone for a while: where nobody can be accepted it would wake the loop for ever."""
-        fd = listener.fileno()
-        self.watch(fd, 0, handler)
-        self.after(PAUSE_SECONDS, lambda: self._resume(fd, listener, handler))
-
     def discard(self, stream: _originals.Socket) -> None:
-        """Closes a socket, once the events at hand are dealt with."""
+        """Close a socket, after the current events."""
         fd = stream.fileno()
         if fd < 0:
             return
@@ -159,23 +137,47 @@ class Loop:
         """Keep descriptors back from now on, as many as suit the limit of the process."""
         self.reserve = Reserve.of_process()
 
+    def watch(self, fd: int, mask: int, handler: Handler) -> None:
+        """Call `handler` at each event of `mask` on `fd`, and at FAILED. With mask 0, watch `fd` no more."""
+        try:
+            before = self._masks[fd]
+        except IndexError:
+            self._extend_to(fd)
+            before = 0
+        self._handlers[fd] = handler if mask else None
+        if mask == before:
+            return
+        self._masks[fd] = mask
+        if not before:
+            _originals.epoll_register(self._epoll, fd, mask)
+        elif mask:
+            _originals.epoll_modify(self._epoll, fd, mask)
+        else:
+            _originals.epoll_unregister(self._epoll, fd)
+
+    def pause(self, listener: _originals.Socket, handler: Handler) -> None:
+        """Watch a listener no more for a while. While nothing can be accepted, its queue would always wake the loop."""
+        fd = listener.fileno()
+        self.watch(fd, 0, handler)
+        self.after(PAUSE_SECONDS, lambda: self._resume(fd, listener, handler))
+
     def call(self, call: Call) -> None:
-        """Has `call` made by the loop's thread; from any thread or signal handler. A closed loop calls nobody."""
+        """Have the loop's thread make a call. Any thread or signal handler may ask for it. A closed loop ignores it."""
         with self._lock:
             if not self._closed:
                 self._calls.append(call)
                 self._wake()
 
     def stop(self) -> None:
-        """Ends `run`; from any thread or signal handler."""
+        """End `run`. Any thread or signal handler may call this."""
         self.call(self._stop)
 
     def run(self) -> None:
-        """Runs until `stop`."""
+        """Handle events until `stop`."""
         poll, epoll, handlers, timers = _originals.epoll_poll, self._epoll, self._handlers, self._timers
         self.now = now = monotonic()
         while self._running and (not self.is_guest or self.is_there):
-            # What the handlers have taken of the time since `now`, timers are late by.
+            # The handlers have taken some time since `now`. A timer may be late by that much.
             patience = timers.due - now
             try:
                 events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
@@ -192,8 +194,8 @@ class Loop:
                     except Exception:
                         if self.is_guest and not self.is_there:
                             return
-                        # A mistake in one session must not end all the others; nor be made again for ever.
-                        tracebacks.tell()
+                        # An error in one session must not end all the others, nor be raised again for ever.
+                        report_error()
                         self.watch(fd, 0, handler)
             if now >= timers.due:
                 timers.fire(now)
@@ -201,7 +203,7 @@ class Loop:
                 self._close_doomed()
 
     def close(self) -> None:
-        """Closes the loop's own descriptors, and every socket that it made."""
+        """Close the loop's own descriptors, and every socket that it made."""
         if not self.is_there:
             self.give_up()
             return
@@ -210,36 +212,28 @@ class Loop:
         self._close_doomed()
         with self._lock:
             self._closed = True
-            self._epoll.close()
-            self._woken_by.close()
-            self._waker.close()
-            self.pipes.close()
-            self.reserve.close()
+            self._close_own()
 
     def abandon(self) -> None:
-        """In a forked child: closes every descriptor, and leaves the parent's epoll set and connections as they are."""
+        """In a forked child, close every descriptor. The parent's epoll set and connections stay as they are."""
         if self._closed:
-            # Its numbers are other people's by now.
+            # The numbers may belong to other files by now.
             return
         if not self.is_there:
             self.give_up()
             return
         for stream in (*filter(None, self._streams), *self._doomed):
             stream.close()
-        self._epoll.close()
-        self._woken_by.close()
-        self._waker.close()
-        self.pipes.close()
-        self.reserve.close()
+        self._close_own()
         self._closed = True
 
     @property
     def is_there(self) -> bool:
-        """Whether the loop still has its descriptors: a program around the server may close all that it finds."""
+        """True if the loop still has its descriptors. A program around the server may close all that it finds."""
         return self._woken_by.fd is not None and self._waker.fd is not None
 
     def give_up(self) -> None:
-        """The descriptors were closed behind our back: close none, for their numbers are other people's."""
+        """Forget the descriptors, which the program has closed: their numbers may belong to other files by now."""
         with self._lock:
             if self._closed:
                 return
@@ -248,15 +242,17 @@ class Loop:
             stream.detach()
         self._streams.clear()
         self._doomed.clear()
-        # An epoll object cannot be told to let go of its number. This one lives until the interpreter's very end.
+        # An epoll object closes its number when it dies, and cannot forget it. This reference keeps it alive until the
+        # interpreter ends.
         epoll = self._epoll
         os.register_at_fork(after_in_child=lambda: epoll)
 
-    def _wake(self) -> None:
-        try:
-            write(self._waker, b"\0")
-        except BlockingIOError:  # it is full of wakes
-            pass
+    def _close_own(self) -> None:
+        self._epoll.close()
+        self._woken_by.close()
+        self._waker.close()
+        self.pipes.close()
+        self.reserve.close()
 
     def _socket(self, family: int, kind: int) -> _originals.Socket:
         try:
@@ -266,44 +262,50 @@ class Loop:
                 raise
         return _originals.Socket(family, kind)
 
-    def _resume(self, fd: int, listener: _originals.Socket, handler: Handler) -> None:
-        # It may have been given back meanwhile, and its number be another one's.
-        if self._streams[fd] is listener:
-            self.watch(fd, READABLE, handler)
-
-    def _stop(self) -> None:
-        self._running = False
-
     def _keep(self, fd: int, stream: _originals.Socket) -> None:
         try:
             self._streams[fd] = stream
         except IndexError:
-            self._reach(fd)
+            self._extend_to(fd)
             self._streams[fd] = stream
 
-    def _reach(self, fd: int) -> None:
-        """Makes room for a descriptor that there was none for."""
+    def _extend_to(self, fd: int) -> None:
+        """Make the lists long enough for a descriptor."""
         missing = fd + 1 - len(self._masks)
         self._masks += [0] * missing
         self._handlers += [None] * missing
         self._streams += [None] * missing
+
+    def _close_doomed(self) -> None:
+        # In the order of `discard`: a peer that sees a connection end finds no listener either, if that was first.
+        doomed, self._doomed = self._doomed, []
+        for stream in doomed:
+            stream.close()
+
+    def _resume(self, fd: int, listener: _originals.Socket, handler: Handler) -> None:
+        # The listener may have been discarded meanwhile, and another socket may have its number.
+        if self._streams[fd] is listener:
+            self.watch(fd, READABLE, handler)
+
+    def _wake(self) -> None:
+        try:
+            write(self._waker, b"\0")
+        except BlockingIOError:  # it is full of wake-ups
+            pass
 
     def _woken(self, _fd: int, _events: int) -> None:
         fd = self._woken_by.fd
         if fd is not None:
             _originals.read(fd, _WAKES)
         while self._calls:
-            make(self._calls.popleft())
+            call_safely(self._calls.popleft())
 
-    def _close_doomed(self) -> None:
-        # In the order in which they were given up: who sees a connection end finds nobody listening any more, either.
-        doomed, self._doomed = self._doomed, []
-        for stream in doomed:
-            stream.close()
+    def _stop(self) -> None:
+        self._running = False
 
 
 def _set_options(stream: _originals.Socket) -> None:
-    # What a peer sent as one segment is passed on at once, not held back for more.
+    # A segment that a peer has sent is passed on at once, not held back for more.
     _originals.setsockopt(stream, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # tcp(7): a byte that is sent as urgent, as FTP's ABOR is, is left out of what recv(2) returns otherwise.
+    # tcp(7): otherwise recv(2) leaves out a byte that is sent as urgent data, such as FTP's ABOR.
     _originals.setsockopt(stream, socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)

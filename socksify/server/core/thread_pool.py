@@ -1,11 +1,11 @@
-"""Work that takes long, done off the event path: a look-up may wait for a silent name server, a hash is slow.
+"""Threads for work that takes long: a look-up may wait for a silent name server, a password hash is slow on purpose.
 
-The threads are few, and one client may ask for more than all of them can do: for a thousand names of a silent server,
-or with a thousand wrong passwords. So what clients ask for waits in a row for each of them, the rows take turns, and
-nobody has more threads at work than are left for others. Who asks for much holds up itself.
+The threads are few, and one client can ask for more than all of them can do: for a thousand names of a silent server,
+or with a thousand wrong passwords. So each client has a queue, the queues take turns, and no client has more threads at
+work than are free for the others. A client that asks for much delays only itself.
 
-The threads are started with `_thread`: in a program that runs with the embedded server they must neither appear in
-`threading.enumerate()` nor be waited for when it ends.
+The threads are started with `_thread`: in a program that runs the embedded server they must neither appear in
+`threading.enumerate()` nor be waited for when the program ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
 
-from socksify.server.core import tracebacks
+from socksify.server.core.calls import report_error
 from socksify.server.core.loop import Loop
 
 TYPE_CHECKING = False
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     Result = TypeVar("Result")
-    # Whose it is, what is to be done, and who is told what came of it.
+    # The client's key, the work, and the function that takes its result.
     Task = tuple[Hashable, Callable[[], Any], Callable[[Any], object]]
 
-MOST = 16
-# How long the end of a thread is waited for.
+MAX_THREADS = 16
+# How long `Thread.wait` waits.
 END_SECONDS = 5.0
 
 
 class Thread:
-    """Runs `run` at once, and can be waited for."""
+    """Runs `run` at once in a new thread. Raises RuntimeError if there is no thread left."""
 
     def __init__(self, run: Callable[[], object]) -> None:
         self._run = run
         self._running = _thread.allocate_lock()
         self._running.acquire()
-        _thread.start_new_thread(self._run_and_tell, ())
+        _thread.start_new_thread(self._run_and_release, ())
 
     def wait(self) -> None:
-        """Returns when it has ended, or is late with that. Calling it twice is harmless."""
+        """Return when the thread has ended, or after END_SECONDS. It may be called more than once."""
         if self._running.acquire(timeout=END_SECONDS):
             self._running.release()
 
-    def _run_and_tell(self) -> None:
+    def _run_and_release(self) -> None:
         try:
             self._run()
         finally:
@@ -54,43 +54,48 @@ class Thread:
 
 
 class Threads:
-    """At most `most` threads, started when they are needed, that work and hand what came of it to the loop."""
+    """At most `most` threads, started when they are needed, that work and hand the results to the loop."""
 
-    def __init__(self, loop: Loop, most: int = MOST) -> None:
+    def __init__(self, loop: Loop, most: int = MAX_THREADS) -> None:
         self._loop = loop
         self._most = self._free = most
+        # How many threads work for each client.
         self._busy: dict[Hashable, int] = {}
-        # In the order of their turns.
-        self._rows: dict[Hashable, deque[Task]] = {}
+        # The queues of the clients that wait, in the order of their turns.
+        self._queues: dict[Hashable, deque[Task]] = {}
         self._started = 0
         self._work: SimpleQueue[Task | None] = SimpleQueue()
 
     def run(self, client_key: Hashable, work: Callable[[], Result], answer: Callable[[Result], object]) -> None:
-        """Has `answer` called by the loop's thread, which calls this, with what `work` returns.
+        """Run `work` in a thread, and have the loop's thread call `answer` with the result.
 
-        Where it raises, which is a mistake, nobody is called.
+        The loop's thread calls this. Tasks with the same `client_key` share one queue. If `work` raises an exception,
+        which is an error of the server, it is reported, and `answer` is not called.
         """
-        self._rows.setdefault(client_key, deque()).append((client_key, work, answer))
-        self._hand_out()
+        self._queues.setdefault(client_key, deque()).append((client_key, work, answer))
+        self._start_tasks()
 
     def close(self) -> None:
-        """Ends the threads; one that is at work ends after it."""
-        self._rows.clear()
+        """End the threads. A thread at work ends after its task."""
+        self._queues.clear()
         for _ in range(self._started):
             self._work.put(None)
 
-    def _hand_out(self) -> None:
-        while (client_key := self._next()) is not None:
-            row = self._rows.pop(client_key)
-            self._hand(row.popleft())
-            if row:
-                self._rows[client_key] = row
+    def _start_tasks(self) -> None:
+        while (client_key := self._next_client()) is not None:
+            queue = self._queues.pop(client_key)
+            self._start_task(queue.popleft())
+            if queue:
+                self._queues[client_key] = queue
 
-    def _next(self) -> Hashable | None:
-        """Whose turn it is. Those that are passed over are at work, so they are no more than there are threads."""
-        return next((client_key for client_key in self._rows if self._busy.get(client_key, 0) < self._free), None)
+    def _next_client(self) -> Hashable | None:
+        """Return the client whose turn it is, None if nobody may have a thread now.
 
-    def _hand(self, task: Task) -> None:
+        Clients that are passed over have threads at work, so there are at most as many of them as threads.
+        """
+        return next((key for key in self._queues if self._busy.get(key, 0) < self._free), None)
+
+    def _start_task(self, task: Task) -> None:
         client_key = task[0]
         self._free -= 1
         self._busy[client_key] = self._busy.get(client_key, 0) + 1
@@ -99,23 +104,23 @@ class Threads:
             _thread.start_new_thread(self._run, ())
         self._work.put(task)
 
-    def _over(self, client_key: Hashable, tell: Callable[[], object] | None) -> None:
+    def _finished(self, client_key: Hashable, answer: Callable[[], object] | None) -> None:
         self._free += 1
         self._busy[client_key] -= 1
         if not self._busy[client_key]:
             del self._busy[client_key]
-        self._hand_out()
-        if tell is not None:
-            tell()
+        self._start_tasks()
+        if answer is not None:
+            answer()
 
     def _run(self) -> None:
         while task := self._work.get():
             client_key, work, answer = task
             try:
-                tell = partial(answer, work())
+                call = partial(answer, work())
             except Exception:
-                tracebacks.tell()
-                tell = None
-            self._loop.call(partial(self._over, client_key, tell))
-            # Nothing of it is to live until there is more to do.
-            del task, client_key, work, answer, tell
+                report_error()
+                call = None
+            self._loop.call(partial(self._finished, client_key, call))
+            # A thread that waits for the next task keeps nothing of this one alive.
+            del task, client_key, work, answer, call

@@ -13,8 +13,8 @@ from socksify.config.rules import DEFAULT
 from socksify.protocol.address import UNSPECIFIED, Address
 from socksify.protocol.errors import ProtocolError
 from socksify.routing.route import Via
+from socksify.server.core.calls import Timer
 from socksify.server.core.loop import FAILED, WRITABLE, Loop
-from socksify.server.core.timers import Timer
 from socksify.server.net.resolver import Candidate, Resolver
 from socksify.tunnel.handshake import Handshake
 

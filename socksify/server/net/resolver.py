@@ -15,7 +15,7 @@ from socksify.server.policy.limits import one_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.core.timers import Timer
+    from socksify.server.core.calls import Timer
 
 # How many descriptors a look-up may have open at once.
 LOOK_UP_DESCRIPTORS = 2

@@ -25,7 +25,7 @@ from socksify.server.session.authorize import authorize
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.protocol.server import Request
-    from socksify.server.core.timers import Timer
+    from socksify.server.core.calls import Timer
     from socksify.server.session.authorize import Authorization
     from socksify.server.session.stage import SessionContext
 

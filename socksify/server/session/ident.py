@@ -1,7 +1,7 @@
-"""The question to a client's identd, whose user a connection is (RFC 1413), where a rule wants to know.
+"""The question to the client's identd which user a connection belongs to (RFC 1413), if a rule wants the answer.
 
-What it answers is worth as much as the client's machine is trusted: it tells on the users of that machine, not of whom
-that machine belongs to.
+The answer is worth as much as the client's machine is trusted: identd tells apart the users of that machine, but says
+nothing about the machine.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from socksify.server.policy.policy import Denied, Permitted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.core.timers import Timer
+    from socksify.server.core.calls import Timer
     from socksify.server.net.resolver import Candidate
     from socksify.server.policy.policy import Demand
 
 PORT = 113
-# All of it. RFC 1413 section 4 lets a server wait 60 to 180 seconds; clients of ours wait for this.
+# For all of it. RFC 1413 section 4 lets a server wait 60 to 180 seconds, but the client waits meanwhile.
 SECONDS = 10.0
 # "Clients should feel free to abort the connection if they receive 1000 characters without receiving an <EOL>."
-LONGEST = 1000
+MAX_ANSWER = 1000
 
 
 class Ident:
-    """Calls `told` once, with the user that the client's identd names, or None if it names nobody.
+    """Calls `answered` once, with the user that the client's identd names, or None if it names nobody.
 
-    `client` is where its connection comes from, `own` where it goes.
+    `client` is the host and the port that the connection comes from, `own` those that it goes to.
     """
 
     name = "negotiating"
     up = down = 0
 
     def __init__(
-        self, loop: Loop, client: tuple[str, int], own: tuple[str, int], told: Callable[[bytes | None], object]
+        self, loop: Loop, client: tuple[str, int], own: tuple[str, int], answered: Callable[[bytes | None], object]
     ) -> None:
         self._loop = loop
         self._client = client
         self._own = own
-        self._told = told
+        self._answered = answered
         self._answer = b""
         self._dial: Dial | None = None
         self._stream: _originals.Socket | None = None
@@ -52,13 +52,13 @@ class Ident:
     def start(self) -> None:
         host = self._client[0]
         candidates: list[Candidate] = [(socket.AF_INET6 if ":" in host else socket.AF_INET, to_sockaddr(host, PORT))]
-        # Nobody knows whose a connection by a Unix socket is.
+        # A client on a Unix socket has no host, so there is nobody to ask.
         self._dial = Dial(self._loop, candidates if host else [], self._ask, self._prepare, 0)
-        self._timer = self._loop.after(SECONDS, lambda: self._tell(None))
+        self._timer = self._loop.after(SECONDS, lambda: self._finish(None))
         self._dial.start()
 
     def close(self) -> None:
-        """Gives up, without a call of `told`."""
+        """Give up. `answered` is not called."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -75,35 +75,38 @@ class Ident:
 
     def _ask(self, stream: _originals.Socket | None, _failure: int) -> None:
         if stream is None:
-            self._tell(None)
+            self._finish(None)
             return
         self._stream = stream
         try:
             stream.send(f"{self._client[1]}, {self._own[1]}\r\n".encode(), socket.MSG_NOSIGNAL)
         except OSError:
-            self._tell(None)
+            self._finish(None)
         else:
             self._loop.watch(stream.fileno(), READABLE, self._hear)
 
     def _hear(self, _fd: int, _events: int) -> None:
         assert self._stream is not None
         try:
-            piece = self._stream.recv(LONGEST - len(self._answer))
+            piece = self._stream.recv(MAX_ANSWER - len(self._answer))
         except BlockingIOError:
             return
         except OSError:
             piece = b""
         self._answer += piece
-        if b"\n" in self._answer or not piece or len(self._answer) == LONGEST:
-            self._tell(parse(self._answer, (self._client[1], self._own[1])))
+        if b"\n" in self._answer or not piece or len(self._answer) == MAX_ANSWER:
+            self._finish(parse(self._answer, (self._client[1], self._own[1])))
 
-    def _tell(self, user: bytes | None) -> None:
+    def _finish(self, user: bytes | None) -> None:
         self.close()
-        self._told(user)
+        self._answered(user)
 
 
 def parse(answer: bytes, ports: tuple[int, int]) -> bytes | None:
-    """The user of `6193, 23 : USERID : UNIX : stjohns`; None for any other answer than one about these two ports."""
+    """Return the user of an answer such as `6193, 23 : USERID : UNIX : stjohns`.
+
+    Return None for an error, for an answer about other ports, and for anything else.
+    """
     line, end, _ = answer.partition(b"\n")
     pair, _, rest = line.partition(b":")
     kind, _, rest = rest.partition(b":")
@@ -117,16 +120,17 @@ def parse(answer: bytes, ports: tuple[int, int]) -> bytes | None:
 def vouched(
     verdict: Permitted | Denied | None, demand: Demand, port: int, named: bytes | None
 ) -> Permitted | Denied | None:
-    """The verdict, or a denial if the rule wanted to know what identd says, and that speaks against it.
+    """Return the verdict, or Denied if its rule wants identd's answer and the answer contradicts the client.
 
-    `port` is the client's. Who claims to be nobody is contradicted by no name.
+    `port` is the client's port, `named` the user that identd names. A client that claims no user is never contradicted.
     """
     if not isinstance(verdict, Permitted) or not verdict.ident:
         return verdict
     if named is None:
         return verdict if verdict.ident == "i" else Denied("the client's identd does not vouch for it")
     claimed = demand.user if demand.user is not None else demand.userid
-    # rcmd(3)'s clients run as root for everybody: the original believed that of a port which only root can have.
+    # rcmd(3)'s clients run as root for every user. The original server accepted that from a reserved port, which only
+    # root can have.
     if claimed in (b"", named) or (claimed == b"root" and port in RESERVED):
         return verdict
     return Denied("the client's identd names another user")

@@ -8,7 +8,7 @@ from socksify.server.core.loop import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.core.timers import Timer
+    from socksify.server.core.calls import Timer
     from socksify.server.session.stage import SessionContext
 
 # RFC 1928 section 6: after a failure the server "must terminate the TCP connection shortly after ... no more than 10

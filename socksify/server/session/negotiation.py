@@ -12,7 +12,7 @@ from socksify.server.policy.limits import one_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.server.core.timers import Timer
+    from socksify.server.core.calls import Timer
     from socksify.server.policy.policy import Admission
     from socksify.server.session.stage import SessionContext
 

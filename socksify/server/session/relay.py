@@ -21,8 +21,8 @@ import struct
 from functools import partial
 
 from socksify import _originals
+from socksify.server.core.descriptors import SCRATCH, Pipe, Pipes
 from socksify.server.core.loop import READABLE, WRITABLE, Loop
-from socksify.server.core.splice_pipes import SCRATCH, Pipe, Pipes
 from socksify.server.session.bulk_thread import BulkLoop
 
 TYPE_CHECKING = False

@@ -1,31 +1,32 @@
-"""What there is to say of a session: one value for the log, the list of live sessions and the metrics."""
+"""The report of a session: one value for the log, for the list of live sessions and for the metrics."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 # How a session may end:
-#   done        both directions came to their ends
-#   denied      by a rule or a limit
-#   rejected    credentials that are wrong, or missing
-#   failed      the target could not be reached, or does not exist
-#   unsupported a command or an address type that is not served
-#   garbled     something else than SOCKS was spoken
-#   left        the client closed or reset before it was served
-#   reset       one side reset the connection in mid-stream
-#   timeout     the client said nothing, the target or a peer did not come, or both were silent for too long
-#   ended       by this server, which ends
+#   done        both directions have ended
+#   denied      a rule or a limit denied it
+#   rejected    the credentials were wrong, or missing
+#   failed      the target does not exist, or could not be reached
+#   unsupported the command or the address type is not supported
+#   garbled     the client did not speak SOCKS
+#   left        the client closed or reset the connection before it was served
+#   reset       one side reset the connection while it was relayed
+#   timeout     the client sent no request, the target or a peer did not come, or both were silent for too long
+#   ended       this server has ended
 OUTCOMES = ("done", "denied", "rejected", "failed", "unsupported", "garbled", "left", "reset", "timeout", "ended")
 
 
 class Report(NamedTuple):
-    """A session, live or over.
+    """A session, live or over. All texts are printable.
 
-    `client` and `target` are `host:port` (IPv6 in brackets), `target` empty until it is known; `user` is None without
-    authentication. `command` is "connect", "bind", "associate" or empty. `stage` is where a live session is:
-    "negotiating", "resolving", "connecting", "waiting" (BIND), "relaying", "associated" or "leaving"; `outcome` is one
-    of OUTCOMES, empty while it lives; `detail` is for people. `up` are bytes from the client to the target, `down`
-    those that came back, `seconds` its age. `number` counts this process's sessions from 1. Texts are printable.
+    `number` counts the sessions of this process from 1. `client` and `target` are `host:port`, with an IPv6 host in
+    brackets; `target` is empty until it is known. `user` is None without authentication. `command` is "connect",
+    "bind", "associate" or empty. `stage` is where a live session is: "negotiating", "resolving", "connecting",
+    "waiting" (BIND), "relaying", "associated" or "leaving". `outcome` is one of OUTCOMES, and empty while the session
+    lives; `detail` explains it to people. `up` counts the bytes from the client to the target, `down` those that came
+    back. `seconds` is the session's age, `rule` the rule that permitted the request.
     """
 
     number: int
@@ -43,7 +44,7 @@ class Report(NamedTuple):
 
 
 def line(report: Report) -> str:
-    """The report as a line for people."""
+    """Return the report as a line for people."""
     who = report.client if report.user is None else f"{report.user}@{report.client}"
     what = f"{report.command} {report.target}" if report.command else "?"
     outcome = report.outcome or report.stage

@@ -10,8 +10,8 @@ from sys import intern
 
 from socksify import _originals
 from socksify.config.ip import unmapped
-from socksify.server.core import tracebacks
-from socksify.server.core.descriptor_reserve import SHORTAGES
+from socksify.server.core.calls import report_error
+from socksify.server.core.descriptors import SHORTAGES
 from socksify.server.core.loop import READABLE, Loop
 from socksify.server.net.addresses import host_of
 from socksify.server.net.listeners import addresses_of
@@ -124,7 +124,7 @@ class Server:
             self._admit(session)
         except Exception:
             # The loop would take the listener out of its set.
-            tracebacks.tell()
+            report_error()
             session.end("failed", "a mistake of this program")
 
     def _admit(self, session: Session) -> None:

@@ -16,7 +16,7 @@ from socksify.config.ip import unmapped
 from socksify.protocol import server as role
 from socksify.protocol import socks5
 from socksify.protocol.address import Address
-from socksify.server.core import tracebacks
+from socksify.server.core.calls import report_error
 from socksify.server.net.addresses import format_address, host_of
 from socksify.server.policy.policy import Admission, Demand, Denied, Permitted
 from socksify.server.session.bind import Bind
@@ -265,7 +265,7 @@ class Session:
             stage.start()
         except Exception:
             # The loop does the same for its handlers. This session has to end as well, because it waits for nothing.
-            tracebacks.tell()
+            report_error()
             self.end("failed", "a mistake of this program")
 
     def _leave_stage(self) -> None:

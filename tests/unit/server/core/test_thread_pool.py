@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from socksify.server.core.loop import Loop
-from socksify.server.core.thread_pool import MOST, Threads
+from socksify.server.core.thread_pool import MAX_THREADS, Threads
 
 
 def test_one_client_does_not_hold_up_another(loop: Loop) -> None:
@@ -18,7 +18,7 @@ def test_one_client_does_not_hold_up_another(loop: Loop) -> None:
         answers.append(name)
         if name == "other":
             go.set()
-        if len(answers) == 10 * MOST + 1:
+        if len(answers) == 10 * MAX_THREADS + 1:
             loop.stop()
 
     def slow() -> str:
@@ -26,7 +26,7 @@ def test_one_client_does_not_hold_up_another(loop: Loop) -> None:
         return "one"
 
     threads = Threads(loop)
-    for _ in range(10 * MOST):
+    for _ in range(10 * MAX_THREADS):
         threads.run("one", slow, answer)
     threads.run("other", lambda: "other", answer)
     loop.run()
@@ -67,16 +67,16 @@ def test_alone_a_client_has_half_of_them(loop: Loop) -> None:
 
     def answer(_: None) -> None:
         answers.append(_)
-        if len(answers) == 3 * MOST:
+        if len(answers) == 3 * MAX_THREADS:
             loop.stop()
 
     threads = Threads(loop)
-    for _ in range(3 * MOST):
+    for _ in range(3 * MAX_THREADS):
         threads.run("one", work, answer)
     go.set()
     loop.run()
     threads.close()
-    assert len(busy) <= MOST // 2
+    assert len(busy) <= MAX_THREADS // 2
 
 
 def test_a_mistake_costs_no_thread(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:

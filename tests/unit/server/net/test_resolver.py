@@ -9,7 +9,7 @@ import pytest
 
 from socksify.protocol.address import NAME, Address
 from socksify.server.core.loop import Loop
-from socksify.server.core.thread_pool import MOST, Threads
+from socksify.server.core.thread_pool import MAX_THREADS, Threads
 from socksify.server.net import resolver as module
 from socksify.server.net.resolver import Candidate, Resolver, look_up
 
@@ -70,19 +70,19 @@ def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch)
 
     def answer(found: list[Candidate]) -> None:
         answers.append(found)
-        if len(answers) == 5 * MOST:
+        if len(answers) == 5 * MAX_THREADS:
             loop.stop()
 
     monkeypatch.setattr(module, "look_up", slow)
     threads = Threads(loop)
     resolver = Resolver(loop, threads)
-    for number in range(5 * MOST):
+    for number in range(5 * MAX_THREADS):
         resolver.resolve(Address.of("example.com", 80), answer, 10, f"192.0.2.{number}")
     seen = threading.enumerate()
     go.set()
     loop.run()
     threads.close()
-    assert len(busy) <= MOST
+    assert len(busy) <= MAX_THREADS
     assert not busy & {thread.ident for thread in seen}
 
 
@@ -100,19 +100,19 @@ def test_a_silent_name_server_is_not_waited_for_and_who_gave_up_is_not_asked_abo
 
     def answer(found: list[Candidate]) -> None:
         answers.append(found)
-        if len(answers) == MOST + 1:
+        if len(answers) == MAX_THREADS + 1:
             go.set()
             resolver.resolve(Address.of("next.example", 80), answer, 10, CLIENT)
-        elif len(answers) > MOST + 1:
+        elif len(answers) > MAX_THREADS + 1:
             loop.stop()
 
     monkeypatch.setattr(module, "look_up", slow)
     threads = Threads(loop)
     resolver = Resolver(loop, threads)
-    for number in range(MOST + 1):
+    for number in range(MAX_THREADS + 1):
         resolver.resolve(Address.of(f"silent{number}.example", 80), answer, 0.05, f"192.0.2.{number}")
     loop.run()
     threads.close()
-    assert answers == [[]] * (MOST + 1) + [[(socket.AF_INET, ("192.0.2.1", 80))]]
+    assert answers == [[]] * (MAX_THREADS + 1) + [[(socket.AF_INET, ("192.0.2.1", 80))]]
     # Its turn came when the others were over, and then it was late.
-    assert f"silent{MOST}.example" not in asked
+    assert f"silent{MAX_THREADS}.example" not in asked

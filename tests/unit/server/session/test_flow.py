@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from socksify import _originals
-from socksify.server.core.splice_pipes import SCRATCH, Pipes
+from socksify.server.core.descriptors import SCRATCH, Pipes
 from socksify.server.session.relay import ENDED, Flow
 from tests.support.streams import receive_all
 

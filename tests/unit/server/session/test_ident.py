@@ -156,7 +156,7 @@ def test_it_may_leave_without_an_answer(identd: socket.socket, pieces: tuple[byt
 
 def test_it_may_talk_too_much(identd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ident, "SECONDS", 1000.0)
-    server = Identd(identd, b"x" * ident.LONGEST)
+    server = Identd(identd, b"x" * ident.MAX_ANSWER)
     assert told() == [None]
     server.join(10)
 

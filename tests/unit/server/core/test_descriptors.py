@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from socksify.server.core import splice_pipes as module
-from socksify.server.core.splice_pipes import SIZE, Pipes
+from socksify.server.core import descriptors as module
+from socksify.server.core.descriptors import PIPE_BYTES, Pipes
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ def test_one_with_something_in_it_is_closed(pipes: Pipes) -> None:
 def test_it_is_large(pipes: Pipes) -> None:
     pipe = pipes.take()
     assert pipe is not None
-    assert os.write(pipe.writer, bytes(2 * SIZE)) >= 65536
+    assert os.write(pipe.writer, bytes(2 * PIPE_BYTES)) >= 65536
 
 
 def test_there_are_few(pipes: Pipes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST", 2)
+    monkeypatch.setattr(module, "MAX_PIPES", 2)
     lent = [pipes.take(), pipes.take()]
     assert None not in lent
     assert pipes.take() is None

@@ -7,8 +7,8 @@ from time import monotonic
 
 import pytest
 
+from socksify.server.core.calls import Timers
 from socksify.server.core.loop import Loop
-from socksify.server.core.timers import Timers
 
 
 def test_they_fire_in_order_and_can_be_cancelled() -> None:
