@@ -11,7 +11,7 @@ from socksify.protocol.address import IPV4, NAME, Address, encode_name
 from socksify.routing.local_host import hosts_addresses
 from socksify.server.core.loop import Loop
 from socksify.server.core.thread_pool import Threads
-from socksify.server.policy.limits import one_client
+from socksify.server.policy.limits import client_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Resolver:
 
         # getaddrinfo(3) opens files and sockets. Without a descriptor it would say that the host is unknown.
         self._loop.reserve.make_room(LOOK_UP_DESCRIPTORS)
-        self._threads.run(one_client(client_host), look_up_now, question.settle)
+        self._threads.run(client_key(client_host), look_up_now, question.settle)
 
 
 class _Question:

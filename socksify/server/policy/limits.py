@@ -1,4 +1,4 @@
-"""How much and how long: the limits as they are configured, and the counts that are held against them."""
+"""The limits as they are configured, and the counts that are compared with them."""
 
 from __future__ import annotations
 
@@ -14,42 +14,49 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Each failed authentication of a host doubles the time that its next one waits, up to this; as long without another
-# as the second says, and they are forgotten. Hosts remembered, the one that failed longest ago is dropped.
-_LONGEST_SECONDS = 20.0
+# Each failed authentication of a client doubles the time that the answer to its next one waits, up to this.
+_MAX_DELAY_SECONDS = 20.0
+# After this time without another failure, the failures of a client are forgotten.
 _FORGET_SECONDS = 600.0
-_HOSTS = 10_000
+# How many clients are remembered for their failures. The one that failed longest ago is forgotten first.
+_MAX_CLIENTS = 10_000
 
 
 class Denied(Record):
-    """Do not; `why` is one line for the log, which names the rule or the limit. The client is not told."""
+    """The answer that something is denied. `why` is a line for the log, which names the rule or the limit; the client
+    is not told.
+    """
 
     why: str
 
 
 class Limits(Record):
-    """Seconds, counts and bytes; 0 is no limit."""
+    """Limits in seconds, counts and bytes; 0 is no limit."""
 
-    # Connections of clients: in all, from one address (of IPv6 from one /64, which is one customer's), of one user.
+    # Connections of clients: of all, of one address (of one /64 of IPv6, which is one customer), and of one user.
     connections: int = 0
     per_client: int = 0
     per_user: int = 0
-    # The time a client has to say what it wants, danted's; that the target has to answer; that neither may be silent,
-    # the original's; that BIND waits for its peer, SOCKS4's memo: "2 minutes".
+    # The time that a client has for its request; the default is that of danted.
     handshake_seconds: float = 30.0
+    # The time that a look-up may take, and a connect(2) to one address.
     connect_seconds: float = 30.0
+    # The time that a relay may be idle; the default is that of the original server.
     idle_seconds: float = 7200.0
+    # The time that a BIND waits for its peer. SOCKS4's memo: "2 minutes".
     bind_seconds: float = 120.0
-    # What a failed authentication has to wait for its answer, the first time.
+    # How long the answer to the first failed authentication of a client is delayed.
     failed_seconds: float = 1.0
-    # Of an association: a datagram's data, how many a second each way, and the silence after which it ends.
+    # Of an association: the data of a datagram, the datagrams a second in each direction, and the time it may be idle.
     datagram_bytes: int = 65_507
     datagrams_per_second: int = 0
     associate_seconds: float = 7200.0
 
     def share(self, workers: int) -> Limits:
-        """The limits of one of several processes, each of which counts for itself; together they may be exceeded by
-        what rounding up adds, and a client whose connections are spread unevenly meets them a little earlier.
+        """Return the limits of one of several processes, each of which counts for itself.
+
+        Counts are divided and rounded up, so all processes together may allow a few more. A client whose connections
+        are spread unevenly meets a limit a little earlier.
         """
         counts = ("connections", "per_client", "per_user")
         shared: Limits = self.replace(**{name: -(-getattr(self, name) // workers) for name in counts})
@@ -57,22 +64,26 @@ class Limits(Record):
 
 
 class Counts:
-    """Who is connected, by address and user. It outlives a reload; the limits of the day are given at each call."""
+    """Counts the connections of each client and each user, and the failed authentications of each client.
+
+    The counts outlive a reload, so the limits in force are given at each call. `host` is the literal of the client's
+    address, empty on a Unix socket.
+    """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._connections = 0
         self._clients: dict[str | int, int] = {}
         self._users: dict[bytes, int] = {}
-        # When a host last failed, and how often.
+        # When a client last failed, and how often; the most recent one last.
         self._failures: OrderedDict[str | int, tuple[float, int]] = OrderedDict()
 
     def enter(self, limits: Limits, host: str) -> Denied | None:
-        """Counts a client that has just connected; unless denied, `leave` must follow."""
-        key = one_client(host)
+        """Count a connection. Return Denied if it is one too many; otherwise `leave` must follow."""
+        key = client_key(host)
         if 0 < limits.connections <= self._connections:
             return Denied(f"limit: connections = {limits.connections}")
-        # Behind a Unix socket everybody has the same address, none.
+        # All clients of a Unix socket have the same address, none.
         connected = self._clients.get(key, 0)
         if host and 0 < limits.per_client <= connected:
             return Denied(f"limit: per_client = {limits.per_client}")
@@ -81,34 +92,34 @@ class Counts:
         return None
 
     def identify(self, limits: Limits, user: bytes) -> Denied | None:
-        """Counts a user that was verified; denied or not, `leave` must be told the user."""
+        """Count a verified user's connection. Return Denied if it is one too many; `leave` must follow in any case."""
         connected = self._users.get(user, 0)
         self._users[user] = connected + 1
         return Denied(f"limit: per_user = {limits.per_user}") if 0 < limits.per_user <= connected else None
 
     def leave(self, host: str, user: bytes | None) -> None:
-        """Forgets a client that has gone."""
+        """Count a connection no more. `user` is the one given to `identify`, None if there was no such call."""
         self._connections -= 1
-        _decrease(self._clients, one_client(host))
+        _decrease(self._clients, client_key(host))
         if user is not None:
             _decrease(self._users, user)
 
     def failed(self, limits: Limits, host: str) -> float:
-        """Counts a failed authentication; how many seconds its answer is to wait."""
-        key, now = one_client(host), self._clock()
+        """Count a failed authentication. Return for how many seconds its answer is delayed."""
+        key, now = client_key(host), self._clock()
         last, count = self._failures.pop(key, (now, 0))
         count = count + 1 if now - last < _FORGET_SECONDS else 1
         self._failures[key] = now, count
-        if len(self._failures) > _HOSTS:
+        if len(self._failures) > _MAX_CLIENTS:
             self._failures.popitem(last=False)
-        longest = max(_LONGEST_SECONDS, limits.failed_seconds)
-        # Doubled no more often than it takes to get there, lest the number itself grew without bound.
+        longest = max(_MAX_DELAY_SECONDS, limits.failed_seconds)
+        # The exponent is bounded, or the number would grow without bound.
         return float(min(longest, limits.failed_seconds * 2 ** min(count - 1, 64)))
 
 
 @lru_cache(1024)
-def one_client(host: str) -> str | int:
-    """What is one client: an IPv4 address, an IPv6 network of 64 bits."""
+def client_key(host: str) -> str | int:
+    """Return what counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address."""
     if ":" not in host:
         return host
     number = parse_ip(host)
@@ -116,7 +127,7 @@ def one_client(host: str) -> str | int:
 
 
 def _decrease(counts: dict[Any, int], key: str | int | bytes) -> None:
-    """Keeps no count of nothing: there are more addresses than there is memory."""
+    """Decrease a count, and remove it at 0: there are more addresses than there is memory."""
     count = counts[key] - 1
     if count:
         counts[key] = count

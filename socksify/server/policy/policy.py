@@ -1,8 +1,8 @@
-"""What the server asks of its rules: who may connect, what they may ask for, and how long it may take.
+"""What the server asks its rules: which client may connect, what it may ask for, and how long that may take.
 
-The questions and answers are frozen values, so that a session needs to know nothing of rules, users or files, and
-the rules nothing of sockets. A reload puts another Policy in this one's place; a session asks the one that is there
-at the time, and what was permitted stays so.
+Questions and answers are frozen values: a session knows nothing about rules, users or files, and the rules know nothing
+about sockets. A reload puts another Policy in the place of this one. A session asks the one that is in force at the
+time; what was permitted stays permitted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from socksify._record import Record
 from socksify.config.ip import parse_ip
 from socksify.config.rules import never
 from socksify.protocol.socks5 import BIND, NO_AUTHENTICATION, USERNAME_PASSWORD
-from socksify.server.policy.limits import Denied as Denied  # one of the answers here, too
+from socksify.server.policy.limits import Denied as Denied  # it is an answer of the policy, too
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.protected import ANYONE, Destination, destination, reads_as_address
-from socksify.server.policy.rules import LOCAL, NOBODY, AccessRule, Routes, first
+from socksify.server.policy.rules import LOCAL, NOBODY, AccessRule, Routes, first_match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,32 +29,34 @@ if TYPE_CHECKING:
     from socksify.config.proxy_url import Proxy
 
     class Verifier(Protocol):
-        """Who knows the users; called by any thread."""
+        """What verifies users. Any thread may call it."""
 
         def verify(self, user: bytes, password: bytes) -> bool:
-            """Whether this is the user's password, however long that takes to find out."""
+            """Return True if this is the user's password. It may take long."""
 
         def remembers(self, user: bytes, password: bytes) -> bool:
-            """Whether it is known to be, which takes no time."""
+            """Return True if it is known that this is the user's password. It must take no time."""
 
 
-# How long a decision is remembered, since an interface may get another address, and how many answers are.
+# How long a decision is remembered: an interface may get another address. How many decisions are remembered.
 _FRESH_SECONDS = 10.0
-_MOST = 1024
+_MAX_REMEMBERED = 1024
 _UNDECIDED = 0.0, None
 _LIMITS = Limits()
 _ROUTES = Routes()
 
 
-# A tuple, because each connection makes one: a Record takes three times as long.
+# A tuple, because each connection makes several: a Record takes three times as long.
 class Demand(NamedTuple):
     """What a client asks for.
 
-    `client` is its address, as for `Policy.admit`; `user` was verified, None without authentication; `userid` is
-    SOCKS4's mere claim. `command` is one of `protocol.socks5`. The destination is a name, or a literal, or both once
-    the name was resolved: every address of a name is asked about apart. For a BIND it is the peer that is awaited (the
-    unspecified address for anyone) and later the one that came; for a UDP ASSOCIATE nobody at first (no name, no
-    address, port 0), then each datagram's.
+    `client` is its address, as for `Policy.admit`. `user` was verified; it is None without authentication. `userid` is
+    that of SOCKS4, which nobody has verified. `command` is one of `protocol.socks5`.
+
+    The destination is a name, or a literal, or both after the name was resolved: each address of a name is one demand.
+    For a BIND the destination is the peer that is awaited (the unspecified address for anyone), and later the peer that
+    has connected. For a UDP ASSOCIATE there is no destination at first (no name, no address, port 0), and then that of
+    each datagram.
     """
 
     client: str
@@ -66,25 +68,25 @@ class Demand(NamedTuple):
     port: int
 
     def __repr__(self) -> str:
-        """Without who asks."""
+        """Return a text that does not identify the client."""
         return f"Demand(command={self.command}, name={self.name!r}, address={self.address!r}, port={self.port})"
 
 
 class Admission(Record):
-    """A client that may negotiate. `methods` are those of SOCKS5, the one that is liked best first.
+    """The answer that a client may negotiate. `methods` are those of SOCKS5, the preferred one first.
 
-    SOCKS4, which has no passwords, is served where NO_AUTHENTICATION is one of them.
+    SOCKS4, which has no passwords, is served if NO_AUTHENTICATION is one of them.
     """
 
     methods: tuple[int, ...] = (NO_AUTHENTICATION,)
 
 
 class Permitted(Record):
-    """Go ahead; `rule` says which rule decided, for people to read.
+    """The answer that a demand is met. `rule` says which rule decided, for people to read.
 
-    `source` is the own address to do it from, None for the kernel's choice. `chain` are the proxies to go through,
-    first hop first. `reserved` says that a client's source port below 1024 is answered by such a one. `ident` is "" for
-    no question to the client's identd, "i" where only a contradiction counts, "I" where silence does, too.
+    `source` is the server's address to use, None for the kernel's choice. `chain` are the proxies to go through, first
+    hop first. `reserved` says that a client with a source port below 1024 is served from such a port. `ident` is "" if
+    the client's identd is not asked, "i" if only a contradiction of it counts, and "I" if its silence counts too.
     """
 
     rule: str = ""
@@ -95,10 +97,10 @@ class Permitted(Record):
 
 
 class Policy:
-    """The rules in force, with who verifies users, the limits, and the ways to what is permitted.
+    """The rules, with the verifier of users, the limits, and the routes to what is permitted.
 
-    Without configuration: everything for clients of this machine, nothing for others. `is_own` tells whether a literal
-    is an address of this machine. Answers are remembered, because an event loop waits for them.
+    By default everything is permitted to clients of this machine, and nothing to others. `is_own` returns True for a
+    literal that is an address of this machine. Answers are remembered, because an event loop waits for them.
     """
 
     def __init__(
@@ -114,10 +116,10 @@ class Policy:
         self.limits = limits
         self.routes = routes
         self._is_own = is_own
-        # Whether any rule wants to know what a client's identd says: where none does, nobody need be asked about.
+        # True if any rule wants the answer of the client's identd.
         self.identifies = any(rule.ident for rule in rules)
-        # Whether names decide anything. Then a name is looked up as it was asked for: the search list of this machine
-        # would turn one name, which was judged, into another, which was not.
+        # True if a rule or a route is about names. Then a name is looked up as the client gave it: the search list of
+        # this machine would turn the name, which was judged, into another one, which was not.
         self.judges_names = (
             any(match.is_of_names for rule in rules for match in rule.destinations) or routes.judge_names
         )
@@ -131,48 +133,52 @@ class Policy:
         return policy
 
     def admit(self, client: str) -> Admission | Denied:
-        """Whether a client that has just connected may negotiate. A denied one is closed without an answer.
+        """Return whether a client that has just connected may negotiate. A denied client gets no answer.
 
-        It is known by its address: a literal (an IPv4-mapped one as IPv4), empty on a Unix socket.
+        `client` is the literal of its address (an IPv4-mapped one as IPv4), empty on a Unix socket.
         """
         admission = self._admitted.get(client)
         if admission is None:
-            if len(self._admitted) >= _MOST:
+            if len(self._admitted) >= _MAX_REMEMBERED:
                 self._admitted.clear()
             admission = self._admitted[client] = self._admission(_number(client))
         return admission
 
     def verify(self, user: bytes, password: bytes) -> bool:
-        """Whether a user may come in. Slow on purpose, so it is called off the event path, by any thread."""
+        """Return True if this is the user's password. It is slow on purpose, so a thread calls it, not the loop's."""
         return self.users is not None and self.users.verify(user, password)
 
     def remembers(self, user: bytes, password: bytes) -> bool:
-        """Whether a user has come in before, who need not wait for others to be verified."""
+        """Return True if this login was verified before. It takes no time."""
         return self.users is not None and self.users.remembers(user, password)
 
     def asks_ident(self, client: str) -> bool:
-        """Whether a rule might want to know what the client's identd says."""
+        """Return True if a rule about this client wants the answer of its identd."""
         return any(rule.ident and rule.is_about(_number(client)) for rule in self.rules)
 
     def decide(self, demand: Demand) -> Permitted | Denied | None:
-        """Whether a demand is met; None where a name has first to be resolved, because rules on networks decide.
+        """Return whether a demand is met, None if a rule on networks decides and the name is not resolved yet.
 
-        A name that is permitted is resolved and each address asked about all the same, unless its chain takes names.
+        A permitted name is resolved and each of its addresses is asked about as well, unless the last proxy of the
+        chain resolves names.
         """
         now = monotonic()
         until, verdict = self._decided.get(demand, _UNDECIDED)
         if until <= now:
-            if len(self._decided) >= _MOST:
+            if len(self._decided) >= _MAX_REMEMBERED:
                 self._decided.clear()
             verdict = self._verdict(demand)
             self._decided[demand] = now + _FRESH_SECONDS, verdict
         return verdict
 
     def explain(self, demand: Demand) -> tuple[AccessRule | None, Destination]:
-        """The rule that decides, None if that depends on a name's addresses, and the destination as rules see it."""
+        """Return the rule that decides and the destination in the form that rules compare.
+
+        The rule is None if that depends on the addresses of a name.
+        """
         client = _number(demand.client)
         to = self._destination(demand, client)
-        return first(self.rules, client, demand.user, demand.userid, demand.command, to), to
+        return first_match(self.rules, client, demand.user, demand.userid, demand.command, to), to
 
     def _admission(self, client: IPNumber | None) -> Admission | Denied:
         methods = set()
@@ -180,11 +186,11 @@ class Policy:
             if rule.is_about(client):
                 if rule.permit:
                     methods.add(USERNAME_PASSWORD if rule.verified else NO_AUTHENTICATION)
-                elif rule.of_everybody:
+                elif rule.is_unconditional:
                     break
         if not methods:
             return Denied("no rule permits anything to this client")
-        # Who may say who it is should: rules for users come to nothing else.
+        # Authentication is preferred: without it, rules about users would never match.
         return Admission(tuple(sorted(methods, reverse=True)))
 
     def _verdict(self, demand: Demand) -> Permitted | Denied | None:
@@ -202,7 +208,8 @@ class Policy:
         return Permitted(rule.source, source, chain, rule.reserved, rule.ident)
 
     def _destination(self, demand: Demand, client: IPNumber | None) -> Destination:
-        # "If the DSTIP is 0" a BIND is for whoever comes; who has come is asked about again.
+        # SOCKS4's memo, "If the DSTIP is 0": the BIND is for any peer. The rules are asked again about the peer that
+        # came.
         if demand.command == BIND and demand.name is None and demand.address in ("0.0.0.0", "::"):
             return ANYONE
         is_own = None if LOCAL.is_about(client) else self._is_own
@@ -210,7 +217,7 @@ class Policy:
 
 
 def _number(client: str) -> IPNumber | None:
-    """A client's address as rules compare it; on a Unix socket it is of this machine."""
+    """Return a client's address in the form that rules compare. The client of a Unix socket is on this machine."""
     return parse_ip(client or "127.0.0.1")
 
 

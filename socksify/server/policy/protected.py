@@ -1,7 +1,8 @@
-"""Where a demand is for, and the destinations that nobody means to open to a network by permitting "everything".
+"""The destination of a demand, and the destinations that "permit everything" does not open to a network.
 
-The server sits where its clients do not: what listens on its loopback, on its link or at a cloud's metadata address
-trusts whoever can connect. IPv6 has ways to write an IPv4 address that gateways turn into it again; they count as it.
+The server can reach what its clients cannot: services on its loopback, on its link and at a cloud's metadata address
+trust everybody who can connect. An IPv6 address may stand for an IPv4 address, which a gateway makes of it; such an
+address is guarded like the IPv4 address.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
 
 
 class Guard(Record):
-    """Why a destination is closed to clients that are not local: `what` it is, and the `network` of such."""
+    """The reason why a destination is closed to clients of other machines: `what` it is, and the `network` it is in."""
 
     what: str
     network: Network
 
 
 class Destination(Record):
-    """A demand's destination as rules compare it; without name and address it is anyone, not known yet.
+    """A demand's destination in the form that rules compare.
 
-    `aliases` are the IPv4 addresses that an IPv6 one stands for.
+    Without a name and an address it is anyone: a peer that is not known yet. `aliases` are the IPv4 addresses that an
+    IPv6 address stands for. `guard` is None if the destination is not guarded.
     """
 
     name: str | None
@@ -40,7 +42,7 @@ class Destination(Record):
     guard: Guard | None = None
 
     @property
-    def anyone(self) -> bool:
+    def is_anyone(self) -> bool:
         return self.name is None and self.address is None
 
 
@@ -58,13 +60,13 @@ GUARDED = tuple(
     for network, what in (
         ("127.0.0.0/8", "loopback"),
         ("::1", "loopback"),
-        # connect(2) to the unspecified address reaches loopback; RFC 791 knows the rest as "this network".
+        # connect(2) to the unspecified address reaches loopback. RFC 791 calls the rest "this network".
         ("0.0.0.0/8", "unspecified"),
         ("::", "unspecified"),
-        # With 169.254.169.254, where nearly all clouds tell a machine its secrets.
+        # With 169.254.169.254, the metadata address of nearly all clouds, which tells a machine its secrets.
         ("169.254.0.0/16", "link-local"),
         ("fe80::/10", "link-local"),
-        # The other addresses of that kind: of Amazon, Google, Alibaba, Azure, Oracle and Scaleway.
+        # The other metadata addresses: of Amazon, Google, Alibaba, Azure, Oracle and Scaleway.
         ("fd00:ec2::254", "a metadata address"),
         ("fd20:ce::254", "a metadata address"),
         ("100.100.100.200", "a metadata address"),
@@ -76,12 +78,12 @@ GUARDED = tuple(
         ("255.255.255.255", "broadcast"),
     )
 )
-# A gateway turns no address into "this network"; what reads as such was most likely meant in another way.
+# No gateway makes an address of "this network". An IPv6 address that seems to stand for one most likely does not.
 _BEHIND_GATEWAYS = tuple(guard for guard in GUARDED if guard.what != "unspecified")
 
-# Networks whose addresses hold an IPv4 one, and how far to the left of the last bit it ends. RFC 6052 section 2.2 puts
-# it behind the prefix of a NAT64, round bits 64 to 71; RFC 8215 leaves the length of a local prefix to the operator,
-# so such an address stands for several, of which one is meant.
+# Networks whose addresses hold an IPv4 address, and how many bits follow it. In the network of a NAT64 it follows the
+# prefix, and leaves out bits 64 to 71 (RFC 6052 section 2.2). The operator chooses the length of a local prefix
+# (RFC 8215), so such an address may stand for several IPv4 addresses.
 _EMBEDDING = tuple(
     (_network(network), right)
     for network, right in (
@@ -95,16 +97,20 @@ _EMBEDDING = tuple(
     )
 )
 _LOCAL_NAT64 = _network("64:ff9b:1::/48")
-# RFC 4380 section 4: the address of the client's translator, each bit inverted.
+# RFC 4380 section 4: the address of the client's NAT, with each bit inverted.
 _TEREDO = _network("2001::/32")
-# RFC 5214 section 6.1: 5efe and an IPv4 address, below any prefix; one bit says whether that is unique worldwide.
+# RFC 5214 section 6.1: 5efe and an IPv4 address, after any prefix. One bit says whether that is unique worldwide.
 _ISATAP = 0x5EFE
 _IPV4 = 0xFFFFFFFF
 _OWN = "an address of this server"
 
 
 def destination(name: str | None, literal: str | None, port: int, is_own: Callable[[str], bool] | None) -> Destination:
-    """The destination of a demand, guarded unless `is_own`, which knows this machine's addresses, is None."""
+    """Return the destination of a demand.
+
+    `name` and `literal` are those of the demand. `is_own` returns True for a literal that is an address of this
+    machine. It is None for a local client, from whom nothing is guarded.
+    """
     number = None if literal is None else parse_ip(literal)
     if literal is None or number is None:
         return Destination(None if name is None else fold(name), None, port)
@@ -114,7 +120,7 @@ def destination(name: str | None, literal: str | None, port: int, is_own: Callab
 
 
 def embedded(number: IPNumber) -> Iterator[IPNumber]:
-    """The IPv4 addresses that an IPv6 address stands for, where there are gateways that know it."""
+    """Yield the IPv4 addresses that an IPv6 address stands for, if there is a gateway for it."""
     bits, value = number
     if bits == 32:
         return
@@ -132,12 +138,13 @@ def embedded(number: IPNumber) -> Iterator[IPNumber]:
 
 
 def within(number: IPNumber, network: Network) -> bool:
+    """Return True if an address is in a network."""
     bits, mask, prefix = network
     return number[0] == bits and number[1] & mask == prefix
 
 
-def names(network: Network | None, guard: Guard) -> bool:
-    """Whether a network of a rule speaks of nothing but what is guarded."""
+def is_inside(network: Network | None, guard: Guard) -> bool:
+    """Return True if all addresses of a rule's network are guarded by `guard`."""
     if network is None:
         return False
     bits, mask, number = guard.network
@@ -145,11 +152,11 @@ def names(network: Network | None, guard: Guard) -> bool:
 
 
 def reads_as_address(name: str) -> bool:
-    """Whether getaddrinfo(3) would turn a name into an address of a kind that may be guarded, whoever resolves it.
+    """Return True if getaddrinfo(3), on whatever machine, may read a name as an address that may be guarded.
 
-    inet_aton(3) reads 127.1, 2130706433, 0177.1 and 0x7f000001; RFC 6761 section 6.3 makes all of localhost loopback.
-    glibc takes an asterisk for no name at all, which is loopback, and fe80::1%eth0 for link-local. What is not ASCII
-    may be turned into anything.
+    inet_aton(3) reads 127.1, 2130706433, 0177.1 and 0x7f000001. RFC 6761 section 6.3 makes all of localhost loopback.
+    glibc reads an asterisk as no name at all, which is loopback, and fe80::1%eth0 as link-local. A name that is not
+    ASCII may become anything.
     """
     if not name.isascii():
         return True

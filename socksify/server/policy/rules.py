@@ -1,8 +1,10 @@
-"""The server's rules: who may ask for what. The first match wins; what none matches is denied.
+"""The server's rules: which client may ask for what, and how a permitted destination is reached.
 
-What is not known yet does not match and is not passed over: of a name, rules on networks can say nothing until it is
-resolved, and of the peer of a BIND or the datagrams of an association nothing until they come. So the answer to whether
-a rule reaches a destination is yes, no, or not yet.
+The first rule that matches decides; what no rule matches is denied. A rule on networks cannot say anything about a name
+that is not resolved, nor about the peer of a BIND or the target of a datagram before that is known. Such a rule must
+not be skipped. So the answer to whether a rule reaches a destination is yes, no, or not known yet.
+
+Routes say through which proxies a permitted destination is reached, and from which address of the server.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from socksify.config import rules
 from socksify.config.match import Match, parse
 from socksify.config.settings import Settings
 from socksify.protocol.socks5 import BIND, CONNECT, UDP_ASSOCIATE
-from socksify.server.policy.protected import names
+from socksify.server.policy.protected import is_inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +29,12 @@ EVERY_COMMAND = frozenset(COMMANDS.values())
 
 
 class AccessRule(Record):
-    """Permits or denies. `text` is it for people to read, `source` where it stands.
+    """A rule that permits or denies. `text` is the rule as it was written, `source` the place where it was written.
 
-    It is about clients in any of the networks `clients`, about `users` (None: whoever it is), `commands`, and
-    `destinations`; empty means all. `verified` says that nobody is meant who has not authenticated, `claimed` that
-    SOCKS4's mere claim is enough to be a user. `reserved` and `ident` are Permitted's.
+    The rule is about clients in any of the networks `clients`, about `users` (None for all), about `commands`, and
+    about `destinations`; an empty tuple means all. `verified` restricts it to users who have authenticated. `claimed`
+    lets the user id of SOCKS4, which nobody has verified, count as the user. `reserved` and `ident` are those of
+    `Permitted`.
     """
 
     text: str
@@ -47,16 +50,16 @@ class AccessRule(Record):
     ident: str = ""
 
     @property
-    def of_everybody(self) -> bool:
-        """Whether all that a client might ask for is decided, whoever the user."""
+    def is_unconditional(self) -> bool:
+        """True if the rule decides everything that its clients can ask for, for all users."""
         return self.users is None and not self.verified and not self.destinations and self.commands == EVERY_COMMAND
 
     def is_about(self, client: IPNumber | None) -> bool:
-        """Whether the rule is about demands of this client."""
+        """Return True if the rule is about this client."""
         return not self.clients or any(match.covers(None, client, 0) for match in self.clients)
 
     def applies(self, client: IPNumber | None, user: bytes | None, userid: bytes, command: int) -> bool:
-        """Whether the rule is about this command of this client's user."""
+        """Return True if the rule is about this command of this client's user."""
         if command not in self.commands or (self.verified and user is None) or not self.is_about(client):
             return False
         if self.users is None:
@@ -64,11 +67,12 @@ class AccessRule(Record):
         return (userid if user is None and self.claimed else user) in self.users
 
     def reaches(self, to: Destination) -> bool | None:
-        """Whether the rule is about a destination; None if that cannot be said yet."""
+        """Return True if the rule is about a destination, None if that is not known yet."""
         if not self.destinations:
-            # Permitting everything is not meant for what is guarded, denying everything is.
+            # A rule that permits everything does not permit guarded destinations; one that denies everything denies
+            # them.
             return to.guard is None or not self.permit
-        if to.anyone:
+        if to.is_anyone:
             return None
         reached = self._permits if self.permit else self._denies
         if reached(to):
@@ -76,15 +80,15 @@ class AccessRule(Record):
         return None if to.address is None and self._may_reach(to.port) else False
 
     def _permits(self, to: Destination) -> bool:
-        """What is guarded has to be named, by its address or a network of nothing else."""
+        """Match a rule that permits, which must name a guarded destination by a network inside of its guard."""
         return any(
             match.covers(to.name, to.address, to.port)
             for match in self.destinations
-            if to.guard is None or names(match.network, to.guard)
+            if to.guard is None or is_inside(match.network, to.guard)
         )
 
     def _denies(self, to: Destination) -> bool:
-        """In other words it is denied, too."""
+        """Match a rule that denies. An IPv6 address is denied if an IPv4 address that it stands for is."""
         return any(
             match.covers(to.name, address, to.port)
             for match in self.destinations
@@ -92,13 +96,13 @@ class AccessRule(Record):
         )
 
     def _may_reach(self, port: int) -> bool:
-        """Whether an address of the name might be reached."""
+        """Return True if the rule may be about an address of a name that is not resolved."""
         return any(
             match.network is not None and match.ports[0] <= port <= match.ports[1] for match in self.destinations
         )
 
 
-def first(
+def first_match(
     rules: Iterable[AccessRule],
     client: IPNumber | None,
     user: bytes | None,
@@ -106,17 +110,19 @@ def first(
     command: int,
     to: Destination,
 ) -> AccessRule | None:
-    """The rule that decides, NOBODY at last; None if that depends on which addresses a name has.
+    """Return the rule that decides, NOBODY if none of `rules` does, and None if that depends on the addresses of a
+    name.
 
-    For anyone as the destination it is the first that permits some, unless all are denied before it.
+    If the destination is anyone, the first rule that permits some destination decides, unless a rule before it denies
+    all.
     """
     for rule in rules:
         if not rule.applies(client, user, userid, command):
             continue
         reached = rule.reaches(to)
-        if reached or (reached is None and to.anyone and rule.permit):
+        if reached or (reached is None and to.is_anyone and rule.permit):
             return rule
-        if reached is None and not to.anyone:
+        if reached is None and not to.is_anyone:
             return None
     return NOBODY
 
@@ -125,17 +131,14 @@ def _here() -> tuple[Match, ...]:
     return tuple(parse(text, "built in") for text in ("127.0.0.0/8", "::1"))
 
 
-# What stands at the end of all rules, and before that, where nothing else is configured, the one or the other.
+# NOBODY comes after all rules. LOCAL or EVERYBODY comes before it if nothing is configured.
 NOBODY = AccessRule("deny", "built in", False)
 LOCAL = AccessRule("permit from this machine", "built in", True, clients=_here())
 EVERYBODY = AccessRule("permit", "built in", True)
 
 
-# How a destination that is permitted is reached: through which proxies, and from which of the server's addresses.
-
-
 class Source(Record):
-    """Destinations of a `match`, which are reached from the own address `literal`.
+    """The address `literal` of the server, from which the destinations of `match` are reached.
 
     `text` is the match as it was written, `where` the place where it was written.
     """
@@ -147,8 +150,10 @@ class Source(Record):
 
 
 class Routes(Record):
-    """`upstream` holds MATCH=VIA rules and the proxies they mean, as a client has them; of `sources` the first match
-    of the destination's family counts.
+    """How destinations are reached.
+
+    `upstream` has MATCH=VIA rules and the proxies that they name, as a client has them. Of `sources`, the first that
+    matches and has the destination's address family counts.
     """
 
     upstream: Settings | None = None
@@ -156,20 +161,24 @@ class Routes(Record):
 
     @property
     def judge_names(self) -> bool:
-        """Whether the way depends on the destination's name."""
+        """True if a route or a source depends on the destination's name."""
         upstream = () if self.upstream is None else self.upstream.rules
         matches = [*(rule.match for rule in upstream), *(source.match for source in self.sources)]
         return any(match.is_of_names for match in matches)
 
     def chain(self, to: Destination, literal: str | None) -> tuple[Proxy, ...] | None:
-        """The proxies to go through, first hop first, none for the direct way; None where the way is blocked."""
+        """Return the proxies to go through, first hop first; none to go directly, None if a route blocks the
+        destination.
+
+        `literal` is the destination's address as text, None if it is not known.
+        """
         if self.upstream is None:
             return ()
         via, _ = rules.decide(self.upstream.rules, to.name, literal, to.port)
         return None if via == "block" else self.upstream.chain(via)
 
     def source(self, to: Destination) -> str | None:
-        """The own address for a destination that is not gone to through proxies; None for the kernel's choice."""
+        """Return the server's address for a destination that is reached directly, None for the kernel's choice."""
         if to.address is None:
             return None
         for source in self.sources:

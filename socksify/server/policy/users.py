@@ -1,8 +1,9 @@
-"""Users and their passwords: a file of NAME:HASH lines, of which nobody can read a password.
+"""Users and their passwords: a file of NAME:HASH lines. Nobody can read a password in it.
 
-A hash is scrypt's (RFC 7914) with a salt of its own, written as the password hashing competition's string format has
-it: `$scrypt$ln=14,r=8,p=1$salt$hash`. It costs 16 MiB and a twentieth of a second, which is too much for every
-connection of a browser; so who came in is remembered, by a keyed digest that lives as long as this process.
+A hash is one of scrypt (RFC 7914) with its own salt, in the string format of the password hashing competition:
+`$scrypt$ln=14,r=8,p=1$salt$hash`. To verify a password takes 16 MiB and a twentieth of a second. That is too much for
+every connection of a browser, so verified logins are remembered by a keyed digest; the key lives as long as the
+process.
 """
 
 from __future__ import annotations
@@ -19,16 +20,15 @@ from socksify.config.errors import ConfigError
 # "N=16384, r=8, p=1" is what the scrypt paper proposes for interactive logins.
 _LN, _R, _P = 14, 8, 1
 _SALT_BYTES = _HASH_BYTES = 32
-# No line may make a login take more than this, in memory; a slip of a digit would.
-_MOST_BYTES = 1 << 28
-# Remembered logins.
-_MOST = 4096
-# RFC 1929: ULEN and PLEN are a byte each, and 1 at least.
-_LONGEST = 255
+# The most memory that a hash may take. One wrong digit in a line could make it take much more.
+_MAX_MEMORY = 1 << 28
+_MAX_REMEMBERED = 4096
+# RFC 1929: ULEN and PLEN are one byte each, and at least 1.
+_MAX_LENGTH = 255
 
 
 class Hash(Record, hidden=("salt", "digest")):
-    """A password's hash: 2**ln is scrypt's N."""
+    """The hash of a password. 2**ln is scrypt's N, `r` and `p` are its other costs."""
 
     ln: int
     r: int
@@ -38,12 +38,13 @@ class Hash(Record, hidden=("salt", "digest")):
 
     @classmethod
     def of(cls, password: bytes) -> Hash:
+        """Return the hash of a password with a new salt and the usual costs."""
         salt = os.urandom(_SALT_BYTES)
         return cls(_LN, _R, _P, salt, _scrypt(password, _LN, _R, _P, salt, _HASH_BYTES))
 
     @classmethod
     def parse(cls, text: str) -> Hash:
-        """What `str()` gave; raises ValueError for anything else."""
+        """Return the hash that `str()` has written. Raises ValueError for any other text."""
         empty, name, costs, salt, digest = text.split("$")
         ln, r, p = (
             int(cost.removeprefix(key)) for cost, key in zip(costs.split(","), ("ln=", "r=", "p="), strict=True)
@@ -51,7 +52,7 @@ class Hash(Record, hidden=("salt", "digest")):
         parsed = cls(ln, r, p, _unpadded(salt), _unpadded(digest))
         if (empty, name) != ("", "scrypt") or str(parsed) != text or len(parsed.digest) < 16:
             raise ValueError("not a hash")
-        if not (1 <= ln < 32 and r >= 1 and 1 <= p <= 16 and 128 * r << ln <= _MOST_BYTES):
+        if not (1 <= ln < 32 and r >= 1 and 1 <= p <= 16 and 128 * r << ln <= _MAX_MEMORY):
             raise ValueError("costs out of range")
         return parsed
 
@@ -59,13 +60,13 @@ class Hash(Record, hidden=("salt", "digest")):
         return f"$scrypt$ln={self.ln},r={self.r},p={self.p}${_text(self.salt)}${_text(self.digest)}"
 
     def fits(self, password: bytes) -> bool:
-        """Whether it is this password's, in a time that does not tell how nearly."""
+        """Return True if this is the hash of the password. The comparison takes the same time for any password."""
         found = _scrypt(password, self.ln, self.r, self.p, self.salt, len(self.digest))
         return hmac.compare_digest(found, self.digest)
 
 
 class Users:
-    """Who may come in. Any thread may ask."""
+    """The users that may come in. Any thread may ask."""
 
     def __init__(self, hashes: dict[bytes, Hash]) -> None:
         self._hashes = hashes
@@ -75,7 +76,7 @@ class Users:
 
     @classmethod
     def load(cls, path: str) -> Users:
-        """The users of a file; raises ConfigError with the line, which is not quoted."""
+        """Return the users of a file. Raises ConfigError with the number of the line; the line itself is not quoted."""
         try:
             with open(path, "rb") as file:
                 lines = file.read().split(b"\n")
@@ -91,7 +92,7 @@ class Users:
                 raise ConfigError(f"{path}, line {number}: this user has a line already")
             hashes[user] = parsed
         if not hashes:
-            # An empty list lets nobody in; it must not be taken for no list, which lets everybody in.
+            # A file without users lets nobody in. It must not be taken for no file, which would let everybody in.
             raise ConfigError(f"{path}: no users in it; `sockd passwd` makes lines for it")
         return cls(hashes)
 
@@ -102,26 +103,29 @@ class Users:
         return user in self._hashes
 
     def verify(self, user: bytes, password: bytes) -> bool:
-        """Whether this is the user's password. Who does not exist takes as long as who has the wrong one."""
+        """Return True if this is the user's password.
+
+        An unknown user takes as long as a wrong password, so users cannot be enumerated by timing.
+        """
         if self.remembers(user, password):
             return True
-        fits = (self._hashes.get(user) or self._stand_in(user)).fits(password)
+        fits = (self._hashes.get(user) or self._decoy(user)).fits(password)
         if not fits or user not in self._hashes:
             return False
-        if len(self._known) >= _MOST:
+        if len(self._known) >= _MAX_REMEMBERED:
             self._known.clear()
         self._known[self._login(user, password)] = None
         return True
 
     def remembers(self, user: bytes, password: bytes) -> bool:
-        """Whether it is known, and at once, that this is the user's password."""
+        """Return True if this login was verified before. That takes no time."""
         return self._login(user, password) in self._known
 
     def _login(self, user: bytes, password: bytes) -> bytes:
         return self._digest(len(user).to_bytes(2, "big") + user + password)
 
-    def _stand_in(self, user: bytes) -> Hash:
-        """Somebody's hash, for a user there is none of the same one each time: hashes may differ in what they cost."""
+    def _decoy(self, user: bytes) -> Hash:
+        """Return a hash of another user for an unknown user. It is always the same one, because costs may differ."""
         return self._hashes[self._order[int.from_bytes(self._digest(user), "big") % len(self._order)]]
 
     def _digest(self, data: bytes) -> bytes:
@@ -129,9 +133,12 @@ class Users:
 
 
 def entry(user: bytes, password: bytes) -> str:
-    """The line for a user, without its end; raises ValueError for what no line, or no SOCKS client, can say."""
-    if not 1 <= len(user) <= _LONGEST or not 1 <= len(password) <= _LONGEST:
-        raise ValueError(f"user and password have to be 1 to {_LONGEST} bytes long")
+    """Return the line for a user, without the newline.
+
+    Raises ValueError for a user or a password that a line cannot hold, or that a SOCKS client cannot send.
+    """
+    if not 1 <= len(user) <= _MAX_LENGTH or not 1 <= len(password) <= _MAX_LENGTH:
+        raise ValueError(f"user and password have to be 1 to {_MAX_LENGTH} bytes long")
     if user != user.strip() or user.startswith(b"#") or any(byte < 32 or byte == 127 for byte in user):
         raise ValueError("the user must not begin with #, begin or end with a blank, or have control characters in it")
     return f"{os.fsdecode(user)}:{Hash.of(password)}"
@@ -148,8 +155,8 @@ def _entry(line: bytes, source: str) -> tuple[bytes, Hash]:
 
 
 def _scrypt(password: bytes, ln: int, r: int, p: int, salt: bytes, length: int) -> bytes:
-    # OpenSSL counts some more than the 128 * N * r bytes of the algorithm's large table.
-    return hashlib.scrypt(password, salt=salt, n=1 << ln, r=r, p=p, maxmem=2 * _MOST_BYTES, dklen=length)
+    # OpenSSL needs a little more than the 128 * N * r bytes of the algorithm's large table.
+    return hashlib.scrypt(password, salt=salt, n=1 << ln, r=r, p=p, maxmem=2 * _MAX_MEMORY, dklen=length)
 
 
 def _text(data: bytes) -> str:

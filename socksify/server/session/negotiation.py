@@ -8,7 +8,7 @@ from socksify.protocol.address import ADDRESS_TYPE_NOT_SUPPORTED
 from socksify.protocol.errors import AuthenticationRefused, Closed, ProtocolError
 from socksify.protocol.server import Dialogue
 from socksify.server.core.loop import READABLE
-from socksify.server.policy.limits import one_client
+from socksify.server.policy.limits import client_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Negotiation:
             return
         # A client that has left while others were before it costs no thread any time.
         context.verifiers.run(
-            one_client(context.host), lambda: not context.over and policy.verify(user, password), self._verified
+            client_key(context.host), lambda: not context.over and policy.verify(user, password), self._verified
         )
 
     def _verified(self, accepted: bool) -> None:

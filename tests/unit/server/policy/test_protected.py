@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from socksify.config.ip import parse_ip
 from socksify.config.match import parse
 from socksify.config.rules import never
-from socksify.server.policy.protected import destination, embedded, names, reads_as_address
+from socksify.server.policy.protected import destination, embedded, is_inside, reads_as_address
 
 # What no client from elsewhere may reach through "permit everything", in every spelling that somebody turns into it.
 CLOSED = {
@@ -127,15 +127,15 @@ def test_anything_is_a_destination(name: str | None, literal: str | None, port: 
 def test_which_networks_name_what_is_closed(text: str, named: bool) -> None:
     guard = destination(None, "127.0.0.1", 80, never).guard
     assert guard is not None
-    assert names(parse(text, "").network, guard) is named
+    assert is_inside(parse(text, "").network, guard) is named
 
 
 def test_an_own_address_is_named_by_itself_alone() -> None:
     guard = destination(None, "192.0.2.1", 80, OWN).guard
     assert guard is not None
-    assert names(parse("192.0.2.1", "").network, guard)
-    assert not names(parse("192.0.2.0/31", "").network, guard)
-    assert not names(None, guard)
+    assert is_inside(parse("192.0.2.1", "").network, guard)
+    assert not is_inside(parse("192.0.2.0/31", "").network, guard)
+    assert not is_inside(None, guard)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from socksify.config.ip import parse_ip
 from socksify.config.rules import never
 from socksify.protocol.socks5 import BIND, CONNECT, UDP_ASSOCIATE
 from socksify.server.policy.protected import ANYONE, destination
-from socksify.server.policy.rules import EVERYBODY, LOCAL, NOBODY, AccessRule, first
+from socksify.server.policy.rules import EVERYBODY, LOCAL, NOBODY, AccessRule, first_match
 
 
 def rule(action: str, *to: str, **fields: object) -> AccessRule:
@@ -98,7 +98,7 @@ def test_whom_a_rule_is_about(fields: dict[str, object], user: bytes | None, use
 
 def decided(*rules: AccessRule, name: str | None = None, literal: str | None = None) -> AccessRule | None:
     to = destination(name, literal, 80, never) if name or literal else ANYONE
-    return first(rules, parse_ip("198.51.100.7"), None, b"", CONNECT, to)
+    return first_match(rules, parse_ip("198.51.100.7"), None, b"", CONNECT, to)
 
 
 def test_the_first_match_wins() -> None:
@@ -140,7 +140,7 @@ def test_who_is_local() -> None:
 
 def test_the_rules_at_the_end() -> None:
     assert LOCAL.permit and EVERYBODY.permit and not NOBODY.permit
-    assert EVERYBODY.of_everybody and NOBODY.of_everybody
-    assert not rule("deny", "*").of_everybody
-    assert not rule("deny", users=frozenset((b"x",))).of_everybody
-    assert not rule("deny", commands=frozenset((BIND,))).of_everybody
+    assert EVERYBODY.is_unconditional and NOBODY.is_unconditional
+    assert not rule("deny", "*").is_unconditional
+    assert not rule("deny", users=frozenset((b"x",))).is_unconditional
+    assert not rule("deny", commands=frozenset((BIND,))).is_unconditional
