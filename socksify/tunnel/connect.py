@@ -20,6 +20,7 @@ from socksify._originals import monotonic
 from socksify._signal_safety import forks, ours
 from socksify.protocol.errors import ProtocolError
 from socksify.protocol.socks5 import BIND
+from socksify.routing import log
 from socksify.routing.sockaddr import no_such_name
 from socksify.tunnel import errors, first_hop
 from socksify.tunnel.handshake import Handshake
@@ -71,7 +72,7 @@ def start(
     # listen() has no timeout of its own; that of the socket is for accept().
     limit = connect_timeout if route.command == BIND else timeout or connect_timeout
     handshake = _handshake(route, limit, timeout != 0 if waits is None else waits, caller)
-    tunnel = _tunnel(sock, route, observer, instead_of)
+    tunnel = _tunnel(route, observer, instead_of)
     registry.begin(sock, tunnel, handshake, instead_of)
     try:
         if forks() != before:
@@ -95,12 +96,14 @@ def _handshake(route: Via, limit: float, waits: bool, caller: FrameType) -> Hand
         raise no_such_name() from None
 
 
-def _tunnel(sock: Socket, route: Via, observer: Observer, instead_of: Tunnel | None) -> Tunnel:
+def _tunnel(route: Via, observer: Observer, instead_of: Tunnel | None) -> Tunnel:
     # The last one is told first.
-    observers = (write_line, registry.settled, observer)
-    if instead_of is not None:
-        return Tunnel(route, instead_of.listener, observers=observers, options=instead_of.options)
-    return Tunnel(route, observers=observers, chosen_port=registry.chosen_port(sock))
+    observers: tuple[Observer, ...] = (registry.settled, observer)
+    if log.is_open():
+        observers = write_line, *observers
+    if instead_of is None:
+        return Tunnel(route, observers=observers)
+    return Tunnel(route, instead_of.listener, observers=observers, options=instead_of.options)
 
 
 def advance(tunnel: Tunnel) -> int:
@@ -167,7 +170,6 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
         fail(tunnel, errors.broken(error, handshake.route, handshake.hop_number))
         return 0
     if events == 0:
-        handshake.conclude(None)
         settle(tunnel)
     elif events != handshake.events:
         handshake.expect(events)

@@ -41,7 +41,8 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
     except ours(OSError) as error:
         _look_again(sock, handshake, error)
         _reach(sock, tunnel, handshake)
-    handshake.has_reached()
+    if not handshake.reached:
+        handshake.has_reached()
 
 
 def go_on(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError, is_spent: bool = False) -> int:

@@ -135,7 +135,7 @@ class Handshake:
 
     def has_written(self, count: int) -> None:
         """The proxy has taken so many bytes of the first message together with the connection."""
-        self.begun = True
+        self.reached = self.begun = True
         self.events = POLLIN
         self.conversation.sent(count)
 
@@ -242,6 +242,7 @@ class Handshake:
                     return self._write(sock)
                 if talk.over:
                     if self.hop_number == len(self.hops):
+                        self.conclude(None)
                         return 0
                     self.hop_number += 1
                     self.conversation = Conversation(self.current_hop.script())

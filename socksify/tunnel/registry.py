@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 from _weakref import ref as weak_reference
 from errno import EALREADY, EBADF, EISCONN
+from functools import partial
 from operator import index
 
 from socksify import _originals
@@ -30,7 +31,7 @@ from socksify.tunnel.deadlines import Deadlines
 from socksify.tunnel.epoll_masks import EpollMasks
 from socksify.tunnel.external_addresses import ExternalAddresses
 from socksify.tunnel.proxy_addresses import ProxyAddresses
-from socksify.tunnel.state import Holder, not_connected
+from socksify.tunnel.state import not_connected
 from socksify.tunnel.unattended import Unattended
 
 TYPE_CHECKING = False
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from socksify._descriptors import Identity
     from socksify.routing.sockaddr import SockAddress
     from socksify.tunnel.handshake import Handshake
-    from socksify.tunnel.state import Tunnel
+    from socksify.tunnel.state import Holder, Tunnel
 
 _FEW = 64
 
@@ -99,7 +100,9 @@ class Registry:
         name = identity(fd)
         if name is None:
             raise OSError(EBADF, os.strerror(EBADF))
-        tunnel.begin(handshake, name, fd, Holder(sock, self._on_collected, fd))
+        # For BIND the client sees the port on which the proxy listens.
+        port = self.chosen_port(sock) if tunnel.listener is None else 0
+        tunnel.begin(handshake, name, fd, self._holder(sock, fd), port)
         by_fd = self.by_fd
         if instead_of is not None and by_fd.get(fd) is instead_of:
             # At every moment one of the two is found, whatever interrupts this.
@@ -127,7 +130,7 @@ class Registry:
             tunnel.observe(self.settled)
             # A listening socket is found here first.
             self.unsettled[fd] = tunnel
-        self._hold(fd, tunnel, Holder(sock, self._on_collected, fd))
+        self._hold(fd, tunnel, self._holder(sock, fd))
         if tunnel.is_unsettled:
             self.unsettled[fd] = tunnel
             if not tunnel.is_unsettled:  # settled meanwhile
@@ -187,7 +190,7 @@ class Registry:
         self.deadlines.discard(tunnel)
         self.unattended.discard(tunnel)
         tunnel.watchers.clear()
-        if tunnel.report is None and not tunnel.listens:
+        if tunnel.report is None and (tunnel.listener is None or not tunnel.listens):
             self._believe_kernel(tunnel)
 
     # --- a tunnel is looked for ---
@@ -293,10 +296,13 @@ class Registry:
             for fd in list(tunnel.holders):
                 _remove(self.unsettled, fd, tunnel)
 
-    def _on_collected(self, holder: Holder) -> None:
-        tunnel = self.by_fd.get(holder.fd)
-        if tunnel is not None and tunnel.holders.get(holder.fd) is holder:
-            self.drop(holder.fd, tunnel)
+    def _holder(self, sock: Socket, fd: int) -> Holder:
+        return weak_reference(sock, partial(self._on_collected, fd))
+
+    def _on_collected(self, fd: int, holder: Holder) -> None:
+        tunnel = self.by_fd.get(fd)
+        if tunnel is not None and tunnel.holders.get(fd) is holder:
+            self.drop(fd, tunnel)
 
     def _hold(self, fd: int, tunnel: Tunnel, holder: Holder | None) -> None:
         previous = self.by_fd.get(fd)

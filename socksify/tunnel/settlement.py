@@ -48,9 +48,8 @@ def settle(tunnel: Tunnel) -> None:
     handshake = tunnel.handshake
     if handshake is None or not handshake.outcome:
         return
-    tunnel.conclude(handshake)
     # Before the guards go, which observe the tunnel.
-    if tunnel.error is not None:
+    if handshake.outcome["error"] is not None:
         silence(tunnel)
     if handshake.unblocked:
         for sock in tunnel.verified():

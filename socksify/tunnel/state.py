@@ -18,7 +18,6 @@ The last step is that `handshake` becomes None: whoever finds it set knows that 
 from __future__ import annotations
 
 import os
-from _weakref import ref as weak_reference
 from errno import ENOTCONN
 from select import POLLOUT, POLLWRNORM
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket as Socket
     from typing import Any
+    from weakref import ref
 
     from socksify._descriptors import Identity
     from socksify.protocol.conversation import Conversation
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from socksify.tunnel.handshake import Handshake
 
     Observer = Callable[["Tunnel"], object]
+    # A weak reference to a socket object.
+    Holder = ref[Socket]
 
 _WRITABLE = POLLOUT | POLLWRNORM
 
@@ -46,8 +48,7 @@ class Tunnel:
     """One connection through a chain of proxies: pending while it has a handshake, failed if it has an error.
 
     `route` is the way to its target. For a listening socket `listener` is what the proxy is asked for. `observers` are
-    told when the tunnel is settled, the last of them first. `chosen_port` is the port to which the client has bound
-    its socket before; 0 if the client left the port open. `bound` is BND.ADDR and BND.PORT, where these are known
+    told when the tunnel is settled, the last of them first. `bound` is BND.ADDR and BND.PORT, where these are known
     already. `options` are options that the client has set and the kernel's socket cannot have: (level, name) -> value.
     """
 
@@ -74,7 +75,6 @@ class Tunnel:
         listener: BindListener | None = None,
         *,
         observers: tuple[Observer, ...] = (),
-        chosen_port: int = 0,
         bound: tuple[str, int] | None = None,
         options: dict[tuple[int, int], int] | None = None,
     ) -> None:
@@ -87,8 +87,9 @@ class Tunnel:
         self.listener = listener
         # BND.ADDR and BND.PORT of the last hop's reply: (host, port).
         self.bound = bound
-        # The client goes on to see this port, whatever the port of the connection to the proxy is.
-        self.chosen_port = chosen_port
+        # The port to which the client has bound its socket. The client goes on to see this port, whatever the port of
+        # the connection to the proxy is.
+        self.chosen_port = 0
         self.options: dict[tuple[int, int], int] = dict(options or {})
         # By fd. None where the fd has no object.
         self.holders: dict[int, Holder | None] = {}
@@ -141,24 +142,24 @@ class Tunnel:
         """From now on only these observers are told."""
         self._observers = observers
 
-    def begin(self, handshake: Handshake, name: Identity, fd: int, holder: Holder) -> None:
-        """A handshake begins, on the kernel's socket of this name, which an object holds by `fd`."""
+    def begin(self, handshake: Handshake, name: Identity, fd: int, holder: Holder, port: int) -> None:
+        """A handshake begins, on the kernel's socket of this name, which an object holds by `fd`.
+
+        `port` is the port to which the client has bound the socket before; 0 if the client left the port open.
+        """
         self.handshake = handshake
+        self.chosen_port = port
         self.identities = (name,)
         self.holders[fd] = holder
 
-    def conclude(self, handshake: Handshake) -> None:
-        """Take over the outcome of the handshake; it is not settled yet."""
+    def settle(self, handshake: Handshake) -> None:
+        """Take over the outcome of the handshake, and tell the observers. The last step ends the state of pending."""
         error = handshake.outcome["error"]
         if error is None:
             self.bound = handshake.bound()
-            return
-        self.error = error
-        if not self.released:
-            self.report = None if handshake.waits else error
-
-    def settle(self, handshake: Handshake) -> None:
-        """Tell the observers that the handshake is over. The last step ends the state of being pending."""
+        else:
+            self.error = error
+            self.report = None if handshake.waits or self.released else error
         self._tell()
         self.handshake = None
         handshake.end()
@@ -318,21 +319,6 @@ class BindListener:
     def has_parted(self) -> None:
         """An unconnected socket is in the place of the connection to the proxy."""
         self.is_parting = False
-
-
-class Holder(weak_reference):  # type: ignore[type-arg]
-    """A weak reference to a socket object that knows the fd under which the object was registered."""
-
-    __slots__ = ("fd",)
-    fd: int
-
-    def __new__(cls, sock: Socket, collected: Callable[[Any], object], _: int) -> Holder:
-        return super().__new__(cls, sock, collected)
-
-    def __init__(self, sock: Socket, collected: Callable[[Any], object], fd: int) -> None:
-        """`collected` is called with the reference when the object is gone."""
-        super().__init__(sock, collected)  # type: ignore[call-arg]
-        self.fd = fd
 
 
 def not_connected() -> OSError:
