@@ -1,7 +1,7 @@
-"""For PYTHONPATH: each Python that this directory is given to starts the hook, and then its next sitecustomize.
+"""The sitecustomize for PYTHONPATH: each Python with this directory on its path starts the hook.
 
-Python runs one file of this name, the first. So whoever is behind us (Debian's, that of a tracing tool, the user's own)
-is run from here, as it would be without us, and is what `sys.modules` holds afterwards.
+Python runs only the first file of this name. So the next one on the path (Debian's, that of a tracing tool, the user's
+own) is run from here, as it would be run without the hook, and `sys.modules` holds that one afterwards.
 """
 
 import os
@@ -24,7 +24,7 @@ def _start() -> None:
 
 
 def _shut(error: Exception) -> None:
-    """Nothing leaks where this file was copied without what belongs to it, or where that is damaged."""
+    """Close the network, because socksify_hook/ is missing or damaged: no connection must bypass the proxy."""
     text = f"socksify: {__file__} needs socksify_hook/ beside it ({error}); until then, SOCKSIFY_DISABLE=1"
 
     def refuse(event: str, args: "tuple[Any, ...]") -> None:
@@ -32,30 +32,33 @@ def _shut(error: Exception) -> None:
             return
         if event.startswith("socket."):
             raise OSError(100, text)  # ENETDOWN
-        # They have sockets in C.
+        # These modules have sockets in C.
         if event == "import" and args[0].startswith(("gevent.resolver.cares", "pycares", "uvloop", "zmq")):
             raise ImportError(text, name=args[0])
 
     if hasattr(sys, "addaudithook"):
         sys.addaudithook(refuse)
     elif os.environ.get("SOCKSIFY_DISABLE") != "1":
-        # Before Python 3.8 nobody hears of anything: there is nothing in `socket`.
+        # Before Python 3.8 there are no audit events, so `socket` is replaced by a module without attributes.
         sys.modules["socket"] = sys.modules["_socket"] = _Closed("socket", text)
 
 
 class _Closed(type(sys)):  # type: ignore[misc]
+    """A module each of whose attributes raises an OSError."""
+
     def __getattr__(self, name: str) -> None:
         raise OSError(100, self.__doc__)
 
 
 def _run_next() -> None:
-    """The next one on sys.path that has not run. Tools that chain as well may come back to us; once is enough.
+    """Run the next sitecustomize on sys.path that has not run yet.
 
-    What it raises goes to whoever imported us, as if it had been imported itself.
+    Tools that run the next one as well may come back to this file, which must not run anything twice. An exception goes
+    to the importer of this file, as if the importer had imported the next one itself.
     """
     ran: set[str] = getattr(sys.modules.get("socksify_hook"), "chained", set())
     here = os.path.dirname(__file__)
-    # Who is before us has run, or has been skipped by who called us.
+    # The files before this one have run, or the caller has skipped them.
     for entry in sys.path[sys.path.index(here) + 1 if here in sys.path else 0 :]:
         spec = PathFinder.find_spec("sitecustomize", [entry])
         if spec is None or spec.loader is None or spec.origin is None:
@@ -70,7 +73,7 @@ def _run_next() -> None:
 
 
 def _hide() -> None:
-    """The directory that led here is none of the program's."""
+    """Hide this directory from the program."""
     hook: Any = sys.modules.get("socksify_hook")
     if hasattr(hook, "hide"):
         hook.hide(os.path.dirname(__file__))

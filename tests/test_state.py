@@ -44,16 +44,14 @@ FOREIGN: dict[str, set[str]] = {
 
 # Assignments that are still to become methods of the object. An entry that has become unnecessary is an error.
 TO_MEND: dict[str, set[str]] = {
-    "sitecustomize_template/socksify_hook/import_watch.py": {"socksify_hook.state"},
-    "sitecustomize_template/socksify_hook/installer.py": {"socksify_hook.state"},
     "socksify/__init__.py": {"log.name"},
-    "socksify/site/cli.py": {"hook.state"},
     "socksify/tunnel/errors.py": {"error.hop", "error.proxy", "error.reply", "error.target"},
 }
 
 # Module-level names that functions change: caches that are bounded, and the state of the interpreter that is one for
 # a process. By file; each has its bound or reason beside it.
 MODULE_STATE: dict[str, set[str]] = {
+    # The module is the hook of its interpreter, and there is one. Its own functions alone change the state.
     "sitecustomize_template/socksify_hook/__init__.py": {
         "directory",
         "environ",

@@ -1,12 +1,15 @@
-"""The hook: a Python that starts it goes through the proxy, as soon as it imports `socket` or starts a child.
+"""The hook: a Python that starts it uses the proxy, as soon as it imports `socket` or starts a child.
 
-sitecustomize.py beside it starts it from PYTHONPATH, and a .pth file from site-packages, where `socksify site install`
-puts a copy. It is off with SOCKSIFY_DISABLE=1; else on with any SOCKSIFY_* variable, with a settings.toml beside it, or
-where one was installed; else off.
+On PYTHONPATH, sitecustomize.py starts it. In site-packages, where `socksify site install` puts a copy, a .pth file
+starts it. The hook is off with SOCKSIFY_DISABLE=1. Otherwise it is on if there is any SOCKSIFY_* variable, or a
+settings.toml in this directory, or if one was installed.
 
-Every program pays for this file, so it is small, and sys and os are all it needs; the others are for programs that it
-is on for. None of them needs the package socksify: it may be gone, and the hook must hold. network_block.py is the
-package's _network_block.py, by a link, of which a wheel and an installed hook have a copy.
+Every program pays for this file. So the file is small, and needs only sys and os. The other files are for programs for
+which the hook is on. None of the files needs the package socksify: it may be gone, and the hook must still hold.
+network_block.py is a link to the package's _network_block.py; a wheel and an installed hook have a copy.
+
+The module itself is the hook of an interpreter: its variables are the hook's state, and its functions alone change
+them.
 """
 
 import os
@@ -19,56 +22,58 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Decides whether a package serves this hook, of which this may be a copy that an older version has installed.
+# The package checks this number: the hook may be a copy that another version of the package has installed.
 FORMAT = 1
+# The oldest Python that can import the package. In an older one the hook closes the network.
+OLDEST = (3, 11)
+
 _this = sys.modules[__name__]
-# off, waiting, installed, closed, allowed or replaced, with a reason behind a colon: `socksify site status` shows it.
+# off, waiting, installing, installed, closed, allowed or replaced; a reason may follow a colon. `socksify site status`
+# shows it. "allowed" lets the program connect directly, "replaced" tells that the program has called install() itself.
 state = "off"
-# As they were at the start: the program may change them before it opens a socket.
+# Environment, working directory and sys.path at the start. The program may change them before it opens a socket.
 environ: "dict[str, str]" = {}
 directory = ""
 path: "list[str]" = []
 settings = os.path.join(os.path.dirname(__file__), "settings.toml")
-# Whether that file was installed; then it has to be there.
+# True if that file was installed. Then it must exist.
 settings_installed = False
-# What the program does not see of its environment, by the variables' names.
+# The values of variables that are hidden from the program, by name.
 hidden: "dict[str, str]" = {}
 # The real paths of the sitecustomize.py files that have run.
 chained: "set[str]" = set()
 
-# The oldest Python that the package can be imported by. An older one that finds this hook is closed.
-OLDEST = (3, 11)
-
-# Where children start; subprocess and multiprocessing use the last.
+# The functions that start children. subprocess and multiprocessing use the last one.
 _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
-# What those were that are stood in for.
+# The functions in whose place a _First was put: the module, the name, and the original.
 originals: "list[tuple[ModuleType, str, Any]]" = []
 
-# The modules that connect in C, past all that closes the network. A test holds them against the tables of the package.
+# Modules that connect in C, and so in spite of a closed network. A test compares them with the tables of the package.
 _IN_C = frozenset((
     "MySQLdb", "_mysql_connector", "adns", "aerospike", "awscrt", "confluent_kafka", "curl_cffi", "cx_Oracle",
     "getdns", "grpc", "hf_transfer", "hf_xet", "ibm_db", "ldap", "mariadb", "primp", "psycopg", "psycopg2",
     "pulsar", "pycares", "pycurl", "pygit2", "pylibmc", "pylibsshext", "pymssql", "pynng", "pyodbc", "pyuv",
     "tls_client", "unbound", "uvloop", "zmq",
 ))  # fmt: skip
-# Of gevent it is one module alone.
+# Only this module of gevent connects in C.
 PAST = _IN_C | {"gevent.resolver.cares"}
-# `socket` arrives in the middle of these, or never. The package patches, names or refuses them as they come, so it has
-# to be there before; a test holds them against its tables.
+# These modules import `socket` in the middle, or never. The package patches, reports or refuses them when they are
+# imported, so it must be installed before. A test compares them with the tables of the package.
 _AHEAD = _IN_C | {"OpenSSL", "anyio", "concurrent.futures.process", "dns", "eventlet", "gevent", "trio", "twisted"}
 
-# Audit events that reach nobody: of Unix sockets (1 is AF_UNIX), and of the machine's name.
+# Audit events that concern this machine only: Unix sockets (1 is AF_UNIX), and the machine's name.
 _LOCAL = (("socket.__new__", (1,)), ("socket.gethostname", ()))
 
-# They are no settings.
+# These variables are not settings.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
 def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_settings: bool = False) -> None:
-    """If the hook is on, wait for `socket`. When it is, another call does nothing.
+    """If the hook is on, wait for the import of `socket`. Later calls do nothing.
 
-    A .pth file tells in which site-packages it is, and so are its settings: the first copy of the hook on sys.path,
-    which this is, may be another one. It tells as well whether settings were installed there.
+    `variables` is the environment. A .pth file gives its own site-packages directory as `packages`, because its
+    settings are there: this copy of the hook is the first on sys.path, and may be another one. `with_settings` is True
+    if settings were installed there.
     """
     global state, environ, directory, path, settings, settings_installed
     if not state.startswith("off"):
@@ -87,15 +92,38 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_
     if "_posixsubprocess" in sys.modules:
         stand_in(sys.modules["_posixsubprocess"])
     if "_socket" in sys.modules:
-        _of_waiting("arrived", str)("socket")
+        _import_watch("after_import", str)("socket")
+
+
+def enter(new_state: str) -> None:
+    """Change the state. Only the hook's own modules call this."""
+    global state
+    state = new_state
+
+
+def end() -> None:
+    """Stop watching imports."""
+    if finder in sys.meta_path:
+        sys.meta_path.remove(finder)
+
+
+def give_up() -> None:
+    """Stop waiting, and never install."""
+    enter("off: given up")
+    put_back()
+    reveal()
+    end()
 
 
 def hide(entry: str) -> None:
-    """Take the directory that led to the hook out of what the program sees of PYTHONPATH; C keeps it for children."""
+    """Hide the directory `entry`, which led to the hook, from the program.
+
+    It is removed from the PYTHONPATH in os.environ. The C environment keeps it, for children.
+    """
     if state not in ("waiting", "installed"):
         return
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    # site has made it absolute.
+    # The site module has made the entry absolute.
     left = [path for path in paths if os.path.abspath(path) != entry]
     if len(left) < len(paths):
         _hide("PYTHONPATH", os.pathsep.join(left))
@@ -104,7 +132,10 @@ def hide(entry: str) -> None:
 
 
 def _hide(name: str, left: str) -> None:
-    """What leads to the hook, and what a parent has passed on, is none of the program's, which sees what is left."""
+    """Let os.environ have the value `left` for a variable, or no such variable if that is empty.
+
+    The rest of the value leads to the hook, or a parent has passed it on; it does not concern the program.
+    """
     if sys.version_info < OLDEST:
         return
     seen: dict[bytes, bytes] = getattr(os.environ, "_data", {})
@@ -116,7 +147,11 @@ def _hide(name: str, left: str) -> None:
 
 
 def reveal() -> None:
-    """Where nothing is installed, nobody adds it to what the program gives its children: it has to see it again."""
+    """Undo hide().
+
+    If nothing is installed, no patch adds the hidden values to the environments that the program gives its children. So
+    os.environ must have them again.
+    """
     for name in hidden:
         theirs = os.environ.get(name, "")
         known = hidden[name].split(os.pathsep)
@@ -126,46 +161,50 @@ def reveal() -> None:
 
 
 def shut(error: BaseException) -> None:
-    """What would install, or close the network with care, is broken itself: nothing but Unix sockets is made now."""
-    global state
-    state = f"closed: {type(error).__name__}: {error}"
+    """Close the network in the simplest way: only Unix sockets can be made.
+
+    This is for an `error` in the hook itself, whose other modules would install, or close the network with care.
+    """
+    enter(f"closed: {type(error).__name__}: {error}")
     reveal()
     text = f"socksify: the network is closed: {__file__} cannot go on: {state[8:]}. To go without: SOCKSIFY_DISABLE=1"
 
     def refuse(event: str, args: "tuple[Any, ...]") -> None:
-        global state
         if event == "socksify.install":
-            # Somebody has given settings that can be used.
-            state = "replaced"
-        # 100 is ENETDOWN.
+            # The program has called install() with settings that can be used.
+            enter("replaced")
         elif state[:6] != "closed":
             pass
         elif _goes_past(event, args):
             raise ImportError(text, name=args[0]) from error
         elif event.startswith("socket.") and (event, args[1:2]) not in _LOCAL:
-            raise OSError(100, text) from error
+            raise OSError(100, text) from error  # ENETDOWN
 
     if hasattr(sys, "addaudithook"):
         sys.addaudithook(refuse)
     else:
-        # Before Python 3.8 nobody hears of anything: there is nothing in `socket`, and in what connects without it.
+        # Before Python 3.8 there are no audit events. `socket`, and the modules that connect without it, are replaced
+        # by modules without attributes.
         for name in PAST.union(("_socket", "socket")):
             sys.modules[name] = _Closed(name, text)
 
 
 class _Closed(type(sys)):  # type: ignore[misc]
+    """A module each of whose attributes raises an OSError."""
+
     def __getattr__(self, name: str) -> None:
         raise OSError(100, self.__doc__)
 
 
 def _goes_past(event: str, args: "tuple[Any, ...]") -> bool:
-    """Whether an audit event (PEP 578) is the import of a module that would connect though the network is closed."""
+    """True if an audit event (PEP 578) is the import of a module that would connect though the network is closed."""
     return event == "import" and (args[0] in PAST or args[0].partition(".")[0] in PAST)
 
 
-def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":
-    """A function of import_watch.py. Where that cannot be loaded, the function shuts the network instead."""
-    # A program may have unloaded what it has not imported; with a second one of us, none would have started.
+def _import_watch(name: str, instead: "Callable[..., Any]") -> "Any":
+    """Return a function of import_watch.py. If that cannot be loaded, close the network and return `instead`."""
+    # A program may remove modules from sys.modules that it has not imported. A second copy of this module would not
+    # have been started.
     sys.modules[__name__] = _this
     try:
         from socksify_hook import import_watch
@@ -178,9 +217,10 @@ def _of_waiting(name: str, instead: "Callable[..., Any]") -> "Any":
 
 
 def stand_in(module: "ModuleType") -> None:
-    """Whoever starts a child needs no socket for it: the first call of what starts one counts as its import.
+    """Put a _First in the place of each function of `module` that starts children.
 
-    Not where nothing will be installed: a child finds in its environment what its parent has found.
+    A program may start a child without a socket. So the first start of a child counts as an import of `socket`. In a
+    Python in which nothing will be installed this is not necessary: the child finds the same environment.
     """
     if sys.version_info < OLDEST:
         return
@@ -194,17 +234,20 @@ def stand_in(module: "ModuleType") -> None:
 
 
 class _First:
-    """Stands in for a function in C. As an attribute of a class it becomes no method, as functions in C do not."""
+    """Takes the place of a function in C until its first call, which installs.
+
+    As an attribute of a class it does not become a method; functions in C do not, either.
+    """
 
     def __init__(self, module: "ModuleType", name: str, original: "Any") -> None:
         self._module = module
-        # For who looks at it: inspect.signature(), pickle, help().
+        # For inspect.signature(), pickle and help().
         self.__name__ = self.__qualname__ = name
         self.__module__, self.__doc__, self.__wrapped__ = module.__name__, original.__doc__, original
         self.__text_signature__ = getattr(original, "__text_signature__", None)
 
     def __call__(self, *args: "Any", **keywords: "Any") -> "Any":
-        _of_waiting("install", put_back)()
+        _import_watch("install", put_back)()
         return getattr(self._module, self.__name__)(*args, **keywords)
 
     def __repr__(self) -> str:
@@ -215,7 +258,7 @@ class _First:
 
 
 def put_back() -> None:
-    """The functions that start children are the stdlib's again."""
+    """Put the functions that start children back."""
     while originals:
         module, name, original = originals.pop()
         os.supports_fd.discard(getattr(module, name))
@@ -229,12 +272,12 @@ def _why_off(variables: "Mapping[str, str]", file: str, with_settings: bool) -> 
         if name.startswith("SOCKSIFY_") and name not in _SWITCHES and variables[name]:
             return ""
     try:
-        # A link that leads nowhere is there.
+        # A link without a target counts as a file that is there.
         os.lstat(file)
     except (FileNotFoundError, NotADirectoryError):
         if not with_settings:
             return f"there is no SOCKSIFY_* variable and no {file}"
-    except OSError:  # it is there; what is wrong with it is told when it is read
+    except OSError:  # the file is there; the error is reported when it is read
         pass
     return ""
 
@@ -251,7 +294,7 @@ def _nothing(*_: "Any") -> None:
 
 
 class _Finder:
-    """Hears of imports."""
+    """Watches imports: the first finder on sys.meta_path."""
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -262,7 +305,7 @@ class _Finder:
             search = "find_spec"
         else:
             return None
-        spec: ModuleSpec | None = _of_waiting(search, _nothing)(name, path, target)
+        spec: ModuleSpec | None = _import_watch(search, _nothing)(name, path, target)
         return spec
 
 

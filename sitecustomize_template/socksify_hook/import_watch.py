@@ -1,4 +1,7 @@
-"""`socket` is being imported, or a child is started: whoever loads what is waited for tells when it has run."""
+"""Watches for the import of `socket`, for the start of a child, and for modules that must find the package installed.
+
+The finder of the hook calls find_spec() and find_ahead(). Their loaders install at the right moment.
+"""
 
 import os
 import sys
@@ -16,25 +19,28 @@ if TYPE_CHECKING:
 
 
 def find_spec(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
-    """What the others find, with a loader of ours; our own package is found where it was at the start."""
+    """Find a module by the other finders, and give it a loader that reports when the module has run.
+
+    The package socksify is found where it was at the start.
+    """
     if name == "socksify":
-        # The program's directory, which is on sys.path by now, may have something else of this name.
+        # By now the program's directory is on sys.path. It may contain another module with this name.
         return PathFinder.find_spec(name, [*filter(_holds_ours, _homes()), *socksify_hook.path])
-    spec = _of_others(name, path, target)
+    spec = _find_by_others(name, path, target)
     if spec is not None:
         spec.loader = _Loader(spec)  # type: ignore[assignment]
     return spec
 
 
 def find_ahead(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
-    """What the others find, with a loader that lets the package be first."""
-    spec = _of_others(name, path, target)
+    """Find a module by the other finders, and give it a loader that installs before the module runs."""
+    spec = _find_by_others(name, path, target)
     if spec is not None:
         spec.loader = _AheadLoader(spec.loader)  # type: ignore[assignment]
     return spec
 
 
-def _of_others(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
+def _find_by_others(name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "ModuleSpec | None":
     for finder in list(sys.meta_path):
         spec = None if finder is socksify_hook.finder else finder.find_spec(name, path, target)
         if spec is not None:
@@ -42,36 +48,31 @@ def _of_others(name: str, path: "Sequence[str] | None", target: "ModuleType | No
     return None
 
 
-def end() -> None:
-    """Wait no longer."""
-    if socksify_hook.finder in sys.meta_path:
-        sys.meta_path.remove(socksify_hook.finder)
-
-
-def arrived(name: str) -> None:
-    """A module has run, before its importer goes on."""
+def after_import(name: str) -> None:
+    """Handle a module that has run, before its importer goes on."""
     if socksify_hook.state != "waiting":
         return
     if name == "_posixsubprocess":
         socksify_hook.stand_in(sys.modules[name])
     elif name == "socket":
         _install()
-    # `socket` begins with `import _socket`; what matters then is its own arrival.
+    # `socket` starts with `import _socket`. In that case the end of its own import is what counts.
     elif "socket" not in sys.modules:
         install()
 
 
 def install() -> None:
-    """It is time to, or another thread is at it; returns when it is done.
+    """Install now, or wait until another thread has installed.
 
-    All of it happens while `socket` is being imported, whose lock holds up other threads that import it: none of them
-    gets a socket that is not covered yet.
+    This happens during the import of `socket`. Its lock stops other threads that import it, so none of them gets a
+    socket that is not covered yet.
     """
     if socksify_hook.state in ("waiting", "installing"):
         try:
             import socket
         except RuntimeError:
-            # The import system's own: the thread that has begun with it waits for what this one imports. It installs.
+            # The import system has found a deadlock: the thread that imports `socket` waits for a module of this
+            # thread. That thread installs.
             return
         if not getattr(socket.__spec__, "_initializing", False):
             _install()
@@ -81,39 +82,34 @@ def _install() -> None:
     if socksify_hook.state != "waiting":
         return
     socksify_hook.put_back()
-    socksify_hook.state = "installing"
+    socksify_hook.enter("installing")
     try:
         from socksify_hook import installer
 
         installer.install()
     except BaseException as error:
-        # It could not even close the network.
+        # Even closing the network has failed.
         if isinstance(error, Exception) or socksify_hook.state == "installing":
             socksify_hook.shut(error)
         if not isinstance(error, Exception):
             raise
     finally:
-        end()
+        socksify_hook.end()
 
 
 def _let_finish() -> None:
-    """A forked child has no other thread, and would wait for ever for what one was in the middle of importing."""
+    """Before a fork, wait for an import of `socket` in another thread.
+
+    The child would not have that thread, and would wait for it for ever.
+    """
     if "socket" in sys.modules:
         import socket  # noqa: F401
 
 
-def give_up() -> None:
-    """Wait no longer, and never install."""
-    socksify_hook.state = "off: given up"
-    socksify_hook.put_back()
-    socksify_hook.reveal()
-    end()
-
-
 def _homes() -> "list[str]":
-    """Above the hook: in site-packages, in a checkout, and in a wheel, which has the template in the package.
+    """The directories above the hook that may contain the package.
 
-    A link may lead to it from elsewhere.
+    The hook is in site-packages, in a checkout, or in a package from a wheel. A link to it may be elsewhere.
     """
     homes = []
     for file in dict.fromkeys((os.path.abspath(__file__), os.path.realpath(__file__))):
@@ -125,7 +121,7 @@ def _homes() -> "list[str]":
 
 
 def _holds_ours(home: str) -> bool:
-    # A copy of the hook may lie where anybody may write.
+    # A copy of the hook may be in a directory to which other users may write.
     try:
         return _owner(os.path.join(home, "socksify", "__init__.py")) == _owner(__file__)
     except OSError:
@@ -133,7 +129,7 @@ def _holds_ours(home: str) -> bool:
 
 
 def _owner(path: str) -> int:
-    """Of a file, or of the archive that it is in."""
+    """Return the owner of a file, or of the archive that contains it."""
     try:
         return os.stat(path).st_uid
     except NotADirectoryError:
@@ -141,7 +137,7 @@ def _owner(path: str) -> int:
 
 
 class _Loader:
-    """Stands in for a module's loader until it is called."""
+    """Takes the place of a module's loader until it is called. Reports when the module has run."""
 
     def __init__(self, spec: "Any") -> None:
         self._spec = spec
@@ -151,7 +147,7 @@ class _Loader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: "Any") -> "ModuleType":
-        # What this leaves in the module is the true loader.
+        # The module must keep the true loader.
         spec.loader = self._loader
         try:
             return module_from_spec(spec)
@@ -161,13 +157,14 @@ class _Loader:
     def exec_module(self, module: "ModuleType") -> None:
         self._spec.loader = self._loader
         self._loader.exec_module(module)
-        arrived(self._spec.name)
+        after_import(self._spec.name)
 
 
 class _AheadLoader:
-    """Installs, and then has the module imported as if nobody had looked for it yet.
+    """Installs, and then lets the module be imported as if it had not been found yet.
 
-    Not when it is found: all other imports wait meanwhile, also the one that an install in another thread waits for.
+    It does not install when the module is found: all other imports wait meanwhile, and an install in another thread may
+    need one of them.
     """
 
     def __init__(self, loader: "Any") -> None:
@@ -186,7 +183,7 @@ class _AheadLoader:
             spec.loader = self
 
     def exec_module(self, module: "ModuleType") -> None:
-        """It has run; what is left in it is the true loader."""
+        """Give the module, which has run already, its true loader."""
         spec: Any = module.__spec__
         spec.loader = module.__loader__
 

@@ -1,7 +1,7 @@
-"""`socket` is there: the package installs. If it cannot, the network is closed, and the interpreter is left alone.
+"""Installs the package as soon as `socket` is imported. If that fails, the network is closed.
 
-SOCKSIFY_ON_ERROR=exit ends the program as well, and SOCKSIFY_ON_ERROR=allow lets it go on without a proxy. Both say so
-on stderr.
+SOCKSIFY_ON_ERROR=exit ends the program as well. SOCKSIFY_ON_ERROR=allow lets the program go on without a proxy. Both
+write a message to stderr.
 """
 
 import os
@@ -10,7 +10,6 @@ from _frozen_importlib_external import PathFinder
 from _thread import get_ident
 
 import socksify_hook
-from socksify_hook import import_watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,23 +18,23 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# They carry our patches, and stay whose they are.
+# These modules carry patches. They must not be imported again.
 _PATCHED = ("socket", "_socket", "select", "selectors", "ssl", "_ssl", "asyncio")
 
 
 def install() -> None:
-    """Install with what the interpreter was started with; whatever goes wrong closes the network, unless told else."""
+    """Install with the environment that the interpreter had at its start. An error is handled by _fail()."""
     shield = _Shield()
     sys.meta_path.insert(0, shield)
     try:
         _install()
-        socksify_hook.state = "installed"
+        socksify_hook.enter("installed")
     except BaseException as error:
         _fail(error)
         if not isinstance(error, Exception):
             raise
     finally:
-        import_watch.end()
+        socksify_hook.end()
         sys.meta_path.remove(shield)
         shield.withdraw()
 
@@ -46,7 +45,7 @@ def _install() -> None:
     import socksify
 
     if socksify.__file__ is None:
-        # A directory that pip has left, for what is in it and none of the package's.
+        # pip leaves the directory if it contains files that do not belong to the package.
         raise ImportError("socksify is a directory without the package", name="socksify")
     from socksify import _hook_location
 
@@ -61,7 +60,7 @@ def _install() -> None:
 
 
 def _renewal() -> str:
-    """What brings a hook that fits the package, whichever copy of it this is."""
+    """Return what the user can do to get a hook that fits the package."""
     home = os.path.dirname(socksify_hook.__file__)
     if os.path.exists(f"{home}.pth"):
         return f"once more: {sys.executable} -m socksify site install"
@@ -78,7 +77,7 @@ def _fail(error: BaseException) -> None:
     why = _described(error)
     socksify_hook.reveal()
     if on_error == "allow":
-        socksify_hook.state = f"allowed: {why}"
+        socksify_hook.enter(f"allowed: {why}")
         tell(f"{why}; connections go direct, as SOCKSIFY_ON_ERROR=allow has it")
         return
     if on_error not in ("close", "exit"):
@@ -97,12 +96,12 @@ def _close(why: str, error: BaseException) -> None:
 
     text = f"socksify: the network is closed: {why}. To go without: {_way_out(error)}"
     network_block.BLOCK.close(text, socksify_hook.PAST, error, _is_covered, _note_reopening)
-    socksify_hook.state = f"closed: {why}"
+    socksify_hook.enter(f"closed: {why}")
 
 
 def _note_reopening() -> None:
-    """An install() of the program has put settings in force."""
-    socksify_hook.state = "replaced"
+    """The program has called install() with settings that can be used."""
+    socksify_hook.enter("replaced")
 
 
 def _described(error: BaseException) -> str:
@@ -118,7 +117,7 @@ def _is_package_missing(error: BaseException) -> bool:
 
 
 def _way_out(error: BaseException) -> str:
-    """What the user can do to have the program run without socksify."""
+    """Return what the user can do to run the program without socksify."""
     if any(name.startswith("SOCKSIFY_INHERITED") for name in socksify_hook.environ):
         # A parent has passed on its settings. It takes a switch of its own away from its children.
         return "SOCKSIFY_DISABLE=1 in the environment that the program gives this child, or --no-children for all"
@@ -130,9 +129,9 @@ def _way_out(error: BaseException) -> str:
 
 
 def _is_covered(event: str, args: "tuple[Any, ...]") -> bool:
-    """Whether a child that is started needs no mention: it is no Python, or a Python that will find this hook.
+    """Return False if a child must be reported: a Python that will not find this hook.
 
-    Any other Python is open: there are no settings that could be passed on to it.
+    Its network is open, because there are no settings that could be passed on to it.
     """
     path = os.fsdecode(args[0])
     if event == "os.system" or not os.path.basename(path).startswith("python"):
@@ -146,9 +145,10 @@ def _is_covered(event: str, args: "tuple[Any, ...]") -> bool:
 
 
 class _Shield:
-    """The program's directory may have files that are called as modules of the standard library: to us they are not.
+    """A finder that hides files of the program with the names of standard modules from the package.
 
-    What was imported for us in their stead is taken out of `sys.modules` again, for the program to get its own.
+    The package gets the standard modules instead. withdraw() removes these from `sys.modules`, so that the program gets
+    its own.
     """
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class _Shield:
         if path is not None or name == "socksify" or get_ident() != self._thread or target is not None:
             return None
         theirs = PathFinder.find_spec(name, self._programs)
-        # Without a loader, it is a directory without __init__.py, which comes last.
+        # Without a loader it is a directory without __init__.py, and any other module comes first.
         if theirs is None or theirs.loader is None:
             return None
         self._withdrawn.append(name)

@@ -64,16 +64,8 @@ def _stand_aside() -> None:
     """Let the hook of this process do nothing: the command is about other starts, which are children of this one."""
     hook: Any = sys.modules.get("socksify_hook")
     # An empty directory socksify_hook/ is a module without attributes.
-    if getattr(hook, "state", "") != "waiting":
-        return
-    try:
-        from socksify_hook import import_watch
-
-        import_watch.give_up()
-    except Exception:  # a file of the hook is damaged, which is no reason for not taking it out
-        hook.state = "off: given up"
-        hook.put_back()
-        sys.meta_path.remove(hook.finder)
+    if getattr(hook, "state", "") == "waiting":
+        hook.give_up()
 
 
 def _failed(message: str) -> int:
