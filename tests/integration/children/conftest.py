@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="session")
-def gateway() -> Iterator[Gateway]:
-    with Gateway() as proxy:
+def proxy() -> Iterator[RecordingProxy]:
+    with RecordingProxy() as proxy:
         yield proxy
 
 
@@ -26,19 +26,19 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def hooked(tmp_path_factory: pytest.TempPathFactory, gateway: Gateway) -> Path:
+def hooked(tmp_path_factory: pytest.TempPathFactory, proxy: RecordingProxy) -> Path:
     """The Python of an environment with socksify and its hook."""
     python = environment(tmp_path_factory.mktemp("hooked"))
     (package,) = python.parents[1].glob("lib/python*/site-packages")
     (package / "socksify.pth").write_text(f"{ROOT}\n")
-    install = ["-m", "socksify", "site", "install", "--python", str(python), "--proxy", gateway.url()]
+    install = ["-m", "socksify", "site", "install", "--python", str(python), "--proxy", proxy.url()]
     install += ["--route", "127.0.0.0/8=proxy", "--log"]
     subprocess.run([sys.executable, *install, str(log_of(python))], check=True, timeout=60, stdout=subprocess.DEVNULL)
     return python
 
 
 def log_of(python: Path) -> Path:
-    """Where the hook of an environment writes its lines."""
+    """Return the file to which the hook of an environment writes its lines."""
     return python.parents[1] / "log"
 
 

@@ -1,4 +1,4 @@
-"""A process that is started inside of a block of via() goes the block's way, whoever starts it and however."""
+"""A process that is started inside of a block of via() goes the block's method, whoever starts it and however."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 from tests.support.paths import ROOT
 
 SECONDS = 60
@@ -29,7 +29,7 @@ if __name__ == "__main__":
     connect(sys.argv[1])
 """
 # Each starts child.py, which connects to `name`.
-WAYS = {
+START_METHODS = {
     "env": "subprocess.run([PY, CHILD, name], env={}, check=True)",
     "system": "assert os.system(f'{PY} {CHILD} {name}; exit 3') == 3 << 8",
     "execv": "os.fork() or os.execv(PY, [PY, CHILD, name]); os.wait()",
@@ -66,26 +66,26 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def other() -> Iterator[Gateway]:
-    with Gateway() as proxy:
+def other() -> Iterator[RecordingProxy]:
+    with RecordingProxy() as proxy:
         yield proxy
 
 
-def targets(proxy: Gateway) -> list[str]:
+def targets(proxy: RecordingProxy) -> list[str]:
     return [session.target[0] for session in proxy.sessions if session.target is not None]
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_a_child_goes_the_way_of_its_block(way: str, other: Gateway, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", START_METHODS.values(), ids=START_METHODS)
+def test_a_child_goes_the_way_of_its_block(method: str, other: RecordingProxy, tmp_path: Path) -> None:
     (tmp_path / "child.py").write_text(CHILD)
-    (tmp_path / "program.py").write_text(PROGRAM.format(way=way))
-    with Gateway() as proxy:
+    (tmp_path / "program.py").write_text(PROGRAM.format(way=method))
+    with RecordingProxy() as proxy:
         said = launched(proxy, tmp_path, "program.py", other.url())
         assert (targets(proxy), targets(other)) == (["before.example", "after.example"], ["inside.example"])
     assert said == "blocked.example blocked\n"
 
 
-def launched(proxy: Gateway, directory: Path, *words: str) -> str:
+def launched(proxy: RecordingProxy, directory: Path, *words: str) -> str:
     command = [sys.executable, "-m", "socksify", "--proxy", proxy.url(), "--log", "log", *words]
     environ = {"PATH": os.defpath, "HOME": str(directory), "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(

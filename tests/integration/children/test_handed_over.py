@@ -59,7 +59,7 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         socksify.install(sys.argv[1], routes=["127.0.0.0/8=proxy"])
 """
-WAYS = {
+START_METHODS = {
     "pass_fds": "run(TELL, connect().detach())",
     "no environment": "run(TELL, connect().detach(), env={'PYTHONPATH': '.'})",
     "a copy": "sock = connect(); run(TELL, os.dup(sock.fileno()))",
@@ -102,17 +102,17 @@ def run(program: str, directory: Path, *arguments: str) -> tuple[str, str]:
     return ended.stdout, ended.stderr
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_both_names_are_those_of_the_process_that_connected(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", START_METHODS)
+def test_both_names_are_those_of_the_process_that_connected(method: str, tmp_path: Path) -> None:
     with BadProxy(OPEN) as proxy:
-        assert run(WAYS[way], tmp_path, proxy.url()) == (SAID, "")
+        assert run(START_METHODS[method], tmp_path, proxy.url()) == (SAID, "")
 
 
-@pytest.mark.parametrize("way", ["pass_fds", "exec", "a pipe, spawn", "from a child, fork"])
-def test_the_proxy_may_listen_on_a_unix_socket(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["pass_fds", "exec", "a pipe, spawn", "from a child, fork"])
+def test_the_proxy_may_listen_on_a_unix_socket(method: str, tmp_path: Path) -> None:
     """The kernel's socket is of another family then."""
     with BadProxy(OPEN, path=tmp_path / "proxy") as proxy:
-        assert run(WAYS[way], tmp_path, proxy.url()) == (SAID, "")
+        assert run(START_METHODS[method], tmp_path, proxy.url()) == (SAID, "")
 
 
 def test_where_the_parent_is_gone_it_is_as_the_kernel_says(tmp_path: Path) -> None:

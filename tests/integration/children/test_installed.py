@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 
 PROGRAM = """
 import multiprocessing, os, socket, subprocess, sys
@@ -31,7 +31,7 @@ CODE = [sys.executable, "-c", FETCH, sys.argv[1], NAME]
 if __name__ == "__main__":
 """
 SPAWN, FORKSERVER, FORK = (f"multiprocessing.get_context({name!r})" for name in ("spawn", "forkserver", "fork"))
-WAYS = {
+START_METHODS = {
     "subprocess": "install(); subprocess.run(CODE)",
     "subprocess, no environment": "install(); subprocess.run(CODE, env={})",
     "a shell": "install(); os.system(subprocess.list2cmdline(CODE[:2]) + f' \"{FETCH}\" a {NAME}')",
@@ -57,11 +57,11 @@ FROM_BEFORE = {
 }
 
 
-def run(program: str, gateway: Gateway, name: str, directory: Path) -> tuple[str, str]:
+def run(program: str, proxy: RecordingProxy, name: str, directory: Path) -> tuple[str, str]:
     source = PROGRAM.replace("if __name__", "def lambda_(name):\n    print(fetch(name), flush=True)\n\nif __name__")
     (directory / "program.py").write_text(f"{source}    {program}\n")
     ended = subprocess.run(
-        [sys.executable, "program.py", gateway.url(), name],
+        [sys.executable, "program.py", proxy.url(), name],
         cwd=directory,
         env={"PATH": os.defpath, "HOME": str(directory), "TMPDIR": str(directory)},
         capture_output=True,
@@ -71,42 +71,44 @@ def run(program: str, gateway: Gateway, name: str, directory: Path) -> tuple[str
     return ended.stdout, ended.stderr
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_child_is_covered(way: str, gateway: Gateway, tmp_path: Path) -> None:
-    name = f"installed-{list(WAYS).index(way)}.example"
-    assert run(WAYS[way], gateway, name, tmp_path) == ("covered\n", "")
-    assert gateway.asked_for(name) == 1
+@pytest.mark.parametrize("method", START_METHODS)
+def test_a_child_is_covered(method: str, proxy: RecordingProxy, tmp_path: Path) -> None:
+    name = f"installed-{list(START_METHODS).index(method)}.example"
+    assert run(START_METHODS[method], proxy, name, tmp_path) == ("covered\n", "")
+    assert proxy.asked_for(name) == 1
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
-@pytest.mark.parametrize("way", FROM_BEFORE)
-def test_workers_from_before_install(way: str, context: str, gateway: Gateway, tmp_path: Path) -> None:
-    name = f"before-{context}-{list(FROM_BEFORE).index(way)}.example"
-    made = "executor = ProcessPoolExecutor(1, context)" if "executor" in FROM_BEFORE[way] else "pool = context.Pool(1)"
-    if way == "inside of a block":
+@pytest.mark.parametrize("method", FROM_BEFORE)
+def test_workers_from_before_install(method: str, context: str, proxy: RecordingProxy, tmp_path: Path) -> None:
+    name = f"before-{context}-{list(FROM_BEFORE).index(method)}.example"
+    made = (
+        "executor = ProcessPoolExecutor(1, context)" if "executor" in FROM_BEFORE[method] else "pool = context.Pool(1)"
+    )
+    if method == "inside of a block":
         inside = "def inside():\n        import socksify\n        with socksify.via('proxy'):\n"
         made = f"pool = context.Pool(1)\n    {inside}            return pool.apply(fetch, (NAME,))"
     first = "executor.submit(abs, 1).result()" if "executor" in made else "pool.apply(abs, (1,))"
     end = "executor.shutdown()" if "executor" in made else "pool.terminate(); pool.join()"
     program = f"context = multiprocessing.get_context({context!r})\n    {made}\n    {first}\n"
-    program += f"    install()\n    print({FROM_BEFORE[way]})\n    {end}"
-    assert run(program, gateway, name, tmp_path) == ("covered\n", "")
-    assert gateway.asked_for(name) == 1
+    program += f"    install()\n    print({FROM_BEFORE[method]})\n    {end}"
+    assert run(program, proxy, name, tmp_path) == ("covered\n", "")
+    assert proxy.asked_for(name) == 1
 
 
 @pytest.mark.parametrize("context", ["spawn", "forkserver"])
-def test_workers_that_are_given_nothing_are_named(context: str, gateway: Gateway, tmp_path: Path) -> None:
+def test_workers_that_are_given_nothing_are_named(context: str, proxy: RecordingProxy, tmp_path: Path) -> None:
     program = f"install(children=False)\n    for _ in 'ab':\n        p = multiprocessing.get_context({context!r})"
     program += ".Process(target=abs, args=(1,), name='worker')\n        p.start(); p.join()"
-    _, said = run(program, gateway, "a.example", tmp_path)
+    _, said = run(program, proxy, "a.example", tmp_path)
     (line,) = said.splitlines()
     assert "a worker of multiprocessing is not covered: the settings are passed on to no child" in line
-    _, said = run(program.replace("False)", "False, strict=True)"), gateway, "a.example", tmp_path)
+    _, said = run(program.replace("False)", "False, strict=True)"), proxy, "a.example", tmp_path)
     assert "PermissionError" in said and "strict forbids" in said
 
 
-def test_after_uninstall_they_are_given_nothing(gateway: Gateway, tmp_path: Path) -> None:
+def test_after_uninstall_they_are_given_nothing(proxy: RecordingProxy, tmp_path: Path) -> None:
     program = "install(); import socksify; socksify.uninstall()\n"
     program += "    subprocess.run([sys.executable, '-c', 'import os; print(sorted(os.environ))'])"
     plain = "subprocess.run([sys.executable, '-c', 'import os; print(sorted(os.environ))'])"
-    assert run(program, gateway, "a.example", tmp_path) == run(plain, gateway, "a.example", tmp_path)
+    assert run(program, proxy, "a.example", tmp_path) == run(plain, proxy, "a.example", tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 from tests.support.paths import ROOT
 
 # What has to be adapted, by wrapt.
@@ -38,24 +38,26 @@ def libraries(tmp_path: Path) -> Path:
     return place
 
 
-def test_it_is_given_that_too(plain: Path, libraries: Path, gateway: Gateway) -> None:
-    check(plain, libraries, gateway, "lent.example", [])
+def test_it_is_given_that_too(plain: Path, libraries: Path, proxy: RecordingProxy) -> None:
+    check(plain, libraries, proxy, "lent.example", [])
 
 
-def test_and_passes_it_on(plain: Path, libraries: Path, gateway: Gateway) -> None:
-    check(plain, libraries, gateway, "lent-twice.example", ["-c", GRANDCHILD])
+def test_and_passes_it_on(plain: Path, libraries: Path, proxy: RecordingProxy) -> None:
+    check(plain, libraries, proxy, "lent-twice.example", ["-c", GRANDCHILD])
 
 
-def check(python: Path, libraries: Path, gateway: Gateway, name: str, between: list[str]) -> None:
+def check(python: Path, libraries: Path, proxy: RecordingProxy, name: str, between: list[str]) -> None:
     command = [str(python), *between, "-c", PROGRAM, name]
     program = f"import subprocess; subprocess.run({command}, env={{'PYTHONPATH': {str(libraries)!r}}}, check=True)"
-    launcher = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), "-c", program]
+    launcher = [sys.executable, "-m", "socksify", "--proxy", proxy.url(), "-c", program]
     ended = subprocess.run(launcher, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
-    assert gateway.asked_for(name) == 1
+    assert proxy.asked_for(name) == 1
 
 
-def test_it_stands_beside_an_installed_package(plain: Path, libraries: Path, tmp_path: Path, gateway: Gateway) -> None:
+def test_it_stands_beside_an_installed_package(
+    plain: Path, libraries: Path, tmp_path: Path, proxy: RecordingProxy
+) -> None:
     """Without a parent that could say where."""
     installed = tmp_path / "installed"
     installed.mkdir()
@@ -63,8 +65,8 @@ def test_it_stands_beside_an_installed_package(plain: Path, libraries: Path, tmp
         (installed / name).symlink_to(ROOT / name)
     (installed / "wrapt").symlink_to(Path(sysconfig.get_path("platlib")) / "wrapt")
     path = f"{installed / 'sitecustomize_template'}:{libraries}"
-    variables = {"PYTHONPATH": path, "SOCKSIFY_PROXY": gateway.url()}
+    variables = {"PYTHONPATH": path, "SOCKSIFY_PROXY": proxy.url()}
     command = [str(plain), "-c", PROGRAM, "alone.example"]
     ended = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
-    assert gateway.asked_for("alone.example") == 1
+    assert proxy.asked_for("alone.example") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 
 PROGRAM = """
 import multiprocessing, os, socket, subprocess, sys
@@ -26,7 +26,7 @@ if __name__ == "__main__":
 """
 CALL = "subprocess.run([sys.executable, '-c', FETCH, address])"
 THROUGH = "import subprocess, socket, sys; subprocess.run(sys.argv[1:])"
-WAYS = {
+START_METHODS = {
     "subprocess": CALL,
     "no environment": "subprocess.run([sys.executable, '-c', FETCH, address], env={})",
     "IPv6": f"address = socket.getaddrinfo(sys.argv[1], 80, socket.AF_INET6)[0][4][0]\n    {CALL}",
@@ -42,31 +42,31 @@ WAYS = {
 }
 
 
-def run(program: str, name: str, gateway: Gateway, directory: Path) -> subprocess.CompletedProcess[str]:
+def run(program: str, name: str, proxy: RecordingProxy, directory: Path) -> subprocess.CompletedProcess[str]:
     (directory / "program.py").write_text(f"{PROGRAM}    {program}\n")
     later = ["later"] if "pool.apply(abs" in program else []
-    command = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), "program.py", name, *later]
+    command = [sys.executable, "-m", "socksify", "--proxy", proxy.url(), "program.py", name, *later]
     environ = {"PATH": os.defpath, "HOME": str(directory), "TMPDIR": str(directory)}
     return subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_address_means_the_same_name(way: str, gateway: Gateway, tmp_path: Path) -> None:
-    name = f"handed-down-{list(WAYS).index(way)}.example"
-    ended = run(WAYS[way], name, gateway, tmp_path)
+@pytest.mark.parametrize("method", START_METHODS)
+def test_an_address_means_the_same_name(method: str, proxy: RecordingProxy, tmp_path: Path) -> None:
+    name = f"handed-down-{list(START_METHODS).index(method)}.example"
+    ended = run(START_METHODS[method], name, proxy, tmp_path)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("covered\n", "", 0)
-    assert gateway.asked_for(name) == 1
+    assert proxy.asked_for(name) == 1
 
 
-def test_an_orphan_is_refused_it(gateway: Gateway, tmp_path: Path) -> None:
+def test_an_orphan_is_refused_it(proxy: RecordingProxy, tmp_path: Path) -> None:
     """It never stands for another host."""
     # The pipe's other end is closed when the parent ends.
     program = "reader, writer = os.pipe()\n"
     program += "    code = f'import os, program; os.read({reader}, 1); program.fetch({address!r})'\n"
     program += "    subprocess.Popen([sys.executable, '-c', code], pass_fds=[reader])"
-    ended = run(program, "orphan.example", gateway, tmp_path)
+    ended = run(program, "orphan.example", proxy, tmp_path)
     assert "is a fake address that stands for no name in this process" in ended.stderr
-    assert gateway.asked_for("orphan.example") == 0
+    assert proxy.asked_for("orphan.example") == 0
 
 
 DESCRIPTORS = """
@@ -81,9 +81,9 @@ print(os.open("/dev/null", os.O_RDONLY))
 """
 
 
-def test_no_descriptor_appears_with_the_first_child(gateway: Gateway) -> None:
+def test_no_descriptor_appears_with_the_first_child(proxy: RecordingProxy) -> None:
     """asyncio's tests of Python 3.14 count them; and later on files have the numbers that they have without us."""
-    launched = [sys.executable, "-m", "socksify", "--proxy", gateway.url()]
+    launched = [sys.executable, "-m", "socksify", "--proxy", proxy.url()]
     outputs = [
         subprocess.check_output([*words, "-c", f"NATIVELY = {natively}\n{DESCRIPTORS}"], timeout=60)
         for natively, words in ((True, [sys.executable]), (False, launched))

@@ -11,7 +11,7 @@ import pytest
 
 from socksify import launch
 from socksify.patches.children import proxychains
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 from tests.support.processes import require
 from tests.support.targets import PAGE, Target
 
@@ -31,7 +31,7 @@ def run(directory: Path, program: str, *options: str, status: int = 0) -> subpro
 
 
 CURL = "['curl', '-sS', '-m', '30', 'http://{name}/']"
-WAYS = {
+START_METHODS = {
     "subprocess": "subprocess.run({curl})",
     "no environment": "subprocess.run({curl}, env={{'PATH': os.environ['PATH']}})",
     "system": "os.system(' '.join({curl}))",
@@ -41,17 +41,17 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_curl(way: str, gateway: Gateway, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", START_METHODS)
+def test_curl(method: str, proxy: RecordingProxy, tmp_path: Path) -> None:
     require("proxychains4")
-    curl, name = require("curl"), f"native-{list(WAYS).index(way)}.example"
+    curl, name = require("curl"), f"native-{list(START_METHODS).index(method)}.example"
     words = CURL.format(name=name)
-    if way == "a child of a child":
+    if method == "a child of a child":
         words = words.replace("'", '"')
-    program = WAYS[way].format(curl=words)
-    ended = run(tmp_path, program, "--proxy", gateway.url().replace("127.0.0.1", "localhost"), "--native")
+    program = START_METHODS[method].format(curl=words)
+    ended = run(tmp_path, program, "--proxy", proxy.url().replace("127.0.0.1", "localhost"), "--native")
     assert ended.stdout == "covered", (curl, ended.stderr)
-    assert gateway.asked_for(name) == 1
+    assert proxy.asked_for(name) == 1
 
 
 PYTHON = """
@@ -71,13 +71,13 @@ else:
 """
 
 
-def test_what_is_covered_already_is_proxied_once(gateway: Gateway, tmp_path: Path) -> None:
+def test_what_is_covered_already_is_proxied_once(proxy: RecordingProxy, tmp_path: Path) -> None:
     require("proxychains4")
-    ended = run(tmp_path, PYTHON, "--proxy", gateway.url(), "--native")
+    ended = run(tmp_path, PYTHON, "--proxy", proxy.url(), "--native")
     words = ["-m", "socksify", "--proxy"]
     assert ended.stdout.splitlines() == ["covered", "covered", "[]", f"{words} 1"], ended.stderr
     assert ended.stderr == ""
-    assert [gateway.asked_for(name) for name in ("parent.example", "child.example")] == [1, 1]
+    assert [proxy.asked_for(name) for name in ("parent.example", "child.example")] == [1, 1]
 
 
 LIBRARY = """
@@ -89,23 +89,23 @@ except psycopg2.OperationalError:
 """
 
 
-def test_a_module_with_network_code_of_its_own(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_module_with_network_code_of_its_own(proxy: RecordingProxy, tmp_path: Path) -> None:
     require("proxychains4")
-    assert run(tmp_path, LIBRARY, "--proxy", gateway.url(), "--native").stderr == ""
-    assert gateway.asked_for("database.example") == 1
+    assert run(tmp_path, LIBRARY, "--proxy", proxy.url(), "--native").stderr == ""
+    assert proxy.asked_for("database.example") == 1
 
 
-def test_what_is_direct_stays_direct(gateway: Gateway, http_server: Target, tmp_path: Path) -> None:
+def test_what_is_direct_stays_direct(proxy: RecordingProxy, http_server: Target, tmp_path: Path) -> None:
     require("proxychains4")
-    before = len(gateway.sessions)
+    before = len(proxy.sessions)
     program = f"subprocess.run(['curl', '-sS', '{http_server.url}'])"
-    assert run(tmp_path, program, "--proxy", gateway.url(), "--native").stdout == PAGE.decode()
-    assert len(gateway.sessions) == before
+    assert run(tmp_path, program, "--proxy", proxy.url(), "--native").stdout == PAGE.decode()
+    assert len(proxy.sessions) == before
 
 
-def test_what_proxychains4_cannot_be_told_is_said(gateway: Gateway, tmp_path: Path) -> None:
+def test_what_proxychains4_cannot_be_told_is_said(proxy: RecordingProxy, tmp_path: Path) -> None:
     require("proxychains4")
-    ended = run(tmp_path, "", "--proxy", gateway.url(), "--native", "--direct", "*.lan", "--route", "10.0.0.1=block")
+    ended = run(tmp_path, "", "--proxy", proxy.url(), "--native", "--direct", "*.lan", "--route", "10.0.0.1=block")
     assert [line for line in ended.stderr.splitlines() if "native" in line] == [
         f"socksify: native: proxychains4 cannot be told the rule {rule!r}; what is under it goes through the proxy"
         for rule in ("10.0.0.1=block", "*.lan=direct")

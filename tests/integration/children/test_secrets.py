@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 
 PASSWORD = "S3cr3t-pass-w0rd"
 CHILD = """
@@ -31,10 +31,10 @@ subprocess.Popen(["setsid", "sh", "-c", sh.format(sys.executable)], env={ENV}, s
 """
 
 
-def launch(program: str, gateway: Gateway, directory: Path) -> subprocess.CompletedProcess[str]:
+def launch(program: str, proxy: RecordingProxy, directory: Path) -> subprocess.CompletedProcess[str]:
     (directory / "child.py").write_text(CHILD)
     (directory / "program.py").write_text(program)
-    (directory / "config").write_text(f'proxy = "{gateway.url().replace("://", f"://joe:{PASSWORD}@")}"')
+    (directory / "config").write_text(f'proxy = "{proxy.url().replace("://", f"://joe:{PASSWORD}@")}"')
     runtime = directory / "runtime"
     runtime.mkdir(exist_ok=True)
     return subprocess.run(
@@ -58,37 +58,37 @@ def told_to_go(directory: Path) -> str:
 
 
 @pytest.mark.parametrize("env", ["None", "{}", "{'PATH': os.defpath}"])
-def test_a_child_of_a_program_that_outlives_its_parent(env: str, gateway: Gateway, tmp_path: Path) -> None:
-    before = gateway.asked_for("daemon.example")
-    launch(DAEMON.replace("{ENV}", env), gateway, tmp_path)
+def test_a_child_of_a_program_that_outlives_its_parent(env: str, proxy: RecordingProxy, tmp_path: Path) -> None:
+    before = proxy.asked_for("daemon.example")
+    launch(DAEMON.replace("{ENV}", env), proxy, tmp_path)
     assert told_to_go(tmp_path) == "covered\n"
-    assert gateway.asked_for("daemon.example") == before + 1
+    assert proxy.asked_for("daemon.example") == before + 1
 
 
-def test_one_that_can_no_longer_read_it_is_closed(gateway: Gateway, tmp_path: Path) -> None:
-    before = gateway.asked_for("daemon.example")
-    launch(DAEMON.replace("{ENV}", "None"), gateway, tmp_path)
+def test_one_that_can_no_longer_read_it_is_closed(proxy: RecordingProxy, tmp_path: Path) -> None:
+    before = proxy.asked_for("daemon.example")
+    launch(DAEMON.replace("{ENV}", "None"), proxy, tmp_path)
     shutil.rmtree(tmp_path / "runtime")
     said = told_to_go(tmp_path)
     assert (
         "the network is closed" in said and "the credentials that the parent process passed on cannot be read" in said
     )
     assert PASSWORD not in said
-    assert gateway.asked_for("daemon.example") == before
+    assert proxy.asked_for("daemon.example") == before
 
 
-def test_who_starts_another_makes_sure_that_it_can(gateway: Gateway, tmp_path: Path) -> None:
+def test_who_starts_another_makes_sure_that_it_can(proxy: RecordingProxy, tmp_path: Path) -> None:
     """Whoever has taken the key away."""
     program = f"""
 import shutil, subprocess, sys
 shutil.rmtree({str(tmp_path / "runtime")!r} + "/" + __import__("os").listdir("runtime")[0])
 subprocess.run([sys.executable, "child.py", "remade.example"], check=True)
 """
-    assert launch(program, gateway, tmp_path).stdout == "covered\n"
+    assert launch(program, proxy, tmp_path).stdout == "covered\n"
 
 
-def test_nothing_is_left_of_the_password(gateway: Gateway, tmp_path: Path) -> None:
-    launch("import subprocess, sys; subprocess.run([sys.executable, 'child.py', 'left.example'])", gateway, tmp_path)
+def test_nothing_is_left_of_the_password(proxy: RecordingProxy, tmp_path: Path) -> None:
+    launch("import subprocess, sys; subprocess.run([sys.executable, 'child.py', 'left.example'])", proxy, tmp_path)
     files = [file for file in (tmp_path / "runtime").rglob("*") if file.is_file()]
     assert len(files) == 1
     assert PASSWORD.encode() not in files[0].read_bytes()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 from tests.support import processes
 from tests.support.processes import free_port
 
@@ -49,10 +49,10 @@ RELOADERS = {"werkzeug": APPLICATION + WERKZEUG, "django": APPLICATION + DJANGO}
 
 
 @contextlib.contextmanager
-def serving(gateway: Gateway, directory: Path, *words: str, port: int) -> Iterator[None]:
+def serving(proxy: RecordingProxy, directory: Path, *words: str, port: int) -> Iterator[None]:
     """Runs a server under socksify, in a session of its own, which ends with it: reloaders leave their child behind."""
     environ = {"PATH": os.defpath, "HOME": str(directory), "TMPDIR": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "socksify", "--proxy", gateway.url(), *words]
+    command = [sys.executable, "-m", "socksify", "--proxy", proxy.url(), *words]
     with open(directory / "output", "wb") as output:
         server = subprocess.Popen(
             command, cwd=directory, env=environ, stdout=output, stderr=output, start_new_session=True
@@ -74,18 +74,18 @@ def get(port: int, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("package", RELOADERS)
-def test_a_reloaders_child_goes_through_the_proxy(package: str, gateway: Gateway, tmp_path: Path) -> None:
+def test_a_reloaders_child_goes_through_the_proxy(package: str, proxy: RecordingProxy, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(RELOADERS[package])
     port, name = free_port(), f"{package}.example"
-    with serving(gateway, tmp_path, "app.py", str(port), port=port):
+    with serving(proxy, tmp_path, "app.py", str(port), port=port):
         assert get(port, name) == b"covered"
-    assert gateway.asked_for(name) == 1
+    assert proxy.asked_for(name) == 1
 
 
-def test_gunicorns_workers_go_through_the_proxy(gateway: Gateway, tmp_path: Path) -> None:
+def test_gunicorns_workers_go_through_the_proxy(proxy: RecordingProxy, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APPLICATION)
     port, name = free_port(), "gunicorn.example"
     words = ["-m", "gunicorn", "--workers", "2", "--bind", f"127.0.0.1:{port}", "app:application"]
-    with serving(gateway, tmp_path, *words, port=port):
+    with serving(proxy, tmp_path, *words, port=port):
         assert [get(port, name) for _ in range(4)] == [b"covered"] * 4
-    assert gateway.asked_for(name) == 4
+    assert proxy.asked_for(name) == 4

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.integration.children.gateway import Gateway
+from tests.integration.children.recording_proxy import RecordingProxy
 
 FETCH = """
 import os, socket, sys
@@ -79,8 +79,8 @@ def environment(directory: Path) -> dict[str, str]:
     return {"PATH": os.defpath, "HOME": str(directory), "TMPDIR": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def launcher(gateway: Gateway) -> list[str]:
-    return [sys.executable, "-m", "socksify", "--proxy", gateway.url()]
+def launcher(proxy: RecordingProxy) -> list[str]:
+    return [sys.executable, "-m", "socksify", "--proxy", proxy.url()]
 
 
 def run(command: list[str], directory: Path) -> str:
@@ -91,13 +91,13 @@ def run(command: list[str], directory: Path) -> str:
     return ended.stdout
 
 
-def only_asked_for(gateway: Gateway, name: str, count: int) -> None:
+def only_asked_for(proxy: RecordingProxy, name: str, count: int) -> None:
     """As often as that, and nobody on loopback."""
-    assert gateway.asked_for(name) == count
-    assert not any(session.target is not None and session.target[0] == "127.0.0.1" for session in gateway.sessions)
+    assert proxy.asked_for(name) == count
+    assert not any(session.target is not None and session.target[0] == "127.0.0.1" for session in proxy.sessions)
 
 
-def test_celerys_prefork_workers(gateway: Gateway, tmp_path: Path) -> None:
+def test_celerys_prefork_workers(proxy: RecordingProxy, tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(CELERY)
     for folder in ("queue", "done", "control", "results"):
         (tmp_path / folder).mkdir()
@@ -105,7 +105,7 @@ def test_celerys_prefork_workers(gateway: Gateway, tmp_path: Path) -> None:
     words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     with open(tmp_path / "output", "wb") as output:
         worker = subprocess.Popen(
-            [*launcher(gateway), *words],
+            [*launcher(proxy), *words],
             cwd=tmp_path,
             env=environment(tmp_path),
             stdout=output,
@@ -119,28 +119,28 @@ def test_celerys_prefork_workers(gateway: Gateway, tmp_path: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
-    only_asked_for(gateway, "celery.example", 1)
+    only_asked_for(proxy, "celery.example", 1)
 
 
-def test_xdists_workers(gateway: Gateway, tmp_path: Path) -> None:
+def test_xdists_workers(proxy: RecordingProxy, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(XDIST)
     # The plug-ins of this environment, which are loaded three times, take longer than all else.
     quick = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1"]
     words = ["-m", "pytest", "-q", "-p", "xdist", "-n", "2", "-p", "no:cacheprovider", "test_it.py"]
-    assert "4 passed" in run([*quick, *launcher(gateway), *words], tmp_path)
-    only_asked_for(gateway, "xdist.example", 4)
+    assert "4 passed" in run([*quick, *launcher(proxy), *words], tmp_path)
+    only_asked_for(proxy, "xdist.example", 4)
 
 
-def test_dasks_workers_and_nannies(gateway: Gateway, tmp_path: Path) -> None:
+def test_dasks_workers_and_nannies(proxy: RecordingProxy, tmp_path: Path) -> None:
     (tmp_path / "cluster.py").write_text(DASK)
-    assert run([*launcher(gateway), "cluster.py"], tmp_path) == "covered\n"
-    only_asked_for(gateway, "dask.example", 1)
+    assert run([*launcher(proxy), "cluster.py"], tmp_path) == "covered\n"
+    only_asked_for(proxy, "dask.example", 1)
 
 
-def test_uvloops_processes(gateway: Gateway, tmp_path: Path) -> None:
+def test_uvloops_processes(proxy: RecordingProxy, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(UVLOOP)
-    command = [*launcher(gateway), "--log", "log", "--allow", "uvloop", "program.py"]
+    command = [*launcher(proxy), "--log", "log", "--allow", "uvloop", "program.py"]
     assert run(command, tmp_path) == "covered\n" * 4
-    only_asked_for(gateway, "uvloop.example", 3)
-    only_asked_for(gateway, "x", 1)
+    only_asked_for(proxy, "uvloop.example", 3)
+    only_asked_for(proxy, "x", 1)
     assert "-I ignores PYTHONPATH" in (tmp_path / "log").read_text()
