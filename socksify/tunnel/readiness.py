@@ -100,8 +100,10 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
         tunnel = registry.unsettled_at(fd)
         if tunnel is not None and _is_driven(tunnel):
             tunnel = None
-        if tunnel is not None and (tunnel.handshake is not None or _asks_again(tunnel)):
-            was_over = tunnel.handshake is not None and bool(tunnel.handshake.outcome)
+        # Once only: another thread may settle the tunnel at any moment.
+        handshake = tunnel.handshake if tunnel is not None else None
+        if tunnel is not None and (handshake is not None or _asks_again(tunnel)):
+            was_over = handshake is not None and bool(handshake.outcome)
             if push(tunnel):
                 continue
             moved = True
