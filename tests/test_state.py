@@ -67,7 +67,8 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/config/sealing.py": {"_last"},
     # What this process has installed.
     "socksify/patches/__init__.py": {"_installation"},
-    "socksify/patches/c_extensions.py": {"_known", "_named", "_named_packages"},
+    # Grow by the packages, and by the files, that a process imports.
+    "socksify/patches/c_extensions.py": {"_judged", "_named"},
     "socksify/patches/guards/argument_checks.py": {"_closed"},
     "socksify/patches/guards/datagrams.py": {"_guarded"},
     "socksify/patches/journal.py": {"_modules"},

@@ -1,7 +1,9 @@
-"""Modules with network code of their own, outside Python, where no patch reaches: named once, when they come.
+"""Modules with network code in C, where no patch reaches. Each is named once when it is imported; strict refuses it.
 
-Under strict they do not come at all, unless they are allowed. Here stand those for which something else can be named;
-others are judged by their files, in extensions.py.
+Two kinds of them are known. MODULES is a table of modules, with what to use instead. Every other extension module is
+judged by its file when it is loaded. A module counts as one that connects if its file, or a library that is bundled
+with it, imports connect(3), getaddrinfo(3) or the like from libc, or needs a library of the system that exists to
+connect. Not judged are Python's own modules and those of _HARMLESS.
 """
 
 from __future__ import annotations
@@ -58,25 +60,61 @@ MODULES = {
     # Event loops with sockets of C
     "pyuv": "uvloop or asyncio",
 }
+# What to use instead of packages that are judged by their files.
+_INSTEAD = {
+    "pyarrow": "a filesystem of fsspec's (s3fs, gcsfs, adlfs) as its filesystem=",
+    "polars": "a file that fsspec or another library in Python has opened",
+}
+_FUNCTIONS = (
+    b"connect", b"sendto", b"sendmmsg", b"getaddrinfo", b"getaddrinfo_a", b"gethostbyname", b"gethostbyname_r",
+    b"gethostbyname2", b"gethostbyname2_r", b"res_query", b"__res_query", b"res_search", b"__res_search", b"res_send",
+    b"__res_send", b"res_nquery", b"__res_nquery", b"res_nsearch", b"__res_nsearch",
+)  # fmt: skip
+# Libraries of the system that exist to connect. A library that belongs to a package is read instead.
+_LIBRARIES = (
+    "libadns.", "libcares.", "libclntsh.", "libct.", "libcurl", "libgetdns.", "libgfapi.", "libgit2.", "libgrpc",
+    "libhiredis.", "libldap", "libmariadb.", "libmemcached.", "libmongoc", "libmosquitto", "libmysqlclient",
+    "libnanomsg.", "libneon", "libnfs.", "libnng.", "libodbc.", "libpaho", "libpq.", "librabbitmq.", "librados.",
+    "librdkafka", "libsmbclient.", "libsoup", "libssh", "libsybdb.", "libunbound.", "libuv.", "libvirt.", "libzmq.",
+)  # fmt: skip
+# They are covered by adapters; or they bring OpenSSL, which makes no sockets here; or they ask network interfaces only.
+_HARMLESS = frozenset(("cryptography", "gevent", "netifaces", "psutil", "pycares", "uvloop", "zmq"))
+# The modules of a package share one library; these of them connect.
+_CONNECTING = {"pyarrow": ("_azurefs", "_flight", "_gcsfs", "_hdfs", "_s3fs")}
+_MOST_LIBRARIES = 64
+_STANDARD = sys.stdlib_module_names
+# The import machinery leaves frames of this file out of tracebacks.
+_FROZEN = "<frozen importlib._bootstrap_external>"
 
+# Each package is named once in a process, whatever is installed when.
 _named: set[str] = set()
+# Path of a file -> whether it imports one of the functions. It grows by the files that this process loads.
+_judged: dict[str, bool] = {}
 
 
 class ImportedAlreadyError(ImportError):
-    """Strict forbids a module that somebody has imported before."""
+    """Strict forbids a module that was imported before install()."""
 
 
 def check(settings: Settings) -> None:
-    """Raises ImportedAlreadyError if strict forbids a module that is imported already."""
+    """Raise ImportedAlreadyError if strict forbids a module that is imported already."""
+    if not settings.strict:
+        return
     for name in _unwanted(settings):
-        if settings.strict and sys.modules.get(name) is not None:
+        if sys.modules.get(name) is not None:
             raise ImportedAlreadyError(f"{name} is imported already; {_why(name)}; {_allow(name)}", name=name)
-
-    check_files(settings)
+    for name, path in _loaded():
+        if connects(name, path) and not _is_allowed(name, settings):
+            package = _package(name)
+            why = f"{package} is imported already; {_why_file(name)}; {_allow(package)}"
+            raise ImportedAlreadyError(why, name=name)
 
 
 def watch(settings: Settings, journal: Journal) -> None:
-    """Name each of them, or under strict refuse it, until the journal is undone; none under proxychains4."""
+    """Name each such module when it is imported, or under strict refuse it, until the journal is undone.
+
+    Under proxychains4, which covers code in C, nothing is named.
+    """
     from socksify.patches.post_import import when_imported
 
     if settings.native and not settings.strict:
@@ -85,12 +123,12 @@ def watch(settings: Settings, journal: Journal) -> None:
         if proxychains.is_loaded():
             return
     for name in _unwanted(settings):
-        journal.on_undo(when_imported(name, _naming(name), refuse if settings.strict else None))
-    watch_files(settings, journal)
+        journal.on_undo(when_imported(name, _namer(name), refuse if settings.strict else None))
+    _watch_files(settings, journal)
 
 
 def refuse(name: str) -> None:
-    """Raises the ImportError of a module that strict does not let in."""
+    """Raise the ImportError of a module of the table that strict forbids."""
     raise ImportError(f"import of {name} refused by strict: {_why(name)}; {_allow(name)}", name=name)
 
 
@@ -98,79 +136,25 @@ def _unwanted(settings: Settings) -> list[str]:
     return [name for name in MODULES if name not in settings.allow]
 
 
-def _naming(name: str) -> Callable[[object], None]:
+def _namer(name: str) -> Callable[[object], None]:
+    return lambda _: _name_once(name, _why(name))
+
+
+def _name_once(package: str, why: str) -> None:
     from socksify.routing import log
 
-    def say(_: object) -> None:
-        if name not in _named:
-            _named.add(name)
-            log.notice(f"{_why(name)}; or start the program with python -m socksify --native, under proxychains4")
-
-    return say
+    if package not in _named:
+        _named.add(package)
+        log.notice(f"{why}; or start the program with python -m socksify --native, under proxychains4")
 
 
-def _why(name: str) -> str:
-    return f"{name} has network code of its own, outside Python, that goes past the proxy; instead use {MODULES[name]}"
-
-
-def _allow(name: str) -> str:
-    return f'--allow {name}, or allow=["{name}"], lets it in all the same'
-
-
-# Extension modules with network code of their own that no table knows: judged by the symbols that their files import.
-#
-# One that imports connect(3), getaddrinfo(3) or their kin from libc, itself or by a library that is bundled with it, is
-# named once for its package when it is loaded, and under strict it is not loaded. Python's own modules are not asked
-# about, nor those that an adapter covers.
-
-
-_NAMES = (
-    b"connect", b"sendto", b"sendmmsg", b"getaddrinfo", b"getaddrinfo_a", b"gethostbyname", b"gethostbyname_r",
-    b"gethostbyname2", b"gethostbyname2_r", b"res_query", b"__res_query", b"res_search", b"__res_search", b"res_send",
-    b"__res_send", b"res_nquery", b"__res_nquery", b"res_nsearch", b"__res_nsearch",
-)  # fmt: skip
-# Libraries of the system's that exist to connect. What belongs to a package is looked into instead.
-_LIBRARIES = (
-    "libadns.", "libcares.", "libclntsh.", "libct.", "libcurl", "libgetdns.", "libgfapi.", "libgit2.", "libgrpc",
-    "libhiredis.", "libldap", "libmariadb.", "libmemcached.", "libmongoc", "libmosquitto", "libmysqlclient",
-    "libnanomsg.", "libneon", "libnfs.", "libnng.", "libodbc.", "libpaho", "libpq.", "librabbitmq.", "librados.",
-    "librdkafka", "libsmbclient.", "libsoup", "libssh", "libsybdb.", "libunbound.", "libuv.", "libvirt.", "libzmq.",
-)  # fmt: skip
-# Covered by adapters; or they bring OpenSSL, whose sockets they leave alone; or they ask interfaces, and nobody else.
-_HARMLESS = frozenset(("cryptography", "gevent", "netifaces", "psutil", "pycares", "uvloop", "zmq"))
-# Of packages that share one library, those of their modules that connect.
-_CONNECTING = {"pyarrow": ("_azurefs", "_flight", "_gcsfs", "_hdfs", "_s3fs")}
-_INSTEAD = {
-    "pyarrow": "a filesystem of fsspec's (s3fs, gcsfs, adlfs) as its filesystem=",
-    "polars": "a file that fsspec or another library in Python has opened",
-}
-_MOST_LIBRARIES = 64
-_STANDARD = sys.stdlib_module_names
-_FROZEN = "<frozen importlib._bootstrap_external>"
-
-_named_packages: set[str] = set()
-# By path: whether it imports one of the names.
-_known: dict[str, bool] = {}
-
-
-def check_files(settings: Settings) -> None:
-    """Raises ImportedAlreadyError if strict forbids a module that is loaded already."""
-    if settings.strict:
-        for name, path in _loaded():
-            if connects(name, path) and not _is_allowed(name, settings):
-                why = f"{_package(name)} is imported already; {_why_file(name)}; {_allow_package(name)}"
-                raise ImportedAlreadyError(why, name=name)
-
-
-def watch_files(settings: Settings, journal: Journal) -> None:
-    """Name each of them, or under strict refuse it, until the journal is undone."""
+def _watch_files(settings: Settings, journal: Journal) -> None:
     original = ExtensionFileLoader.create_module
 
     def create_module(self: Any, spec: Any) -> Any:
         _look(spec.name, self.path, settings)
         return original(self, spec)
 
-    # The import machinery takes its own frames out of tracebacks, and this is one.
     create_module.__code__ = create_module.__code__.replace(co_filename=_FROZEN)
     create_module.__qualname__, create_module.__module__ = original.__qualname__, original.__module__
     create_module.__doc__ = original.__doc__
@@ -182,18 +166,14 @@ def watch_files(settings: Settings, journal: Journal) -> None:
 def _look(name: str, path: str, settings: Settings) -> None:
     if not connects(name, path) or _is_allowed(name, settings):
         return
+    why, package = _why_file(name), _package(name)
     if settings.strict:
-        raise ImportError(f"import of {name} refused by strict: {_why_file(name)}; {_allow_package(name)}", name=name)
-    package = _package(name)
-    if package not in _named_packages:
-        from socksify.routing import log
-
-        _named_packages.add(package)
-        log.notice(f"{_why_file(name)}; or start the program with python -m socksify --native, under proxychains4")
+        raise ImportError(f"import of {name} refused by strict: {why}; {_allow(package)}", name=name)
+    _name_once(package, why)
 
 
 def connects(name: str, path: str) -> bool:
-    """Whether this module, in this file, has network code of its own that nobody else speaks of."""
+    """Return True if the extension module `name`, loaded from `path`, connects and is in no table of ours."""
     top, _, rest = name.partition(".")
     if top in _STANDARD or top in _HARMLESS or top in MODULES or name in MODULES:
         return False
@@ -203,29 +183,31 @@ def connects(name: str, path: str) -> bool:
 
 
 def _imports(path: str) -> bool:
-    """Whether a file, or a library that is bundled with it, connects."""
-    if path in _known:
-        return _known[path]
+    """Return True if a file, or a library that is bundled with it, connects."""
+    if path not in _judged:
+        _judged[path] = any(map(_judge, _with_bundled(path)))
+    return _judged[path]
+
+
+def _with_bundled(path: str) -> Iterator[elf.Library]:
+    """Read a file, and the libraries that it or one of them needs and a package has brought along."""
     waiting, seen = [path], {path}
     while waiting and len(seen) < _MOST_LIBRARIES:
         file = waiting.pop()
-        if _known.get(file):
-            return True
-        library = elf.read(file, _NAMES)
-        _known[file] = bool(library.imports) or any(soname.startswith(_LIBRARIES) for soname in library.needed)
-        if _known[file]:
-            _known[path] = True
-            return True
-        for soname in library.needed:
-            bundled = _bundled(soname, library.paths, os.path.dirname(file))
-            if bundled is not None and bundled not in seen:
-                seen.add(bundled)
-                waiting.append(bundled)
-    return False
+        library = elf.read(file, _FUNCTIONS)
+        yield library
+        found = (_bundled(soname, library.paths, os.path.dirname(file)) for soname in library.needed)
+        new = {bundled for bundled in found if bundled is not None} - seen
+        waiting += new
+        seen |= new
+
+
+def _judge(library: elf.Library) -> bool:
+    return bool(library.imports) or any(soname.startswith(_LIBRARIES) for soname in library.needed)
 
 
 def _bundled(soname: str, paths: tuple[str, ...], origin: str) -> str | None:
-    """The file of a library that a package has brought along: its path is given relative to what needs it."""
+    """Return the file of a bundled library: its path is relative to the file that needs it."""
     for path in paths:
         if path.startswith(("$ORIGIN", "${ORIGIN}")):
             place = path.replace("${ORIGIN}", origin, 1).replace("$ORIGIN", origin, 1)
@@ -236,7 +218,7 @@ def _bundled(soname: str, paths: tuple[str, ...], origin: str) -> str | None:
 
 
 def _loaded() -> Iterator[tuple[str, str]]:
-    """The name and the file of each that is loaded; one of cffi's has a second name, without its package."""
+    """Name and file of each loaded extension module. A module of cffi has a second name, without its package."""
     names: dict[str, str] = {}
     for name, module in sys.modules.copy().items():
         loader = getattr(getattr(module, "__spec__", None), "loader", None)
@@ -256,6 +238,10 @@ def _is_allowed(name: str, settings: Settings) -> bool:
     return not names.isdisjoint(settings.allow)
 
 
+def _why(name: str) -> str:
+    return f"{name} has network code of its own, outside Python, that goes past the proxy; instead use {MODULES[name]}"
+
+
 def _why_file(name: str) -> str:
     package = _package(name)
     what = package if package == name else f"{package} ({name})"
@@ -263,6 +249,5 @@ def _why_file(name: str) -> str:
     return f"{why}; instead use {_INSTEAD[package]}" if package in _INSTEAD else why
 
 
-def _allow_package(name: str) -> str:
-    package = _package(name)
-    return f'--allow {package}, or allow=["{package}"], lets it in all the same'
+def _allow(name: str) -> str:
+    return f'--allow {name}, or allow=["{name}"], lets it in all the same'

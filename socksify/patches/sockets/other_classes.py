@@ -1,6 +1,15 @@
-"""Puts our methods on other classes of sockets: gevent has one beside socket.socket, eventlet a copy of that.
+"""Classes of sockets beside socket.socket: those of other libraries, and those of other copies of the module `socket`.
 
-They stand on `_socket.socket` as socket.socket does, so what is said of that holds for them.
+gevent has a class of its own, and eventlet has a copy of socket.socket. Such a class stands on `_socket.socket` as
+socket.socket does, so it is given the same methods.
+
+The module `socket` may be imported a second time: by importlib.reload(), by runpy, by module_from_spec(), by a loader
+of its own, by exec() of its source. Tools that unload what they have imported at the start (ddtrace) import it again.
+A module of the same name gets our functions and the class that every socket so far is of. A copy of another name keeps
+its own class on `_socket.socket`, and CPython tells nobody about a new subclass of a type in C. But the methods of such
+a class ask the module `_socket` for its `socket`, its __init__() first of all. So while connections are routed, that is
+a property. Reading it covers the classes that were made since it was read last, which is before the first object of
+theirs is made. Its value is the type itself, as ever.
 """
 
 from __future__ import annotations
@@ -14,107 +23,44 @@ from socksify.patches.sockets import connect, datagrams, lifecycle, listen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from socksify.patches.journal import Journal, Replacement
 
-# The classes of sockets whose methods are ours; strict's audit hook lets them be made.
+# The classes whose methods are ours. The audit hook of strict allows their objects to be made.
 covered: set[type] = {_originals.PythonSocket}
+# The class of `socket` defines these, and no other class that stands on `_socket.socket` does.
+_MARKS = ("__init__", "_real_close", "_decref_socketios", "makefile")
 
 
 def cover(cls: type, journal: Journal) -> None:
-    """Have a copy of socket.socket go by the rules, and every object of it that exists, until the journal is undone."""
+    """Give a copy of socket.socket our methods, and so every object of it, until the journal is undone."""
     for module in (lifecycle, connect, listen, datagrams):
         for replacement in module.REPLACEMENTS:
             journal.set_attribute(cls, replacement.name, replacement.new)
-    admit(cls, journal)
+    _mark_covered(cls, journal)
 
 
 def cover_plain(cls: type, journal: Journal) -> None:
-    """As cover(), for a class that has added nothing to `_socket.socket` but weak references."""
+    """Do as cover() does for a class that has added nothing to `_socket.socket` but weak references."""
     for module in (connect, listen, datagrams):
         for replacement in module.REPLACEMENTS:
             if replacement.name != "accept":
                 journal.set_attribute(cls, replacement.name, replacement.new)
     for name, new in (("_accept", listen.accept_fd), *lifecycle.PLAIN):
         journal.set_attribute(cls, name, new)
-    admit(cls, journal)
+    _mark_covered(cls, journal)
 
 
-def admit(cls: type, journal: Journal) -> None:
+def _mark_covered(cls: type, journal: Journal) -> None:
+    """Note that the methods of a class are ours, until the journal is undone."""
     covered.add(cls)
     journal.on_undo(lambda: covered.discard(cls))
 
 
-# Copies of the module `socket`: by runpy, by module_from_spec(), by a loader of its own, by exec() of its source.
-#
-# Each has a class of its own on `_socket.socket`, whose methods nobody has patched. CPython tells nobody of a new
-# subclass of a type in C. But the methods of such a class ask the module `_socket` for its `socket`, its __init__()
-# first of all. So while we route, that is a property, which covers the classes that have come since it was read last:
-# before the first object of theirs is made. What the property gives is the type itself, as ever.
-
-
-# What the class has that `socket` defines, and no other class that stands on `_socket.socket`.
-_MARKS = ("__init__", "_real_close", "_decref_socketios", "makefile")
-
-
-def cover_copies(module: ModuleType, journal: Journal) -> None:
-    """Cover every copy that there is, or that comes, of the class on this `_socket`, until the journal is undone."""
-
-    names: dict[str, Any] = module.__dict__
-    plain: Any = type(module)
-
-    def cover_new() -> None:
-        for cls in names["socket"].__subclasses__():
-            if cls not in covered and _is_copy(cls):
-                cover(cls, journal)
-
-    class Module(plain):  # type: ignore[misc]
-        __slots__ = ()
-
-        @property
-        def socket(self) -> Any:
-            cover_new()
-            return names["socket"]
-
-        @socket.setter
-        def socket(self, new: Any) -> None:
-            names["socket"] = new
-
-        @socket.deleter
-        def socket(self) -> None:
-            del names["socket"]
-
-    def give_back() -> None:
-        if type(module) is Module:
-            module.__class__ = plain
-
-    Module.__name__, Module.__qualname__, Module.__module__ = plain.__name__, plain.__qualname__, plain.__module__
-    cover_new()
-    module.__class__ = Module
-    journal.on_undo(give_back)
-
-
-def _is_copy(cls: type) -> bool:
-    names = vars(cls)
-    if not all(isinstance(names.get(name), FunctionType) for name in _MARKS):
-        return False
-    # Up to Python 3.11 subinterpreters, which have builtins of their own, share the type in C.
-    return names["makefile"].__builtins__ is vars(builtins)
-
-
-# importlib.reload(socket), or a second import of it, makes a class and functions that nobody has patched.
-#
-# copies.py sees to the copies of it that do not take its name.
-#
-# Tools that unload what they imported at the start (ddtrace) have it imported again. Ours take their places; the class
-# stays the one that every socket so far, ssl's and subclasses are of.
-
-
 def outlive(replacements: Sequence[Replacement], journal: Journal) -> None:
-    """Have these in force in each module of the same name that comes, until the journal is undone."""
+    """Put the replacements into each module of the same name that is imported, until the journal is undone."""
     functions = [replacement for replacement in replacements if not isinstance(replacement.owner, type)]
 
     def reinstate(module: ModuleType) -> None:
@@ -128,3 +74,55 @@ def outlive(replacements: Sequence[Replacement], journal: Journal) -> None:
 
     for name in {"socket", *(function.owner.__name__ for function in functions)}:
         journal.on_undo(when_imported(name, reinstate))
+
+
+def cover_copies(module: ModuleType, journal: Journal) -> None:
+    """Cover every copy of socket.socket, now and later, until the journal is undone. `module` is `_socket`."""
+    names: dict[str, Any] = module.__dict__
+    plain: Any = type(module)
+
+    def cover_new() -> None:
+        for cls in names["socket"].__subclasses__():
+            if cls not in covered and _is_copy(cls):
+                cover(cls, journal)
+
+    watching = _watching_class(plain, names, cover_new)
+
+    def restore() -> None:
+        if type(module) is watching:
+            module.__class__ = plain
+
+    cover_new()
+    module.__class__ = watching
+    journal.on_undo(restore)
+
+
+def _watching_class(plain: Any, names: dict[str, Any], on_read: Callable[[], None]) -> Any:
+    """Make a class of modules that calls `on_read()` whenever somebody reads the attribute `socket`."""
+
+    class Module(plain):  # type: ignore[misc]
+        __slots__ = ()
+
+        @property
+        def socket(self) -> Any:
+            on_read()
+            return names["socket"]
+
+        @socket.setter
+        def socket(self, new: Any) -> None:
+            names["socket"] = new
+
+        @socket.deleter
+        def socket(self) -> None:
+            del names["socket"]
+
+    Module.__name__, Module.__qualname__, Module.__module__ = plain.__name__, plain.__qualname__, plain.__module__
+    return Module
+
+
+def _is_copy(cls: type) -> bool:
+    names = vars(cls)
+    if not all(isinstance(names.get(name), FunctionType) for name in _MARKS):
+        return False
+    # Up to Python 3.11 subinterpreters, which have builtins of their own, share the type in C.
+    return names["makefile"].__builtins__ is vars(builtins)
