@@ -206,7 +206,7 @@ def _settings_of(sock: Socket) -> list[Setting]:
 
 def _like(sock: Socket, settings: list[Setting], *, strict: bool = False) -> _originals.Socket:
     """A fresh socket of the kind that a socket is to the kernel, with these options; raises OSError if `strict`."""
-    kind = _originals.getsockopt(sock, SOL_SOCKET, SO_TYPE)
+    kind = kernel_type(sock)
     fresh = _originals.Socket(_originals.family(sock), kind, _get(sock, SOL_SOCKET, _SO_PROTOCOL) or 0)
     try:
         for setting in settings:
@@ -276,10 +276,15 @@ TCP = (0, 6, 262)
 _PROTOCOL_OPTION: int | None = getattr(_module, "SO_PROTOCOL", None)
 
 
+def kernel_type(sock: Socket) -> int:
+    """Return the type that a socket has to the kernel, whatever fromfd() was told. Raises OSError if it is closed."""
+    return int(_originals.getsockopt(sock, SOL_SOCKET, SO_TYPE))
+
+
 def is_tcp(sock: Socket) -> bool:
     """Whether an IP socket speaks TCP to the kernel, whatever fromfd() was told; nothing does that is closed."""
     try:
-        if _originals.getsockopt(sock, SOL_SOCKET, SO_TYPE) != SOCK_STREAM:
+        if kernel_type(sock) != SOCK_STREAM:
             return False
         if _PROTOCOL_OPTION is None:
             return _originals.protocol(sock) in TCP

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _socket
-from socket import SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_STREAM, SOL_SOCKET
+from socket import SO_DOMAIN, SO_PROTOCOL, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _originals
 from socksify.patches import scope
@@ -12,6 +12,7 @@ from socksify.patches.guards.datagrams import LINK
 from socksify.patches.journal import Replacement
 from socksify.tunnel import settlement
 from socksify.tunnel.bind import listener
+from socksify.tunnel.datagrams import kernel_type
 from socksify.tunnel.handover import handover
 from socksify.tunnel.registry import registry
 
@@ -32,7 +33,7 @@ def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto
     if fileno is not None or family == LINK:
         if fileno is not None and type != -1:
             # What fromfd() was told of an fd is for the kernel to confirm.
-            kind = _originals.getsockopt(sock, SOL_SOCKET, SO_TYPE)
+            kind = kernel_type(sock)
             if kind not in (SOCK_STREAM, _originals.kind(sock)):
                 init(sock, _originals.family(sock), kind, proto, fileno)
         datagrams.adopt(sock)

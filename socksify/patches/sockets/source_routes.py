@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from _socket import inet_ntop
 from operator import index
-from socket import AF_INET, AF_INET6, SO_TYPE, SOCK_RAW, SOL_SOCKET
+from socket import AF_INET, AF_INET6, SOCK_RAW
 from struct import pack
 
 from socksify import _originals
@@ -184,7 +184,7 @@ def _forbids(sock: Socket) -> bool:
 def is_raw(sock: Socket) -> bool:
     """Whether a socket is a raw one to the kernel."""
     try:
-        return _originals.getsockopt(sock, SOL_SOCKET, SO_TYPE) == SOCK_RAW
+        return datagrams.kernel_type(sock) == SOCK_RAW
     except ours(OSError):
         return False
 
