@@ -2,7 +2,7 @@ import pytest
 
 from socksify.config.command_line import parse, usage
 from socksify.config.errors import ConfigError
-from socksify.config.schema import SETTINGS
+from socksify.config.schema import BY_OPTION, SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,10 @@ def test_usage_has_every_option_in_eighty_columns() -> None:
     for option in ("-v", "--embedded", "--show[=text|json]", "--explain HOST:PORT", "--help", "--version"):
         assert option in text
     assert max(map(len, text.splitlines())) < 80
+
+
+def test_an_option_that_says_no_takes_no_value() -> None:
+    """`--no-children=yes` would mean the opposite of its name."""
+    for option in (setting for setting in BY_OPTION.values() if setting.bare == "no"):
+        with pytest.raises(ConfigError, match="expected no value"):
+            parse([f"{option.option}=yes", "x.py"])

@@ -1,6 +1,7 @@
 import pytest
 
 from socksify.config import environ, proxy_url
+from socksify.config.environ import conflicting
 from socksify.config.errors import ConfigError
 from socksify.config.ip import parse_ip
 from socksify.config.settings import Settings
@@ -199,3 +200,7 @@ def test_other_variables_do_not(name: str, value: str) -> None:
 def test_an_http_proxy_is_left_to_the_client() -> None:
     settings = Settings(proxy=proxy_url.parse_chain("http://gw:3128", ""))
     assert environ.conflicting(settings, {"https_proxy": "http://gw:3128"}) == ()
+
+
+def test_without_a_proxy_no_variable_is_in_the_way() -> None:
+    assert conflicting(Settings(proxy=()), {"ALL_PROXY": "socks5://gw"}) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat as modes
 from collections.abc import Callable
 from pathlib import Path
 
@@ -317,3 +318,22 @@ def test_what_sudos_caller_has_written_root_reads(tmp_path: Path) -> None:
 
 def test_no_file_is_an_empty_one() -> None:
     assert toml_file.File() == toml_file.File("", {}, {})
+
+
+def test_a_directory_that_cannot_be_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may have taken away the directory, or the right to search it, in the meantime."""
+    path = written(tmp_path)
+
+    def gone(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(file_search, "objection", gone)
+    assert find("", {}, tmp_path) == ("", [f"{path} is ignored: of its directory {tmp_path}: Permission denied"])
+
+
+def test_the_group_of_root_is_private(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.chmod(0o664)
+    os.chown(path, os.geteuid(), 0)
+    assert path.stat().st_mode & modes.S_IWGRP
+    assert find("", {}, tmp_path)[0] == str(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from marshal import dumps
 from pathlib import Path
 
@@ -157,3 +159,27 @@ def test_another_version_is_an_error() -> None:
     text = dumps((("other",), [], {}, ()), 2).hex()
     with pytest.raises(ConfigError, match="another version"):
         load({}, {inherited.VARIABLE: text}, "/")
+
+
+def test_a_child_can_always_read_what_holds_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "socksify.config.sealing", raising=False)
+    assert inherited.can_be_received()
+
+
+def test_a_child_can_read_credentials_while_their_key_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    inherited.variables(Settings((Proxy("socks5h", "gw", 1, None, b"joe", b"S3cr3t"),)), {})
+    assert inherited.can_be_received()
+    (tmp_path / f"socksify-{os.geteuid()}" / "key").unlink()
+    assert not inherited.can_be_received()
+
+
+def test_credentials_without_their_key_are_an_error_that_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    environ = inherited.variables(Settings((Proxy("socks5h", "gw", 1, None, b"joe", b"S3cr3t"),)), {})
+    (tmp_path / f"socksify-{os.geteuid()}" / "key").unlink()
+    with pytest.raises(ConfigError, match=f"^{inherited.VARIABLE}: .*No such file") as caught:
+        inherited.received(environ)
+    assert "S3cr3t" not in str(caught.value)

@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from socksify.config import load
+from socksify.config import inherited, load
 from socksify.config.errors import ConfigError
 from socksify.config.settings import Settings
 
@@ -189,3 +190,44 @@ def test_children_are_covered_unless_they_are_switched_off(caller: str, tmp_path
 def test_the_log_stays_where_it_was_named(tmp_path: Path) -> None:
     assert load({"proxy": "gw", "log": "a.log"}, {}, str(tmp_path)).log == str(tmp_path / "a.log")
     assert load({"proxy": "gw", "log": "stderr"}, {}, str(tmp_path)).log == "stderr"
+
+
+class Hook:
+    """The hook as a process has it that was started with it."""
+
+    def __init__(self, state: str, environ: dict[str, str], settings: str, settings_installed: bool) -> None:
+        self.state, self.environ = state, environ
+        self.settings, self.settings_installed = settings, settings_installed
+
+
+@pytest.mark.parametrize(
+    ("hook", "displaced"),
+    [
+        (Hook("installed", {inherited.VARIABLE: "a"}, "", False), "the parent process"),
+        (Hook("waiting", {}, "/etc/hook.toml", True), "/etc/hook.toml"),
+        (Hook("installing", {}, "/etc/hook.toml", False), ""),
+        (Hook("off: no proxy", {inherited.VARIABLE: "a"}, "/etc/hook.toml", True), ""),
+    ],
+)
+def test_a_file_tells_that_it_takes_the_place_of_the_hooks_proxy(
+    hook: Hook, displaced: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksify_hook", hook)  # type: ignore[arg-type]
+    path = tmp_path / "socksify.toml"
+    path.write_text("proxy = 'gw'")
+    for _ in range(2):
+        load({}, {}, str(tmp_path))
+    line = f"socksify: {path}: its proxy takes the place of that of {displaced}\n"
+    assert capsys.readouterr().err == (line if displaced else "")
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_without_a_standard_error_nothing_is_told(
+    closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", stream if closed else None)
+    (tmp_path / "socksify.toml").write_text("proxy = 'gw'")
+    settings = load({}, {"ALL_PROXY": "socks5://other"}, str(tmp_path))
+    assert [hop.host for hop in settings.proxy] == ["gw"]

@@ -6,6 +6,7 @@ from socksify.config import match as config_match
 from socksify.config.errors import ConfigError
 from socksify.config.ip import fold, parse_ip
 from socksify.config.match import Match
+from socksify.config.match import parse as parse_match
 
 ALL_128 = (1 << 128) - 1
 
@@ -183,3 +184,26 @@ def test_covered(match: str, name: str | None, ip: str | None, port: int) -> Non
 )
 def test_not_covered(match: str, name: str | None, ip: str | None, port: int) -> None:
     assert not covers(config_match.parse(match, "test"), name, ip, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "of_names"),
+    [
+        ("*.example", True),
+        (".example", True),
+        ("a.example", True),
+        ("10.0.0.0/8", False),
+        ("192.0.2.1", False),
+        (":25", False),
+    ],
+)
+def test_a_name_or_an_address_decides(text: str, of_names: bool) -> None:
+    assert parse_match(text, "").is_of_names is of_names
+
+
+@pytest.mark.parametrize(
+    ("name", "covered"), [("axbyc", True), ("abc", True), ("abbc", True), ("acb", False), ("ab", False), ("xbc", False)]
+)
+def test_the_pieces_of_a_glob_stand_in_order_and_do_not_overlap(name: str, covered: bool) -> None:
+    assert parse_match("a*b*c", "").covers(name, None, 80) is covered
+    assert not parse_match("ab*bc", "").covers("abc", None, 80)

@@ -291,3 +291,12 @@ def test_a_percent_sign_without_two_hex_digits_is_itself(text: str, data: bytes)
 
 def test_quote_keeps_what_it_is_told_to() -> None:
     assert quote(b"/run/a b", b"/") == "/run/a%20b"
+
+
+def test_isolation_does_not_replace_a_user() -> None:
+    with_user, without = Proxy("socks5h", "gw", 1080, None, b"joe", b"S3cr3t"), Proxy("socks5h", "gw", 1080)
+    proxy_url.check_isolated((with_user, without), "host", "--isolate")
+    proxy_url.check_isolated((with_user,), "none", "--isolate")
+    with pytest.raises(ConfigError, match=r"^--isolate: 'host': .* has a user already") as caught:
+        proxy_url.check_isolated((without, with_user), "host", "--isolate")
+    assert "S3cr3t" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,33 @@ def test_where_there_is_no_place_nobody_can_read_it(monkeypatch: pytest.MonkeyPa
     assert b"a password" not in data
     with pytest.raises(ConfigError, match="no directory to keep the key in"):
         sealing.opened(data)
+
+
+def test_what_was_never_sealed_needs_no_key() -> None:
+    assert sealing.is_kept()
+
+
+def test_a_place_that_is_no_directory_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "file"))
+    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+
+
+def test_of_two_processes_that_make_a_key_the_first_ones_counts(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def another_was_first(_: str, file: str) -> None:
+        Path(file).write_bytes(b"k" * 32)
+        raise FileExistsError
+
+    monkeypatch.setattr(sealing.os, "link", another_was_first)
+    sealed = sealing.sealed(b"a")
+    assert [file.name for file in directory.iterdir()] == ["key"]
+    assert (directory / "key").read_bytes() == b"k" * 32
+    assert sealing.opened(sealed) == b"a"
+
+
+def test_a_python_without_a_sha3_of_its_own_takes_openssls(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = sealing.sealed(b"a")
+    monkeypatch.setitem(sys.modules, "_sha3", None)
+    assert sealing.opened(sealed) == b"a"

@@ -67,3 +67,8 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
     path.write_bytes(b"proxy = '\xff'")
     with pytest.raises(ConfigError, match=rf"^{path}: not in UTF-8"):
         toml_file.load(str(path))
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"^{tmp_path}: Is a directory; expected a TOML file that can be read"):
+        toml_file.read(str(tmp_path))

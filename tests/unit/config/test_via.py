@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from socksify.config import inherited
+from socksify.config import inherited, via
+from socksify.config.errors import ConfigError
 from socksify.config.loader import load
 from socksify.config.settings import Settings
 from socksify.config.via import passed_on, scoped
@@ -67,3 +68,26 @@ def test_other_settings_of_its_own_leave_the_block() -> None:
 
 def test_outside_nothing_is_changed() -> None:
     assert passed_on(OUTSIDE) is OUTSIDE
+
+
+@pytest.mark.parametrize("way", ["direct", "block"])
+def test_neither_direct_nor_block_is_part_of_a_chain(way: str) -> None:
+    with pytest.raises(ConfigError, match=f"{way!r}: cannot be part of a chain"):
+        scoped(OUTSIDE, ("socks5h://b.example", way), None)
+
+
+def test_several_proxies_make_a_chain() -> None:
+    inside = scoped(OUTSIDE, ("socks5h://b.example", "socks5h://c.example"), None)
+    assert hosts(inside, inside.default.via) == ["b.example", "c.example"]
+
+
+def test_without_a_proxy_nothing_is_isolated() -> None:
+    with pytest.raises(ConfigError, match="isolate='host': no proxy could isolate what is direct"):
+        scoped(OUTSIDE, ("direct",), "host")
+
+
+def test_a_block_that_has_lost_its_meaning_lets_nothing_out() -> None:
+    inside = via.refused(OUTSIDE, ConfigError("via: no such proxy"))
+    assert {rule.via for rule in (*inside.rules, inside.default)} <= {"block", "undecided"}
+    assert inside.default.text == "via: no such proxy"
+    assert (inside.proxy, inside.proxies, inside.bind) == ((), {}, "never")

@@ -186,3 +186,33 @@ def test_an_echo_does_not_put_our_credentials_into_the_error(pieces: int) -> Non
             conversation.peeked(request[at : at + pieces])
     assert "Authorization" not in str(caught.value)
     assert "YWxpY2U" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "schemes"),
+    [
+        (407, b"Proxy-Authenticate: Basic\r\n", ("Basic",)),
+        (401, b'WWW-Authenticate: Basic realm="a"\r\n', ("Basic",)),
+        (407, b"proxy-AUTHENTICATE: Negotiate\r\nProxy-Authenticate: NTLM, basic\r\n", ("Negotiate", "NTLM", "basic")),
+        (
+            407,
+            b'Proxy-Authenticate: Basic realm="a, Fake b", charset="UTF-8", Digest qop="auth"\r\n',
+            ("Basic", "Digest"),
+        ),
+        (407, b"Proxy-Authenticate: Basic\r\nProxy-Authenticate: BASIC\r\n", ("Basic",)),
+        (407, b'Proxy-Authenticate: Basic realm ="a"\r\n', ("Basic",)),
+        (407, b'Proxy-Authenticate: nonce ="a", ""\r\n', ()),
+        (407, b"WWW-Authenticate: Basic\r\nServer: Basic\r\n", ()),
+        (401, b"Proxy-Authenticate: Basic\r\n", ()),
+        (403, b"Proxy-Authenticate: Basic\r\n", ()),
+        (
+            407,
+            b"Proxy-Authenticate: %b\r\n" % b", ".join(b"S%d" % n for n in range(99)),
+            tuple(f"S{n}" for n in range(8)),
+        ),
+        (407, b"Proxy-Authenticate: %b\r\n" % (b"s" * 99), ("s" * 32,)),
+    ],
+)
+def test_the_schemes_that_a_refusal_asks_for(status: int, fields: bytes, schemes: tuple[str, ...]) -> None:
+    response = parse(http_connect.Response.parse(), b"HTTP/1.1 %d No\r\n%b\r\n" % (status, fields))
+    assert response.challenges == schemes
