@@ -212,7 +212,7 @@ class Hook:
 def test_a_file_tells_that_it_takes_the_place_of_the_hooks_proxy(
     hook: Hook, displaced: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "socksify_hook", hook)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "socksify_hook", hook)
     path = tmp_path / "socksify.toml"
     path.write_text("proxy = 'gw'")
     for _ in range(2):

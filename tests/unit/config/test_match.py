@@ -202,7 +202,8 @@ def test_a_name_or_an_address_decides(text: str, of_names: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "covered"), [("axbyc", True), ("abc", True), ("abbc", True), ("acb", False), ("ab", False), ("xbc", False)]
+    ("name", "covered"),
+    [("axbyc", True), ("abc", True), ("abbc", True), ("acb", False), ("ab", False), ("xbc", False), ("ac", False)],
 )
 def test_the_pieces_of_a_glob_stand_in_order_and_do_not_overlap(name: str, covered: bool) -> None:
     assert parse_match("a*b*c", "").covers(name, None, 80) is covered

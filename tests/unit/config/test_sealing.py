@@ -115,7 +115,7 @@ def test_of_two_processes_that_make_a_key_the_first_ones_counts(
         Path(file).write_bytes(b"k" * 32)
         raise FileExistsError
 
-    monkeypatch.setattr(sealing.os, "link", another_was_first)
+    monkeypatch.setattr(os, "link", another_was_first)
     sealed = sealing.sealed(b"a")
     assert [file.name for file in directory.iterdir()] == ["key"]
     assert (directory / "key").read_bytes() == b"k" * 32

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from socksify.routing import hosts_file
-from socksify.routing.hosts_file import Hosts, HostsFile
+from socksify.routing.hosts_file import Hosts, HostsFile, literals_of
 
 
 @pytest.mark.parametrize(
@@ -152,3 +152,18 @@ class TestFile:
         elif kind == "loop":
             os.symlink(path, path)
         assert HostsFile(str(path)).read().by_address == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "literals"),
+    [
+        ("one", ("192.0.2.5", "2001:db8::5")),
+        ("ONE.", ("192.0.2.5", "2001:db8::5")),
+        ("two", ("192.0.2.6",)),
+        ("tw", ()),
+    ],
+)
+def test_the_literals_of_a_name(name: str, literals: tuple[str, ...]) -> None:
+    content = b"192.0.2.5 one\n192.0.2.6 two # one\n2001:db8::5 other one\n192.0.2.5 one\n"
+    assert literals_of(name, content) == literals
+    assert literals_of("absent", content) == ()

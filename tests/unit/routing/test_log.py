@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import stat
@@ -132,3 +133,49 @@ def test_a_log_that_cannot_be_opened_leaves_nothing_installed(tmp_path: Path) ->
     socksify.uninstall()
     assert "connect" not in vars(socket.socket)
     assert not log.is_open()
+
+
+def test_without_a_log_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    log.close_log()
+    assert not log.is_open()
+    log.line("nobody reads this")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_warning_is_told_on_stderr_and_in_the_log(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log.open_log(str(file))
+    try:
+        assert log.is_open()
+        log.warn("two places")
+    finally:
+        log.close_log()
+    assert file.read_text() == capfd.readouterr().err == "socksify: two places\n"
+    log.open_log("stderr")
+    try:
+        log.warn("one place")
+    finally:
+        log.close_log()
+    assert capfd.readouterr().err == "socksify: one place\n"
+
+
+def test_a_log_that_the_program_has_closed_is_opened_again(file: Path) -> None:
+    """As a daemon does, which closes every descriptor that it did not open."""
+    log.open_log(str(file))
+    try:
+        log.line("before")
+        (fd,) = (
+            int(name) for name in os.listdir("/proc/self/fd") if os.path.realpath(f"/proc/self/fd/{name}") == str(file)
+        )
+        os.close(fd)
+        log.line("after")
+    finally:
+        log.close_log()
+    assert file.read_text() == "socksify: before\nsocksify: after\n"
+
+
+def test_a_log_that_cannot_be_written_is_no_error() -> None:
+    log.open_log("/dev/full")
+    try:
+        log.line("there is no room for this")
+    finally:
+        log.close_log()

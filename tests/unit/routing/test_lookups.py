@@ -122,3 +122,30 @@ def test_a_name_to_bind_to(family: int, address: object, expected: object) -> No
 def test_a_fake_address_to_bind_to_is_nobodys_here() -> None:
     with socket.socket() as sock, pytest.raises(OSError, match="assign"):
         sock.bind(lookups().bindable(socket.AF_INET, ("name.example", 0)))
+
+
+def test_a_bad_name_to_bind_to_is_left_to_the_standard_library() -> None:
+    found = lookups()
+    for address in (("a" * 64 + "\u00fc.example", 0), "path", ("name.example",)):
+        assert found.bindable(socket.AF_INET, address) is address
+    assert found.bindable(socket.AF_UNIX, ("name.example", 0)) == ("name.example", 0)
+    assert found.bindable(socket.AF_INET, ("127.0.0.1", 0)) == ("127.0.0.1", 0)
+    assert found.bindable(socket.AF_INET, ("localhost", 7)) == ("127.0.0.1", 7)
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [("192.0.2.1", True), (b"192.0.2.1", True), ("name.example", False), ("here.lan", True), ("name.example.", False)],
+)
+def test_the_resolver_is_asked_for_what_no_proxy_resolves(host: str | bytes, may: bool) -> None:
+    assert lookups("*.lan=direct").may_ask_for(host, 80) is may
+
+
+def test_a_fake_address_that_stands_for_nothing_is_explained() -> None:
+    found = lookups()
+    fake = fake_addresses.TABLE.address_of("name.example")
+    other = next(address for address in ("198.18.7.7", "198.19.9.9") if fake_addresses.TABLE.name_of(address) is None)
+    assert found.unknown_fake("192.0.2.1") is None
+    assert "stands for no name" in str(found.unknown_fake(other))
+    assert found.reverse(fake) == ("name.example", [])
+    assert not found.may_ask(other)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from socksify import _originals, config
-from socksify.routing import fake_addresses, local_host
+from socksify.routing import fake_addresses, local_host, log
 from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.router import Router
 
@@ -276,3 +276,45 @@ def test_the_machines_own_name_is_reached_without_a_question(monkeypatch: pytest
     sub = router().decide(V6, ("any.localhost", 80, 0, 0))
     assert isinstance(sub, Direct)
     assert sub.address is not None
+
+
+def test_the_rule_by_which_a_name_is_resolved_here_is_named() -> None:
+    assert router("*.lan=direct", "*=proxy").why_here("a.lan", 80) == "*.lan=direct"
+    assert router("*.lan=direct").why_here("a.example", None) == "*=proxy"
+
+
+def test_a_name_that_is_too_long_for_a_proxy_is_no_name() -> None:
+    """A dot at the end makes it one byte too long for a message, though DNS would take it."""
+    name = ".".join(["a" * 63] * 3 + ["b" * 61])
+    assert len(name) == 253
+    found = router().decide(V4, (name, 80))
+    assert isinstance(found, Via)
+    with pytest.raises(socket.gaierror):
+        router().decide(V4, (f"{name}bbb", 80))
+
+
+def test_a_name_that_cannot_be_resolved_here_is_a_line_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(log, "line", lines.append)
+    with pytest.raises(socket.gaierror):
+        router("*=direct", proxy="socks5h://192.0.2.1:1080", dns="local").decide(V4, fake_of("no.invalid"))
+    (line,) = lines
+    assert line.startswith(f"{log.DEFAULT_NAME}: look up no.invalid here (rule *=direct) gaierror: ")
+
+
+def fake_of(name: str) -> tuple[str, int]:
+    return fake_addresses.TABLE.address_of(name), 80
+
+
+def test_what_is_no_internet_address_is_direct() -> None:
+    for family, address in ((socket.AF_UNIX, "/path"), (V4, "name.example"), (socket.AF_NETLINK, (0, 0))):
+        assert router().decide(family, address) == Direct()
+
+
+def test_many_addresses_do_not_grow_the_memory_of_own_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Router, "_MEMORY", 4)
+    monkeypatch.setattr(local_host, "is_own", lambda _: False)
+    found = router()
+    for number in range(20):
+        assert not found.is_own(f"192.0.2.{number}")
+    assert len(found._own) <= 4
