@@ -1,10 +1,15 @@
-"""The hook's files in a site-packages directory: written so that no start of Python ever sees half of them.
+"""The hook's files in a site-packages directory. They are written so that no start of Python sees half of them.
 
 socksify_hook/*.py            the hook, a copy of the one in sitecustomize_template/
-socksify_hook/settings.toml   what it installs with
-socksify_hook.pth             calls it, up to Python 3.17; written last and removed first
-socksify_hook.start           names what calls it, from Python 3.18 on (PEP 829); in no environment of an older one
-socksify_hook_start.py        what the .start file names
+socksify_hook/settings.toml   the settings with which it installs
+socksify_hook.pth             calls the hook, up to Python 3.17; written last and removed first
+socksify_hook.start           names the function that calls the hook, from Python 3.18 on (PEP 829)
+socksify_hook_start.py        contains that function
+
+Up to Python 3.17, the site module executes the import line of a .pth file. From 3.18 on it ignores such lines, and
+calls the function that a .start file names. Python 3.15 to 3.17 know both, but for them no .start file is written. It
+would switch off the import line, whose `except` closes the network if the hook is damaged, and it would make site
+import pkgutil and re at each start.
 """
 
 from __future__ import annotations
@@ -21,31 +26,49 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The module that a .start file names. It is beside the hook and not in it, so that it can close the network if the hook
+# is gone.
+MODULE = f"{NAME}_start"
+START = f"{MODULE}:start\n"
+# Is executed if the hook cannot be loaded. 100 is ENETDOWN. The modules whose import is refused have sockets in C.
+_SHUT = f"""
+def refuse(event, args, text=f'socksify: the network is closed: {{sitedir}}/{NAME}.pth: {{error}}.\
+ To go without: SOCKSIFY_DISABLE=1, or delete {{sitedir}}/{NAME}*'):
+ if event.startswith('socket.'):
+  raise OSError(100, text)
+ if event == 'import' and args[0].startswith({IN_C}):
+  raise ImportError(text, name=args[0])
+import sys
+sys.addaudithook(refuse)
+"""
+# The argument by which the .pth file, or the module, tells that settings were installed.
+_WITH_SETTINGS = "with_settings=True"
+# The suffix of a file that is written beside the one that it replaces.
 _NEW = ".new"
 
 
 def is_there(directory: str) -> bool:
-    """Whether any part of a hook is."""
+    """Return True if the site-packages `directory` has any part of a hook."""
     return any(map(os.path.lexists, _outside(directory))) or os.path.lexists(home(directory))
 
 
 def home(directory: str) -> str:
-    """The hook's own directory in site-packages."""
+    """Return the hook's own directory in site-packages."""
     return os.path.join(directory, NAME)
 
 
 def settings_file(directory: str) -> str:
-    """Where the settings are."""
+    """Return the path of the settings file."""
     return os.path.join(home(directory), "settings.toml")
 
 
 def has_settings(directory: str) -> bool:
-    """Whether settings were installed, be they gone since: the file that calls the hook knows."""
+    """Return True if settings were installed. They may be gone by now: the files that call the hook tell it."""
     return os.path.lexists(settings_file(directory)) or any(map(_tells_settings, _outside(directory)))
 
 
 def is_private(path: str) -> bool:
-    """Whether a file may be read by its owner alone."""
+    """Return True if only the owner may read a file."""
     return stat.S_IMODE(os.stat(path).st_mode) & 0o077 == 0
 
 
@@ -58,12 +81,13 @@ def _tells_settings(path: str) -> bool:
 
 
 def write(directory: str, settings: str | None, *, secret: bool = False) -> None:
-    """Put the hook in place, instead of one that is there. None keeps the settings that are there, or are not.
+    """Install the hook into the site-packages `directory`, in place of an earlier one.
 
-    Empty `settings` are none, and the variables decide. Everything may be read by whoever may read the directory, but a
-    secret file of settings by its owner alone. Raises OSError; what was not there before is gone again then.
+    `settings` is the text of the settings file. With None an existing settings file stays. With "" there is none, and
+    the SOCKSIFY_* variables decide. Users who may read the directory may read all files, but if the settings are
+    `secret`, only the owner may read the settings file. Raises OSError; then no part of a new hook remains.
     """
-    with _alone(directory):
+    with _locked(directory):
         was_there = is_there(directory)
         try:
             _write_all(directory, settings, secret)
@@ -80,7 +104,7 @@ def _write_all(directory: str, settings: str | None, secret: bool) -> None:
         if os.path.islink(home(directory)):
             os.unlink(home(directory))
         os.mkdir(home(directory))
-    # Whatever the umask: where it cannot be read, there would be no hook.
+    # The umask must not decide: for users who cannot read the directory there would be no hook.
     os.chmod(home(directory), mode)
     for name in _modules():
         with open(os.path.join(template(), NAME, name), encoding="utf-8") as source:
@@ -91,7 +115,7 @@ def _write_all(directory: str, settings: str | None, secret: bool) -> None:
         _replace(directory, settings_file(directory), settings, readable & 0o600 if secret else readable)
     _write_startup(directory, with_settings, mode)
     if not with_settings:
-        # Now that nobody says that they were installed.
+        # After the startup files, which no longer tell that settings were installed.
         _delete(settings_file(directory))
 
 
@@ -102,7 +126,7 @@ def _write_startup(directory: str, with_settings: bool, mode: int) -> None:
         _compile(module, mode)
         _replace(directory, start, START, mode & 0o666)
     else:
-        # An older version of us wrote one.
+        # An older version of socksify has written one.
         _delete(start)
     _replace(directory, pth, pth_text(with_settings=with_settings), mode & 0o666)
 
@@ -112,19 +136,19 @@ def _modules() -> list[str]:
 
 
 def _compile(path: str, mode: int) -> None:
-    """Else each start would, for users who may not write here."""
+    """Compile a module now. Otherwise each start by a user who may not write here would compile it."""
     import py_compile
 
     cached = py_compile.compile(path, doraise=True)
     if cached is not None:
-        # Of a module beside others, the directory is not ours.
+        # The __pycache__ beside other packages does not belong to the hook.
         if os.path.dirname(path).endswith(NAME):
             os.chmod(os.path.dirname(cached), mode)
         os.chmod(cached, mode & 0o666)
 
 
 def _replace(directory: str, path: str, content: str, mode: int) -> None:
-    """rename(2) of a file that is complete and on the disk: there is the old one or the new one."""
+    """Replace a file by rename(2), with a new one that is complete and on the disk: others see the old or the new."""
     new = os.path.join(home(directory), os.path.basename(path) + _NEW)
     if os.path.lexists(new):
         os.unlink(new)
@@ -137,7 +161,7 @@ def _replace(directory: str, path: str, content: str, mode: int) -> None:
             os.fsync(descriptor)
     except OSError as error:
         os.unlink(new)
-        # What is about a descriptor says no name.
+        # An error of a descriptor does not tell the name of the file.
         raise OSError(error.errno, error.strerror, new) from error
     if os.path.isdir(path) and not os.path.islink(path):
         os.rmdir(path)
@@ -149,22 +173,22 @@ def _sync(directory: str) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
-    except OSError:  # not every file system can do that to a directory
+    except OSError:  # not every file system can sync a directory
         pass
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def _alone(directory: str) -> Iterator[None]:
-    """One at a time: another process's install that fails would take ours out."""
+def _locked(directory: str) -> Iterator[None]:
+    """Let one process at a time write: a failed install of another process would remove the files of this one."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             from fcntl import LOCK_EX, flock
 
             flock(descriptor, LOCK_EX)
-        except (ImportError, OSError):  # not every system has it, nor every file system
+        except (ImportError, OSError):  # not every system and not every file system has flock(2)
             pass
         yield
     finally:
@@ -172,8 +196,8 @@ def _alone(directory: str) -> Iterator[None]:
 
 
 def remove(directory: str) -> list[str]:
-    """Take the hook out; what somebody else has put into its directory stays, and is returned. Raises OSError."""
-    with _alone(directory):
+    """Remove the hook. Return the paths of other files in its directory, which stay. Raises OSError."""
+    with _locked(directory):
         return _remove(directory)
 
 
@@ -195,7 +219,7 @@ def _remove(directory: str) -> list[str]:
 
 
 def _delete(path: str) -> None:
-    """A file, a link, or an empty directory that has taken a file's place. One that is not empty is somebody else's."""
+    """Delete a file, a link, or an empty directory in the place of a file. A directory with files is left."""
     try:
         if os.path.isdir(path) and not os.path.islink(path):
             if not os.listdir(path):
@@ -224,46 +248,23 @@ def _inside(directory: str) -> Iterator[str]:
             yield os.path.join(beside, name)
 
 
-# The files in site-packages that call the hook at each start of Python, as texts.
-#
-# Up to 3.17, site executes the import line of a .pth file. From 3.18 on it ignores such lines, and calls what a
-# .start file names (PEP 829). 3.15 to 3.17 know both; there we write no .start file. It would switch the import line
-# off, whose `except` closes the network where the hook is damaged, and it would make site import pkgutil and re at
-# each start.
-
-
-# The module that a .start file names. It is beside the hook, not in it: it closes the network where the hook is gone.
-MODULE = f"{NAME}_start"
-START = f"{MODULE}:start\n"
-# Run where the hook cannot be loaded. 100 is ENETDOWN; what is not imported has sockets in C.
-_SHUT = f"""
-def refuse(event, args, text=f'socksify: the network is closed: {{sitedir}}/{NAME}.pth: {{error}}.\
- To go without: SOCKSIFY_DISABLE=1, or delete {{sitedir}}/{NAME}*'):
- if event.startswith('socket.'):
-  raise OSError(100, text)
- if event == 'import' and args[0].startswith({IN_C}):
-  raise ImportError(text, name=args[0])
-import sys
-sys.addaudithook(refuse)
-"""
-
-
 def needs_start_file() -> bool:
-    """Whether this Python ignores the import lines of .pth files."""
+    """Return True if this Python ignores the import lines of .pth files."""
     return sys.version_info >= (3, 18)
 
 
 def pth_text(*, with_settings: bool) -> str:
-    """The .pth file. Its line knows whether settings were installed: where they are gone, the network is closed.
+    """Return the text of the .pth file. `with_settings` tells that settings were installed, so they must exist.
 
-    site executes it with `sitedir`, the directory that it is in. Each start compiles it, and of what is in quotes no
-    more than is run. Left alone it closes the network: whoever takes the hook out deletes it first.
+    The site module executes the line with `sitedir`, the file's directory. Each start compiles the line, but of the
+    code in quotes only the part that is executed. Without the hook, the line closes the network, so it must be deleted
+    before the hook.
     """
     return f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and exec({_call(with_settings)!r})\n"
 
 
 def module_text(*, with_settings: bool) -> str:
-    """The module that the .start file names; site calls its function without arguments."""
+    """Return the text of the module that the .start file names. Its function is called without arguments."""
     return f"""\
 import os
 
@@ -275,11 +276,8 @@ def start():
 
 
 def tells_settings(pth_or_module: str) -> bool:
-    """Whether the text of one of these files says that settings were installed."""
+    """Return True if the text of a .pth file, or of the module, tells that settings were installed."""
     return _WITH_SETTINGS in pth_or_module
-
-
-_WITH_SETTINGS = "with_settings=True"
 
 
 def _call(with_settings: bool) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.site.breaking import corrupt
 from tests.support import environments
 from tests.support.environments import PROXY, Environment
 
@@ -28,3 +29,11 @@ def hooked(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 def template(tmp_path: Path) -> Iterator[Path]:
     """A copy of the directory that goes on PYTHONPATH."""
     yield shutil.copytree(environments.TEMPLATE, tmp_path / "template")
+
+
+@pytest.fixture
+def broken(environment: Environment) -> Environment:
+    """An environment whose hook has settings that cannot be read, so that the network is closed."""
+    environment.install("--proxy", PROXY)
+    corrupt(environment)
+    return environment
