@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 import socksify
+from tests.support.asyncio_streams import BANNER, GREETED, first_line, given_up
 from tests.support.bad_proxy import BadProxy, Script
 from tests.support.routing import routed
 from tests.support.servers import Server
-from tests.support.stepping import ANYWHERE, SECONDS, TARGET, Stepping, stepping
-from tests.support.steps import CLOSE, DIAL, HANG, READ_GREETING, READ_REQUEST, RELAY, Send, Trickle, good, socks5_reply
+from tests.support.stepping import ANYWHERE, SECONDS, TARGET, stepping
+from tests.support.steps import DIAL, HANG, READ_GREETING, READ_REQUEST, RELAY, Trickle, good, socks5_reply
 from tests.support.targets import Target
 
 SELECTORS = ["SelectSelector", "PollSelector", "EpollSelector"]
@@ -127,22 +128,6 @@ def test_a_refusal_has_its_own_class(run: Run, code: int) -> None:
         run(main())
 
 
-async def given_up(steps: Stepping, how: str, stop: int) -> None:
-    """A connection that is, when the proxy stands still at a stop."""
-    task = asyncio.create_task(asyncio.open_connection(*TARGET))
-    while steps.stops <= stop:
-        await asyncio.sleep(0.001)
-        if steps.stops <= stop and steps.stops:
-            steps.go()
-    if how == "cancel":
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    else:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(task, 0.01)
-
-
 @pytest.mark.parametrize("stop", range(3))
 @pytest.mark.parametrize("how", ["wait_for", "cancel"])
 def test_giving_up_in_the_middle_of_the_handshake(run: Run, how: str, stop: int) -> None:
@@ -213,19 +198,6 @@ def test_uninstalled_in_the_middle_it_fails_instead_of_pretending() -> None:
 
     with BadProxy([READ_GREETING, HANG]) as proxy, routed(proxy.url(), routes=ANYWHERE):
         asyncio.run(main())
-
-
-# What comes with the reply, in the same segment.
-BANNER = b"220 hello\r\n"
-GREETED: Script = [READ_GREETING, Send(b"\x05\0"), READ_REQUEST, Send(socks5_reply(0) + BANNER), CLOSE]
-
-
-async def first_line() -> bytes:
-    reader, writer = await asyncio.open_connection(*TARGET)
-    line = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    return line
 
 
 def test_a_banner_that_came_with_the_reply_is_read(run: Run) -> None:

@@ -20,6 +20,8 @@ from tests.support.steps import CLOSE, READ_GREETING, READ_REQUEST, Send, Step, 
 # Where nobody is: the proxy plays the target's part too.
 TARGET = ("203.0.113.5", 80)
 ANYWHERE = ("*=proxy",)
+# What a SOCKS5 proxy receives for a connection to TARGET: the greeting and the request.
+SAID = b"\x05\x01\0" + b"\x05\x01\0\x01" + socket.inet_aton(TARGET[0]) + TARGET[1].to_bytes(2)
 SECONDS = 10.0
 # For how long a poller is given the chance to report too early.
 MOMENT = 0.005

@@ -1,4 +1,4 @@
-"""A proxy that knows a name which nobody else does."""
+"""A proxy that knows a name which nobody else knows, a target by that name, and a loop of uvloop."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from tests.support import servers, targets
 from tests.support.certificates import Certificates
 from tests.support.servers import Server
 from tests.support.targets import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tests.unit.patches.adapters.uvloop_runner import Run
 
 # The proxy's name for 127.0.0.1 and ::1; our certificates have it, too.
 NAME = "target.example"
@@ -45,3 +49,12 @@ def tls_echo(certificates: Certificates) -> Iterator[Target]:
 
     with targets.serve(SecureEcho) as target:
         yield target
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Runs a coroutine on a loop of uvloop that was made before install()."""
+    from tests.unit.patches.adapters.uvloop_runner import uvloop_runner
+
+    with uvloop_runner() as run:
+        yield run

@@ -1,57 +1,26 @@
-"""uvloop, unmodified, over tunnels: what it connects, resolves, sends and watches, in loops made before and after."""
+"""uvloop, unmodified, over tunnels: connections and look-ups, in loops that were made before install() and after."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
-from collections.abc import Callable, Coroutine, Iterator
-from errno import EINPROGRESS, EINVAL, EOPNOTSUPP
+from errno import EINPROGRESS, EINVAL
 from typing import Any
 
 import pytest
 import uvloop
 
 import socksify
-from tests.integration.test_asyncio import BANNER, GREETED, first_line, given_up
-from tests.support.bad_proxy import BadProxy, Script
-from tests.support.calling import OUTSIDE, PEER, Calling, calling, refuse, reply
+from tests.support.asyncio_streams import BANNER, GREETED, first_line, given_up
+from tests.support.bad_proxy import BadProxy
 from tests.support.certificates import Certificates
 from tests.support.routing import routed
 from tests.support.servers import Server
-from tests.support.stepping import ANYWHERE, MOMENT, SECONDS, TARGET, begin, stepping
-from tests.support.steps import CLOSE, HANG, READ_GREETING, READ_REQUEST, Send, Trickle, good, socks5_reply, trickled
+from tests.support.stepping import ANYWHERE, MOMENT, TARGET, begin, stepping
+from tests.support.steps import HANG, READ_GREETING, good, trickled
 from tests.support.targets import Target
 from tests.unit.patches.adapters.conftest import NAME
-
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-class Derived(uvloop.Loop):
-    """A client's own."""
-
-
-@pytest.fixture
-def run() -> Iterator[Run]:
-    """Runs a coroutine, on a loop of a client's own class that was made before install()."""
-    with asyncio.Runner(loop_factory=Derived) as runner:
-        # With its first stream libuv opens a descriptor that it keeps.
-        runner.run(finished(warm_up()))
-        yield lambda coroutine: runner.run(finished(coroutine))
-
-
-async def warm_up() -> None:
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0):
-        pass
-
-
-async def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Its result; libuv closes in the rounds after it."""
-    try:
-        return await asyncio.wait_for(coroutine, SECONDS)
-    finally:
-        for _ in range(10):
-            await asyncio.sleep(0)
+from tests.unit.patches.adapters.uvloop_runner import Run
 
 
 async def talk(*where: Any, words: bytes = b"ping", **options: Any) -> tuple[bytes, Any]:
@@ -282,56 +251,6 @@ def test_a_proxy_that_spells_its_answers(run: Run, scheme: str, echo_server: Tar
         assert run(talk(*echo_server.address)) == (b"ping", echo_server.address)
 
 
-@pytest.mark.parametrize("reply", [0, 5])
-@pytest.mark.parametrize("what", ["writer", "reader"])
-def test_readers_and_writers_hear_when_it_is_settled(run: Run, what: str, reply: int) -> None:
-    """The loop's own epoll would tell of the connection to the proxy."""
-    answer = Trickle(b"\x05\0", 0.02), Trickle(socks5_reply(reply), 0.02)
-    script: Script = [
-        READ_GREETING,
-        answer[0],
-        READ_REQUEST,
-        answer[1],
-        *([Send(b"hello"), HANG] if reply == 0 else [CLOSE]),
-    ]
-
-    async def main() -> int:
-        loop = asyncio.get_running_loop()
-        with socket.socket() as sock:
-            begin(sock)
-            called = asyncio.Event()
-            (loop.add_writer if what == "writer" else loop.add_reader)(sock, called.set)
-            turns = 0
-            while not called.is_set():
-                await asyncio.sleep(0.005)
-                turns += 1
-            (loop.remove_writer if what == "writer" else loop.remove_reader)(sock)
-            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == (111 if reply else 0)
-            return turns
-
-    with BadProxy(script) as proxy, routed(proxy.url(), routes=ANYWHERE):
-        assert run(main()) >= 10
-
-
-def test_a_writer_that_is_taken_away_again_hears_nothing(run: Run) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        with socket.socket() as sock:
-            begin(sock)
-            loop.add_writer(sock, pytest.fail, "it was called")
-            while steps.stops < 1:
-                await asyncio.sleep(0.001)
-            loop.remove_writer(sock)
-            loop.remove_writer(sock)
-            loop.remove_reader(sock)
-            steps.run()
-            await asyncio.sleep(0.05)
-            assert sock.connect_ex(TARGET) != EINPROGRESS
-
-    with stepping() as steps:
-        run(main())
-
-
 def test_look_ups(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -344,211 +263,6 @@ def test_look_ups(run: Run) -> None:
             await loop.getaddrinfo("-", 80)
 
     with routed("socks5h://127.0.0.1:9", routes=()):
-        run(main())
-
-
-class Told(asyncio.DatagramProtocol):
-    """Knows what it was told."""
-
-    def __init__(self) -> None:
-        self.error: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        self.received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, _: object) -> None:
-        self.received.set_result(data)
-
-    def error_received(self, error: Exception) -> None:
-        self.error.set_result(error)
-
-
-@pytest.mark.parametrize("connected", [False, True])
-@pytest.mark.parametrize("host", ["203.0.113.5", "name.example"])
-def test_datagrams_are_refused(run: Run, connected: bool, host: str) -> None:
-    async def main() -> Exception:
-        loop = asyncio.get_running_loop()
-        options: Any = {"remote_addr": (host, 9)} if connected else {"local_addr": ("0.0.0.0", 0)}
-        transport, told = await loop.create_datagram_endpoint(Told, **options)
-        try:
-            transport.sendto(b"ping", *(() if connected else ((host, 9),)))
-            return await told.error
-        finally:
-            transport.close()
-
-    with routed("socks5h://127.0.0.1:9", routes=()):
-        assert isinstance(run(main()), PermissionError)
-
-
-def test_datagrams_on_this_machine(run: Run) -> None:
-    async def main() -> bytes:
-        loop = asyncio.get_running_loop()
-        server, told = await loop.create_datagram_endpoint(Told, local_addr=("127.0.0.1", 0))
-        client, _ = await loop.create_datagram_endpoint(Told, remote_addr=server.get_extra_info("sockname"))
-        client.sendto(b"ping")
-        answer = await told.received
-        client.close()
-        server.close()
-        return answer
-
-    with routed("socks5h://127.0.0.1:9", routes=()):
-        assert run(main()) == b"ping"
-
-
-def test_datagrams_of_unix_sockets(run: Run) -> None:
-    """Nobody's but uvloop's: asyncio's transport does not send without an address."""
-
-    async def main() -> bytes:
-        loop = asyncio.get_running_loop()
-        one, other = socket.socketpair(type=socket.SOCK_DGRAM)
-        other.settimeout(SECONDS)
-        with one, other:
-            transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=one)
-            transport.sendto(b"ping")
-            answer = await loop.run_in_executor(None, other.recv, 9)
-            transport.close()
-            await asyncio.sleep(MOMENT)
-            return answer
-
-    with routed("socks5h://127.0.0.1:9", routes=()):
-        assert run(main()) == b"ping"
-
-
-def test_reuse_address_is_deprecated_and_refused(run: Run) -> None:
-    """As uvloop has it, which asyncio has not any more."""
-
-    async def main(*, reuse: bool) -> None:
-        loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {"local_addr": ("127.0.0.1", 0), "reuse_address": reuse}
-        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, **options)
-        transport.close()
-
-    with routed("socks5h://127.0.0.1:9", routes=()):
-        with pytest.raises(ValueError, match="no longer supported"):
-            run(main(reuse=True))
-        with pytest.warns(DeprecationWarning, match="reuse_address"):
-            run(main(reuse=False))
-
-
-def test_servers(run: Run) -> None:
-    """By the machine's names they listen on its addresses, without a question to a name server."""
-
-    async def main() -> list[str]:
-        hosts = []
-        for host in ("localhost", ["127.0.0.1", "localhost"], None, "127.0.0.1"):
-            async with await asyncio.start_server(lambda *_: None, host, 0) as server:
-                hosts.append(server.sockets[0].getsockname()[0])
-        return hosts
-
-    with routed("socks5h://127.0.0.1:9", routes=()):
-        assert set(run(main())) <= {"127.0.0.1", "::1", "0.0.0.0", "::"}
-
-
-def test_accepting_what_the_proxy_listens_for(run: Run) -> None:
-    """Its fd is another connection with each peer."""
-
-    async def main(proxy: Calling) -> None:
-        loop = asyncio.get_running_loop()
-        with proxy.control(), socket.create_server(("", 0)) as listener:
-            listener.setblocking(False)
-            for _ in range(3):
-                waiting = asyncio.create_task(loop.sock_accept(listener))
-                await asyncio.sleep(MOMENT)
-                assert not waiting.done()
-                proxy.come(b"glued")
-                stream, peer = await waiting
-                with stream:
-                    assert (peer, await loop.sock_recv(stream, 5)) == (PEER, b"glued")
-            given_up = asyncio.create_task(loop.sock_accept(listener))
-            await asyncio.sleep(MOMENT)
-            given_up.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await given_up
-
-    with calling() as proxy:
-        run(main(proxy))
-
-
-@pytest.mark.parametrize("how", ["host", "sock", "outside"])
-@pytest.mark.parametrize("starts", [True, False])
-def test_a_server_that_listens_through_the_proxy(run: Run, how: str, starts: bool) -> None:
-    async def main(proxy: Calling) -> None:
-        served: asyncio.Queue[object] = asyncio.Queue()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            peer = writer.get_extra_info("socket").getpeername()
-            await served.put((peer, await reader.readexactly(5)))
-            writer.close()
-            await writer.wait_closed()
-
-        with proxy.control() as control, socket.socket() as listener:
-            listener.bind(("", 0))
-            where: dict[str, Any] = {"host": "0.0.0.0", "port": 0}
-            if how != "host":
-                where = {"sock": listener} if how == "sock" else {"host": control.getsockname()[0], "port": 0}
-            async with await asyncio.start_server(serve, **where, start_serving=starts) as server:
-                await server.start_serving()
-                assert server.sockets[0].getsockname() == proxy.listening == (OUTSIDE, 40001)
-                for _ in range(3):
-                    proxy.come(b"glued")
-                    assert await served.get() == (PEER, b"glued")
-
-    with calling() as proxy:
-        run(main(proxy))
-
-
-def test_tls_of_a_server_that_listens_through_the_proxy(run: Run, certificates: Certificates) -> None:
-    """Its peer is no TLS client, which the loop is told; the next one may be."""
-
-    async def main(proxy: Calling) -> Exception:
-        told = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.set_result(context["exception"]))
-        with proxy.control():
-            async with await asyncio.start_server(lambda *_: None, "0.0.0.0", 0, ssl=certificates.server()):
-                proxy.come(b"plain text")
-                error: Exception = await told
-                return error
-
-    with calling() as proxy:
-        assert isinstance(run(main(proxy)), ssl.SSLError)
-
-
-def test_a_server_that_the_proxy_does_not_listen_for(run: Run) -> None:
-    async def main(proxy: Calling) -> None:
-        proxy.first = refuse(reply("socks5", 7, PEER))
-        with proxy.control():
-            await asyncio.start_server(lambda *_: None, "0.0.0.0", 0)
-
-    with calling() as proxy, pytest.raises(OSError, match="BIND") as caught:
-        run(main(proxy))
-    assert caught.value.errno == EOPNOTSUPP
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_server_on_this_machine_stays_there(run: Run, host: str) -> None:
-    """Though somebody might call."""
-
-    async def main(proxy: Calling) -> type:
-        with proxy.control():
-            async with await asyncio.start_server(lambda *_: None, host, 0) as server:
-                return type(server)
-
-    with calling() as proxy:
-        assert run(main(proxy)) is uvloop.loop.Server  # type: ignore[attr-defined]  # uvloop's stub lacks it
-        assert proxy.binds == 0
-
-
-def test_readers_by_keyword(run: Run, echo_server: Target) -> None:
-    async def main() -> None:
-        # uvloop and asyncio name this argument differently.
-        loop: Any = asyncio.get_running_loop()
-        with socket.create_connection(echo_server.address) as sock:
-            heard = asyncio.Event()
-            loop.add_reader(fileobj=sock, callback=heard.set)
-            sock.sendall(b"ping")
-            await heard.wait()
-            loop.remove_reader(fileobj=sock)
-            assert sock.recv(4) == b"ping"
-
-    with BadProxy(good("socks5")) as proxy, routed(proxy.url()):
         run(main())
 
 

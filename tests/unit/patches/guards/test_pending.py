@@ -14,10 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.stepping import MOMENT, SECONDS, TARGET, Stepping, begin, stepping
-
-# Greeting and request, and nothing else.
-SAID = b"\x05\x01\0" + b"\x05\x01\0\x01" + socket.inet_aton(TARGET[0]) + TARGET[1].to_bytes(2)
+from tests.support.stepping import MOMENT, SAID, SECONDS, TARGET, Stepping, begin, stepping
 
 CALLS: dict[str, Callable[[socket.socket], object]] = {
     "send": lambda sock: sock.send(b"x"),
