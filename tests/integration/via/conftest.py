@@ -1,89 +1,13 @@
-"""Two proxies and a target that say who they are: a client knows which way it came."""
+"""The world of the tests: two proxies and a target."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import socketserver
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from socksify.patches import scope
-from tests.support import targets
-from tests.support.bad_proxy import BadProxy, Session
-from tests.support.routing import routed
-from tests.support.steps import HANG, READ_CREDENTIALS, READ_GREETING, READ_REQUEST, Send, Step, socks5_reply
-
-# Loopback too is the proxies' business, by a rule of the user's.
-ANYWHERE = ("*=proxy",)
-SECONDS = 10.0
-# Where nobody is.
-FAR = ("203.0.113.9", 80)
-
-
-def saying(name: bytes, password: bool = False) -> list[Step]:
-    """The script of a proxy that plays the target's part too, and says its own name in it."""
-    negotiation: list[Step] = [READ_GREETING, Send(b"\x05\x02" if password else b"\x05\x00")]
-    negotiation += [READ_CREDENTIALS, Send(b"\x01\x00")] if password else []
-    return [*negotiation, READ_REQUEST, Send(socks5_reply(0) + name), HANG]
-
-
-class Direct(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        self.request.sendall(b"T")
-
-
-class World:
-    """The proxies `a`, which is installed, and `b`, and a target that is reached directly."""
-
-    def __init__(self, a: BadProxy, b: BadProxy, target: tuple[str, int]) -> None:
-        self.a = a
-        self.b = b
-        self.target = target
-        self._before = (0, 0)
-
-    def begin(self) -> None:
-        """Forget what was asked for before."""
-        self._before = len(self.a.sessions), len(self.b.sessions)
-
-    def way(self, address: tuple[str, int] | None = None) -> str:
-        """Connect to the target, or to another address; who answered: `a`, `b` or `T`."""
-        with socket.create_connection(address or self.target, timeout=SECONDS) as sock:
-            return sock.recv(1).decode()
-
-    def asked(self) -> tuple[list[tuple[str, int] | None], list[tuple[str, int] | None]]:
-        """What `a` and `b` were asked for."""
-        a, b = self.a.sessions[self._before[0] :], self.b.sessions[self._before[1] :]
-        return [session.target for session in a], [session.target for session in b]
-
-
-async def way(proxies: World, address: tuple[str, int] | None = None) -> str:
-    """World.way() on asyncio."""
-    reader, writer = await asyncio.open_connection(*(address or proxies.target))
-    try:
-        return (await reader.readexactly(1)).decode()
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
-def run(coroutine: Any) -> Any:
-    """Run it on a loop of its own, bounded."""
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * SECONDS))
-
-
-@contextlib.contextmanager
-def world(routes: tuple[str, ...] = ANYWHERE, **settings: object) -> Iterator[World]:
-    with (
-        BadProxy(saying(b"a")) as a,
-        BadProxy(saying(b"b")) as b,
-        targets.serve(Direct) as target,
-        routed(a.url(), routes=routes, **settings),
-    ):
-        yield World(a, b, target.address)
+from tests.integration.via.world import World, world
 
 
 @pytest.fixture(scope="module")
@@ -94,17 +18,7 @@ def running() -> Iterator[World]:
 
 @pytest.fixture
 def proxies(running: World) -> Iterator[World]:
-    """The same for all tests of a module, none of which installs anything."""
+    """One world for all tests of a module, if none of them installs anything."""
     running.begin()
     yield running
     assert scope.entered() is None
-
-
-def credentials(session: Session) -> tuple[bytes, bytes]:
-    """User and password (RFC 1929) that a proxy was told on a connection."""
-    said = bytes(session.received)
-    message = said[2 + said[1] :]
-    assert message[0] == 1
-    length = message[1]
-    user, rest = message[2 : 2 + length], message[2 + length :]
-    return user, rest[1 : 1 + rest[0]]

@@ -1,4 +1,4 @@
-"""socksify.via(): which way what is opened inside goes, and that nothing of it is left outside."""
+"""socksify.via(): the proxy of what is opened inside a block, and that nothing of the block is left outside."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ import pytest
 
 import socksify
 from socksify.patches import scope
-from tests.integration.via.conftest import FAR, SECONDS, World
+from tests.integration.via.world import FAR, SECONDS, World
 from tests.support.bad_proxy import BadProxy
 from tests.support.steps import good
 
 
 def test_the_innermost_block_decides(proxies: World) -> None:
-    assert proxies.way() == "a"
+    assert proxies.answerer() == "a"
     with socksify.via(proxies.b.url()):
-        assert proxies.way() == "b"
+        assert proxies.answerer() == "b"
         with socksify.via("direct"):
-            assert proxies.way() == "T"
+            assert proxies.answerer() == "T"
             with socksify.via("proxy"):
-                assert proxies.way() == "a"
+                assert proxies.answerer() == "a"
                 with socksify.via("block"), pytest.raises(PermissionError) as caught:
-                    proxies.way()
-            assert proxies.way() == "T"
-        assert proxies.way() == "b"
-    assert proxies.way() == "a"
+                    proxies.answerer()
+            assert proxies.answerer() == "T"
+        assert proxies.answerer() == "b"
+    assert proxies.answerer() == "a"
     assert isinstance(caught.value, socksify.ProxyError) and caught.value.errno == EACCES
     assert "blocked by rule \"via('block')\" (scope)" in str(caught.value)
 
@@ -41,7 +41,7 @@ def test_the_innermost_block_decides(proxies: World) -> None:
 def test_an_exception_leaves_the_block(proxies: World) -> None:
     with pytest.raises(KeyError), socksify.via(proxies.b.url()):
         raise KeyError
-    assert proxies.way() == "a"
+    assert proxies.answerer() == "a"
 
 
 def test_several_are_a_chain(proxies: World) -> None:
@@ -49,7 +49,7 @@ def test_several_are_a_chain(proxies: World) -> None:
         for chain in ([first.url(), proxies.b.url()], f"{first.url()},{proxies.b.url()}", (first.url(), "proxy")):
             with socksify.via(chain):
                 last = "a" if "proxy" in chain else "b"
-                assert proxies.way(FAR) == last
+                assert proxies.answerer(FAR) == last
         beyond = [(proxies.b.host, proxies.b.port), (proxies.b.host, proxies.b.port), (proxies.a.host, proxies.a.port)]
         assert [session.target for session in first.sessions] == beyond
     assert proxies.asked() == ([FAR], [FAR, FAR])
@@ -77,7 +77,7 @@ def test_what_is_no_way_is_refused(proxies: World, wrong: str, told: str) -> Non
         socksify.via(wrong)
     assert "via()" in str(caught.value) and told in str(caught.value)
     assert "sesame" not in str(caught.value)
-    assert proxies.way() == "a"
+    assert proxies.answerer() == "a"
 
 
 def test_a_proxys_own_address(proxies: World) -> None:
@@ -87,7 +87,7 @@ def test_a_proxys_own_address(proxies: World) -> None:
         sock.connect(own)
         assert sock.getpeername() == own
     with socksify.via("block"), pytest.raises(PermissionError):
-        proxies.way(own)
+        proxies.answerer(own)
     assert proxies.asked()[0] == []
 
 
@@ -95,24 +95,24 @@ def test_one_object_again_and_again(proxies: World) -> None:
     via = socksify.via(proxies.b.url())
     for _ in range(2):
         with via, via, socksify.via("direct"), via:
-            assert proxies.way() == "b"
-        assert proxies.way() == "a"
+            assert proxies.answerer() == "b"
+        assert proxies.answerer() == "a"
 
 
 def test_a_generator_closed_elsewhere_harms_nobody(proxies: World) -> None:
     def connecting() -> Generator[str]:
         with socksify.via(proxies.b.url()):
             while True:
-                yield proxies.way()
+                yield proxies.answerer()
 
     generator = connecting()
     assert contextvars.copy_context().run(next, generator) == "b"
-    assert proxies.way() == "a"
+    assert proxies.answerer() == "a"
     with socksify.via("direct"):
         # This context never entered the generator's block, nor leaves its own by it.
         generator.close()
-        assert proxies.way() == "T"
-    assert proxies.way() == "a"
+        assert proxies.answerer() == "T"
+    assert proxies.answerer() == "a"
 
 
 def test_blocks_that_are_left_out_of_order(proxies: World) -> None:
@@ -120,9 +120,9 @@ def test_blocks_that_are_left_out_of_order(proxies: World) -> None:
     outer.__enter__()
     inner.__enter__()
     outer.__exit__(None, None, None)
-    assert proxies.way() == "a"
+    assert proxies.answerer() == "a"
     inner.__exit__(None, None, None)
-    assert proxies.way() == "a"
+    assert proxies.answerer() == "a"
     assert scope.entered() is None
 
 
@@ -152,11 +152,11 @@ def test_a_decorator(proxies: World) -> None:
     @via
     def fetch(address: tuple[str, int], *, again: bool = False) -> str:
         """Fetches."""
-        return proxies.way(address) + (fetch(address) if again else "")
+        return proxies.answerer(address) + (fetch(address) if again else "")
 
     assert (fetch.__name__, fetch.__doc__) == ("fetch", "Fetches.")
     assert fetch(FAR, again=True) == "bb"
-    assert proxies.way() == "a"
+    assert proxies.answerer() == "a"
 
 
 def generate() -> Iterator[str]:
@@ -191,7 +191,7 @@ def test_many_proxies_one_after_another(proxies: World) -> None:
             scope.current()
     assert len(scope.installed.scope._inside) <= scope.Scope._MEMORY
     with socksify.via(proxies.b.url()):
-        assert proxies.way() == "b"
+        assert proxies.answerer() == "b"
 
 
 def test_nothing_of_a_block_is_kept(proxies: World) -> None:  # noqa: ARG001

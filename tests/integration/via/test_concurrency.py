@@ -21,7 +21,7 @@ import pytest
 import trio
 
 import socksify
-from tests.integration.via.conftest import FAR, SECONDS, World, run, way
+from tests.integration.via.world import FAR, SECONDS, World, async_answerer, run
 
 # Pools start it, by the default method of Python 3.14; its descriptor stays.
 resource_tracker.ensure_running()
@@ -32,14 +32,14 @@ def test_a_thread_is_outside(proxies: World) -> None:
     seen: list[str] = []
 
     def look() -> None:
-        seen.append(proxies.way())
+        seen.append(proxies.answerer())
 
     with socksify.via(proxies.b.url()):
         threads = [threading.Thread(target=look), threading.Thread(target=socksify.via("direct")(look))]
         for thread in threads:
             thread.start()
             thread.join()
-        assert proxies.way() == "b"
+        assert proxies.answerer() == "b"
     assert seen == ["a", "T"]
 
 
@@ -52,8 +52,8 @@ def test_threads_with_blocks_of_their_own(proxies: World) -> None:
         for _ in range(10):
             with socksify.via(ways[expected]):
                 barrier.wait(SECONDS)
-                found = proxies.way()
-            if found != expected or proxies.way() != "a":
+                found = proxies.answerer()
+            if found != expected or proxies.answerer() != "a":
                 wrong.append((expected, found))
 
     threads = [threading.Thread(target=work, args=(expected,)) for expected in list(ways) * 4]
@@ -68,17 +68,17 @@ def test_what_is_handed_to_an_executor(proxies: World) -> None:
     with ThreadPoolExecutor(1) as pool:
         with socksify.via(proxies.b.url()):
             # The worker is started in here, and will work for others.
-            inside = pool.submit(proxies.way)
+            inside = pool.submit(proxies.answerer)
             with socksify.via("direct"):
-                nested = pool.submit(proxies.way)
-            mapped = pool.map(proxies.way, [FAR, FAR])
-        outside = pool.submit(proxies.way)
+                nested = pool.submit(proxies.answerer)
+            mapped = pool.map(proxies.answerer, [FAR, FAR])
+        outside = pool.submit(proxies.answerer)
         assert [inside.result(), nested.result(), *mapped, outside.result()] == ["b", "T", "b", "b", "a"]
         with socksify.via("block"), pytest.raises(PermissionError):
-            pool.submit(proxies.way).result()
+            pool.submit(proxies.answerer).result()
         with pytest.raises(KeyError), socksify.via("direct"):
             pool.submit(dict[int, str]().__getitem__, 1).result()
-        assert pool.submit(proxies.way).result() == "a"
+        assert pool.submit(proxies.answerer).result() == "a"
         assert pool.submit(int, "10", base=8).result() == 8
 
 
@@ -105,7 +105,7 @@ def test_tasks_belong_to_the_block_they_were_made_in(proxies: World) -> None:
 
         async def later() -> str:
             await go.wait()
-            return await way(proxies)
+            return await async_answerer(proxies)
 
         outside = asyncio.create_task(later())
         with socksify.via(proxies.b.url()):
@@ -123,7 +123,7 @@ def test_everything_by_which_a_loop_connects(proxies: World) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         with socksify.via(proxies.b.url()):
-            assert await way(proxies, ("name.example", 80)) == "b"
+            assert await async_answerer(proxies, ("name.example", 80)) == "b"
             assert str((await loop.getaddrinfo("name.example", 80))[0][4][0]).startswith("198.1")
             with socket.socket() as sock:
                 sock.setblocking(False)
@@ -132,16 +132,16 @@ def test_everything_by_which_a_loop_connects(proxies: World) -> None:
             reader, writer = await asyncio.open_connection("localhost", proxies.target[1], happy_eyeballs_delay=0.25)
             assert await reader.readexactly(1) == b"b"
             writer.close()
-            assert await asyncio.to_thread(proxies.way) == "b"
-            assert await loop.run_in_executor(None, proxies.way) == "b"
+            assert await asyncio.to_thread(proxies.answerer) == "b"
+            assert await loop.run_in_executor(None, proxies.answerer) == "b"
             called = loop.create_future()
-            loop.call_soon(lambda: called.set_result(proxies.way(FAR)))
+            loop.call_soon(lambda: called.set_result(proxies.answerer(FAR)))
             assert await called == "b"
             wrapped = loop.create_future()
-            loop.call_later(0, lambda: wrapped.set_result(proxies.way(FAR)))
+            loop.call_later(0, lambda: wrapped.set_result(proxies.answerer(FAR)))
         assert await wrapped == "b"
-        assert await loop.run_in_executor(None, proxies.way) == "a"
-        assert await way(proxies) == "a"
+        assert await loop.run_in_executor(None, proxies.answerer) == "a"
+        assert await async_answerer(proxies) == "a"
 
     run(main())
 
@@ -152,12 +152,16 @@ def test_a_coroutine_is_decorated(proxies: World) -> None:
     @via
     async def inside() -> list[str]:
         await asyncio.sleep(0)
-        return [await way(proxies), await way(proxies)]
+        return [await async_answerer(proxies), await async_answerer(proxies)]
 
     async def main() -> None:
-        found, outside, partially = await asyncio.gather(inside(), way(proxies), via(partial(way, proxies, FAR))())
+        found, outside, partially = await asyncio.gather(
+            inside(), async_answerer(proxies), via(partial(async_answerer, proxies, FAR))()
+        )
         assert (found, outside, partially) == (["b", "b"], "a", "b")
-        assert inspect.iscoroutinefunction(inside) and inspect.iscoroutinefunction(via(partial(way, proxies)))
+        assert inspect.iscoroutinefunction(inside) and inspect.iscoroutinefunction(
+            via(partial(async_answerer, proxies))
+        )
 
     run(main())
 
@@ -177,10 +181,10 @@ def test_trio_and_anyio(start: Callable[..., Any], proxies: World) -> None:
                 group.start_soon(ask)
                 with socksify.via(proxies.b.url()):
                     group.start_soon(ask)
-                    in_threads.append(await anyio.to_thread.run_sync(proxies.way))
+                    in_threads.append(await anyio.to_thread.run_sync(proxies.answerer))
                     with socksify.via("direct"):
-                        in_threads.append(await anyio.to_thread.run_sync(proxies.way))
-            in_threads.append(await anyio.to_thread.run_sync(proxies.way))
+                        in_threads.append(await anyio.to_thread.run_sync(proxies.answerer))
+            in_threads.append(await anyio.to_thread.run_sync(proxies.answerer))
 
     start(main)
     assert sorted(in_tasks) == ["a", "b"]
@@ -192,7 +196,7 @@ def test_a_fork_inside(proxies: World) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         with socksify.via(proxies.b.url()):
-            child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(proxies.way()))
+            child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(proxies.answerer()))
             child.start()
     assert queue.get() == "b"
     child.join()
@@ -200,7 +204,7 @@ def test_a_fork_inside(proxies: World) -> None:
 
 def test_what_is_handed_to_a_pool_of_multiprocessing(proxies: World) -> None:
     def ways(_: object = None, *__: object) -> str:
-        return proxies.way()
+        return proxies.answerer()
 
     with ThreadPool(1) as pool:
         with socksify.via(proxies.b.url()):
@@ -213,7 +217,7 @@ def test_what_is_handed_to_a_pool_of_multiprocessing(proxies: World) -> None:
                 pool.apply_async(func=ways).get(),
             ]
         assert inside == ["b"] * 6
-        assert pool.apply(proxies.way) == "a"
+        assert pool.apply(proxies.answerer) == "a"
 
 
 def test_forked_workers_of_multiprocessing_serve_everybody(proxies: World) -> None:
@@ -241,7 +245,7 @@ def test_an_initializer_is_handed_over_too(start: Callable[..., Any], proxies: W
     begun = threading.Event()
 
     def begin() -> None:
-        found.append(proxies.way())
+        found.append(proxies.answerer())
         begun.set()
 
     with socksify.via(proxies.b.url()):

@@ -7,20 +7,20 @@ import sys
 
 import pytest
 
-from tests.integration.via.conftest import FAR, World
+from tests.integration.via.world import FAR, World
 
 PROGRAM = """
 import asyncio, contextvars, socket, sys, threading, concurrent.futures, _thread
 import socksify
 socksify.install(sys.argv[1], routes=["*=proxy"])
 
-def way():
+def answerer():
     with socket.create_connection(("203.0.113.9", 80), timeout=10) as sock:
         return sock.recv(1).decode()
 
 def in_thread(make):
     seen = []
-    thread = make(lambda: seen.append(way()))
+    thread = make(lambda: seen.append(answerer()))
     thread.start()
     thread.join()
     return seen[0]
@@ -39,15 +39,15 @@ with socksify.via(sys.argv[2]):
     said = [in_thread(lambda call: threading.Thread(target=call)), in_thread(lambda call: threading.Timer(0, call))]
     said.append(in_thread(Derived))
     said.append(in_thread(lambda call: threading.Thread(target=contextvars.copy_context().run, args=(call,))))
-    said.append(asyncio.run(asyncio.to_thread(way)))
+    said.append(asyncio.run(asyncio.to_thread(answerer)))
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        said.append(pool.submit(way).result())
-    said.append(way())
+        said.append(pool.submit(answerer).result())
+    said.append(answerer())
     values = []
     thread = threading.Thread(target=lambda: values.append(own.get()))
     thread.start()
     thread.join()
-said.append(way())
+said.append(answerer())
 print("".join(said), values[0])
 socksify.uninstall()
 print(threading.Thread.start.__module__, threading.Thread.start.__code__.co_filename == threading.__file__)

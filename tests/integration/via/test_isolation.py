@@ -22,7 +22,7 @@ import trio
 
 import socksify
 from socksify.patches.executors import carried
-from tests.integration.via.conftest import SECONDS, credentials, saying
+from tests.integration.via.world import SECONDS, credentials, saying
 from tests.support.bad_proxy import BadProxy
 from tests.support.routing import routed
 from tests.support.steps import HANG, READ_HTTP, READ_SOCKS4, Send, good, http_reply, socks4_reply

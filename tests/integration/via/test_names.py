@@ -10,7 +10,7 @@ import pytest
 
 import socksify
 from socksify import _originals
-from tests.integration.via.conftest import World, world
+from tests.integration.via.world import World, world
 from tests.unit.patches.conftest import asked  # noqa: F401 (a fixture)
 
 NAME = "name.example"
@@ -58,15 +58,15 @@ def test_a_fake_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     with world() as proxies:
         fake = socket.gethostbyname(NAME)
         with socksify.via(proxies.b.url()):
-            assert proxies.way((fake, 80)) == "b"
+            assert proxies.answerer((fake, 80)) == "b"
         assert proxies.asked()[1] == [(NAME, 80)]
         with socksify.via(proxies.b.url("socks5")), pytest.raises(socket.gaierror):
-            proxies.way((fake, 80))
+            proxies.answerer((fake, 80))
         monkeypatch.setattr(_originals, "getaddrinfo", _to_loopback(_originals.getaddrinfo))
         with socksify.via("direct"):
-            assert proxies.way((fake, proxies.target[1])) == "T"
+            assert proxies.answerer((fake, proxies.target[1])) == "T"
         with socksify.via("block"), pytest.raises(PermissionError):
-            proxies.way((fake, 80))
+            proxies.answerer((fake, 80))
 
 
 def _to_loopback(original: Any) -> Any:
@@ -83,10 +83,10 @@ def test_a_fake_address_from_inside() -> None:
         with socksify.via(proxies.b.url()):
             fake = socket.gethostbyname(NAME)
         with pytest.raises(socket.gaierror):
-            proxies.way((fake, 80))
+            proxies.answerer((fake, 80))
         for inside in ("direct", "proxy"):
             with socksify.via(inside), pytest.raises(PermissionError, match="stands for no name in this process"):
-                proxies.way(("198.18.0.0", 80))
+                proxies.answerer(("198.18.0.0", 80))
 
 
 def test_a_look_up_outside_is_none_of_the_blocks(asked: list[Any]) -> None:  # noqa: F811
@@ -116,4 +116,4 @@ def test_a_name_server_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_proxy_without_names(proxies: World) -> None:
     with socksify.via("socks4://192.0.2.1:1080"), pytest.raises(socket.gaierror):
-        proxies.way((NAME, 80))
+        proxies.answerer((NAME, 80))

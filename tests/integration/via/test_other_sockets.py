@@ -114,7 +114,7 @@ def test_a_peer_calls_back_through_the_proxy_of_its_block() -> None:
 
 
 def test_a_listener_outside_is_that_of_its_caller() -> None:
-    """Who is to call is the peer of a connection, so its way is the listener's."""
+    """The expected caller is the peer of a connection, so the listener goes by the proxy of that connection."""
     with calling("socks5") as proxy:
         socksify.install(PROXY, routes=["*=proxy"])
         with socksify.via(proxy.url):

@@ -19,7 +19,7 @@ import pytest
 
 import socksify
 from socksify.patches import executors, scope
-from tests.integration.via.conftest import SECONDS, World, run, saying, way, world
+from tests.integration.via.world import SECONDS, World, async_answerer, run, saying, world
 from tests.support.bad_proxy import BadProxy
 from tests.support.routing import routed
 from tests.support.servers import Server
@@ -38,8 +38,8 @@ def test_an_executor_that_was_there_before_install() -> None:
         pool.submit(int).result()
         with world() as proxies:
             with socksify.via(proxies.b.url()):
-                assert pool.submit(proxies.way).result() == "b"
-            assert pool.submit(proxies.way).result() == "a"
+                assert pool.submit(proxies.answerer).result() == "b"
+            assert pool.submit(proxies.answerer).result() == "a"
         assert pool.submit(int).result() == 0
 
 
@@ -77,7 +77,7 @@ class Relay(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         _, which, number = self.path.split("/")
         with socksify.via({"a": "proxy", "b": self.proxies.b.url(), "T": "direct"}[which]):
-            found = self.proxies.way(self.proxies.target if which == "T" else (f"{which}{number}.example", 80))
+            found = self.proxies.answerer(self.proxies.target if which == "T" else (f"{which}{number}.example", 80))
         self.send_response(200)
         self.end_headers()
         self.wfile.write(found.encode())
@@ -112,7 +112,7 @@ def test_each_connection_of_an_asyncio_server_has_its_own() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             which, number = (await reader.readline()).decode().split()
             with socksify.via(ways[which]):
-                writer.write((await way(proxies, (f"{which}{number}.example", 80))).encode())
+                writer.write((await async_answerer(proxies, (f"{which}{number}.example", 80))).encode())
                 await writer.drain()
             writer.close()
             await writer.wait_closed()
@@ -147,7 +147,7 @@ def test_each_request_of_an_aiohttp_server_has_its_own() -> None:
         async def handle(request: web.Request) -> web.Response:
             which, number = request.match_info["which"], request.match_info["number"]
             with socksify.via(ways[which]):
-                return web.Response(text=await way(proxies, (f"{which}{number}.example", 80)))
+                return web.Response(text=await async_answerer(proxies, (f"{which}{number}.example", 80)))
 
         application = web.Application()
         application.router.add_get("/{which}/{number}", handle)
@@ -193,15 +193,15 @@ def test_a_pooled_connection_keeps_its_way(http_server: Target) -> None:
 PROGRAM = """
 import asyncio, socket, sys, socksify
 
-def way():
+def answerer():
     with socket.create_connection(("name.example", 80), timeout=10) as sock:
         return sock.recv(1).decode()
 
 async def main():
     with socksify.via(sys.argv[1]):
-        return await asyncio.get_running_loop().run_in_executor(None, way)
+        return await asyncio.get_running_loop().run_in_executor(None, answerer)
 
-print(asyncio.run(main()), way())
+print(asyncio.run(main()), answerer())
 """
 
 
@@ -232,11 +232,11 @@ def test_real_proxies(danted_with_password: Server, microsocks: Server, http_ser
     dante = danted_with_password
     wrong = f"socks5h://alice:wrong@{dante.host}:{dante.port}"
     with routed(microsocks.url()):
-        for way in (dante.url(), [microsocks.url(), dante.url("socks5")], ["proxy", dante.url()]):
-            with socksify.via(way):
+        for vias in (dante.url(), [microsocks.url(), dante.url("socks5")], ["proxy", dante.url()]):
+            with socksify.via(vias):
                 assert fetch() == PAGE
-        for way in (wrong, ["proxy", wrong]):
-            with socksify.via(way), pytest.raises(urllib.error.URLError) as caught:
+        for vias in (wrong, ["proxy", wrong]):
+            with socksify.via(vias), pytest.raises(urllib.error.URLError) as caught:
                 fetch()
             assert isinstance(caught.value.reason, PermissionError)
         assert fetch() == PAGE

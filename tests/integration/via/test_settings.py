@@ -11,7 +11,7 @@ import pytest
 
 import socksify
 from socksify.patches import scope
-from tests.integration.via.conftest import FAR, SECONDS, saying, world
+from tests.integration.via.world import FAR, SECONDS, saying, world
 from tests.support.bad_proxy import BadProxy
 from tests.support.stepping import stepping
 from tests.support.steps import good
@@ -32,7 +32,7 @@ def test_names_of_proxies(tmp_path: Path) -> None:
         with world(config=str(file)) as proxies:
             for via in (early, socksify.via("named"), socksify.via("first+named"), socksify.via(["first", "named"])):
                 with via:
-                    assert proxies.way(FAR) == "n"
+                    assert proxies.answerer(FAR) == "n"
         assert len(first.sessions) == 2
 
 
@@ -50,7 +50,7 @@ def test_uninstall_inside_ends_the_block() -> None:
     with world() as proxies, socksify.via(proxies.b.url()):
         connect = socket.socket.connect
         socksify.uninstall()
-        assert proxies.way() == "T"
+        assert proxies.answerer() == "T"
         with socket.socket() as sock:
             connect(sock, proxies.target)
             assert sock.recv(1) == b"T"
@@ -64,15 +64,15 @@ def test_other_settings_hold_inside_too(tmp_path: Path) -> None:
     with BadProxy(saying(b"n")) as named:
         file.write_text(f'[proxies]\nnamed = "{named.url()}"\n')
         with world(config=str(file)) as proxies, socksify.via("named"):
-            assert proxies.way() == "n"
+            assert proxies.answerer() == "n"
             socksify.install(proxies.a.url(), routes=["203.0.113.0/24=block", "*=proxy"], config=str(file))
-            assert proxies.way() == "n"
+            assert proxies.answerer() == "n"
             with pytest.raises(PermissionError, match=r"203\.0\.113\.0/24=block"):
-                proxies.way(FAR)
+                proxies.answerer(FAR)
             # The proxy is not configured any more: closed, and not through another.
             socksify.install(proxies.a.url(), routes=["*=proxy"])
             with pytest.raises(PermissionError, match="'named': no proxy of that name"):
-                proxies.way()
+                proxies.answerer()
 
 
 def test_what_a_rule_blocks_stays_blocked() -> None:
@@ -84,16 +84,16 @@ def test_what_a_rule_blocks_stays_blocked() -> None:
                     socksify.via(inside),
                     pytest.raises(PermissionError, match=r"blocked by rule '.*=block' \(install\(routes=\)\)"),
                 ):
-                    proxies.way((host, 80))
-        # A rule before it lets this one through, and the block says which way.
+                    proxies.answerer((host, 80))
+        # An earlier rule lets this one through, and the block names the proxy.
         with socksify.via(proxies.b.url()):
-            assert proxies.way(("good.blocked.example", 80)) == "b"
+            assert proxies.answerer(("good.blocked.example", 80)) == "b"
 
 
 def test_other_rules_are_outranked() -> None:
     routes = ("203.0.113.0/24=direct", ".corp.example=direct", "127.0.0.0/8=proxy")
     with world(routes) as proxies, socksify.via(proxies.b.url()):
-        assert proxies.way(FAR) == proxies.way(("www.corp.example", 80)) == proxies.way() == "b"
+        assert proxies.answerer(FAR) == proxies.answerer(("www.corp.example", 80)) == proxies.answerer() == "b"
         assert proxies.asked()[1] == [FAR, ("www.corp.example", 80), proxies.target]
 
 
@@ -104,7 +104,7 @@ def test_loopback_stays_direct(routes: tuple[str, ...]) -> None:
         for inside in (proxies.b.url(), "block", "proxy", "direct"):
             with socksify.via(inside):
                 for host in ("127.0.0.1", "localhost"):
-                    assert proxies.way((host, proxies.target[1])) == "T"
+                    assert proxies.answerer((host, proxies.target[1])) == "T"
                 with socket.socket(socket.AF_UNIX) as sock, pytest.raises(FileNotFoundError):
                     sock.connect("/nowhere/at/all")
 
@@ -114,11 +114,11 @@ def test_the_log_tells_of_the_block(tmp_path: Path) -> None:
     with BadProxy(saying(b"p", password=True)) as proxy, world(log=str(log)) as proxies:
         url = f"socks5h://alice:open%20sesame@{proxy.host}:{proxy.port}"
         with socksify.via(url) as _:
-            assert proxies.way() == "p"
+            assert proxies.answerer() == "p"
         with socksify.via("direct"):
-            assert proxies.way() == "T"
+            assert proxies.answerer() == "T"
         with socksify.via("block"), pytest.raises(PermissionError):
-            proxies.way()
+            proxies.answerer()
         assert "sesame" not in repr(socksify.via(url, isolate="none")) + repr(scope.entered())
         assert repr(socksify.via(["proxy", proxies.b.url()])) == f"socksify.via(['proxy', {proxies.b.url()!r}])"
     through, direct, denied = log.read_text().splitlines()
