@@ -1,11 +1,11 @@
-"""socksify: makes unmodified Python clients go through a SOCKS server.
+"""socksify: sends the connections of unmodified Python clients through a SOCKS server.
 
     python -m socksify --proxy socks5h://gw:1080 client.py --its --own args
 
     import socksify
     socksify.install("socks5h://gw:1080")
 
-The counterpart, at run time, of compiling a C client with -Dconnect=Rconnect and linking it with libsocks.
+This is the counterpart, at run time, of compiling a C client with -Dconnect=Rconnect and linking it with libsocks.
 """
 
 from __future__ import annotations
@@ -68,24 +68,58 @@ def install(
     log: str | None = None,
     config: str | None = None,
 ) -> None:
-    """Route this process's TCP connections through a proxy, from now on and for whatever was imported before.
+    """Send this process's TCP connections through a proxy, from now on. Modules may have been imported before.
 
-    proxy is a URL (socks5h, socks5, socks4a, socks4 or http), or a chain of them, first hop first; routes are
-    "MATCH=VIA" rules, direct the MATCHes of rules that end in "=direct". What is not given comes from SOCKSIFY_*
-    variables, the configuration file and the conventional proxy variables, as README.md describes.
+    An argument that is None is taken from elsewhere: in this order from SOCKSIFY_* variables, the configuration file,
+    and the conventional proxy variables (see README.md), and else it has its default. `routes` and `direct` of all
+    sources are kept, those of the arguments first.
 
-    May be called late, from any thread, and again: the same settings change nothing, others replace them.
-    isolate ("host", "task" or "connection") tells the last proxy another user and password for each, made up, by which
-    Tor keeps them on circuits of their own. udp="direct" lets datagrams past the proxy, which are refused otherwise.
-    bind says which listening sockets are the proxy's ("auto", "always" or "never"), bind_services are the ports of
-    services that call back. strict=True refuses whatever does not come through socksify, and the import of modules
-    that have network code of their own in C, but for those in `allow`. children=False passes the settings on to no
-    child process; the default passes them on to every Python that is started.
-    Raises ConfigError (a ValueError) for settings that cannot be used, OSError when the log cannot be opened,
-    under strict ImportError when such a module is there already, and RuntimeError on a Python that lacks something that
-    the patches need. Whatever is raised, nothing goes direct: settings that were in force stay in force; where there
-    were none, the network is closed, and what connects raises an OSError (ENETDOWN) that says why, until install()
-    succeeds or uninstall() is called.
+    Arguments:
+        proxy: The URL of the proxy: "scheme://[user[:password]@]host[:port]". The scheme is socks5h (default), socks5,
+            socks4a, socks4 or http; the port is 1080 unless given. A list of URLs, or a text with commas, is a chain:
+            the first hop first.
+        routes: Rules of the form "MATCH=VIA". The first rule that matches decides. MATCH is a name with wildcards
+            ("*.example"), a domain (".example"), a network ("10.0.0.0/8"), ports (":443", ":8000-8099"), or host and
+            ports. VIA is "direct", "block", "proxy", the name of a proxy in the configuration file, several of them
+            joined by "+", or a URL.
+        direct: MATCHes of rules whose VIA is "direct". They come after all `routes`.
+        dns: Who resolves names: "remote" (the proxy), "local" (this machine), or "auto" (default): as the scheme says.
+        fake_networks: The networks of the fake addresses, which stand for names that the proxy resolves: one of IPv4,
+            one of IPv6, or both. The defaults are "198.18.0.0/15" and "100::/64".
+        isolate: "host", "task" or "connection": the last proxy gets another generated user and password for each host,
+            task (or thread) or connection, so that Tor uses different circuits. "none" is the default.
+        udp: What happens to datagrams for destinations that are not direct. "block" (default) refuses them, "direct"
+            sends them past the proxy.
+        bind: Which listening sockets the proxy opens: "auto" (default) those for a service that calls back, "always"
+            every one that is bound after a connection was made (loopback excepted), "never" none.
+        bind_services: The TCP ports (1 to 65535) of the services that call back. The defaults are 21 (FTP) and
+            514 (rsh).
+        strict: True refuses connections that do not go through socksify, and the import of modules with network code
+            of their own in C.
+        allow: The names of such modules that may be imported, and of programs that may be started, all the same.
+        children: True (default) passes the settings on to every Python that this process starts. False passes them on
+            to no child process.
+        native: True starts other child processes, and modules with network code in C, under proxychains4.
+        connect_timeout: The longest time in seconds for a connect() through proxies on a socket without a timeout. The
+            default is 120.
+        c_watcher_timeout: The longest time in seconds for a handshake that an event loop written in C cannot drive. The
+            default is 5.
+        log: Where to write one line for each connection: "stderr" (or "-"), or the path of a file. "" (default) writes
+            nothing.
+        config: The path of the configuration file (TOML).
+
+    install() may be called late, from any thread, and more than once: the same settings change nothing, other settings
+    replace those in force.
+
+    Raises:
+        ConfigError: A setting cannot be used, or no proxy is configured. ConfigError is a ValueError.
+        OSError: The log cannot be opened.
+        ImportError: With `strict`, a module with network code in C has been imported already.
+        RuntimeError: This Python lacks something that the patches need.
+
+    Whatever is raised, no connection goes direct. Settings that were in force stay in force. If there were none, the
+    network is closed: every connection fails with an OSError (ENETDOWN) that says why, until install() succeeds or
+    uninstall() is called.
     """
     given = {
         "proxy": proxy,
@@ -121,7 +155,7 @@ def install(
 
 
 def _close(error: BaseException) -> None:
-    """A program may swallow the exception: nothing of it goes direct, unless settings are in force anyway."""
+    """Close the network after a failed install(), unless settings are in force: a program may ignore the error."""
     import sys
 
     patches = sys.modules.get("socksify.patches")
@@ -135,7 +169,7 @@ def _close(error: BaseException) -> None:
 
 
 def _modules_in_c() -> Iterable[str]:
-    """The modules that connect past the patches; none if the import of this very table is what has failed."""
+    """Return the modules that connect past the patches; none if the import of their table has failed."""
     try:
         from socksify.patches.c_extensions import MODULES
     except Exception:
@@ -144,9 +178,9 @@ def _modules_in_c() -> Iterable[str]:
 
 
 def uninstall() -> None:
-    """Undo install(): every patched object is what it was before. Open connections stay open.
+    """Undo install(): every patched object becomes what it was before. Open connections stay open.
 
-    A network that is closed because install() has failed is open again.
+    If the network is closed because install() has failed, it is opened. Without a call of install() nothing happens.
     """
     import sys
 
@@ -159,19 +193,25 @@ def uninstall() -> None:
 
 
 def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> ViaBlock:
-    """A context manager: what this thread or task opens and looks up inside goes that way, whatever the rules say.
+    """Return a context manager for a block of code whose connections and look-ups go another way.
 
         with socksify.via("socks5h://other:1080"):
             ...
 
-    proxy is what a rule's VIA may be: a URL, the name of a configured proxy, several joined by "+" or in a sequence,
-    "proxy" (the default one), "direct" or "block". What a rule blocks stays blocked, and loopback, localhost and the
-    machine's own addresses stay direct unless a rule leaves them to a proxy. isolate is install()'s, for this block.
+    The block decides for the thread or task that enters it, and takes precedence over all rules with two exceptions: a
+    destination that a rule blocks stays blocked; loopback, localhost and the machine's own addresses stay direct unless
+    a rule sends them to a proxy.
 
-    Blocks may be nested: the innermost decides. The object may be used again, by many at once, and as a decorator of
-    functions and coroutines. Tasks started inside, and what is handed to executors there, belong to the block; new
-    threads do not. What is open keeps its way.
-    Raises ConfigError for what cannot be used, and RuntimeError when it is entered before install().
+    Arguments:
+        proxy: The VIA of a rule: a URL, the name of a proxy in the configuration file, several of them joined by "+" or
+            as a list (a chain, first hop first), "proxy" (the default proxy), "direct" or "block".
+        isolate: "none", "host", "task" or "connection", as in install(); None keeps the value of install().
+
+    Blocks may be nested: the innermost one decides. The object may be entered again, and by several threads and tasks
+    at once. It is also a decorator for functions and coroutines. Tasks that are started inside, and work that is
+    submitted to an executor there, belong to the block; new threads do not. Open connections keep their way.
+
+    Raises ConfigError for an argument that cannot be used. Entering the block raises RuntimeError before install().
     """
     from socksify.patches.via import ViaBlock
 
@@ -179,16 +219,17 @@ def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> ViaBlock:
 
 
 def init(name: str) -> None:
-    """Name the client, as SOCKSinit(name) did: the name stands in the log's lines."""
+    """Name the client, as SOCKSinit(name) of the C library did. The lines of the log begin with `name`."""
     from socksify.routing import log
 
-    log.name = name
+    log.set_name(name)
 
 
 def last_error(sock: socket.socket) -> OSError | None:
-    """Why the last connect() of a socket failed, None if it did not.
+    """Return the error of the last connect() of a socket, or None if it did not fail.
 
-    For event loops that make an exception of their own from SO_ERROR: this one knows the proxy and its reply.
+    This is for event loops that raise their own exception for SO_ERROR. The error returned here is a ProxyError, if a
+    proxy was involved: it knows the proxy and its reply.
     """
     from socksify.tunnel.registry import registry
 
@@ -196,7 +237,7 @@ def last_error(sock: socket.socket) -> OSError | None:
 
 
 def __getattr__(name: str) -> object:
-    """The exceptions and rcmd() are imported when they are first asked for."""
+    """Import the exceptions and rcmd() when they are used for the first time."""
     if name == "ConfigError":
         from socksify.config.errors import ConfigError
 

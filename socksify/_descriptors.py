@@ -1,12 +1,12 @@
-"""Descriptors that are kept by number, and the one rule for them: a number proves nothing.
+"""Descriptors that are kept by number. There is one rule for them: a number alone proves nothing.
 
 A program may close descriptors that it has not opened: daemons close all of them (`os.closerange()`), and tests close
-those of sockets (`os.close(sock.fileno())`). The kernel gives the lowest free number to the next file. What we kept
-as our log may then be the program's data file. So before a number that was kept is read, written, polled or
-closed, the kernel is asked whether it still means the same file: fstat(2) tells (st_dev, st_ino).
+those of sockets (`os.close(sock.fileno())`). The kernel gives the lowest free number to the next file, so the number of
+our log may now be that of the program's data file. Therefore, before a kept number is read, written, polled or closed,
+the kernel is asked whether it still means the same file: fstat(2) returns (st_dev, st_ino).
 
-That pair tells sockets, pipes and files apart. It does not tell one epoll object, eventfd or timerfd from another
-one: all of these share one inode. So we keep no eventfd by number, and `tunnel/watch.py` asks an epoll object for a
+This pair tells sockets, pipes and files apart. It does not tell epoll objects, eventfds and timerfds apart, which all
+have the same inode. Therefore no eventfd is kept by number, and `tunnel/epoll_masks.py` asks an epoll object for a
 registration that only the right one can have.
 """
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     Result = TypeVar("Result")
-    # st_dev, st_ino
+    # (st_dev, st_ino)
     Identity = tuple[int, int]
 
 STDERR = 2
-# Descriptors that are kept have this number or a higher one, where the limit of open files allows it.
+# Kept descriptors have this number or a higher one, if the limit of open files allows it.
 _HIGH = 100
 
 
 def identity(fd: int) -> Identity | None:
-    """Which file a descriptor means; None for a number that means none."""
+    """Return the identity of a descriptor's file, or None if the number means no file."""
     try:
         status = os.fstat(fd)
     except ours(OSError):
@@ -41,13 +41,13 @@ def identity(fd: int) -> Identity | None:
 
 
 class Kept:
-    """A descriptor of ours, by number. It is used as long as the kernel says that it is the same file."""
+    """A descriptor of our own. It is used as long as its number means the same file."""
 
     __slots__ = ("_flags", "_identity", "number")
 
     def __init__(self, fd: int) -> None:
-        """Takes a descriptor that was just opened. Raises OSError."""
-        # For a name of it; `fd` is for its use.
+        """Take over a descriptor that was just opened. Raises OSError."""
+        # The number may appear in a path. To use the descriptor, take `fd`.
         self.number = _out_of_the_way(fd)
         self._identity = identity(self.number)
         # The program may have opened the same file under the same number, in another mode.
@@ -55,13 +55,13 @@ class Kept:
 
     @property
     def fd(self) -> int | None:
-        """The number, to be used at once; None if it no longer means our file."""
+        """The number, for immediate use; None if it no longer means our file."""
         fd = self.number
         is_ours = self._identity is not None and identity(fd) == self._identity and _flags(fd) == self._flags
         return fd if is_ours else None
 
     def close(self) -> None:
-        """Close our file, if it is still there; whatever has its number now stays open. Twice is harmless."""
+        """Close our file, if it is still open. Another file that has its number stays open. May be called twice."""
         fd = self.fd
         self._identity = None
         if fd is not None:
@@ -71,9 +71,9 @@ class Kept:
 class Stderr:
     """Descriptor 2, as long as it is the standard error of the program.
 
-    A program that redirects its standard error (dup2(2)) goes on with it. In a program that has closed it, the next
-    file that Python opens has its number, and that one is not inheritable (PEP 446), which a standard error is.
-    No duplicate is kept: whoever reads the other end of a pipe would wait for us to close it.
+    If the program redirects its standard error (dup2(2)), the new one is used. If the program has closed it, the next
+    file that Python opens gets the number 2. That file is not inheritable (PEP 446), and a standard error is. No
+    duplicate is kept, because the reader of a pipe would wait for us to close it.
     """
 
     __slots__ = ("_identity",)
@@ -83,14 +83,14 @@ class Stderr:
 
     @property
     def fd(self) -> int | None:
-        """The number, to be used at once; None if it means something else, or nothing."""
+        """The number, for immediate use; None if it means another file, or none."""
         if _is_inheritable(STDERR):
             return STDERR
         return STDERR if self._identity is not None and identity(STDERR) == self._identity else None
 
 
 def write(descriptor: Kept | Stderr, data: bytes) -> bool:
-    """write(2), once; False, and nothing written, where the number no longer means our file. Raises OSError."""
+    """Call write(2) once. Return False, and write nothing, if the number no longer means our file. Raises OSError."""
     fd = descriptor.fd
     if fd is None:
         return False
@@ -99,21 +99,24 @@ def write(descriptor: Kept | Stderr, data: bytes) -> bool:
 
 
 def at(call: Callable[..., Result], sock: Any, *arguments: Any) -> Result:
-    """call(the socket's descriptor, *arguments), for C functions: no handler runs after the number was asked for."""
+    """Return call(the socket's descriptor, *arguments), for functions in C.
+
+    No signal handler can run between the question for the number and the call.
+    """
     return next(map(call, map(_originals.fileno, (sock,)), *[(argument,) for argument in arguments]))
 
 
 def put_onto(fd: int, sock: Any) -> None:
-    """dup2(2) of a descriptor onto that of a socket, in the same way; it stays as inheritable as it was."""
+    """Duplicate a descriptor onto that of a socket (dup2(2)) in the same way. Its inheritability stays the same."""
     inheritable = at(os.get_inheritable, sock)
     next(map(os.dup2, (fd,), map(_originals.fileno, (sock,)), (inheritable,)))
 
 
 def _out_of_the_way(fd: int) -> int:
-    """The same file under a high number. Raises OSError.
+    """Move a file to a high number, and return the number. Raises OSError.
 
-    The low numbers are the program's: the first file that it opens has the same one as without us. What C prints goes
-    to the three standard ones, so those are never kept.
+    The low numbers are for the program: the first file that it opens gets the same number as without socksify. Code in
+    C prints to the three standard descriptors, so these are never kept.
     """
     try:
         return _moved(fd, _HIGH)
@@ -122,7 +125,7 @@ def _out_of_the_way(fd: int) -> int:
 
 
 def _moved(fd: int, lowest: int) -> int:
-    """The same file under the first free number from `lowest` on, and no longer under the old one."""
+    """Move a file to the first free number from `lowest` on, and return the number. Raises OSError."""
     from fcntl import F_DUPFD_CLOEXEC, fcntl
 
     moved = fcntl(fd, F_DUPFD_CLOEXEC, lowest)
@@ -131,7 +134,7 @@ def _moved(fd: int, lowest: int) -> int:
 
 
 def _flags(fd: int) -> int:
-    # Imported here because most programs keep nothing.
+    # Imported here because most programs keep no descriptor.
     from fcntl import F_GETFL, fcntl
 
     try:

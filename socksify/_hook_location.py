@@ -1,4 +1,4 @@
-"""Where the hook for whole environments is: what `socksify site` puts in place, and what child processes find."""
+"""The places of the hook for whole environments: its template here, and its files in the environment of a Python."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 
 # The directory in site-packages that holds the hook, and the stem of the files beside it.
 NAME = "socksify_hook"
-# The hooks that this package serves, by their FORMAT: a hook of such a format goes on after an upgrade of the package.
-# A new number is for a change in what a hook calls (site.boot.install) or is asked for.
+# The formats of the hooks that this package supports: such a hook keeps working after an upgrade of the package. A
+# change of the interface between hook and package (site.hook_entry.install) needs a new number.
 FORMATS = (1,)
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 def template() -> str:
-    """The directory with sitecustomize.py; a wheel has it in the package, a checkout beside it.
+    """Return the directory with sitecustomize.py. A wheel has it in the package, a checkout beside the package.
 
-    In an archive that Python imports from it is no directory for anybody else.
+    If the package is imported from an archive, this path is in the archive, and is no directory.
     """
     inside = os.path.join(_PACKAGE, "sitecustomize_template")
     beside = os.path.join(os.path.dirname(_PACKAGE), "sitecustomize_template")
@@ -23,24 +23,25 @@ def template() -> str:
 
 
 def is_hooked(executable: str) -> bool:
-    """Whether a Python, given by its path, starts with our hook and its settings, whatever its environment and options.
+    """Return True if the Python at a path starts with our hook and its settings, with any environment and options.
 
-    Only -S keeps the hook out. It is a look at files, in the virtual environment or the prefix that the path is in.
+    Only -S keeps the hook out. The answer comes from the files in the virtual environment, or in the prefix, of the
+    path.
     """
     prefix = os.path.dirname(os.path.dirname(os.path.abspath(executable)))
     binary = os.path.realpath(executable)
     if not os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
         prefix = os.path.dirname(os.path.dirname(binary))
     libraries = _libraries(prefix)
-    # Several versions share a prefix. Of a binary whose name does not say which one it is, it may be any.
+    # Several versions may share a prefix. If the name of the binary does not tell its version, it may be any of them.
     meant = libraries.get(os.path.basename(binary))
     return bool(libraries) and all(map(_holds_hook, libraries.values() if meant is None else [meant]))
 
 
 def _libraries(prefix: str) -> dict[str, list[str]]:
-    """Where the packages of each version may be, by the name of its directory, python3.11 say."""
+    """Return the directories that may hold the packages of each version, by name, such as python3.11."""
     libraries: dict[str, list[str]] = {}
-    # Debian's Python below /usr has its own in /usr/local, by another name.
+    # Debian's Python in /usr has additional packages in /usr/local, under another name.
     for library in (os.path.join(prefix, "lib"), os.path.join(prefix, "local", "lib")):
         for name in os.listdir(library) if os.path.isdir(library) else ():
             if name.startswith("python3."):

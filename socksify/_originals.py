@@ -1,9 +1,9 @@
-"""The standard library's originals, captured once, before anything of ours replaces them.
+"""The original functions of the standard library, taken once, before our patches replace them.
 
-Whatever must not be routed (the way to the proxy, the server's own sockets, a replacement falling through)
-calls these. The C methods are taken from `_socket.socket`, which nobody can patch; the methods that the
-`socket` module adds in Python are taken from its class, and must not be ours already. gevent and eventlet put others
-in the place of that class and of functions: what they have put away is what is wanted here.
+Code whose connections must not be routed calls these: the way to the proxy, the server's own sockets, and a patch that
+falls through. The C methods come from `_socket.socket`, which cannot be patched. The methods that the `socket` module
+adds in Python come from its class, and must not be ours already. gevent and eventlet replace that class and some
+functions. In that case the originals that these libraries have put away are used.
 """
 
 from __future__ import annotations
@@ -27,31 +27,30 @@ if TYPE_CHECKING:
 
 
 class Socket(_socket.socket):
-    """Our own sockets: strict's audit hook knows them by their type."""
+    """A socket of our own. The audit hook of `strict` knows such sockets by their type."""
 
     __slots__ = ()
 
 
 class InternalHost(bytes):
-    """A name that is looked up on our own account: the proxy's, or a target of the server's."""
+    """A name that our own code looks up: that of a proxy, or of a target of the server."""
 
     __slots__ = ()
 
 
 class InternalAddress(tuple):  # type: ignore[type-arg]
-    """An address that is connected or asked about on our own account."""
+    """An address that our own code connects to or looks up."""
 
     __slots__ = ()
 
 
-# The clock by which every time-out is measured, in seconds. freezegun puts another function in the place of
-# time.monotonic() in each module that has it, and time-machine changes the function itself. Neither touches
-# clock_gettime(2) of CLOCK_MONOTONIC, which is the same clock.
+# The clock of every timeout, in seconds. freezegun replaces time.monotonic() in each module that has it, and
+# time-machine changes the function itself. Neither changes clock_gettime(2) of CLOCK_MONOTONIC, the same clock.
 monotonic: Callable[[], float] = (
     _partial(_time.clock_gettime, _time.CLOCK_MONOTONIC) if hasattr(_time, "clock_gettime") else _time.monotonic
 )
 
-# As plain numbers: the attributes of socket.socket make an enumeration's member at each look.
+# Plain numbers: each look at the attributes of socket.socket makes a member of an enumeration.
 family: Callable[[_python.socket], int] = _socket.socket.family.__get__
 kind: Callable[[_python.socket], int] = _socket.socket.type.__get__
 protocol: Callable[[_python.socket], int] = _socket.socket.proto.__get__
@@ -78,11 +77,14 @@ fileno = Socket.fileno
 
 
 def _stdlib_socket() -> Any:
-    """The class that `socket` defines, whatever goes by that name now; copies that were made of it are younger."""
-    # A lazy import (PEP 810) is made when the module is used, and only then the class is there.
+    """Return the class that the `socket` module defines, even if its name now means another one.
+
+    Copies of the class were made later, so the first one in the list of subclasses is the original.
+    """
+    # A lazy import (PEP 810) is carried out when the module is used. The class exists only then.
     _ = _python.socket
     named = [cls for cls in _socket.socket.__subclasses__() if (cls.__module__, cls.__name__) == ("socket", "socket")]
-    # Up to Python 3.11 subinterpreters, which have builtins of their own, share the class that it is derived from.
+    # Up to Python 3.11, subinterpreters share the base class `_socket.socket`, but have their own builtins.
     return next(cls for cls in named if vars(cls)["makefile"].__builtins__ is vars(builtins))
 
 
@@ -91,7 +93,7 @@ PythonSocket: type[_python.socket] = _stdlib_socket()
 
 
 def _put_away(module: str, name: str) -> Any:
-    """A function of a module, before gevent or eventlet replaced it."""
+    """Return a function of a module as it was before gevent or eventlet replaced it."""
     found = getattr(__import__(module), name, None)
     if isinstance(found, BuiltinFunctionType) or getattr(found, "__module__", None) == module:
         return found
@@ -112,13 +114,15 @@ def _original(owner: type | ModuleType, name: str) -> Callable[..., Any]:
 
 
 def _past_the_module(method: Any) -> Callable[..., Any]:
-    """A method of socket.socket with `_socket` as it is before patches/copies.py has it watched, which costs time."""
+    """Return a method of socket.socket that uses the original `_socket`.
+
+    patches/sockets/other_classes.py replaces `_socket` in the `socket` module by one that is watched, and slower.
+    """
     known = {**method.__globals__, "_socket": SimpleNamespace(socket=_socket.socket)}
     return FunctionType(method.__code__, known, method.__name__, method.__defaults__, method.__closure__)
 
 
 init = _past_the_module(_original(PythonSocket, "__init__"))
-accept = _original(PythonSocket, "accept")
 real_close = _original(PythonSocket, "_real_close")
 
 getaddrinfo = _socket.getaddrinfo

@@ -1,7 +1,7 @@
-"""Frozen records: a class of named fields with equality, hash and repr, for next to nothing at start-up.
+"""Frozen records: classes of named fields with equality, hash and repr, at a low cost at start-up.
 
-`dataclasses` would bring `inspect` and with it twenty more modules into every client that starts under
-socksify; a type checker reads these classes as frozen dataclasses all the same.
+`dataclasses` would import `inspect`, and with it twenty more modules, into every client that starts under socksify. A
+type checker still reads these classes as frozen dataclasses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ else:
 
 
 def _initialiser(cls: type[Record]) -> Any:
-    """def __init__(self, field, field=default, ...), which sets each field once."""
+    """Return `def __init__(self, field, field=default, ...)`, which sets each field once."""
     fields = cls._fields
     defaults = {f"_{name}": getattr(cls, name) for name in fields if hasattr(cls, name)}
     parameters = ", ".join(f"{name}=_{name}" if f"_{name}" in defaults else name for name in fields)
@@ -28,10 +28,10 @@ def _initialiser(cls: type[Record]) -> Any:
 
 @dataclass_transform(frozen_default=True)
 class Record:
-    """Base of the frozen records: fields are the class's annotations, defaults its class attributes.
+    """Base of the frozen records. The fields are the annotations of the class, the defaults its class attributes.
 
-    Positional or keyword construction, `==`, `hash()`, `repr()`, `copy` and `pickle` work; assignment raises
-    AttributeError. A field whose name is in `hidden` is shown in the repr as `***` when it is set.
+    Construction by position or keyword, `==`, `hash()`, `repr()`, `copy` and `pickle` work. Assignment raises
+    AttributeError. The repr shows `***` for a field in `hidden` that is set.
     """
 
     _fields: tuple[str, ...] = ()
@@ -45,13 +45,13 @@ class Record:
             cls.__init__ = Record.__init__  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # The class gets an initialiser of its own when it is first used: it costs a third of a general one.
+        # Each class gets its own initialiser at its first use: it takes a third of the time of a general one.
         cls = type(self)
         cls.__init__ = _initialiser(cls)  # type: ignore[method-assign]
         cls.__init__(self, *args, **kwargs)
 
     def replace(self, **changes: Any) -> Any:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return type(self)(**{name: getattr(self, name) for name in self._fields} | changes)
 
     def _values(self) -> tuple[Any, ...]:

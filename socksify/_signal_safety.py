@@ -1,43 +1,43 @@
-"""Signal handlers, threads and forks: what they may see of us, and the lock that none of them can hang on.
+"""Signal handlers, threads and forks: the states that they may find, and a lock on which none of them can hang.
 
-A signal handler is a call that the interpreter puts between two bytecodes of the main thread, ours among them. It may
-raise, so that the code beneath never goes on. It may return, after it has closed the socket, called connect() again
-or forked. A garbage collection, a trace function and another thread come at the same moments. The rules are these.
+A signal handler is a call that the interpreter inserts between two bytecodes of the main thread, also of our code. It
+may raise an exception, and then the code beneath it never continues. It may also return, after it has closed the
+socket, called connect() again, or forked. A garbage collection, a trace function and another thread may run at the same
+moments. These are the rules.
 
 State. A tunnel is settled, or it is pending and its `handshake` is set. Another observer sees one of four states at
 any bytecode:
 
-  begun       the tunnel is registered and guarded, and not a byte of it has been written
-  pending     the handshake is being talked; the guards keep every other byte off the socket
-  concluded   `Handshake.conclude` has recorded the outcome: a single dict.setdefault(), so the first outcome wins
-  settled     what follows from the outcome is done, and as the last of it `tunnel.handshake` became None
+  begun       the tunnel is registered and guarded, and no byte has been written for it
+  pending     the handshake is under way; the guards keep all other bytes off the socket
+  concluded   `Handshake.conclude` has recorded the outcome, by a single dict.setdefault(): the first outcome wins
+  settled     the consequences of the outcome are done; the last of them is that `tunnel.handshake` became None
 
-Guards are put on before the first byte is written, also where there is only one thread, because a handler is code in
-that thread. Everything between `concluded` and `settled` may be done twice (`dial.settle`). So whoever meets a tunnel
-that is concluded and not settled does it again, and nobody has to wait for the one who began it.
+Guards are put on before the first byte is written, even if there is only one thread, because a handler runs in that
+thread. Everything between `concluded` and `settled` may be done twice (`settlement.settle`). Therefore any code that
+finds a tunnel concluded and not settled does it again, and does not wait for the code that began it.
 
-Exceptions. One that arrives in connect() concludes the tunnel as failed; what is on the way to the proxy is shut down,
-and the next connect() begins on a fresh socket. The `except` clause that does so may be interrupted too. Therefore
-`Handshake.caller` is the frame of the connect() that answers for the tunnel. A frame that has ended while the tunnel
-is pending proves that an exception came between, and whoever meets that tunnel next concludes it. One that arrives
-while another call goes on with a pending tunnel (a poll, say) has perhaps lost a piece of the proxy's answer, so it
-concludes the tunnel as well. An exception that a handler raised is never taken for one of the socket's own, though it
-may be an OSError: `ours`, in an `except` clause, tells them apart by the frame that raised them.
+Exceptions. An exception in connect() concludes the tunnel as failed. The connection to the proxy is shut down, and the
+next connect() begins on a new socket. The `except` clause that does so may be interrupted, too. Therefore
+`Handshake.caller` is the frame of the connect() that is responsible for the tunnel. If that frame has ended while the
+tunnel is pending, an exception has ended it, and the next code that finds the tunnel concludes it. An exception in
+another call that continues a pending tunnel (a poll, for example) may have lost a part of the proxy's answer, so it
+concludes the tunnel as well. An exception of a handler is never taken for an error of the socket, although it may be an
+OSError: `ours`, in an `except` clause, tells them apart by the frame that raised them.
 
-Locks. A lock of C's is taken one bytecode before its `try`, and released one bytecode after it: an exception there
-leaves it locked. It does not know its owner either, so a handler would wait for the code that it has interrupted. An
-OwnedLock is a list of the frames that are inside. A frame that is not being executed is not inside, however it came
-to its end, and needs no release. A call that finds its own thread inside does not wait: it is refused, or, where
-every interleaving is harmless, let in. A call that finds another thread inside waits for a bounded time or not at all.
+Locks. A lock of `_thread` is taken one bytecode before its `try`, and released one bytecode after it: an exception
+between them leaves it locked. It does not know its owner either, so a handler would wait for the code that it has
+interrupted. An OwnedLock is a list of the frames that are inside. A frame that is not being executed is not inside. It
+needs no release, however it has ended. A call that finds its own thread inside does not wait: it is refused, or let in
+if every interleaving is harmless. A call that finds another thread inside waits for a limited time, or not at all.
 
-Forks. A child has one thread, and copies of the frames of all. `after_fork` makes those of other threads count for
-nothing, in every OwnedLock at once. What a handler's fork finds beneath itself goes on in the parent and in the child.
-So in the child every pending tunnel is concluded as failed, and its descriptor is put on a fresh socket: whatever the
-code beneath still writes there reaches nobody.
+Forks. A child process has one thread, and copies of the frames of all threads. `after_fork` makes the frames of the
+other threads count as ended, in every OwnedLock at once. If a handler forks, the code beneath it continues in both
+processes. Therefore every pending tunnel of the child is concluded as failed, and its descriptor is put on a new
+socket: bytes that the code beneath still writes there reach no host.
 
-Descriptors. Between two bytecodes a handler may close a socket and open another one under the same number. So what
-the kernel is told about a socket is told by the socket object, and where only a number will do, `at` asks the object
-for it in the same bytecode.
+Descriptors. Between two bytecodes a handler may close a socket and open another one with the same number. Therefore
+calls of the kernel use the socket object. If a call needs the number, `at` asks the object for it in the same bytecode.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ if TYPE_CHECKING:
 
     Error = TypeVar("Error", bound=BaseException)
 
-# Of each fork by which this process came about, the thread that went on in the child.
+# For each fork between the first process and this one: the thread that continued in the child.
 _survivors: list[int] = []
 
-# The modules of which the innermost frame is one where an exception is not a handler's. IDNA is written in Python.
+# An exception that was raised by a module of these packages is no handler's. The codec of IDNA is written in Python.
 _OURS = ("socksify.", "encodings.")
 
-# Milliseconds between two looks at a lock that another thread holds.
+# Milliseconds between two attempts to take a lock that another thread holds.
 _PAUSE = 1
 
 
 class OwnedLock:
-    """At most one frame is inside; re-entrance and frames that an exception has ended are told apart from others.
+    """A lock that knows the frame that is inside. It notices re-entrance, and frames that an exception has ended.
 
-    acquire() and release() are called by the same function, whose frame is what the lock knows; or both are given
-    another one. `was_broken` tells whether an exception has ever left it without release(). As a context manager it
-    waits for another thread for `patience` seconds, and lets in whoever is inside already, or has waited that long.
+    The same function calls acquire() and release(), and the lock knows it by its frame; or both get the same other
+    frame. `was_broken` is True if an exception has ever ended a frame without release(). As a context manager the lock
+    waits `patience` seconds for another thread. It lets in a thread that is inside already, or has waited that long.
     """
 
     __slots__ = ("_inside", "_patience", "was_broken")
@@ -78,11 +78,14 @@ class OwnedLock:
         self.was_broken = False
 
     def acquire(self, seconds: float = 0.0, frame: FrameType | None = None) -> bool:
-        """Take the lock, at the longest after `seconds`; False where it is held, at once where this thread holds it."""
+        """Take the lock. Wait at most `seconds` for another thread, and not at all if this thread holds the lock.
+
+        Return False if the lock is held. `frame` is the frame that holds it, that of the caller if None.
+        """
         return self._enter(frame or sys._getframe(1), seconds)
 
     def release(self, frame: FrameType | None = None) -> None:
-        """Leave; does nothing where the calling function is not inside."""
+        """Release the lock. Nothing happens if the frame is not inside."""
         self._leave(frame or sys._getframe(1))
 
     def __enter__(self) -> None:
@@ -92,16 +95,16 @@ class OwnedLock:
         self._leave(sys._getframe(1))
 
     def is_mine(self) -> bool:
-        """Whether a function of this thread is inside: the one beneath a signal handler, say."""
+        """Return True if a function of this thread is inside, such as the one beneath a signal handler."""
         own = get_ident()
         return any(entry[1] == own and _is_inside(entry) for entry in list(self._inside))
 
     def is_held(self) -> bool:
-        """Whether a function of any thread is inside."""
+        """Return True if a function of any thread is inside."""
         return any(_is_inside(entry) for entry in list(self._inside))
 
     def is_empty(self) -> bool:
-        """Whether nobody has come in and not left, not even a thread of the parent of this process."""
+        """Return True if every frame that came in has left, also those in threads of the parent process."""
         return not self._inside
 
     def _enter(self, frame: FrameType, seconds: float) -> bool:
@@ -109,7 +112,7 @@ class OwnedLock:
             return True
         if not seconds:
             return False
-        # Not above: a Python that lacks what _originals takes has to be told so by who imports this for its locks.
+        # Not imported above: if this Python lacks a function that _originals takes, the caller has to report it.
         from socksify import _originals
 
         until = _originals.monotonic() + seconds
@@ -121,14 +124,14 @@ class OwnedLock:
 
     def _leave(self, frame: FrameType) -> None:
         inside = self._inside
-        # A frame that runs is removed by itself alone.
+        # No other code removes a frame that is running.
         if inside and inside[0][0] is frame:
             inside.pop(0)
 
     def _try(self, frame: FrameType) -> bool:
         inside = self._inside
         entry = (frame, get_ident(), len(_survivors))
-        # Who stands first is inside; list.append() is atomic.
+        # The first entry is inside. list.append() is atomic.
         inside.append(entry)
         while (first := inside[0]) is not entry:
             if _is_inside(first):
@@ -152,7 +155,7 @@ def _discard(inside: list[tuple[FrameType, int, int]], entry: tuple[FrameType, i
 
 
 def is_running(frame: FrameType) -> bool:
-    """Whether a function's frame is being executed, by whichever thread; one that has ended loses its variables."""
+    """Return True if a frame is being executed, by any thread. A frame that has ended loses its variables."""
     try:
         frame.clear()
     except ours(RuntimeError):  # "cannot clear an executing frame"
@@ -161,7 +164,7 @@ def is_running(frame: FrameType) -> bool:
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether an exception was raised by a function that is not ours, such as a signal handler."""
+    """Return True if an exception was raised by code that is not ours, such as a signal handler."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -169,16 +172,16 @@ def is_foreign(error: BaseException) -> bool:
 
 
 def ours(*kinds: type[Error]) -> tuple[type[Error], ...]:
-    """For an `except` clause: these kinds of exceptions, unless it is a signal handler that has raised one of them."""
+    """Return these exception types for an `except` clause; none if a signal handler has raised the exception."""
     error = sys.exc_info()[1]
     return () if error is not None and is_foreign(error) else kinds
 
 
 def forks() -> int:
-    """By how many forks this process has come about: a call that sees the number change is in the child now."""
+    """Return the number of forks from the first process to this one. If a call sees it change, it is in the child."""
     return len(_survivors)
 
 
 def after_fork() -> None:
-    """In the child: who was inside of a lock, and is not the thread that has forked, is not here."""
+    """Make the frames of the parent's other threads count as ended, in the child process."""
     _survivors.append(get_ident())

@@ -1,7 +1,7 @@
-"""The command `socksify`: settings first, then the patches, then the program.
+"""The command `socksify`: first it reads the settings, then it installs the patches, then it runs the program.
 
-Nothing but `sys` is imported until the directory that python put in front of `sys.path` for us (the working
-directory under `python -m socksify`) is gone from it: a `socket.py` lying there must not become ours.
+Only `sys` is imported until the directory that python has put in front of `sys.path` (the working directory for `python
+-m socksify`) is removed from it: a `socket.py` in that directory must not be imported by socksify.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the program that the command line names through the proxy that it, the environment or a file names.
+    """Run the program of the command line through the configured proxy.
 
-    `argv` are the words behind `socksify`; None means that this process was started for it, and takes them from
-    `sys.argv`. Returns the exit status: 0, or 2 after one line on stderr when a setting cannot be used, in which
-    case the program has not started. The program's own SystemExit and exceptions pass through.
+    `argv` are the words behind `socksify`. None takes them from `sys.argv`, and means that this process was started for
+    the command. Return the exit status: 0, or 2 if a setting cannot be used. In that case one line is written to
+    stderr, and the program is not started. SystemExit and the exceptions of the program pass through.
     """
     if argv is None:
         _leave_path()
@@ -47,19 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _leave_path() -> None:
-    # With safe_path (-P, -I, PYTHONSAFEPATH) python put nothing there.
+    # With safe_path (-P, -I, PYTHONSAFEPATH), python has put no directory there.
     if not sys.flags.safe_path:
         del sys.path[0]
 
 
 def _shield(argv: Sequence[str]) -> Callable[[], None]:
-    """See socksify.program.main_module; it has to come before any module of ours that imports inside a function."""
+    """Call `main_module.shield` for the program, before any module of ours imports inside a function."""
     from socksify.config.command_line import parse
     from socksify.config.errors import ConfigError
 
     try:
         _, program, _ = parse(argv)
-    except ConfigError:  # told when the command line is read to be obeyed
+    except ConfigError:  # reported when the command line is read again
         program = []
     if not program:
         return lambda: None
@@ -70,7 +70,7 @@ def _shield(argv: Sequence[str]) -> Callable[[], None]:
 
 
 def _prepare(argv: Sequence[str]) -> list[str]:
-    """Does what the options ask for; the program's words when one is to be run. Raises ConfigError."""
+    """Carry out the options. Return the words of the program, none if it is not to be run. Raises ConfigError."""
     from socksify.config.command_line import parse
     from socksify.config.errors import ConfigError
 
@@ -88,7 +88,7 @@ def _prepare(argv: Sequence[str]) -> list[str]:
 
 
 def _answer(arguments: Mapping[str, object], actions: Actions) -> str | None:
-    """What the options that only ask want printed; None when none of them is there."""
+    """Return the output of the options that only print something; None if there is no such option."""
     if "help" in actions:
         from socksify.config.command_line import usage
 
@@ -118,7 +118,7 @@ def _settings(arguments: Mapping[str, object], actions: Actions) -> Settings:
 
 
 def _embedded(arguments: Mapping[str, object]) -> str:
-    """The URL of a SOCKS server that runs in this process, until it ends."""
+    """Start a SOCKS server in this process, and return its URL."""
     from socksify.config.errors import ConfigError
     from socksify.server.embedded import start
 
@@ -152,7 +152,7 @@ def _explain(settings: Settings, destination: str) -> str:
     because = f" (rule {route.rule.text!r}, {route.rule.source})" if route.rule else ""
     if not isinstance(route, Via):
         return f"{destination}: direct{because}\n"
-    # The target as the proxy is told it: a name, or the address that it was resolved to here.
+    # The target as the proxy gets it: a name, or the address to which the name was resolved here.
     told = f"[{route.target.host}]" if ":" in route.target.host else route.target.host
     return f"{destination}: {told}:{port} through {' + '.join(proxy.url for proxy in route.chain)}{because}\n"
 
@@ -161,7 +161,7 @@ def _host_and_port(destination: str) -> tuple[str, int]:
     from socksify.config.errors import ConfigError
 
     if "://" in destination or "@" in destination or "/" in destination:
-        # Nothing of it is shown: there may be a password in it.
+        # The value is not shown, because it may contain a password.
         raise ConfigError("--explain: expected HOST:PORT, such as www.example:443, and not a URL")
     host, _, port = destination.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
@@ -170,7 +170,7 @@ def _host_and_port(destination: str) -> tuple[str, int]:
 
 
 class _CannotInstallError(Exception):
-    """What goes wrong beside the settings: this Python, or our own package, lacks something."""
+    """The settings are right, but the patches cannot be installed: this Python, or our package, lacks something."""
 
 
 def _install(arguments: Mapping[str, object], actions: Actions) -> None:

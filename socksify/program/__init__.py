@@ -1,10 +1,13 @@
-"""Run a program as `python` itself would run it, in the `__main__` that is already there.
+"""Runs a program as `python` itself would run it, in the existing `__main__`.
 
-CPython's Modules/main.c and Python/pythonrun.c are the model: `pymain_run_python()` decides among a command, a
-module, a directory or zip archive, a file and standard input; what it sets for each (`sys.argv`, `sys.path[0]`,
-the contents of `__main__`) is set here, and where it calls a Python function, that same function is called.
-One thing cannot be had from Python: our frames are *below* the program's, where `sys._getframe()` can see them.
-Tracebacks do not show them.
+The model is CPython's Modules/main.c and Python/pythonrun.c. `pymain_run_python()` distinguishes a command, a module, a
+directory or zip archive, a file, and standard input. The things that it sets for each (`sys.argv`, `sys.path[0]`, the
+content of `__main__`) are set here, and where it calls a Python function, the same function is called. One thing is
+impossible in Python: our frames are *below* those of the program, and `sys._getframe()` can see them.
+
+Tracebacks do not show our frames. `PyErr_PrintEx()` does a dozen things (sys.last_exc, audit events, SystemExit from a
+hook, death by SIGINT after KeyboardInterrupt). Therefore an uncaught exception propagates to the interpreter, and only
+the call of `sys.excepthook` is intercepted: by then the stack is empty again, and our frames can be cut off.
 """
 
 from __future__ import annotations
@@ -20,19 +23,24 @@ from socksify.program.main_module import absolute, forget, has_importer, lead_pa
 from socksify.program.source import compile_file, dedented, is_bytecode, load_bytecode
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import TracebackType
 
+    Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
+    # How to execute a program, and the names that python deletes from `__main__` when the program has ended.
     Prepared = tuple[Callable[[], object], tuple[str, ...]]
+
+# Taken now: nothing that the report needs may be imported while the interpreter is reporting.
+_display: Hook = sys.__excepthook__
 
 
 def run(words: Sequence[str]) -> None:
-    """Runs the program that `words` name, as they would stand behind `python`, its own arguments included.
+    """Run the program that `words` name. They are the words behind `python`, with the arguments of the program.
 
-    `words` begin with a script, a directory, a zip archive, `-m module`, `-c code` or `-`. Returns when the program
-    has ended. Raises SystemExit where python would end at once with a status, and whatever exception the program
-    lets escape; when that reaches the interpreter, the report shows no frame of ours.
+    `words` begin with a script, a directory, a zip archive, `-m module`, `-c code` or `-`. Return when the program has
+    ended. Raises SystemExit if python would exit at once, and every exception that the program does not catch. If such
+    an exception reaches the interpreter, the report shows no frame of ours.
     """
     execute, temporary = _prepare(list(words))
     try:
@@ -48,7 +56,7 @@ def run(words: Sequence[str]) -> None:
 
 
 def directory_of(words: Sequence[str]) -> str:
-    """The directory in which the program's own imports will look first; empty when in none (-P, -I)."""
+    """Return the directory in which imports of the program look first; "" without one (-P, -I)."""
     if words[0] != "-" and not words[0].startswith(("-c", "-m")):
         path = os.path.realpath(words[0])
         if os.path.isdir(path):
@@ -58,7 +66,6 @@ def directory_of(words: Sequence[str]) -> str:
 
 
 def _prepare(words: list[str]) -> Prepared:
-    """How to execute the program, and which names python deletes from `__main__` when it has ended."""
     if words[0].startswith(("-c", "-m")):
         start = _command if words[0].startswith("-c") else _module
         return start(*_operand(words))
@@ -66,7 +73,7 @@ def _prepare(words: list[str]) -> Prepared:
 
 
 def _operand(words: list[str]) -> tuple[str, list[str]]:
-    """Splits `-c code ...` or, glued as getopt(3) allows, `-ccode ...`."""
+    """Split `-c code ...`, or `-ccode ...` without a blank, as getopt(3) allows it."""
     glued = words[0][2:]
     return (glued, words[1:]) if glued else (words[1], words[2:])
 
@@ -113,18 +120,18 @@ def _standard_input(words: list[str]) -> Prepared:
 
 
 def _read_standard_input() -> bytes:
-    # As python does, from the descriptor to its end and past `sys.stdin`, whose buffer stays empty.
+    # As python does, the descriptor is read to its end, and not `sys.stdin`, whose buffer stays empty.
     try:
         with open(0, "rb", buffering=0, closefd=False) as stream:
             return stream.read()
-    except OSError:  # a closed or unreadable standard input is an empty program to python
+    except OSError:  # to python, a standard input that is closed or cannot be read is an empty program
         return b""
 
 
 def _path(words: list[str]) -> Prepared:
     sys.argv[:] = words
     path = absolute(words[0])
-    if has_importer(path):  # a directory or an archive; leads the path even under -P
+    if has_importer(path):  # a directory or an archive is first on the path even under -P
         sys.path.insert(0, path)
         return _by_runpy("__main__", alter_argv=False)
     sys.audit("cpython.run_file", path)
@@ -148,36 +155,33 @@ def _read(path: str) -> bytes:
 
 def _file(name: str, loader: object, read: Callable[[], bytes], directory: str) -> Prepared:
     namespace = main_namespace(loader)
-    lent: dict[str, object] = {"__file__": name}
+    temporary: dict[str, object] = {"__file__": name}
     if sys.version_info < (3, 15):
-        lent["__cached__"] = None
-    namespace.update(lent)
+        temporary["__cached__"] = None
+    namespace.update(temporary)
 
     def execute() -> None:
         data = read()
         code = load_bytecode(data) if is_bytecode(name, data) else compile_file(data, name)
-        # Only now: what reading and compiling import must not come from the program's directory.
+        # Not earlier: modules that reading and compiling import must not come from the directory of the program.
         lead_path(directory)
         exec(code, namespace)
 
-    # Python/pythonrun.c, _PyRun_SimpleFile(): these names are gone when exit handlers run; up to Python 3.13 not where
-    # the program ended with SystemExit.
-    return execute, tuple(lent)
+    # Python/pythonrun.c, _PyRun_SimpleFile(): these names are deleted before exit handlers run. Up to Python 3.13 they
+    # stay if the program has ended with SystemExit.
+    return execute, tuple(temporary)
 
 
 def _by_runpy(name: str, alter_argv: bool) -> Prepared:
     main_namespace()
-    # Modules/main.c, pymain_run_module(): this very call, private as it is, so its frames and messages are python's.
+    # Modules/main.c, pymain_run_module() calls this private function. So the frames and messages are those of python.
     from runpy import _run_module_as_main  # type: ignore[attr-defined]
 
     return lambda: _run_module_as_main(name, alter_argv), ()
 
 
-# The interactive session that `python -` is when standard input is a terminal.
-
-
 def interact(namespace: dict[str, object]) -> None:
-    """Reads, evaluates and prints in `namespace` until the end of input, with line editing where there is any."""
+    """Run the interactive session of `python -` on a terminal, in `namespace`, until the end of input."""
     from code import interact
 
     if hasattr(sys, "__interactivehook__"):
@@ -186,35 +190,18 @@ def interact(namespace: dict[str, object]) -> None:
     interact(f"Python {sys.version} on {sys.platform}\n{hint}", local=namespace, exitmsg="")
 
 
-# Let the interpreter report a program's uncaught exception, without our frames.
-#
-# `PyErr_PrintEx()` does a dozen things (sys.last_exc, audit events, SystemExit from a hook, death by SIGINT after
-# KeyboardInterrupt), so the exception is left to propagate, and only the call of `sys.excepthook` is intercepted:
-# by then the stack is empty again, and the frames that propagation prepended can be cut off.
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
-
-# Captured now: whatever the report needs later must not be imported while the interpreter is reporting.
-_display: Hook = sys.__excepthook__
-
-
 def leave_report_to_python(error: BaseException, afterwards: Callable[[], None]) -> None:
-    """Arranges that `error`, which the caller now re-raises, is reported with the program's own frames alone.
+    """Arrange that `error`, which the caller re-raises, is reported without our frames.
 
-    The hook that is set now is put back before it is called, so neither it nor an exit handler sees a difference.
-    `afterwards` runs when the report is done.
+    The current hook is restored before it is called, so neither the hook nor an exit handler sees a difference.
+    `afterwards` is called after the report.
     """
     traceback = _beyond_our_frames(error.__traceback__)
-    hook: Hook = getattr(sys, "excepthook", _display_for_want_of_a_hook)
+    hook: Hook = getattr(sys, "excepthook", _display_without_hook)
 
     def excepthook(kind: type[BaseException], value: BaseException, reported: TracebackType | None) -> None:
         sys.excepthook = hook
-        if value is not error:  # another exception took its place on the way out
+        if value is not error:  # another exception has replaced it
             hook(kind, value, reported)
             return
         sys.last_traceback = value.__traceback__ = traceback
@@ -224,7 +211,7 @@ def leave_report_to_python(error: BaseException, afterwards: Callable[[], None])
     sys.excepthook = excepthook
 
 
-def _display_for_want_of_a_hook(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
+def _display_without_hook(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
     sys.stderr.write("sys.excepthook is missing\n")
     _display(kind, value, tb)
 
@@ -241,7 +228,7 @@ def _call(hook: Hook, value: BaseException, traceback: TracebackType | None) -> 
     except SystemExit:
         raise
     except BaseException as broken:
-        # Python/pythonrun.c, _PyErr_PrintEx(), word for word.
+        # The text is that of Python/pythonrun.c, _PyErr_PrintEx().
         sys.stderr.write("Error in sys.excepthook:\n")
         inner = broken.__traceback__ and broken.__traceback__.tb_next
         _display(type(broken), broken.with_traceback(inner), inner)

@@ -1,4 +1,14 @@
-"""What python prepares for a program before its first statement: `__main__`, `sys.path[0]`, the program's own path."""
+"""The interpreter as a program finds it: `__main__`, `sys.path`, and `sys.modules`.
+
+A program that has its own `logging.py` gets that one, as under python, and socksify keeps the standard library's.
+Without `shield` two things would go wrong: the program would find in `sys.modules` the modules that socksify has
+imported before it, and a module that socksify imports later, inside a function, would be the program's. Both are rare,
+because a file of the program must have the name of a standard module. One look into the directory of the program finds
+such a name, and without one there is no further cost.
+
+Modules with our patches stay in any case. A program that removes the standard library's `socket` from behind its own
+would otherwise load it again, unpatched, and connect past the proxy.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
+_PATCHED = frozenset({"_socket", "socket", "select", "selectors", "_ssl", "ssl", "asyncio"})
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 
 def main_namespace(loader: object = BuiltinImporter) -> dict[str, object]:
-    """The dictionary of `__main__`, the same object, as Python/pylifecycle.c's add_main_module() makes it."""
+    """Return the dictionary of `__main__`, with the content that add_main_module() of Python/pylifecycle.c gives it."""
     namespace = vars(sys.modules["__main__"])
     annotated = "__annotations__" in namespace
     namespace.clear()
@@ -28,25 +41,25 @@ def main_namespace(loader: object = BuiltinImporter) -> dict[str, object]:
 
 
 def forget(names: tuple[str, ...]) -> None:
-    """Deletes names from `__main__`, as python deletes those that it lent to a script."""
+    """Delete names from `__main__`, as python deletes the names that it has added for a script."""
     for name in names:
         vars(sys.modules["__main__"]).pop(name, None)
 
 
 def lead_path(directory: str) -> None:
-    """Puts a directory first on `sys.path`, unless -P, -I or PYTHONSAFEPATH keep it off."""
+    """Put a directory first on `sys.path`, unless -P, -I or PYTHONSAFEPATH forbid it."""
     if not sys.flags.safe_path:
         sys.path.insert(0, directory)
 
 
 def absolute(path: str) -> str:
-    """As Python/fileutils.c's _Py_abspath(): the working directory in front, nothing normalised."""
+    """Return an absolute path as _Py_abspath() of Python/fileutils.c does. Nothing is normalised."""
     directory = None if os.path.isabs(path) else working_directory()
     return path if directory is None else f"{directory}/{path}" if path else directory
 
 
 def working_directory() -> str | None:
-    """The working directory, None when it was removed, which keeps no program from running."""
+    """Return the working directory, or None if it was removed. A program can run without one."""
     try:
         return os.getcwd()
     except FileNotFoundError:
@@ -54,7 +67,7 @@ def working_directory() -> str | None:
 
 
 def has_importer(path: str) -> bool:
-    """Whether `path` can stand on `sys.path`; the answer is cached as PyImport_GetImporter() caches it."""
+    """Return True if `path` can be on `sys.path`. The answer is cached as PyImport_GetImporter() does."""
     cache = sys.path_importer_cache
     if path not in cache:
         cache[path] = None
@@ -67,25 +80,12 @@ def has_importer(path: str) -> bool:
     return cache[path] is not None
 
 
-# A program that has a `logging.py` of its own gets it, as under python, and we keep the standard library's.
-#
-# Two things would go wrong otherwise: the program would find in `sys.modules` what we imported before it, and what
-# we import later, inside a function, would be the program's. Both are rare (a file of the program's must have a
-# standard module's name), so until one look into the program's directory finds such a name, this costs that look.
-#
-# The modules that carry our patches stay, whatever the program calls its files: one that digs the standard library's
-# `socket` out from behind its own would load it a second time, unpatched, and go past the proxy.
-
-
-_PATCHED = frozenset({"_socket", "socket", "select", "selectors", "_ssl", "ssl", "asyncio"})
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
 def shield(directory: str) -> Callable[[], None]:
-    """Lets our modules, those imported from now on, have the standard library's where `directory` has the same name.
+    """Let our modules import the standard library, even if `directory` has a module of the same name.
 
-    To be called while `directory` is not on `sys.path`. What is returned is to be called when the program is about
-    to start: it takes out of `sys.modules` what we imported and the program has a file for, save what we patch.
+    Call this while `directory` is not on `sys.path`. Call the returned function when the program is about to start: it
+    removes from `sys.modules` the modules that socksify has imported and that the program has a file for. Patched
+    modules stay.
     """
     names = _standard_names_in(directory)
     if not names:
@@ -95,7 +95,7 @@ def shield(directory: str) -> Callable[[], None]:
 
 
 def _standard_names_in(directory: str) -> frozenset[str]:
-    """The standard modules in whose place an import that looks in `directory` first would find another."""
+    """Return the standard modules for which `directory` has a module of the same name."""
     try:
         entries = os.listdir(directory)
     except OSError:
@@ -108,14 +108,14 @@ def _is_found_in(directory: str, name: str) -> bool:
     from _frozen_importlib import BuiltinImporter, FrozenImporter
     from _frozen_importlib_external import PathFinder
 
-    if BuiltinImporter.find_spec(name) or FrozenImporter.find_spec(name):  # these come before sys.path
+    if BuiltinImporter.find_spec(name) or FrozenImporter.find_spec(name):  # they come before sys.path
         return False
     spec = PathFinder.find_spec(name, [directory])
-    return spec is not None and spec.loader is not None  # without a loader, a directory without __init__.py
+    return spec is not None and spec.loader is not None  # a directory without __init__.py has no loader
 
 
 def _ours_of_the_standard_library(names: frozenset[str]) -> dict[str, ModuleType]:
-    """Every module of the standard library, of these top-level names, that any source file of ours speaks of."""
+    """Import and return the standard modules, of these top-level names, that any source file of socksify imports."""
     import re
     from importlib import import_module
 
@@ -131,7 +131,7 @@ def _ours_of_the_standard_library(names: frozenset[str]) -> dict[str, ModuleType
 
 
 def _import_through(standard: Mapping[str, ModuleType]) -> None:
-    """Gives the modules of our package an `__import__` of their own, through the `__builtins__` of their globals."""
+    """Give the modules of our package their own `__import__`, by the `__builtins__` in their globals."""
     import builtins
     from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 
@@ -155,7 +155,7 @@ def _import_through(standard: Mapping[str, ModuleType]) -> None:
 
     for directory, _, _ in os.walk(_PACKAGE):
         sys.path_importer_cache[directory] = FileFinder(directory, (Loader, SOURCE_SUFFIXES))
-    # What the command line was read with came too early; it is imported once more.
+    # The modules that have read the command line were imported too early. They are imported again.
     for name in [name for name in sys.modules if name.startswith("socksify.config") or name == "socksify._record"]:
         del sys.modules[name]
 
@@ -167,7 +167,7 @@ def _withdraw(names: frozenset[str]) -> None:
 
 
 def _loaded_since_launch() -> list[str]:
-    """What `sys.modules` would not hold without us: all that came after us, or after runpy, which `-m` starts us by."""
+    """Return the modules that were loaded after socksify, or after runpy, by which `-m` starts socksify."""
     loaded = list(sys.modules)
     starts = [loaded.index(name) for name in ("runpy", "socksify") if name in sys.modules]
     return loaded[min(starts, default=len(loaded)) :]

@@ -1,8 +1,8 @@
-"""From a program's file to its code, with python's own errors.
+"""Turns the file of a program into code, with the same errors as python.
 
-`compile()` and `python file` read the same language with two tokenizers, one for strings and one for files. They
-agree on every program that is right, but for two things: the words of a few errors (encodings, null bytes, a last
-line without an end), and a comment that is not UTF-8, which only the file's tokenizer refuses.
+`compile()` and `python file` use two tokenizers, one for strings and one for files. They differ in two things: in the
+text of a few errors (encodings, null bytes, a last line without an end), and for a comment that is not UTF-8, which
+only the tokenizer for files refuses.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def is_bytecode(path: str, data: bytes) -> bool:
-    """Whether a program is a .pyc: by name, or by the first half of the magic number (maybe_pyc_file())."""
+    """Return True for a .pyc: by its name, or by the first half of the magic number, as maybe_pyc_file() does."""
     return path.endswith(".pyc") or data[:2] == MAGIC_NUMBER[:2]
 
 
 def load_bytecode(data: bytes) -> CodeType:
-    """The code object of a .pyc. Raises RuntimeError or EOFError, as run_pyc_file() does, when it holds none."""
+    """Return the code object of a .pyc. Raises RuntimeError or EOFError as run_pyc_file() does if there is none."""
     import marshal
     from types import CodeType
 
@@ -41,7 +41,7 @@ def load_bytecode(data: bytes) -> CodeType:
 
 
 def compile_file(data: bytes, name: str) -> CodeType:
-    """The code object of a source file `name` that holds `data`. Raises what `python name` raises: SyntaxError."""
+    """Return the code object of the source file `name` with this content. Raises SyntaxError as `python name` does."""
     refusal: Exception | None = None
     try:
         if _is_readable(data):
@@ -53,14 +53,14 @@ def compile_file(data: bytes, name: str) -> CodeType:
 
 
 def dedented(command: str) -> str:
-    """The text of `-c` without the blanks that all lines begin with, as Python 3.14 and later read it.
+    """Return the text of `-c` without the blanks at the beginning of all lines, as Python 3.14 and later read it.
 
-    As _PyUnicode_Dedent() does it, and not quite as textwrap.dedent(): only spaces and tabs are blanks, and where the
-    lines have none in common, lines of nothing else keep theirs.
+    This is _PyUnicode_Dedent(), which differs from textwrap.dedent(): only spaces and tabs are blanks, and if the lines
+    have no blanks in common, lines of blanks alone stay as they are.
     """
     lines = command.split("\n")
     blanks = [line[: -len(line.lstrip(" \t"))] for line in lines if line.strip(" \t")]
-    # What the first and the last in order have in common, all have.
+    # The blanks that the first and the last in sorted order have in common are common to all lines.
     common = "".join(a for a, b in zip(min(blanks, default=""), max(blanks, default=""), strict=False) if a == b)
     if not common:
         return command
@@ -68,7 +68,7 @@ def dedented(command: str) -> str:
 
 
 def _is_readable(data: bytes) -> bool:
-    """Whether the bytes are UTF-8 or declare to be something else."""
+    """Return True if the bytes are UTF-8, or declare another encoding."""
     if data.isascii():
         return True
     try:
@@ -82,12 +82,12 @@ def _is_readable(data: bytes) -> bool:
 
 
 def _raise_as_python(data: bytes, name: str) -> None:
-    """Reads `data` once more with the tokenizer for files, which raises what python would; silent if out of reach."""
+    """Read the data again with the tokenizer for files, which raises the error of python. Return if it is missing."""
     try:
         import ctypes
 
         fdopen, run_file = ctypes.CDLL(None).fdopen, ctypes.pythonapi.PyRun_FileExFlags
-        # A real descriptor: declared encodings are read through io.open(fileno(file)).
+        # It has to be a real descriptor: with a declared encoding, python reads by io.open(fileno(file)).
         descriptor = os.memfd_create("program")
     except (ImportError, OSError, AttributeError):
         return
@@ -97,6 +97,6 @@ def _raise_as_python(data: bytes, name: str) -> None:
     pointer, integer, value = ctypes.c_void_p, ctypes.c_int, ctypes.py_object
     run_file.restype, run_file.argtypes = value, (pointer, ctypes.c_char_p, integer, value, value, integer, pointer)
     py_file_input, close_it = 257, 1
-    # Nothing runs: what one tokenizer refuses the other refuses too. The builtins are for the codec that it imports.
+    # No code runs, because both tokenizers refuse this source. The builtins are for the codec that it imports.
     namespace: dict[str, object] = {"__builtins__": builtins}
     run_file(fdopen(descriptor, b"r"), os.fsencode(name), py_file_input, namespace, namespace, close_it, None)

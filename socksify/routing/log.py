@@ -51,6 +51,12 @@ class _File:
         self._kept.close()
 
 
+def set_name(client: str) -> None:
+    """Set the name of the client, which begins each line."""
+    global name
+    name = client
+
+
 def open_log(where: str) -> None:
     """Write to "stderr", to a file (appended to), or with "" nowhere. Raises OSError."""
     global _log
