@@ -1,8 +1,13 @@
-"""Names that were bound before the patch: `from select import select`, class attributes, instances, closures.
+"""References to the originals that are older than the patches: `from select import select`, class attributes, closures.
 
-Names of modules and the classes of `selectors` are gone through one by one; whoever else refers to an original is
-found through the garbage collector (which does not see what gc.freeze() has put away). Other threads go on meanwhile,
-so what is gone through is a copy. What cannot be rebound (a tuple of defaults, a partial) is named.
+The names of all modules and the classes of `selectors` are searched one by one. Other objects that refer to an original
+are found by the garbage collector, which does not see objects behind gc.freeze(). Other threads run meanwhile, so each
+search goes through a copy. References that cannot be changed (in a tuple of defaults, in a partial) are named.
+
+The last part is about copies and pickles of our functions. pickle asks the object itself, and gets a reference to the
+module and the name there. copy.deepcopy(), cloudpickle and dill have tables by type instead. Of a method they take the
+parts, and one part of ours is a Python function, which they would send by value, globals included. So their tables are
+changed.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from socksify.patches.post_import import when_imported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -25,30 +30,24 @@ if TYPE_CHECKING:
 
 
 def rebind(replacements: Sequence[Rebinding], journal: Journal, say: Callable[[str], None]) -> None:
-    """Make everybody who refers to an original function of a module refer to its replacement.
+    """Make every reference to an original function of a module a reference to its replacement.
 
-    To be called before the replacements are in place. `say` is called with a sentence for each reference that
-    stays as it was.
+    Call this before the replacements are in place. `say` is called with a sentence for each reference that cannot be
+    changed.
     """
     moves = [(vars(item.owner)[item.name], item) for item in replacements if not isinstance(item.owner, type)]
     ours = {id(vars(item.owner)) for _, item in moves} | {id(vars(module)) for module in _own_modules()}
     every = [names for module in list(sys.modules.values()) if (names := _names_of(module)) is not None]
     modules = {id(names): names for names in every if id(names) not in ours}
-    # Each pass goes through every name there is: one is made for all originals.
-    by_identity = {id(original): item for original, item in moves}
-    for names in modules.values():
-        # Other threads change dicts. A copy is made in one step. For a list of items tuples are made, at which the
-        # garbage collector may run, and so another thread.
-        for key, value in names.copy().items():
-            if id(value) in by_identity:
-                journal.set_item(names, key, by_identity[id(value)].new)
+    _rebind_names(modules.values(), moves, journal)
     for original, item in moves:
         for cls in _selector_classes():
             _rebind_class(cls, original, item, journal)
-    # Each search goes through every object there is: one is made for all originals. A class is known to too many.
+    # Classes are left out of the search, because too many objects refer to one.
     moves = [(original, item) for original, item in moves if not isinstance(original, type)]
     originals = tuple(original for original, _ in moves)
     ours |= {id(originals), *map(id, moves)}
+    # One search through all objects does for all originals.
     for referrer in gc.get_referrers(*originals):
         if id(referrer) in ours:
             continue
@@ -62,8 +61,19 @@ def rebind(replacements: Sequence[Rebinding], journal: Journal, say: Callable[[s
                 _rebind_in(referrer, original, item, journal, say)
 
 
+def _rebind_names(modules: Iterable[dict[str, Any]], moves: list[tuple[Any, Rebinding]], journal: Journal) -> None:
+    # One pass over all names does for all originals.
+    by_identity = {id(original): item for original, item in moves}
+    for names in modules:
+        # Other threads change the dict. Copying it is one step. Making a list of its items is not: the tuples may start
+        # the garbage collector, which may let another thread run.
+        for key, value in names.copy().items():
+            if id(value) in by_identity:
+                journal.set_item(names, key, by_identity[id(value)].new)
+
+
 def _names_of(module: object) -> dict[str, Any] | None:
-    """A module's names; None for what is no module, though it stands in sys.modules."""
+    """Return the names of a module; None for an object in sys.modules that is no module."""
     names = getattr(module, "__dict__", None)
     return names if type(names) is dict else None
 
@@ -78,17 +88,17 @@ def _rebind_class(cls: type, original: Any, item: Rebinding, journal: Journal) -
         journal.set_attribute(cls, key, item.new)
 
 
-def rehouse_poll_selectors(journal: Journal, new_poll: Callable[[], Any], old_poll: Callable[[], Any]) -> None:
-    """Selectors made before have a poll object that nobody can look into; they themselves know what is in it."""
+def replace_polls_of_selectors(journal: Journal, new_poll: Callable[[], Any], old_poll: Callable[[], Any]) -> None:
+    """Give each existing PollSelector a poll object of ours, with the registrations that the selector knows."""
     selectors = sys.modules.get("selectors")
-    # eventlet takes the class out of its module.
+    # eventlet removes the class from its module.
     poll_selector = getattr(selectors, "PollSelector", None)
     if poll_selector is None:
         return
     for selector in [item for cls in _with_subclasses(poll_selector) for item in gc.get_referrers(cls)]:
         if isinstance(selector, poll_selector):
-            _rehouse(selector, new_poll)
-            journal.on_undo(partial(_rehouse, selector, old_poll))
+            _replace_poll(selector, new_poll)
+            journal.on_undo(partial(_replace_poll, selector, old_poll))
 
 
 def _with_subclasses(cls: type) -> list[type]:
@@ -96,16 +106,16 @@ def _with_subclasses(cls: type) -> list[type]:
     return [cls, *(each for subclass in subclasses for each in _with_subclasses(subclass))]
 
 
-def _rehouse(selector: Any, make_poll: Callable[[], Any]) -> None:
+def _replace_poll(selector: Any, make_poll: Callable[[], Any]) -> None:
     from select import POLLIN, POLLOUT
     from selectors import EVENT_READ, EVENT_WRITE
 
     if selector.get_map() is None:  # closed
         return
-    house = make_poll()
+    poll = make_poll()
     for key in list(selector.get_map().values()):
-        house.register(key.fd, (key.events & EVENT_READ and POLLIN) | (key.events & EVENT_WRITE and POLLOUT))
-    selector._selector = house
+        poll.register(key.fd, (key.events & EVENT_READ and POLLIN) | (key.events & EVENT_WRITE and POLLOUT))
+    selector._selector = poll
 
 
 def _own_modules() -> list[Any]:
@@ -134,8 +144,8 @@ def _rebind_in(referrer: Any, original: Any, item: Rebinding, journal: Journal, 
 
 
 def _rebind_in_instance(instance: Any, original: Any, item: Rebinding, journal: Journal) -> None:
-    """An instance whose attributes have no dict of their own: in slots, or not yet asked for."""
-    # Slots are looked for through the class: an instance may have a __getattr__ that does anything.
+    """Rebind in an instance that has no dict for its attributes: they are in slots, or the dict was never asked for."""
+    # The slots are found through the class, because an instance may have a __getattr__ that does anything.
     slots = [
         name
         for cls in type(instance).__mro__
@@ -157,7 +167,7 @@ def _rebind_items(mapping: dict[Any, Any], original: Any, item: Rebinding, journ
 def _slot(member: MemberDescriptorType, instance: Any) -> Any:
     try:
         return member.__get__(instance)
-    except AttributeError:  # nothing is in it
+    except AttributeError:  # the slot is empty
         return None
 
 
@@ -166,7 +176,7 @@ def _key_of(mapping: dict[Any, Any], wanted: Any) -> Any:
 
 
 def _rebind_key(mapping: dict[Any, Any], key: Any, original: Any, new: Any, journal: Journal) -> None:
-    """A dict may be a class's, which must not be changed but through the class."""
+    """Set an item of a dict. The dict of a class must be changed through the class."""
     for owner in gc.get_referrers(mapping):
         if isinstance(owner, type) and vars(owner).get(key) is original:
             journal.set_attribute(owner, key, new)
@@ -185,13 +195,6 @@ def _name(referrer: Any, item: Rebinding, say: Callable[[str], None]) -> None:
     say(f"a {kind} made before install() still holds {what}; make it afterwards")
 
 
-# Copies and pickles of our functions by who does not ask the object itself.
-#
-# pickle does, and gets a reference to the module and the name there. copy.deepcopy(), cloudpickle and dill have
-# tables by type instead: of a method they take the parts, here a Python function that they would send by value,
-# globals included.
-
-
 def _copied(original: Callable[..., Any], function: Any, memo: Any) -> Any:
     return function if stands_for_function(function) else original(function, memo)
 
@@ -208,11 +211,11 @@ def _saved(original: Callable[..., Any], pickler: Any, function: Any) -> None:
 
 
 _CLOUDPICKLE = ("Pickler._dispatch_table", _reduced)
-# Where a module has its table, and what stands in it for methods.
+# By module: the place of its table, and the function that we put there for methods.
 TABLES: dict[str, tuple[str, Callable[..., Any]]] = {
     "copy": ("_deepcopy_dispatch", _copied),
     "cloudpickle.cloudpickle": _CLOUDPICKLE,
-    # Copies of it.
+    # Copies of cloudpickle.
     "joblib.externals.cloudpickle.cloudpickle": _CLOUDPICKLE,
     "pyspark.cloudpickle.cloudpickle": _CLOUDPICKLE,
     "ray.cloudpickle.cloudpickle": _CLOUDPICKLE,
@@ -220,8 +223,8 @@ TABLES: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 
 
-def refer(journal: Journal) -> None:
-    """See to those that are imported, and to the others when they are, until the journal is undone."""
+def change_tables(journal: Journal) -> None:
+    """Change these tables, at once or when their modules are imported, until the journal is undone."""
     for name, (place, instead) in TABLES.items():
         journal.on_undo(when_imported(name, partial(_adapt, journal, place, instead)))
 
@@ -230,6 +233,6 @@ def _adapt(journal: Journal, place: str, instead: Callable[..., Any], module: Mo
     table: Any = module
     for name in place.split("."):
         table = getattr(table, name, {})
-    # Another version of it may have another way.
+    # Another version of the library may do without the table.
     if MethodType in table:
         journal.set_item(table, MethodType, partial(instead, table[MethodType]))

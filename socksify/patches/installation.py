@@ -296,12 +296,12 @@ def _apply(journal: Journal) -> None:
     registry.epoll_masks.prime()
     process_calls.replace_in_supports_fd(journal)
     early_references.rebind(replacements, journal, log.notice)
-    early_references.rehouse_poll_selectors(journal, polling.make_poll, _originals.poll)
+    early_references.replace_polls_of_selectors(journal, polling.make_poll, _originals.poll)
     for replacement in replacements:
         journal.apply(replacement)
     other_classes.outlive(replacements, journal)
     executors.carry(journal)
-    early_references.refer(journal)
+    early_references.change_tables(journal)
     adapters.adapt(journal)
 
 

@@ -1,7 +1,8 @@
-"""What the standard library says of arguments alone, before it asks the kernel: wrong types, ranges and lengths.
+"""Checks of arguments that the standard library makes before it asks the kernel: wrong types, ranges and lengths.
 
-A socket that is still connecting natively passes on nothing, but its methods look at their arguments first. The words
-are those of C, said by socket objects without a descriptor: nothing is sent, and no name is looked up.
+A socket that is still connecting sends and receives nothing, but its methods check their arguments first. Here the C
+code itself makes the checks, on socket objects without a descriptor. So the exceptions have the texts of C, nothing is
+sent, and no name is looked up.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from errno import EINVAL
+from functools import cache
 from socket import AF_INET, AF_INET6, MSG_OOB, SO_ERROR, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _originals
@@ -21,19 +23,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LITERALS: dict[int, str] = {AF_INET: "127.0.0.1", AF_INET6: "::1"}
-# Where the flags are among the arguments.
+# The positions of the flags among the arguments.
 _FLAGS = {"recv": 1, "recvfrom": 1, "recv_into": 2, "recvfrom_into": 2, "recvmsg": 2, "recvmsg_into": 2}
-# These may carry an address, which is not looked at: it may be a name.
+# These may have an address, which is not checked, because it may be a name.
 _ADDRESSED = ("sendto", "sendmsg")
-
-# Of each family, a socket that is closed.
-_closed: dict[int, _originals.Socket] = {}
 
 
 def answered(sock: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    """The result of a method that asks the kernel nothing, such as recv(0), as the only item; empty if it does ask.
+    """Return a list with the result of a method, if it needs no kernel for it, as recv(0); else an empty list.
 
-    Raises what it raises of its arguments, and for urgent data OSError.
+    `name`, `args` and `kwargs` are the method's name and arguments. Raises what the method raises about its arguments,
+    and OSError where urgent data is asked for.
     """
     method = getattr(_originals.Socket, name, None)
     if method is None or name in _ADDRESSED:
@@ -51,7 +51,7 @@ def answered(sock: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 
 def check_address(sock: Any, address: Any) -> None:
-    """Raise what connect() says of a malformed address, which it looks at before it asks how far the socket is."""
+    """Raise what connect() raises about a malformed address, whatever the state of the socket."""
     family = _originals.family(sock)
     literal = _LITERALS.get(family)
     if literal is None:
@@ -60,14 +60,17 @@ def check_address(sock: Any, address: Any) -> None:
         address = (literal, *address[1:])
     try:
         _originals.connect(
-            _closed_one(family), _originals.InternalAddress(address) if isinstance(address, tuple) else address
+            _closed_socket(family), _originals.InternalAddress(address) if isinstance(address, tuple) else address
         )
     except ours(OSError):  # it is closed
         pass
 
 
 def outcome_as(number: int, buflen: int) -> int | bytes:
-    """The value of SO_ERROR, in the form that getsockopt() gives. Raises OSError for a wrong length."""
+    """Return `number` as getsockopt(SO_ERROR) does: as an int, or as `buflen` bytes if that is not 0.
+
+    Raises OSError for a wrong length.
+    """
     if not buflen:
         return number
     try:
@@ -79,7 +82,7 @@ def outcome_as(number: int, buflen: int) -> int | bytes:
 
 
 def _may_be_host(host: Any) -> bool:
-    """Whether C would look a host up, or parse it; of others it says what is wrong with them."""
+    """Return True if C would parse a host or look it up. About any other host it raises an exception at once."""
     if isinstance(host, (bytes, bytearray)):
         return 0 not in host
     if not isinstance(host, str) or "\0" in host:
@@ -90,9 +93,8 @@ def _may_be_host(host: Any) -> bool:
         return False
 
 
-def _closed_one(family: int) -> _originals.Socket:
-    found = _closed.get(family)
-    if found is None:
-        found = _closed[family] = _originals.Socket(family, SOCK_STREAM)
-        found.close()
-    return found
+@cache
+def _closed_socket(family: int) -> _originals.Socket:
+    sock = _originals.Socket(family, SOCK_STREAM)
+    sock.close()
+    return sock

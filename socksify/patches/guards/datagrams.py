@@ -1,8 +1,9 @@
-"""Guards the objects whose socket is connected to where it may not send; see swap.py for how.
+"""Guards of datagram sockets: an object whose socket is connected to a peer to which it may not send.
 
-At each send the kernel is asked first whom the socket is connected to, so that no dup(), no fd from elsewhere and no
-other connect(2) can put a guard in the wrong; where it knows of nobody, fence.py does. Sockets of the link layer have
-a guard all their life.
+The methods that send without an address are replaced by a SubclassSwap. At each send the kernel is asked first for the
+peer of the socket, so a dup(), an fd of another origin or a connect(2) by other code does not make the guard wrong.
+Where the kernel knows no peer, because the socket is bound to loopback instead of being connected
+(`tunnel.datagrams`), that module does. Sockets of the link layer have a guard for all their life.
 """
 
 from __future__ import annotations
@@ -30,40 +31,40 @@ if TYPE_CHECKING:
     from socksify.patches.guards.subclass_swap import Members
     from socksify.tunnel.datagrams import Held
 
-# connect(2) of these sends nothing; SCTP and DCCP shake hands.
+# For these connect(2) sends nothing. For SCTP and DCCP it starts a handshake.
 CONNECTIONLESS = (SOCK_DGRAM, SOCK_RAW)
-# Linux's link layer; elsewhere no family has this number.
+# The link layer of Linux. Elsewhere no family has this number.
 LINK = int(getattr(_module, "AF_PACKET", -2))
 
 _LOOPBACK = "lo"
-# A socket that never was: the stdlib says of it what is wrong with arguments, and nothing is sent.
+# A socket object without a descriptor. On it the stdlib checks arguments, and nothing is sent.
 NOWHERE = _originals.Socket.__new__(_originals.Socket)
 
-# The objects that are guarded, by their id(): the via() that they were connected in, which goes on to decide, and what
-# the fence knows.
+# The guarded objects, by their id(). An entry has the via() in which the object was connected, which still decides, and
+# what `tunnel.datagrams` holds for its socket. An entry goes with its object.
 _guarded: dict[int, tuple[weak_reference[Socket], scope.Way | None, Held | None]] = {}
 
 
 def adopt(sock: Socket) -> None:
-    """Guard a new object of the link layer, and one that was made from the fd of a socket that may not send."""
+    """Guard a new object if it is of the link layer, or was made from the fd of a socket that may not send."""
     family = _originals.family(sock)
     known = datagrams.find(sock)
     if family == LINK or known is not None:
         _guard(sock, known)
     elif _originals.kind(sock) != SOCK_STREAM and _domain(sock) == LINK:
-        # What fromfd() was told of an fd is for the kernel to confirm.
+        # fromfd() may be given a wrong family. The kernel knows the right one.
         _guard(sock, None)
-    elif ip_family(family) and _originals.kind(sock) in CONNECTIONLESS and _is_mute(sock):
+    elif ip_family(family) and _originals.kind(sock) in CONNECTIONLESS and _may_not_send(sock):
         _guard(sock, None)
 
 
 def connect(sock: Socket, address: _originals.InternalAddress) -> None:
-    """Connect a socket to where it may not send: it tells its own address and its peer's, and nothing leaves."""
+    """Connect a socket to an address to which it may not send: it reports both addresses, and nothing leaves."""
     _guard(sock, datagrams.put_up(sock, address))
 
 
 def guard_late(sock: Socket) -> bool:
-    """Guard an object whose socket another one has connected to where it may not send; False if that is not so."""
+    """Guard an object if another object has connected its socket to where it may not send; else return False."""
     known = datagrams.find(sock) if id(sock) not in _guarded else None
     if known is None:
         return False
@@ -72,7 +73,7 @@ def guard_late(sock: Socket) -> bool:
 
 
 def release(sock: Socket) -> None:
-    """Let an object send again, whose socket has been connected to somebody to whom it may."""
+    """End the guard of an object: its socket has been connected to a peer to which it may send."""
     _, _, known = _guarded.pop(id(sock), (None, None, None))
     _guards.restore(sock)
     if datagrams.held or known is not None:
@@ -80,7 +81,7 @@ def release(sock: Socket) -> None:
 
 
 def release_all() -> None:
-    """Let every object send again: nobody routes any more."""
+    """End all guards, because nothing is routed any more."""
     for reference, _, known in list(_guarded.values()):
         sock = reference()
         if sock is not None:
@@ -90,17 +91,20 @@ def release_all() -> None:
 
 
 def _connect_to_peer(sock: Socket, known: Held | None) -> None:
-    """Have the kernel connect the socket to whom it has been connected in appearance."""
+    """Have the kernel connect the socket to the peer that it has reported so far."""
     if known is None or _kernels_peer(sock) is not None:
         return
     try:
         _originals.connect(sock, known.address)
-    except ours(OSError):  # the network is another by now; it stays on this machine
+    except ours(OSError):  # the network has changed; the socket stays bound to loopback
         pass
 
 
 def admit_frame(address: Any, check: Callable[[], object]) -> None:
-    """Refuse a frame for an interface but loopback's; packet(7): an address begins with the interface's name."""
+    """Refuse a frame for any interface but loopback. An address begins with the interface's name (packet(7)).
+
+    `check()` raises what the stdlib says about the other arguments; it is called before a refusal.
+    """
     interface = address[0] if isinstance(address, tuple) and address else None
     if not isinstance(interface, str) or interface in ("", _LOOPBACK) or scope.current().settings.udp == "direct":
         return
@@ -109,7 +113,7 @@ def admit_frame(address: Any, check: Callable[[], object]) -> None:
 
 
 def check(sock: Socket, call: Callable[[], object]) -> None:
-    """Before a refusal, raise what the stdlib says of arguments (as `call` has it) and of a closed socket."""
+    """Before a refusal, raise what the stdlib raises about wrong arguments, by `call()`, and about a closed socket."""
     _try(call)
     if _originals.fileno(sock) < 0:
         raise OSError(EBADF, os.strerror(EBADF))
@@ -118,7 +122,7 @@ def check(sock: Socket, call: Callable[[], object]) -> None:
 def _try(call: Callable[[], object]) -> None:
     try:
         call()
-    except ours(OSError):  # it is no socket, which is not what was asked
+    except ours(OSError):  # NOWHERE is no socket; the arguments are right
         pass
 
 
@@ -143,7 +147,7 @@ def _guarded_method(cls: Any, name: str) -> Callable[..., Any]:
 
 
 def _admit(sock: Socket, call: Callable[[], object]) -> None:
-    """Refuse what a guarded object sends to its peer, unless that has become one to which it may send."""
+    """Refuse to send to the peer of a guarded object. If it has become a peer to which it may send, end the guard."""
     if _domain(sock) == LINK:
         admit_frame(_originals.getsockname(sock), call)
         return
@@ -160,16 +164,16 @@ def _admit(sock: Socket, call: Callable[[], object]) -> None:
     release(sock)
 
 
-def _is_mute(sock: Socket) -> bool:
+def _may_not_send(sock: Socket) -> bool:
     try:
         peer = _kernels_peer(sock)
         return not isinstance(datagrams.decide(scope.current().router, _originals.family(sock), peer), Direct)
-    except gaierror:  # which is told when something is sent
+    except gaierror:  # this is raised again when something is sent
         return True
 
 
 def _peer(sock: Socket, known: Held | None) -> Any:
-    """Whom the socket is connected to, or seems to be; None if it is not."""
+    """Return the peer that the socket has, or reports; None if it has none."""
     peer = _kernels_peer(sock)
     if peer is not None:
         return peer
@@ -185,7 +189,7 @@ def _kernels_peer(sock: Socket) -> Any:
 
 
 def _domain(sock: Socket) -> int:
-    """The family that a socket is of to the kernel."""
+    """Return the family that a socket has to the kernel."""
     try:
         return _originals.getsockopt(sock, SOL_SOCKET, SO_DOMAIN)
     except ours(OSError):

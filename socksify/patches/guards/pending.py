@@ -1,10 +1,10 @@
-"""No byte of the client's mixes with the handshake's: the I/O methods of a socket whose connect is pending.
+"""Guards of sockets whose connect is pending: no byte of the client mixes with the bytes of the handshake.
 
-`send` and `recv` are never patched on `socket.socket`. An object on a pending kernel socket is moved to a
-subclass of its own class instead, and moved back when the tunnel is settled; every object on it is, however it
-came about, for one that was left out once took a byte of the proxy's reply. Meanwhile I/O fails as on a socket
-that is still connecting: EAGAIN, and ENOTCONN where the kernel would say so. After a failure it stays guarded
-until the failure has been told: by SO_ERROR, by connect(), or by the first call that would have met it.
+`send` and `recv` are never patched on `socket.socket`. Every object on the pending kernel socket, however it was made,
+is moved to a subclass of its own class (SubclassSwap) until the tunnel is settled. An object without a guard once took
+a byte of the proxy's reply. Meanwhile I/O fails as on a socket that is still connecting: with EAGAIN, or with ENOTCONN
+where the kernel would say so. After a failure the guard stays until the failure has been reported: by SO_ERROR, by
+connect(), or by the first call that would have met it.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ _NAMES = (
 )
 # What SSLSocket adds.
 _TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
-# What ssl does not try before it has seen that the socket is connected.
+# ssl does not try these before it has seen that the socket is connected.
 _OF_THE_CONNECTED = ("do_handshake", "unwrap")
 
 
 _DIRECTIONS = (SHUT_RD, SHUT_WR, SHUT_RDWR)
 
-# Classes whose objects wait by a loop, on fds that do not block; each tells whether it has waited.
+# Classes whose objects wait in an event loop, on non-blocking fds. The function waits for a socket. It returns False if
+# the socket may not wait.
 waits: dict[type, Callable[[Any], bool]] = {}
 
 
@@ -73,7 +74,7 @@ def guard_object(sock: Socket) -> None:
 
 
 def admit(fd: int) -> None:
-    """What stands before guarded methods, for those who do I/O on an fd in C: raises OSError if they may not yet."""
+    """Check I/O on an fd in C, as the guarded methods do. Raises OSError if the fd may not be used yet."""
     tunnel = registry.unsettled_at(fd) if registry.unsettled else None
     sock = tunnel.holder() if tunnel is not None else None
     if tunnel is not None and sock is not None:
@@ -81,7 +82,7 @@ def admit(fd: int) -> None:
 
 
 def told(tunnel: Tunnel) -> OSError:
-    """The failure that has still to be reported, which it thereby is: as with SO_ERROR, once."""
+    """Return the failure of a tunnel, which is thereby reported. As with SO_ERROR, this happens once."""
     return errors.to_raise(tunnel.take_report() or not_connected())
 
 
@@ -134,24 +135,24 @@ def _pass(sock: Socket, tunnel: Tunnel, name: str) -> None:
 
 
 def _still_connecting(sock: Any, name: str) -> OSError:
-    """EAGAIN; of a TLS socket what ssl makes of it."""
+    """Return the exception for a socket that is still connecting: EAGAIN, or on a TLS socket that of ssl."""
     if not hasattr(sock, "do_handshake"):
         return BlockingIOError(EAGAIN, os.strerror(EAGAIN))
     if sock._sslobj is None or name in _OF_THE_CONNECTED:
-        # ssl takes no answer but ENOTCONN when it looks whether a socket is connected yet.
+        # ssl checks whether a socket is connected, and understands no answer but ENOTCONN.
         return not_connected()
     return wants_write()
 
 
 def wants_write() -> OSError:
-    """What ssl makes of EAGAIN."""
+    """Return the exception into which ssl turns EAGAIN."""
     from ssl import SSL_ERROR_WANT_WRITE, SSLWantWriteError
 
     return SSLWantWriteError(SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
 
 
 def _push(sock: Socket, tunnel: Tunnel) -> None:
-    """Who never polls but tries again and again gets on, too; a call that waits, waits for the connect to be over."""
+    """Advance the connect, for clients that try again instead of polling. A blocking call waits for its end."""
     if not wait(sock, tunnel):
         connect.advance(tunnel)
         connect.expire(tunnel, monotonic())
@@ -160,7 +161,7 @@ def _push(sock: Socket, tunnel: Tunnel) -> None:
 
 
 def wait(sock: Socket, tunnel: Tunnel) -> bool:
-    """Wait for a connect to be over as long as a call on the socket may; False where none may wait."""
+    """Wait for the end of a connect, for as long as a call on the socket may wait; False if it may not wait."""
     by_loop = waits.get(_guards.own_class(sock))
     if by_loop is not None:
         return by_loop(sock)
@@ -172,15 +173,19 @@ def wait(sock: Socket, tunnel: Tunnel) -> bool:
 
 
 def _is_blocking(sock: Socket, tunnel: Tunnel) -> bool:
-    """An object made from a non-blocking fd does not know that it is; and the fd of a connect() that waits looks so."""
+    """Return True if the client uses the fd as a blocking one.
+
+    An object that was made from a non-blocking fd does not know that. And the fd of a connect() that waits is
+    non-blocking for that time.
+    """
     handshake = tunnel.handshake
     return (handshake is not None and handshake.unblocked) or os.get_blocking(_originals.fileno(sock))
 
 
 def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
-    """For multiprocessing, which sends sockets to other processes: a process that takes over no handshake gets none.
+    """Wait for the connect before multiprocessing sends the socket: another process cannot go on with a handshake.
 
-    The connect is waited for, as long as for who asks for its outcome. After a failure the socket is sent as it is.
+    The wait is as long as that of a getsockopt(SO_ERROR). After a failure the socket is sent as it is.
     """
     pickler = sys._getframe(1).f_globals.get("ForkingPickler")
     reduce = getattr(pickler, "_extra_reducers", {}).get(_guards.own_class(self))
@@ -199,7 +204,7 @@ def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
 
 
 def _sendfile(cls: Any) -> Callable[..., Any]:
-    """os.sendfile(), which it calls, goes past every method; on a non-blocking socket it refuses to do anything."""
+    """sendfile() calls os.sendfile(), which goes past every method. On a non-blocking socket it refuses to work."""
 
     def sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
         tunnel = registry.find(self)
@@ -211,7 +216,7 @@ def _sendfile(cls: Any) -> Callable[..., Any]:
 
 
 def _shutdown(cls: Any) -> Callable[..., Any]:
-    """shutdown(2) of a socket that connects ends that, in whichever direction; SO_ERROR then tells ECONNRESET."""
+    """shutdown(2) ends a pending connect, whatever the direction. SO_ERROR then tells ECONNRESET."""
 
     def shutdown(self: Socket, how: int, /) -> None:
         tunnel = registry.find(self)
@@ -224,7 +229,7 @@ def _shutdown(cls: Any) -> Callable[..., Any]:
 
 
 def _getsockopt(cls: Any) -> Callable[..., Any]:
-    """Tells a failure when socksify has been uninstalled, too."""
+    """getsockopt(SO_ERROR) reports a failure even after uninstall()."""
 
     def getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
         tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None

@@ -1,10 +1,11 @@
-"""What leads a packet past the address that it is sent to: source routes, routing headers, IP headers of one's own.
+"""Source routes: options, ancillary data and headers that lead a packet past the address that it is sent to.
 
-The rules have judged that address alone. A source route (RFC 791 section 3.1; RFC 8200 section 4.4) sends the packet
-to others first or afterwards, an IPsec policy puts it into a tunnel, and a header that the client writes names
-whomever it likes. The rest leads nowhere else: IP_PKTINFO and IPV6_PKTINFO choose the interface and the source of a
-datagram, hop-by-hop and destination options go with it to the same address, IP_TRANSPARENT and IP_FREEBIND allow
-sources.
+The rules judge that address alone. A source route (RFC 791 section 3.1; RFC 8200 section 4.4) sends the packet to other
+hosts before or after that. An IPsec policy puts the packet into a tunnel. An IP header that the client writes may name
+any host. They are refused, unless everything is direct; for datagrams they are allowed with udp="direct".
+
+Other options lead nowhere else. IP_PKTINFO and IPV6_PKTINFO choose the interface and the source of a datagram.
+Hop-by-hop and destination options go with it to the same address. IP_TRANSPARENT and IP_FREEBIND allow sources.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 IP, IPV6 = 0, 41
 
-# Linux's numbers; not every Python has names for them.
+# The numbers of Linux. Not every Python has names for them.
 _IP_OPTIONS, _IP_RETOPTS = 4, 7
 _ROUTING = {
     (IP, 16): "IP_IPSEC_POLICY",
@@ -38,112 +39,42 @@ _ROUTING = {
     (IPV6, 35): "IPV6_XFRM_POLICY",
     (IPV6, 57): "IPV6_RTHDR",
 }
-# As ancillary data the older one (RFC 2292) is a header, too; as an option it is a switch.
+# IPV6_2292RTHDR is a header as ancillary data. As a socket option it is a switch, so it is missing above.
 _ROUTING_DATA = {(IPV6, 5): "IPV6_2292RTHDR", (IPV6, 9): "IPV6_NEXTHOP", (IPV6, 57): "IPV6_RTHDR"}
-HEADERS = frozenset({(IP, 3), (IPV6, 36)})
+# With these options the client writes the IP header itself.
+_HEADERS = frozenset({(IP, 3), (IPV6, 36)})
 
-# Types of options: end, no operation, loose and strict source route.
+# Types of IPv4 options: end, no operation, loose and strict source route.
 _END, _NO_OPERATION = 0, 1
 _SOURCE_ROUTES = (131, 137)
-# Next headers (RFC 8200): those with a length in units of 8 bytes, the routing header, and the fragment header of 8.
+# Next headers (RFC 8200): extensions whose length is in units of 8 bytes; the routing header; the fragment header of 8
+# bytes.
 _EXTENSIONS, _ROUTING_HEADER, _FRAGMENT = (0, 60, 135, 139, 140), 43, 44
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
 
 
-def of_option(level: int, name: int, value: Any) -> str | None:
-    """What a socket option would lead elsewhere by; None for one that does not."""
-    if (level, name) == (IP, _IP_OPTIONS):
-        return "IP_OPTIONS with a source route" if _has_source_route(_data(value)) else None
-    found = _ROUTING.get((level, name))
-    return found if found is not None and _data(value) else None
-
-
-def of_ancillary(items: list[Any]) -> str | None:
-    """The same of the ancillary data of one message: (level, type, data) each."""
-    for level, kind, data in items:
-        if (level, kind) == (IP, _IP_RETOPTS):
-            if _has_source_route(_data(data)):
-                return "IP_RETOPTS with a source route"
-        elif (level, kind) in _ROUTING_DATA:
-            return _ROUTING_DATA[level, kind]
-    return None
-
-
-def of_header(packet: bytes, family: int) -> tuple[str | None, str | None]:
-    """(the destination in the header of a packet, what else in it leads elsewhere); None for what is not there."""
-    if family == AF_INET6:
-        if len(packet) < _IPV6_HEADER:
-            return None, None
-        why = "a routing header" if _has_routing_header(packet) else None
-        return inet_ntop(AF_INET6, packet[24:40]), why
-    if len(packet) < _IPV4_HEADER:
-        return None, None
-    why = "a source route" if _has_source_route(packet[_IPV4_HEADER : (packet[0] & 15) * 4]) else None
-    return inet_ntop(AF_INET, packet[16:20]), why
-
-
-def _has_source_route(options: bytes) -> bool:
-    """Whether options of IPv4, as RFC 791 writes them one behind the other, hold a source route."""
-    position = 0
-    while position < len(options) and options[position] != _END:
-        kind = options[position]
-        if kind in _SOURCE_ROUTES:
-            return True
-        if kind == _NO_OPERATION:
-            position += 1
-            continue
-        # One that is shorter than its own head is no option, and the kernel takes none of them.
-        position += max(2, options[position + 1]) if position + 1 < len(options) else 1
-    return False
-
-
-def _has_routing_header(packet: bytes) -> bool:
-    following, position = packet[6], _IPV6_HEADER
-    while position + 2 <= len(packet) and (following in _EXTENSIONS or following == _FRAGMENT):
-        size = 8 if following == _FRAGMENT else (packet[position + 1] + 1) * 8
-        following, position = packet[position], position + size
-    return following == _ROUTING_HEADER
-
-
-def _data(value: Any) -> bytes:
-    """The bytes that the kernel is given: an int is one of C's."""
-    if value is None:
-        return b""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    try:
-        return pack("@i", index(value))
-    except TypeError:  # another buffer
-        return bytes(memoryview(value))
-
-
-# Refuses what leads a packet past the address that the rules have judged; source_routes.py tells what does.
-#
-# Nothing of it is refused where everything is direct, and for datagrams where udp="direct" lets them out.
-
-
 def admit_option(sock: Socket, level: int, name: int, value: Any) -> None:
-    """Refuse an option of IP that leads elsewhere, and a header of the client's own on a socket that has a peer."""
-    if (level, name) in HEADERS:
-        if value and is_raw(sock) and _has_peer(sock) and _forbids(sock):
+    """Refuse a socket option that leads elsewhere, and a header of the client's own on a socket that has a peer."""
+    if (level, name) in _HEADERS:
+        if value and _is_raw(sock) and _has_peer(sock) and _forbids(sock):
             datagrams.refuse_source_route("an IP header of one's own on a connected socket")
         return
     try:
-        found = of_option(level, name, value)
-    except ours(TypeError, ValueError, OverflowError):  # which the stdlib refuses
+        found = _of_option(level, name, value)
+    except ours(TypeError, ValueError, OverflowError):  # the stdlib refuses it
         return
     if found is not None and _forbids(sock):
         datagrams.refuse_source_route(f"socket option {found}")
 
 
 def admit_ancillary(items: Any) -> Any:
-    """The ancillary data of a message as it is to be sent; an iterator can be gone through only once."""
+    """Refuse ancillary data that leads elsewhere. Return the data to send: an iterator can be read only once."""
     try:
         known = [tuple(item) for item in items]
         known = [(level, kind, bytes(memoryview(data))) for level, kind, data in known]
-        found = of_ancillary(known)
+        found = _of_ancillary(known)
     except ours(TypeError, ValueError):
-        # As before, so that the stdlib says what is wrong with it.
+        # The stdlib says what is wrong with it.
         return items
     if found is not None and scope.current().router.routes:
         datagrams.refuse_source_route(f"ancillary data {found}")
@@ -157,15 +88,16 @@ def admit_connect(sock: Socket) -> None:
 
 
 def admit_packet(sock: Socket, buffers: list[Any], address: Any) -> Any:
-    """The packet whose header may be sent to an address, which is direct; None for a socket that writes none.
+    """Return the packet that a socket sends to a direct address; None if the socket writes no headers itself.
 
-    It is a copy, so that nobody can change it any more.
+    `buffers` hold the packet. A header that leads elsewhere is refused. The result is a copy, so no other thread can
+    change it after the check.
     """
     if not _writes_headers(sock) or not _forbids(sock):
         return None
     packet = b"".join([bytes(memoryview(buffer)) for buffer in buffers])
     family = AF_INET6 if _originals.family(sock) == AF_INET6 else AF_INET
-    destination, why = of_header(packet, family)
+    destination, why = _of_header(packet, family)
     if why is not None:
         datagrams.refuse_source_route(f"an IP header with {why}")
     if destination is not None:
@@ -181,8 +113,8 @@ def _forbids(sock: Socket) -> bool:
     return router.routes and (router.settings.udp != "direct" or datagrams.is_tcp(sock))
 
 
-def is_raw(sock: Socket) -> bool:
-    """Whether a socket is a raw one to the kernel."""
+def _is_raw(sock: Socket) -> bool:
+    """Return True if a socket is raw to the kernel."""
     try:
         return datagrams.kernel_type(sock) == SOCK_RAW
     except ours(OSError):
@@ -190,7 +122,7 @@ def is_raw(sock: Socket) -> bool:
 
 
 def _writes_headers(sock: Socket) -> bool:
-    return is_raw(sock) and any(_is_set(sock, level, name) for level, name in HEADERS)
+    return _is_raw(sock) and any(_is_set(sock, level, name) for level, name in _HEADERS)
 
 
 def _is_set(sock: Socket, level: int, name: int) -> bool:
@@ -208,3 +140,73 @@ def _has_peer(sock: Socket) -> bool:
     except ours(OSError):
         return False
     return True
+
+
+def _of_option(level: int, name: int, value: Any) -> str | None:
+    """Name a socket option that leads elsewhere; None for any other option."""
+    if (level, name) == (IP, _IP_OPTIONS):
+        return "IP_OPTIONS with a source route" if _has_source_route(_data(value)) else None
+    found = _ROUTING.get((level, name))
+    return found if found is not None and _data(value) else None
+
+
+def _of_ancillary(items: list[Any]) -> str | None:
+    """Name an item of the ancillary data that leads elsewhere. Each item is (level, type, data)."""
+    for level, kind, data in items:
+        if (level, kind) == (IP, _IP_RETOPTS):
+            if _has_source_route(_data(data)):
+                return "IP_RETOPTS with a source route"
+        elif (level, kind) in _ROUTING_DATA:
+            return _ROUTING_DATA[level, kind]
+    return None
+
+
+def _of_header(packet: bytes, family: int) -> tuple[str | None, str | None]:
+    """Return the destination in the IP header of a packet, and a name for what else in it leads elsewhere.
+
+    Each of them is None if it is not there.
+    """
+    if family == AF_INET6:
+        if len(packet) < _IPV6_HEADER:
+            return None, None
+        why = "a routing header" if _has_routing_header(packet) else None
+        return inet_ntop(AF_INET6, packet[24:40]), why
+    if len(packet) < _IPV4_HEADER:
+        return None, None
+    why = "a source route" if _has_source_route(packet[_IPV4_HEADER : (packet[0] & 15) * 4]) else None
+    return inet_ntop(AF_INET, packet[16:20]), why
+
+
+def _has_source_route(options: bytes) -> bool:
+    """Return True if there is a source route among the options of an IPv4 header (RFC 791)."""
+    position = 0
+    while position < len(options) and options[position] != _END:
+        kind = options[position]
+        if kind in _SOURCE_ROUTES:
+            return True
+        if kind == _NO_OPERATION:
+            position += 1
+            continue
+        # The kernel takes no option that is shorter than its own head.
+        position += max(2, options[position + 1]) if position + 1 < len(options) else 1
+    return False
+
+
+def _has_routing_header(packet: bytes) -> bool:
+    following, position = packet[6], _IPV6_HEADER
+    while position + 2 <= len(packet) and (following in _EXTENSIONS or following == _FRAGMENT):
+        size = 8 if following == _FRAGMENT else (packet[position + 1] + 1) * 8
+        following, position = packet[position], position + size
+    return following == _ROUTING_HEADER
+
+
+def _data(value: Any) -> bytes:
+    """Return the bytes of an option's value as the kernel is given them. An int is an int of C."""
+    if value is None:
+        return b""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    try:
+        return pack("@i", index(value))
+    except TypeError:  # another buffer
+        return bytes(memoryview(value))

@@ -139,7 +139,7 @@ def test_a_failure_halfway_leaves_nothing_patched(monkeypatch: pytest.MonkeyPatc
     def failing(*_: object) -> None:
         raise RuntimeError("halfway")
 
-    monkeypatch.setattr(early_references, "rehouse_poll_selectors", failing)
+    monkeypatch.setattr(early_references, "replace_polls_of_selectors", failing)
     with pytest.raises(RuntimeError, match="halfway"):
         socksify.install(URL)
     socksify.uninstall()
