@@ -22,21 +22,27 @@
 DEFAULT = $(shell .ci/pythons | sed -n '1s/.* //p')
 OTHERS = $(shell .ci/pythons | sed '1d; s/ .*//')
 # Each other Python runs one part of the suite, not the same one, so that all of it ends within 15 minutes on two cores.
-# The number of commits moves the parts on: after as many commits as there are parts every test has run on every
-# version, and the same commit always runs the same tests. An archive without history takes the day of the year.
-PARTS = 20
-PART = --part $(shell git rev-list --count HEAD 2>/dev/null || date +%j)/$(PARTS)
+# The number of commits moves the parts on: after as many commits as there are parts (tests/support/parts.py) every test
+# has run on every version, and the same commit always runs the same tests. An archive without history takes the day of
+# the year.
+PART = --part $(shell git rev-list --count HEAD 2>/dev/null || date +%j)
 # Two workers a core: most tests wait for somebody, most of the time.
 PYTEST = -m pytest --durations=25 -n $(shell echo $$((2 * $$(nproc))))
 # What failed beside others runs once more, alone. A test that fails again has failed; the first run has told of the rest.
 ALONE = -m pytest --last-failed --last-failed-no-failures none
-# Bytecode is written for what is imported.
+# Bytecode is written for what is imported, whatever the environment says: thousands of child processes import the same.
+export PYTHONDONTWRITEBYTECODE =
 PIP = -m pip install --quiet --no-compile
 
 demo: .venv/.installed
 	.venv/bin/python tests/demo.py
 
-test: lint suite others
+# The environments are made side by side, and the types are checked meanwhile: each of these waits for much, or uses one
+# core.
+test: .pythons/.unpacked
+	@.ci/pythons --complete
+	@$(MAKE) --no-print-directory --output-sync=target -j 6 lint $(OTHERS:%=.venv-%/.equipped)
+	@$(MAKE) --no-print-directory suite others
 
 full: suite
 	$(MAKE) others PART=

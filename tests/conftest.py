@@ -1,16 +1,14 @@
-"""The servers every test may ask for, started once a session.
+"""Servers for every test, started once in a session.
 
 The SOCKS fixtures yield `tests.support.servers.Server`, the targets `tests.support.targets.Target`. Loopback
-destinations are routed direct by default, so a test that means to go through a proxy says so in its routes.
+destinations are routed direct by default. A test that should go through a proxy therefore sets routes.
 """
 
 from __future__ import annotations
 
 import gc
-import sys
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +16,7 @@ from socksify import _network_block
 from socksify.routing import log
 from tests.support import servers, targets
 from tests.support.network.namespaces import needs_root
+from tests.support.parts import EVERY_VERSION, PARTS, Part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,46 +24,37 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--part",
-        type=Part.parse,
-        metavar="N/PARTS",
-        help="run one of so many parts, another one on each Python",
-    )
+    parser.addoption("--part", type=Part.parse, metavar="N", help=f"run part N of {PARTS}, another one on each Python")
 
 
-@dataclass(frozen=True)
-class Part:
-    """One of `parts` parts of the suite. Each Python shifts the number, so no two of them run the same part."""
-
-    number: int
-    parts: int
-
-    @classmethod
-    def parse(cls, text: str) -> Part:
-        number, parts = map(int, text.split("/"))
-        return cls(number + sys.version_info.minor, parts)
-
-    def has(self, item: pytest.Item) -> bool:
-        """Whether a test is in this part; a test that is marked `every_version` is in each."""
-        if item.get_closest_marker("every_version") is not None:
-            return True
-        return zlib.crc32(item.nodeid.encode()) % self.parts == self.number % self.parts
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    part: Part | None = config.getoption("--part")
+    if part is None or collection_path.is_dir() or not collection_path.match("test_*.py"):
+        return None
+    return None if part.has_file(collection_path.relative_to(config.rootpath)) else True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     part: Part | None = config.getoption("--part")
     if part is not None:
-        config.hook.pytest_deselected(items=[item for item in items if not part.has(item)])
-        items[:] = filter(part.has, items)
+        chosen = [item for item in items if _is_chosen(part, item)]
+        config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+        items[:] = chosen
+
+
+def _is_chosen(part: Part, item: pytest.Item) -> bool:
+    if item.get_closest_marker(EVERY_VERSION) is not None:
+        return True
+    return part.has_test(item.path.relative_to(item.config.rootpath), item.nodeid)
 
 
 def pytest_collection_finish() -> None:
-    """Puts what is there by now out of the garbage collector's sight.
+    """Hide all objects that exist by now from the garbage collector.
 
-    install() asks it who refers to a function, and many a test installs: in pytest's own heap that takes long.
+    install() asks the collector which objects refer to a function. Thousands of tests call install(), and a search of
+    pytest's own objects would take long each time.
     """
-    # trio's plug-in for it asks the same, and complains when it finds nobody; pytest imports it at its end, if not now.
+    # trio's plug-in for hypothesis asks the same question, and complains if there is no answer. Import it before.
     import hypothesis  # noqa: F401
 
     gc.collect()
@@ -73,13 +63,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def client_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test calls the client, it is called by no other."""
+    """Undo a test's change of the client's name in log lines."""
     monkeypatch.setattr(log, "name", log.DEFAULT_NAME)
 
 
 @pytest.fixture(autouse=True)
 def open_network() -> Iterator[None]:
-    """What failed to be installed in one test closes the network of no other."""
+    """Open the network again after a test in which an installation failed and closed it."""
     yield
     if _network_block.BLOCK.is_closed:
         _network_block.BLOCK.reopen()
@@ -149,7 +139,7 @@ def root() -> None:
 @pytest.fixture(scope="session")
 def network(root: None) -> Iterator[RecordedNetwork]:  # noqa: ARG001
     """A network that records what leaves a client's machine, with targets and a proxy."""
-    # It has the servers of many libraries in it, which few tests want imported.
+    # This module imports the servers of many libraries, and few tests need them.
     from tests.support.network.recorded import recorded_network
 
     with recorded_network() as found:
