@@ -19,7 +19,7 @@ from tests.support.processes import require
 from tests.support.running_sockd import Sockd, sockd
 from tests.support.streams import receive
 from tests.unit.server.client import BIND, GREETING, UDP_ASSOCIATE, address5, ask, credentials, reply4, reply5, request5
-from tests.unit.server.policy.test_users import cheap
+from tests.unit.server.policies import cheap_hash
 
 GATEWAY, CLIENT, STRANGER, TARGET = "10.9.0.1", "10.9.0.2", "10.9.0.4", "10.9.0.3"
 # Where the servers listen that have rules, users, rules about claims, and clients on a link; where the target does.
@@ -103,7 +103,7 @@ def ruled(net: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sockd]
 
 @pytest.fixture
 def guarded(net: Net, tmp_path: Path) -> Iterator[Sockd]:
-    (tmp_path / "users").write_text(f"alice:{cheap(b'open sesame')}\n")
+    (tmp_path / "users").write_text(f"alice:{cheap_hash(b'open sesame')}\n")
     yield from serving(net, tmp_path, USERS, LOGIN)
 
 

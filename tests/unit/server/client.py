@@ -8,6 +8,8 @@ from tests.support.streams import receive
 
 CONNECT, BIND, UDP_ASSOCIATE = 1, 2, 3
 GREETING = b"\x05\x01\x00"
+# Each protocol version with each form of an address of this machine.
+VERSIONS = [(4, "127.0.0.1"), (4, "localhost"), (5, "127.0.0.1"), (5, "localhost"), (5, "::1")]
 
 
 def address5(host: str, port: int) -> bytes:
@@ -57,3 +59,36 @@ def ask(stream: socket.socket, version: int, host: str, port: int, command: int 
     assert receive(stream, 2) == b"\x05\x00"
     stream.sendall(request5(host, port, command))
     return reply5(stream)[0]
+
+
+def reply(stream: socket.socket, version: int) -> tuple[int, tuple[str, int]]:
+    """The code of the next reply (0 for SOCKS4's 90), its host and its port."""
+    if version == 4:
+        head = receive(stream, 8)
+        assert head[0] == 0
+        address = socket.inet_ntoa(head[4:]), int.from_bytes(head[2:4])
+        return 0 if head[1] == 90 else head[1], address
+    code, bound = reply5(stream)
+    family = {1: socket.AF_INET, 4: socket.AF_INET6}[bound[0]]
+    return code, (socket.inet_ntop(family, bound[1:-2]), int.from_bytes(bound[-2:]))
+
+
+def bind(stream: socket.socket, version: int, host: str, port: int = 0) -> tuple[int, tuple[str, int]]:
+    """Sends a BIND, and returns the first reply."""
+    if version == 4:
+        stream.sendall(request4(host, port, BIND))
+    else:
+        stream.sendall(GREETING + request5(host, port, BIND))
+        assert receive(stream, 2) == b"\x05\x00"
+    return reply(stream, version)
+
+
+def bind_reserved(stream: socket.socket) -> None:
+    """Binds a socket to a reserved port, as rcmd(3) does."""
+    for port in range(700, 1024):
+        try:
+            stream.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return
+    raise AssertionError("no reserved port is free")

@@ -7,7 +7,7 @@ from socksify.protocol.socks5 import NO_AUTHENTICATION, USERNAME_PASSWORD
 from socksify.server.config import without_file
 from socksify.server.policy.policy import Admission, Denied, Permitted
 from socksify.server.policy.users import Users
-from tests.unit.server.demands import REMOTE, demand
+from tests.unit.server.policies import REMOTE, demand
 
 NOBODY_YET = Users({})
 

@@ -8,7 +8,7 @@ from socksify.config.errors import ConfigError
 from socksify.config.rules import never
 from socksify.server import explain
 from socksify.server.config import sockd_conf, without_file
-from tests.unit.server.config import test_toml_file as toml
+from tests.unit.server.policies import loaded
 
 FILE = """
 listen = ["0.0.0.0:1080", "[::]:1080"]
@@ -42,7 +42,7 @@ to = ":80"
 
 def test_the_rules_as_they_were_understood(tmp_path: Path) -> None:
     path = tmp_path / "sockd.toml"
-    assert explain.check(toml.loaded(tmp_path, FILE)).splitlines() == [
+    assert explain.check(loaded(tmp_path, FILE)).splitlines() == [
         f"file: {path}",
         "listen: 0.0.0.0:1080, [::]:1080",
         "authentication: required by some rules",
@@ -89,7 +89,7 @@ def test_the_rules_without_a_file() -> None:
     ],
 )
 def test_which_rule_decides(tmp_path: Path, client: str, target: str, connect: str, bind: str) -> None:
-    lines = explain.test(toml.loaded(tmp_path, FILE), client, target).splitlines()
+    lines = explain.test(loaded(tmp_path, FILE), client, target).splitlines()
     assert [line.partition(": ")[0] for line in lines] == ["connect", "bind", "associate"]
     assert lines[0].startswith(f"connect: {connect}")
     assert lines[1].startswith(f"bind: {bind}")

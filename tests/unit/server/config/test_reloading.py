@@ -14,8 +14,7 @@ from socksify.server.config.plan import Plan, plan, refuse_opening
 from socksify.server.policy.policy import Denied, Permitted
 from tests.support.running_sockd import Sockd, sockd
 from tests.support.streams import receive
-from tests.unit.server.demands import demand
-from tests.unit.server.policy.test_users import cheap
+from tests.unit.server.policies import cheap_hash, demand
 
 FILE = """\
 # who may do what
@@ -67,7 +66,7 @@ def permitted(read: Plan) -> set[int]:
 
 @pytest.fixture
 def toml(tmp_path: Path) -> Path:
-    (tmp_path / "users").write_text(f"alice:{cheap(b'open sesame')}\ncarol:{cheap(b'secret')}\n")
+    (tmp_path / "users").write_text(f"alice:{cheap_hash(b'open sesame')}\ncarol:{cheap_hash(b'secret')}\n")
     (tmp_path / "sockd.toml").write_text(FILE)
     return tmp_path / "sockd.toml"
 

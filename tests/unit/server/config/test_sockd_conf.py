@@ -10,7 +10,7 @@ from socksify.protocol.socks5 import NO_AUTHENTICATION
 from socksify.server.config import Configuration
 from socksify.server.config.sockd_conf import load
 from socksify.server.policy.policy import Admission, Denied, Permitted
-from tests.unit.server.demands import REMOTE, demand
+from tests.unit.server.policies import REMOTE, demand
 
 
 def loaded(tmp_path: Path, text: str, route: str | None = None, allow_unsupported: bool = False) -> Configuration:

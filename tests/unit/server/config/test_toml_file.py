@@ -13,15 +13,7 @@ from socksify.server.config.toml_file import _KEYS, _POLICY_KEYS, _RULE_KEYS, lo
 from socksify.server.policy.limits import Limits
 from socksify.server.policy.policy import Admission, Denied, Permitted
 from tests.support.paths import README
-from tests.unit.server.demands import REMOTE, demand
-from tests.unit.server.policy.test_users import cheap
-
-
-def loaded(tmp_path: Path, text: str) -> Configuration:
-    path = tmp_path / "sockd.toml"
-    path.write_text(text)
-    (tmp_path / "users").write_text(f"alice:{cheap(b'one')}\nbob:{cheap(b'two')}\n")
-    return load(str(path), never)
+from tests.unit.server.policies import REMOTE, demand, loaded
 
 
 def test_an_empty_file_is_as_none(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from socksify.server.core.loop import Loop
 from socksify.server.net.listeners import listen
 from socksify.server.operation.metrics import CONTENT_TYPE, serve_metrics
 from tests.support.streams import receive_all
-from tests.unit.server.turning import turning
+from tests.unit.server.loops import running_loop
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def address() -> Iterator[tuple[str, int]]:
         name: tuple[str, int] = listener.getsockname()
         return name
 
-    with turning(make) as address:
+    with running_loop(make) as address:
         yield address
 
 

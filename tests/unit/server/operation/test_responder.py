@@ -20,7 +20,7 @@ from socksify.server.net.listeners import listen
 from socksify.server.operation import responder
 from socksify.server.operation.responder import Responder
 from tests.support.streams import receive
-from tests.unit.server.turning import turning
+from tests.unit.server.loops import running_loop
 
 
 def answers(answer: Callable[[bytes], bytes | None]) -> Callable[[Loop], tuple[str, int]]:
@@ -38,7 +38,7 @@ def read(stream: socket.socket) -> bytes:
 
 
 def test_who_says_nothing_can_be_answered() -> None:
-    with turning(answers(lambda _: b"hello")) as address, socket.create_connection(address, 10) as stream:
+    with running_loop(answers(lambda _: b"hello")) as address, socket.create_connection(address, 10) as stream:
         assert read(stream) == b"hello"
 
 
@@ -46,7 +46,7 @@ def test_a_question_may_come_byte_by_byte() -> None:
     def echo(asked: bytes) -> bytes | None:
         return asked.upper() if asked.endswith(b"?") else None
 
-    with turning(answers(echo)) as address, socket.create_connection(address, 10) as stream:
+    with running_loop(answers(echo)) as address, socket.create_connection(address, 10) as stream:
         for byte in b"why?":
             stream.sendall(bytes([byte]))
         assert read(stream) == b"WHY?"
@@ -54,14 +54,14 @@ def test_a_question_may_come_byte_by_byte() -> None:
 
 def test_a_long_answer_waits_for_who_reads_slowly() -> None:
     long = os.urandom(4_000_000)
-    with turning(answers(lambda _: long)) as address, socket.create_connection(address, 10) as stream:
+    with running_loop(answers(lambda _: long)) as address, socket.create_connection(address, 10) as stream:
         assert receive(stream, 1) == long[:1]
         assert read(stream) == long[1:]
 
 
 @pytest.mark.parametrize("asked", [b"", b"x", b"x" * (responder.MOST_REQUEST_BYTES + 1)])
 def test_who_does_not_come_to_the_point_is_left(asked: bytes) -> None:
-    with turning(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
+    with running_loop(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
         stream.sendall(asked)
         if len(asked) <= responder.MOST_REQUEST_BYTES:
             stream.shutdown(socket.SHUT_WR)
@@ -70,14 +70,14 @@ def test_who_does_not_come_to_the_point_is_left(asked: bytes) -> None:
 
 def test_who_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responder, "CLIENT_SECONDS", 0.05)
-    with turning(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
+    with running_loop(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
         assert read(stream) == b""
 
 
 def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes last takes the place of who came first."""
     monkeypatch.setattr(responder, "MOST_CLIENTS", 1)
-    with turning(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
+    with running_loop(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         first, second = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(2))
         assert read(first) == b""
         second.sendall(b"me")
@@ -86,7 +86,7 @@ def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_silent_ones_keep_nobody_from_an_answer() -> None:
     """More of them than are served, before and after who asks."""
-    with turning(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
+    with running_loop(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         for _ in range(3):
             for _ in range(responder.MOST_CLIENTS + 4):
                 stack.enter_context(socket.create_connection(address, 10))
@@ -98,7 +98,7 @@ def test_silent_ones_keep_nobody_from_an_answer() -> None:
 def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responder, "MOST_CLIENTS", 2)
     long = bytes(8_000_000)
-    with turning(answers(lambda asked: long if asked else None)) as address, ExitStack() as stack:
+    with running_loop(answers(lambda asked: long if asked else None)) as address, ExitStack() as stack:
         busy, silent, last = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(3))
         # The first two filled all places, so the first was asked to leave; what follows is about the others.
         assert read(busy) == b""
@@ -112,7 +112,7 @@ def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_who_goes_away_takes_nothing_along() -> None:
-    with turning(answers(lambda _: bytes(4_000_000))) as address:
+    with running_loop(answers(lambda _: bytes(4_000_000))) as address:
         for _ in range(2 * responder.MOST_CLIENTS):
             socket.create_connection(address, 10).close()
         with socket.create_connection(address, 10) as stream:
@@ -136,7 +136,7 @@ def test_without_descriptors_it_waits_until_there_are_some(monkeypatch: pytest.M
         return answers(lambda _: b"hello")(loop)
 
     monkeypatch.setattr(looping, "PAUSE_SECONDS", 0.05)
-    with turning(make) as address, socket.create_connection(address, 10) as stream:
+    with running_loop(make) as address, socket.create_connection(address, 10) as stream:
         assert read(stream) == b"hello"
     assert all(later - earlier >= 0.04 for earlier, later in pairwise(tried))
 
@@ -158,7 +158,7 @@ def test_a_closed_one_does_not_come_back_from_its_pause(monkeypatch: pytest.Monk
     monkeypatch.setattr(looping, "PAUSE_SECONDS", 0.05)
     mistakes: list[str] = []
     monkeypatch.setattr("traceback.print_exc", lambda: mistakes.append("one"))
-    with turning(make) as (loop, address), socket.create_connection(address, 10):
+    with running_loop(make) as (loop, address), socket.create_connection(address, 10):
         assert tried.wait(10)
         loop.call(made[0].close)
         loop.call(lambda: loop.after(0.1, over.set))
@@ -179,7 +179,7 @@ def test_closing_ends_what_is_under_way() -> None:
         made.append(Responder(loop, listener, answer))
         return loop, listener.getsockname()
 
-    with turning(make) as (loop, address), socket.create_connection(address, 10) as stream:
+    with running_loop(make) as (loop, address), socket.create_connection(address, 10) as stream:
         stream.sendall(b"now")
         assert heard.wait(10)
         loop.call(made[0].close)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from socksify.server.policy.limits import Counts, Denied, Limits
-from tests.unit.server.demands import REMOTE
+from tests.unit.server.policies import REMOTE
 
 
 def test_without_limits_everybody_enters() -> None:

@@ -9,8 +9,7 @@ from socksify.protocol.socks5 import BIND, CONNECT, NO_AUTHENTICATION, UDP_ASSOC
 from socksify.server.policy import policy as module
 from socksify.server.policy.policy import Admission, Denied, Permitted, Policy
 from socksify.server.policy.rules import EVERYBODY, LOCAL, AccessRule, Routes, Source
-from tests.unit.server.demands import REMOTE, demand
-from tests.unit.server.policy.test_rules import rule
+from tests.unit.server.policies import REMOTE, demand, rule
 
 TOR = (Proxy("socks5h", "127.0.0.1", 9050, name="tor"),)
 OLD = (Proxy("socks4", "192.0.2.9", 1080, name="old"),)

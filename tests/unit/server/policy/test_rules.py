@@ -8,11 +8,7 @@ from socksify.config.rules import never
 from socksify.protocol.socks5 import BIND, CONNECT, UDP_ASSOCIATE
 from socksify.server.policy.protected import ANYONE, destination
 from socksify.server.policy.rules import EVERYBODY, LOCAL, NOBODY, AccessRule, first_match
-
-
-def rule(action: str, *to: str, **fields: object) -> AccessRule:
-    destinations = tuple(match.parse(text, "") for text in to)
-    return AccessRule(" ".join((action, *to)), "test", action == "permit", destinations=destinations, **fields)  # type: ignore[arg-type]
+from tests.unit.server.policies import rule
 
 
 def reached(made: AccessRule, name: str | None, literal: str | None, port: int = 80) -> bool | None:

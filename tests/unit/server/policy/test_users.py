@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,12 @@ from hypothesis import strategies as st
 from socksify.config.errors import ConfigError
 from socksify.server.policy import users as module
 from socksify.server.policy.users import Hash, Users, entry
+from tests.unit.server.policies import CHEAP, cheap_hash
 
 # RFC 7914 section 12's third vector, its first 32 bytes: password, salt, N = 16384, r = 8, p = 1.
 VECTOR = Hash(
     14, 8, 1, b"SodiumChloride", bytes.fromhex("7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2")
 )
-# As little work as there may be, so that the tests are quick.
-CHEAP = "$scrypt$ln=1,r=1,p=1$c2FsdA$"
-
-
-def cheap(password: bytes) -> str:
-    digest = hashlib.scrypt(password, salt=b"salt", n=2, r=1, p=1, dklen=32)
-    return CHEAP + module._text(digest)
 
 
 def written(tmp_path: Path, *lines: str | bytes) -> str:
@@ -56,9 +49,9 @@ def test_a_file_of_users(tmp_path: Path) -> None:
             tmp_path,
             "# the office",
             "",
-            f"alice:{cheap(b'one')}\r",
-            f"b:ob:{cheap(b'two')}",
-            b"\xffeve:" + cheap(b"\x00\xff").encode(),
+            f"alice:{cheap_hash(b'one')}\r",
+            f"b:ob:{cheap_hash(b'two')}",
+            b"\xffeve:" + cheap_hash(b"\x00\xff").encode(),
         )
     )
     assert len(users) == 3
@@ -72,7 +65,7 @@ def test_a_file_of_users(tmp_path: Path) -> None:
 
 
 def test_user_and_password_are_not_run_together(tmp_path: Path) -> None:
-    users = Users.load(written(tmp_path, f"al:{cheap(b'icesecret')}", f"alice:{cheap(b'other')}"))
+    users = Users.load(written(tmp_path, f"al:{cheap_hash(b'icesecret')}", f"alice:{cheap_hash(b'other')}"))
     assert users.verify(b"al", b"icesecret")
     assert not users.verify(b"alice", b"secret")
 
@@ -114,13 +107,13 @@ def test_no_users_is_an_error(tmp_path: Path) -> None:
 
 def test_a_user_has_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2: this user has a line already"):
-        Users.load(written(tmp_path, f"alice:{cheap(b'one')}", f"alice:{cheap(b'two')}"))
+        Users.load(written(tmp_path, f"alice:{cheap_hash(b'one')}", f"alice:{cheap_hash(b'two')}"))
 
 
 def test_an_unknown_user_costs_what_a_known_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, not timed: one hash each time, and for one name always one of the same cost."""
     dear = "$scrypt$ln=2,r=1,p=1$c2FsdA$" + "A" * 43
-    users = Users.load(written(tmp_path, f"alice:{cheap(b'one')}", f"bob:{dear}"))
+    users = Users.load(written(tmp_path, f"alice:{cheap_hash(b'one')}", f"bob:{dear}"))
     costs: list[int] = []
     scrypt = module._scrypt
 
@@ -141,7 +134,7 @@ def test_an_unknown_user_costs_what_a_known_one_does(tmp_path: Path, monkeypatch
 
 
 def test_what_was_right_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    users = Users.load(written(tmp_path, f"alice:{cheap(b'one')}"))
+    users = Users.load(written(tmp_path, f"alice:{cheap_hash(b'one')}"))
     assert not users.remembers(b"alice", b"one")
     assert users.verify(b"alice", b"one")
 

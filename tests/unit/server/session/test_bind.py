@@ -14,30 +14,6 @@ from tests.support.streams import receive, receive_all
 from tests.unit.server import client
 from tests.unit.server.conftest import Running, run
 
-VERSIONS = [(4, "127.0.0.1"), (4, "localhost"), (5, "127.0.0.1"), (5, "localhost"), (5, "::1")]
-
-
-def reply(stream: socket.socket, version: int) -> tuple[int, tuple[str, int]]:
-    """The next reply's code (SOCKS4's 90 told as 0), host and port."""
-    if version == 4:
-        head = receive(stream, 8)
-        assert head[0] == 0
-        address = socket.inet_ntoa(head[4:]), int.from_bytes(head[2:4])
-        return 0 if head[1] == 90 else head[1], address
-    code, bound = client.reply5(stream)
-    family = {1: socket.AF_INET, 4: socket.AF_INET6}[bound[0]]
-    return code, (socket.inet_ntop(family, bound[1:-2]), int.from_bytes(bound[-2:]))
-
-
-def bind(stream: socket.socket, version: int, host: str, port: int = 0) -> tuple[int, tuple[str, int]]:
-    """Asks for it; the first reply."""
-    if version == 4:
-        stream.sendall(client.request4(host, port, client.BIND))
-    else:
-        stream.sendall(client.GREETING + client.request5(host, port, client.BIND))
-        assert receive(stream, 2) == b"\x05\x00"
-    return reply(stream, version)
-
 
 def assert_closed(address: tuple[str, int]) -> None:
     """Who has been told finds nobody listening."""
@@ -45,13 +21,13 @@ def assert_closed(address: tuple[str, int]) -> None:
         socket.create_connection(address, timeout=10)
 
 
-@pytest.mark.parametrize(("version", "host"), VERSIONS)
+@pytest.mark.parametrize(("version", "host"), client.VERSIONS)
 def test_the_peer_is_told_and_relayed(version: int, host: str, running: Running) -> None:
     stream = running.connect()
-    code, address = bind(stream, version, host)
+    code, address = client.bind(stream, version, host)
     assert code == 0
     with socket.create_connection(address, timeout=10) as peer:
-        assert reply(stream, version) == (0, peer.getsockname()[:2])
+        assert client.reply(stream, version) == (0, peer.getsockname()[:2])
         peer.sendall(b"200 data\r\n")
         assert receive(stream, 10) == b"200 data\r\n"
         stream.sendall(b"thanks")
@@ -65,7 +41,7 @@ def test_what_the_client_says_early_is_the_peers(running: Running) -> None:
     stream = running.connect()
     stream.sendall(client.GREETING + client.request5("127.0.0.1", 0, client.BIND) + b"early")
     assert receive(stream, 2) == b"\x05\x00"
-    _, address = reply(stream, 5)
+    _, address = client.reply(stream, 5)
     stream.sendall(b" bird")
     with socket.create_connection(address, timeout=10) as peer:
         assert receive(peer, 10) == b"early bird"
@@ -74,25 +50,25 @@ def test_what_the_client_says_early_is_the_peers(running: Running) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_anybody_may_come_when_nobody_is_named(host: str, running: Running) -> None:
     stream = running.connect()
-    code, address = bind(stream, 5, host)
+    code, address = client.bind(stream, 5, host)
     assert code == 0
     with socket.create_connection(address, timeout=10) as peer:
-        assert reply(stream, 5) == (0, peer.getsockname()[:2])
+        assert client.reply(stream, 5) == (0, peer.getsockname()[:2])
 
 
 def test_the_wanted_port_is_given_if_nobody_is_named_and_nobody_has_it(running: Running) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        assert bind(running.connect(), 5, "0.0.0.0", port)[1][1] not in (0, port)
-    assert bind(running.connect(), 5, "0.0.0.0", port) == (0, ("127.0.0.1", port))
+        assert client.bind(running.connect(), 5, "0.0.0.0", port)[1][1] not in (0, port)
+    assert client.bind(running.connect(), 5, "0.0.0.0", port) == (0, ("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(("version", "code"), [(4, 91), (5, 2)])
 def test_another_peer_is_refused_and_told(version: int, code: int, running: Running) -> None:
     stream = running.connect()
-    _, address = bind(stream, version, "127.0.0.1")
+    _, address = client.bind(stream, version, "127.0.0.1")
     with socket.create_connection(address, timeout=10, source_address=("127.0.0.9", 0)) as peer:
-        assert reply(stream, version) == (code, ("127.0.0.9", peer.getsockname()[1]))
+        assert client.reply(stream, version) == (code, ("127.0.0.9", peer.getsockname()[1]))
         assert receive_all(peer) == b""
     assert receive_all(stream) == b""
     stream.close()
@@ -102,9 +78,9 @@ def test_another_peer_is_refused_and_told(version: int, code: int, running: Runn
 
 def test_there_is_one_peer_only(running: Running) -> None:
     stream = running.connect()
-    _, address = bind(stream, 5, "127.0.0.1")
+    _, address = client.bind(stream, 5, "127.0.0.1")
     with socket.create_connection(address, timeout=10):
-        assert reply(stream, 5)[0] == 0
+        assert client.reply(stream, 5)[0] == 0
         assert_closed(address)
 
 
@@ -112,8 +88,8 @@ def test_there_is_one_peer_only(running: Running) -> None:
 def test_it_does_not_wait_for_ever(version: int, code: int, running: Running) -> None:
     running.limit(bind_seconds=0.05)
     stream = running.connect()
-    _, address = bind(stream, version, "127.0.0.1")
-    assert reply(stream, version)[0] == code
+    _, address = client.bind(stream, version, "127.0.0.1")
+    assert client.reply(stream, version)[0] == code
     assert_closed(address)
     stream.close()
     assert running.report().outcome == "timeout"
@@ -121,7 +97,7 @@ def test_it_does_not_wait_for_ever(version: int, code: int, running: Running) ->
 
 def test_a_client_that_leaves_takes_the_port_with_it(running: Running) -> None:
     stream = running.connect()
-    _, address = bind(stream, 5, "127.0.0.1")
+    _, address = client.bind(stream, 5, "127.0.0.1")
     stream.close()
     assert running.report().outcome == "left"
     assert_closed(address)
@@ -129,7 +105,7 @@ def test_a_client_that_leaves_takes_the_port_with_it(running: Running) -> None:
 
 def test_an_unknown_name(running: Running) -> None:
     stream = running.connect()
-    assert bind(stream, 5, "no-such-host.invalid")[0] == 4
+    assert client.bind(stream, 5, "no-such-host.invalid")[0] == 4
 
 
 class Picky(Policy):
@@ -144,11 +120,11 @@ class Picky(Policy):
 def test_the_rules_are_asked_before_and_after() -> None:
     for running in run(Picky()):
         with running.connect() as stream:
-            assert bind(stream, 5, "127.0.0.3")[0] == 2
+            assert client.bind(stream, 5, "127.0.0.3")[0] == 2
         stream = running.connect()
-        _, address = bind(stream, 5, "0.0.0.0")
+        _, address = client.bind(stream, 5, "0.0.0.0")
         with socket.create_connection(address, timeout=10, source_address=("127.0.0.4", 0)):
-            assert reply(stream, 5)[0] == 2
+            assert client.reply(stream, 5)[0] == 2
         stream.close()
         reports = [running.report(), running.report()]
         assert {(report.outcome, report.detail) for report in reports} == {("denied", "rule 7")}
@@ -160,17 +136,7 @@ def test_a_reserved_port_is_answered_by_one_where_the_rules_allow() -> None:
         address = (running.server.host, running.server.port)
         with socket.socket() as stream:
             stream.settimeout(10)
-            bind_reserved(stream)
+            client.bind_reserved(stream)
             stream.connect(address)
-            assert 512 <= bind(stream, 5, "127.0.0.1")[1][1] < 1024
-        assert bind(running.connect(), 5, "127.0.0.1")[1][1] >= 1024
-
-
-def bind_reserved(stream: socket.socket) -> None:
-    for port in range(700, 1024):
-        try:
-            stream.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return
-    raise AssertionError("no reserved port is free")
+            assert 512 <= client.bind(stream, 5, "127.0.0.1")[1][1] < 1024
+        assert client.bind(running.connect(), 5, "127.0.0.1")[1][1] >= 1024

@@ -16,7 +16,7 @@ from socksify.server.session.relay import BLOCKED, Relay
 from tests.support.routing import gone
 from tests.support.streams import receive, receive_all
 from tests.unit.server.conftest import Running
-from tests.unit.server.session.test_relay import Peer, arrives
+from tests.unit.server.relayed import Peer, arrives
 
 # More than a socket's buffers hold when nobody reads.
 MUCH = 64 << 20

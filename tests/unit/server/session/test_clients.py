@@ -28,7 +28,6 @@ from tests.support.streams import receive
 from tests.support.targets import PAGE, Target, serve
 from tests.unit.server import client
 from tests.unit.server.conftest import Running
-from tests.unit.server.session.test_bind import reply
 
 USER, PASSWORD = "alice", "open sesame"
 
@@ -242,5 +241,5 @@ def test_literals_that_come_as_names_as_torsocks_sends_them(running: Running, ec
         port = echo_server.port.to_bytes(2)
         stream.sendall(client.GREETING + b"\x05\x01\x00\x03" + bytes([len(host)]) + host.encode() + port + b"ping")
         assert receive(stream, 2) == b"\x05\x00"
-        assert reply(stream, 5)[0] == 0
+        assert client.reply(stream, 5)[0] == 0
         assert receive(stream, 4) == b"ping"

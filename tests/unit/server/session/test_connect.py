@@ -15,7 +15,6 @@ from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client
 from tests.unit.server.conftest import Running, run
-from tests.unit.server.session.test_bind import bind_reserved
 
 
 class Picky(Policy):
@@ -145,7 +144,7 @@ def test_a_source_address_that_is_not_ours_fails(picky: Running, listener: socke
 def test_a_reserved_port_is_kept_where_the_rules_allow(picky: Running, listener: socket.socket) -> None:
     with socket.socket() as stream:
         stream.settimeout(10)
-        bind_reserved(stream)
+        client.bind_reserved(stream)
         stream.connect((picky.server.host, picky.server.port))
         assert client.ask(stream, 5, *listener.getsockname()) == 0
         peer, address = listener.accept()

@@ -24,7 +24,7 @@ from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
 from tests.unit.server.conftest import Running, run
-from tests.unit.server.policy.test_users import cheap
+from tests.unit.server.policies import cheap_hash
 
 # SO_LINGER with no time: close(2) sends a reset.
 ABORT = struct.pack("ii", 1, 0)
@@ -171,7 +171,7 @@ def test_wrong_passwords_of_one_client_hold_up_no_other() -> None:
 
 def test_who_has_come_in_before_does_not_wait_for_those_who_guess() -> None:
     over = threading.Event()
-    users = Users({b"alice": Hash.parse(cheap(b"open sesame"))})
+    users = Users({b"alice": Hash.parse(cheap_hash(b"open sesame"))})
     with contextmanager(run)(Policy((LOCAL.replace(verified=True),), users)) as running:
         login = b"\x05\x01\x02" + client.credentials(b"alice", b"open sesame")
         for _ in range(2):

@@ -15,7 +15,7 @@ from socksify.server.policy.policy import Denied, Permitted
 from socksify.server.session import ident
 from socksify.server.session.ident import Ident, parse, vouched
 from tests.support.streams import receive_all
-from tests.unit.server.demands import demand
+from tests.unit.server.policies import demand
 
 CLIENT, OWN = ("127.0.0.1", 6193), ("127.0.0.5", 23)
 PORTS = (6193, 23)

@@ -10,10 +10,9 @@ from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
 from tests.unit.server.conftest import Running
-from tests.unit.server.session.test_session import VERSIONS
 
 
-@pytest.mark.parametrize(("version", "host"), VERSIONS)
+@pytest.mark.parametrize(("version", "host"), client.VERSIONS)
 def test_byte_by_byte(version: int, host: str, running: Running, echo_server: Target) -> None:
     stream = running.connect()
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -14,10 +14,8 @@ from tests.support.targets import PAGE, Target
 from tests.unit.server import client
 from tests.unit.server.conftest import Running
 
-VERSIONS = [(4, "127.0.0.1"), (4, "localhost"), (5, "127.0.0.1"), (5, "localhost"), (5, "::1")]
 
-
-@pytest.mark.parametrize(("version", "host"), VERSIONS)
+@pytest.mark.parametrize(("version", "host"), client.VERSIONS)
 def test_connect_relays(version: int, host: str, running: Running, echo_server: Target) -> None:
     stream = running.connect()
     assert client.ask(stream, version, host, echo_server.port) == 0

@@ -1,4 +1,4 @@
-"""A loop that is turned in a thread of its own, for tests that talk to what it watches."""
+"""A loop that runs in its own thread, for tests that talk to what it watches."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Made = TypeVar("Made")
 
 
 @contextmanager
-def turning(make: Callable[[Loop], Made]) -> Iterator[Made]:
-    """What `make` makes of a loop that runs for the length of the block."""
+def running_loop(make: Callable[[Loop], Made]) -> Iterator[Made]:
+    """What `make` returns for a loop that runs during the block."""
     loop = Loop()
     try:
         made = make(loop)
