@@ -82,7 +82,7 @@ SUBLAYERS: dict[str, list[set[str]]] = {
         {"connect"},
         {"readiness"},
         {"bind"},
-        {"handover", "datagrams"},
+        {"handover", "datagrams", "apparent_peers"},
         {""},
     ],
     "patches": [

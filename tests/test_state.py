@@ -78,7 +78,6 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/routing/stream_isolation.py": {"_of_tasks"},
     # Whether the process is a program of another author, which the embedded server runs beside.
     "socksify/server/core/calls.py": {"_is_guest"},
-    "socksify/tunnel/datagrams.py": {"held"},
 }
 
 _MUTATING = {

@@ -135,9 +135,11 @@ class Handshake:
 
     def has_written(self, count: int) -> None:
         """The proxy has taken so many bytes of the first message together with the connection."""
-        self.reached = self.begun = True
+        self.begun = True
         self.events = POLLIN
         self.conversation.sent(count)
+        # Last: whoever drives it from now on would write the same bytes again.
+        self.reached = True
 
     def has_reached(self) -> None:
         """connect(2) has been called: from now on others may drive the handshake."""

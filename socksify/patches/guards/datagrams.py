@@ -21,6 +21,7 @@ from socksify.patches.guards.subclass_swap import SubclassSwap
 from socksify.routing.route import Direct
 from socksify.routing.sockaddr import ip_family
 from socksify.tunnel import datagrams
+from socksify.tunnel.apparent_peers import apparent_peers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.patches.guards.subclass_swap import Members
-    from socksify.tunnel.datagrams import Held
+    from socksify.tunnel.apparent_peers import ApparentPeer
 
 # For these connect(2) sends nothing. For SCTP and DCCP it starts a handshake.
 CONNECTIONLESS = (SOCK_DGRAM, SOCK_RAW)
@@ -41,14 +42,14 @@ _LOOPBACK = "lo"
 NOWHERE = _originals.Socket.__new__(_originals.Socket)
 
 # The guarded objects, by their id(). An entry has the via() in which the object was connected, which still decides, and
-# what `tunnel.datagrams` holds for its socket. An entry goes with its object.
-_guarded: dict[int, tuple[weak_reference[Socket], scope.Way | None, Held | None]] = {}
+# what `tunnel.apparent_peers` knows of its socket. An entry goes with its object.
+_guarded: dict[int, tuple[weak_reference[Socket], scope.Way | None, ApparentPeer | None]] = {}
 
 
 def adopt(sock: Socket) -> None:
     """Guard a new object if it is of the link layer, or was made from the fd of a socket that may not send."""
     family = _originals.family(sock)
-    known = datagrams.find(sock)
+    known = apparent_peers.find(sock)
     if family == LINK or known is not None:
         _guard(sock, known)
     elif _originals.kind(sock) != SOCK_STREAM and _domain(sock) == LINK:
@@ -60,12 +61,12 @@ def adopt(sock: Socket) -> None:
 
 def connect(sock: Socket, address: _originals.InternalAddress) -> None:
     """Connect a socket to an address to which it may not send: it reports both addresses, and nothing leaves."""
-    _guard(sock, datagrams.put_up(sock, address))
+    _guard(sock, apparent_peers.connect(sock, address))
 
 
 def guard_late(sock: Socket) -> bool:
     """Guard an object if another object has connected its socket to where it may not send; else return False."""
-    known = datagrams.find(sock) if id(sock) not in _guarded else None
+    known = apparent_peers.find(sock) if id(sock) not in _guarded else None
     if known is None:
         return False
     _guard(sock, known)
@@ -76,8 +77,8 @@ def release(sock: Socket) -> None:
     """End the guard of an object: its socket has been connected to a peer to which it may send."""
     _, _, known = _guarded.pop(id(sock), (None, None, None))
     _guards.restore(sock)
-    if datagrams.held or known is not None:
-        datagrams.forget(sock, known)
+    if apparent_peers.known or known is not None:
+        apparent_peers.forget(sock, known)
 
 
 def release_all() -> None:
@@ -87,10 +88,10 @@ def release_all() -> None:
         if sock is not None:
             _connect_to_peer(sock, known)
             release(sock)
-    datagrams.held.clear()
+    apparent_peers.clear()
 
 
-def _connect_to_peer(sock: Socket, known: Held | None) -> None:
+def _connect_to_peer(sock: Socket, known: ApparentPeer | None) -> None:
     """Have the kernel connect the socket to the peer that it has reported so far."""
     if known is None or _kernels_peer(sock) is not None:
         return
@@ -126,7 +127,7 @@ def _try(call: Callable[[], object]) -> None:
         pass
 
 
-def _guard(sock: Socket, known: Held | None) -> None:
+def _guard(sock: Socket, known: ApparentPeer | None) -> None:
     key = id(sock)
     _guards.apply(sock)
     _guarded[key] = weak_reference(sock, lambda _: _guarded.pop(key, None)), scope.entered(), known
@@ -172,12 +173,12 @@ def _may_not_send(sock: Socket) -> bool:
         return True
 
 
-def _peer(sock: Socket, known: Held | None) -> Any:
+def _peer(sock: Socket, known: ApparentPeer | None) -> Any:
     """Return the peer that the socket has, or reports; None if it has none."""
     peer = _kernels_peer(sock)
     if peer is not None:
         return peer
-    known = datagrams.find(sock) or known
+    known = apparent_peers.find(sock) or known
     return None if known is None else known.address
 
 

@@ -23,7 +23,7 @@ from socksify.patches.sockets.source_routes import IP, IPV6
 from socksify.routing import log
 from socksify.routing.route import Blocked, Via
 from socksify.tunnel import connect, errors, readiness, socket_swap
-from socksify.tunnel import datagrams as tunnel_datagrams
+from socksify.tunnel.apparent_peers import OPTIONS, apparent_peers
 from socksify.tunnel.datagrams import TCP, is_tcp
 from socksify.tunnel.registry import registry
 from socksify.tunnel.state import not_connected
@@ -168,7 +168,7 @@ def _connect_logged(sock: Socket, address: SockAddress, rule: Rule) -> None:
 def _getpeername(self: Socket, /) -> Any:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None:
-        return _originals.getpeername(self) if not tunnel_datagrams.held else _peer_in_appearance(self)
+        return _originals.getpeername(self) if not apparent_peers.known else _peer_in_appearance(self)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         # The server may have accepted it by now, from which its client concludes that it is connected.
@@ -185,17 +185,17 @@ def _peer_in_appearance(sock: Socket) -> Any:
     try:
         return _originals.getpeername(sock)
     except ours(OSError):
-        known = tunnel_datagrams.find(sock)
-        if known is None or known.peer is None:
+        known = apparent_peers.find(sock)
+        if known is None or known.name is None:
             raise
-        return known.peer
+        return known.name
 
 
 def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> Any:
     tunnel = registry.find(self) if registry.by_fd else None
     if tunnel is None:
-        if tunnel_datagrams.held and (level, optname) in tunnel_datagrams.OPTIONS:
-            known = tunnel_datagrams.option(self, level, optname, buflen)
+        if apparent_peers.known and (level, optname) in OPTIONS:
+            known = apparent_peers.option(self, level, optname, buflen)
             if known is not None:
                 return known
         return (
@@ -242,11 +242,7 @@ def _setsockopt(self: Socket, /, *options: Any) -> None:
             _send_timeouts.add(True)
         if options[0] in (IP, IPV6):
             source_routes.admit_option(self, *options[:3])
-        if (
-            tunnel_datagrams.held
-            and options[:2] in tunnel_datagrams.OPTIONS
-            and tunnel_datagrams.set_option(self, options)
-        ):
+        if apparent_peers.known and options[:2] in OPTIONS and apparent_peers.set_option(self, options):
             return
     _originals.setsockopt(self, *options)
 

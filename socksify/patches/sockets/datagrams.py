@@ -19,6 +19,7 @@ from socksify.patches.sockets import source_routes
 from socksify.routing.route import Direct
 from socksify.routing.sockaddr import ip_family
 from socksify.tunnel import datagrams as tunnel_datagrams
+from socksify.tunnel.apparent_peers import apparent_peers
 from socksify.tunnel.datagrams import is_tcp
 from socksify.tunnel.handover import handover
 from socksify.tunnel.registry import registry
@@ -43,7 +44,7 @@ def connect(sock: Socket, address: Any) -> None:
         _originals.connect(sock, _direct(route, address))
         datagrams.release(sock)
     elif _originals.kind(sock) in CONNECTIONLESS:
-        datagrams.connect(sock, tunnel_datagrams.stand_in(family, address, route))
+        datagrams.connect(sock, tunnel_datagrams.connectable_address(family, address, route))
     else:
         tunnel_datagrams.refuse(sock, route, address)
 
@@ -77,7 +78,7 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
             handover.publish()
     if len(args) != 4 or args[3] is None:
         # Another object may have connected its socket; IP_PKTINFO would lead it round the fence.
-        if tunnel_datagrams.held and datagrams.guard_late(self):
+        if apparent_peers.known and datagrams.guard_late(self):
             return self.sendmsg(*args)
         return _originals.sendmsg(self, *args)
     buffers, ancdata, flags, address = args
@@ -129,7 +130,7 @@ def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
         datagrams.check(sock, check)
         tunnel_datagrams.refuse(sock, route, address)
     # It goes where the socket is connected to: the kernel does not look at the address, so a name is not looked up.
-    return tunnel_datagrams.stand_in(family, address, route)
+    return tunnel_datagrams.connectable_address(family, address, route)
 
 
 def _direct(route: Direct, address: Any) -> Any:

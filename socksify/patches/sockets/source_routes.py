@@ -20,6 +20,7 @@ from socksify._signal_safety import ours
 from socksify.patches import scope
 from socksify.routing.route import Direct
 from socksify.tunnel import datagrams
+from socksify.tunnel.apparent_peers import apparent_peers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _is_set(sock: Socket, level: int, name: int) -> bool:
 
 
 def _has_peer(sock: Socket) -> bool:
-    if datagrams.find(sock) is not None:
+    if apparent_peers.find(sock) is not None:
         return True
     try:
         _originals.getpeername(sock)

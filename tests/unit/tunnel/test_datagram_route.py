@@ -82,7 +82,7 @@ def test_what_is_no_address_is_the_stdlibs_to_refuse(address: Any) -> None:
 def standing_in(family: int, address: Any, **settings: Any) -> _originals.InternalAddress:
     route = router_of(**settings).decide(family, address)
     assert isinstance(route, (Via, Blocked))
-    found = datagrams.stand_in(family, address, route)
+    found = datagrams.connectable_address(family, address, route)
     # By its type strict's audit hook knows that we have found it.
     assert type(found) is _originals.InternalAddress
     return found

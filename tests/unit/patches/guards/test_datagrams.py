@@ -20,7 +20,7 @@ import pytest
 import socksify
 from socksify import _originals
 from socksify.patches.guards import datagrams
-from socksify.tunnel import datagrams as tunnel_datagrams
+from socksify.tunnel.apparent_peers import apparent_peers
 from tests.support.processes import unavailable
 from tests.support.routing import LOOPBACK, routed
 
@@ -55,7 +55,7 @@ def uninstalled() -> Iterator[None]:
     yield
     socksify.uninstall()
     assert not datagrams._guarded
-    assert not tunnel_datagrams.held
+    assert not apparent_peers.known
 
 
 @pytest.fixture
