@@ -61,8 +61,11 @@ MODULE_STATE: dict[str, set[str]] = {
         "settings_installed",
         "state",
     },
+    # The forks from the first process to this one: one entry for each generation.
     "socksify/_signal_safety.py": {"_survivors"},
+    # The lines that this process has written to stderr, each once: one for each configuration file that is passed over.
     "socksify/config/loader.py": {"_told"},
+    # The file of the key that was used last.
     "socksify/config/sealing.py": {"_last"},
     # What this process has installed.
     "socksify/patches/__init__.py": {"_installation"},
@@ -75,6 +78,7 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/patches/sockets/other_classes.py": {"covered"},
     # The log of the process, and the name of the client in it (SOCKSinit).
     "socksify/routing/log.py": {"_log", "name"},
+    # Weak keys: an entry goes with its task.
     "socksify/routing/stream_isolation.py": {"_of_tasks"},
     # Whether the process is a program of another author, which the embedded server runs beside.
     "socksify/server/core/calls.py": {"_is_guest"},

@@ -1,6 +1,6 @@
-"""Configuration: arguments, variables and files become one frozen Settings. No sockets.
+"""Configuration: arguments, variables and files become one frozen Settings. Sockets are not used.
 
-Importing this imports next to nothing; load() brings in what it needs.
+Importing this package costs next to nothing. load() imports the modules that it needs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ def load(
     caller: str = "command line",
     in_force: str = "",
 ) -> Settings:
-    """The settings in force, each from its strongest source.
+    """Return the settings in force, each from its strongest source.
 
-    From the strongest: `arguments` (install()'s keywords; None is "not given"), SOCKSIFY_* in `environ`, the file,
-    ALL_PROXY with NO_PROXY, SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER. Rules of all sources are kept, those of the
-    stronger first, and within one source `routes` before `direct`. `directory` is where relative file names start.
-    `caller` says how errors spell an argument: `command line` (--proxy) or `install` (install(proxy=)).
-    `in_force` is what names the proxy that connections go through so far, empty for none.
+    The sources, the strongest first: `arguments`, SOCKSIFY_* variables, the file, ALL_PROXY with NO_PROXY,
+    SOCKS5_SERVER, SOCKS4_SERVER, SOCKS_SERVER. Rules of all sources are kept: those of the stronger source come first,
+    and within a source `routes` come before `direct`.
 
-    A `socksify.toml` in the directory that nobody names counts only where it is what names the proxy, and nobody else
-    can have written it. A line on stderr says why one does not count, or that it takes the place of `in_force`, of the
-    user's own file or of a conventional variable.
+    Arguments:
+        arguments: The keywords of install(). None means "not given".
+        environ: The environment variables.
+        directory: The directory at which relative file names begin.
+        caller: How errors spell an argument: "command line" (--proxy) or "install" (install(proxy=)).
+        in_force: The source of the proxy that connections use so far; "" for none.
 
-    Raises ConfigError for what cannot be used, and when no proxy is configured at all.
+    A `socksify.toml` in `directory` that was not named by the user counts only if it is the source of the proxy, and if
+    no other user can have written it. A line on stderr says why it does not count, or that it replaces `in_force`, the
+    user's own file or a conventional variable.
+
+    Raises ConfigError for a setting that cannot be used, and if no proxy is configured.
     """
     from socksify.config.loader import load as load_all
 

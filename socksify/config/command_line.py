@@ -1,8 +1,8 @@
-"""The launcher's command line, read as python reads its own: ours ends where the program begins.
+"""The command line of the launcher. As with python, its options end where the program begins.
 
     socksify [options] (script | -m module | -c code | directory | zip file | -) arguments...
 
-argparse would cost ten milliseconds at each start, and would want to understand the program's options too.
+argparse would cost ten milliseconds at each start, and would try to understand the options of the program, too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     Actions = dict[str, str | bool | list[str]]
 
-# What the launcher is to do, with the value that stands for the bare option.
+# Actions of the launcher, with the value of the option without a value.
 _ACTIONS: dict[str, str | bool] = {"--embedded": True, "--show": "text", "--help": True, "--version": True}
-# This one needs a value, and may be given several times.
+# This action needs a value, and may be given several times.
 _REPEATED = "--explain"
-# python(1): its own options, but for those that are ours as well, or begin a program. They may have values.
+# The options of python(1), without those that socksify has as well, or that begin a program. They may have values.
 _PYTHONS = frozenset("bBdEiIOPqRsSuvVWxX?")
 _PYTHONS_LONG = ("--check-hash-based-pycs", "--help-all", "--help-env", "--help-xoptions")
 _SHORT = {"-h": "--help"}
@@ -28,10 +28,11 @@ _SHOWN_AS = ("text", "json")
 
 
 def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], Actions]:
-    """(arguments for config.load(), the program and its arguments untouched, what the launcher is to do).
+    """Return (arguments for config.load(), the program with its own arguments, the actions of the launcher).
 
-    The last has `embedded`, `help` and `version` (True), `show` (`text` or `json`), `explain` (a list of `HOST:PORT`),
-    each only when asked for. Raises ConfigError for an unknown option and for one that lacks its value or has too many.
+    The actions are `embedded`, `help` and `version` (True), `show` (`text` or `json`) and `explain` (a list of
+    `HOST:PORT`). Only those that were given are present. Raises ConfigError for an unknown option, for one without its
+    value, and for one with a value that it does not take.
     """
     arguments: dict[str, object] = {}
     actions: Actions = {}
@@ -53,13 +54,13 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], Actions]:
         elif option in _ACTIONS:
             actions[option[2:]] = _action(option, value if equals else None)
         else:
-            # What follows a colon may be a password, of a URL glued to its option.
+            # The text behind a colon may be a password, if there is no blank between the option and a URL.
             raise ConfigError(f"unknown option {option.partition(':')[0]!r}; {_advice(word)}")
     return arguments, words, actions
 
 
 def usage() -> str:
-    """The text of --help."""
+    """Return the text of --help."""
     rows = [(f"{setting.option} {setting.metavar}".rstrip(), setting.help) for setting in SETTINGS]
     rows += [
         ("-v", "short for --log stderr"),
@@ -86,7 +87,7 @@ def usage() -> str:
 
 
 def _starts_program(word: str) -> bool:
-    """A script, a directory, a zip file, - for stdin; -m and -c, with or without their value in the same word."""
+    """Return True for a script, a directory, a zip file, and - (stdin); also for -m and -c, alone or with a value."""
     return not word.startswith("-") or word == "-" or word.startswith(("-m", "-c"))
 
 
@@ -113,7 +114,7 @@ def _action(option: str, value: str | None) -> str | bool:
 
 
 def _given(option: str, value: str) -> str:
-    """The value behind an option's `=`; one that says no by its name has none, which would turn it round."""
+    """Return the value behind the `=` of an option. An option that means no takes none, which could reverse it."""
     if BY_OPTION[option].bare == "no":
         raise ConfigError(f"{option}: {value!r}: expected no value")
     return value
@@ -130,7 +131,7 @@ def _next(words: list[str], option: str) -> str:
 
 
 def _folded(text: str, indent: int) -> str:
-    """Lines of less than 80 columns."""
+    """Return the text in lines of less than 80 columns. All lines but the first are indented."""
     lines, line = [], ""
     for word in text.split():
         if line and len(line) + len(word) + indent > 78:

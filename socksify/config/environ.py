@@ -1,7 +1,7 @@
-"""Environment variables: our own SOCKSIFY_*, and the conventions of curl, of Dante and of the first SOCKS package.
+"""Environment variables: SOCKSIFY_*, and the conventional variables of curl, of Dante and of the first SOCKS package.
 
-NO_PROXY belongs to ALL_PROXY and is read with it only: whoever names a proxy to socksify means it, and a
-NO_PROXY left over from a desktop must not send that client out unproxied.
+NO_PROXY belongs to ALL_PROXY, and is read only together with it. If the proxy comes from another source, a NO_PROXY of
+the desktop session must not let a client connect past that proxy.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# In the order in which they are looked at, with the scheme of a value that has none.
+# In the order of their precedence, with the scheme of a value without one.
 _SERVERS = (("SOCKS5_SERVER", "socks5h"), ("SOCKS4_SERVER", "socks4"), ("SOCKS_SERVER", "socks5h"))
-# Dante's names, the newer first.
+# The names that Dante uses, the newer ones first.
 _USERS = ("SOCKS_USERNAME", "SOCKS5_USER")
 _PASSWORDS = ("SOCKS_PASSWORD", "SOCKS5_PASSWD")
-# No settings: they switch the hook for whole environments off, and say what it does when it cannot install.
+# These variables are no settings: they switch off the hook for whole environments, and say how it deals with errors.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
 class Conventional(Record):
-    """What the conventional variables say: a proxy, the variable that named it, and what goes direct."""
+    """The meaning of the conventional variables: a proxy, the variable that names it, and the rules of NO_PROXY."""
 
     proxy: tuple[Proxy, ...]
     source: str
@@ -37,9 +37,9 @@ class Conventional(Record):
 
 
 def own(environ: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
-    """The values of SOCKSIFY_* by the settings' names, without empty ones and those `inherited` as they are.
+    """Return the values of SOCKSIFY_* by the names of the settings.
 
-    Raises ConfigError for an unknown variable.
+    Empty variables, and those with the value in `inherited`, are left out. Raises ConfigError for an unknown variable.
     """
     values = {}
     for variable in environ:
@@ -54,12 +54,12 @@ def own(environ: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, s
 
 
 def conventional(environ: Mapping[str, str]) -> Conventional | None:
-    """The proxy of the strongest conventional variable that names one."""
+    """Return the proxy of the strongest conventional variable; None if no variable names one."""
     return _all_proxy(environ) or _server(environ)
 
 
 def naming(environ: Mapping[str, str]) -> str:
-    """The conventional variable that names a proxy, empty if none does. One that cannot be used is meant to."""
+    """Return the conventional variable that names a proxy, also if its value cannot be used; "" without any."""
     try:
         found = conventional(environ)
     except ConfigError as error:
@@ -68,10 +68,10 @@ def naming(environ: Mapping[str, str]) -> str:
 
 
 def conflicting(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The proxy variables with a SOCKS URL, whatever proxy it names and however it is spelled.
+    """Return the names of the proxy variables whose value is a SOCKS URL, of any proxy.
 
-    httpx, requests and others hand such a value to a SOCKS library that may not be installed, and fail before they open
-    a socket. With the variables out of the way their sockets come to us.
+    httpx, requests and others pass such a value to a SOCKS library, which may not be installed, and fail before they
+    open a socket. Without these variables they open sockets, which socksify routes.
     """
     if not settings.proxy:
         return ()
@@ -79,12 +79,12 @@ def conflicting(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ..
 
 
 def _all_proxy(environ: Mapping[str, str]) -> Conventional | None:
-    # curl(1), ENVIRONMENT: "The lower case version has precedence". An empty variable is no variable.
+    # curl(1), ENVIRONMENT: "The lower case version has precedence". An empty variable counts as unset.
     for variable in ("all_proxy", "ALL_PROXY"):
         value = environ.get(variable, "")
         if not value:
             continue
-        # http://, https:// and a bare host:port, which is http there, are not for us.
+        # Other values are for other programs: http://, https://, and host:port, which means http.
         if not value.lower().startswith("socks") or "://" not in value:
             return None
         return Conventional(proxy_url.parse_chain(value, variable), variable, _no_proxy(environ))
@@ -95,7 +95,7 @@ def _no_proxy(environ: Mapping[str, str]) -> tuple[Rule, ...]:
     for variable in ("no_proxy", "NO_PROXY"):
         entries = environ.get(variable, "").replace(",", " ").split()
         if "*" in entries[1:] or "*" in entries[:-1]:
-            # Every host to httpx and Go, and none to curl and requests.
+            # Such a list means every host to httpx and Go, and no host to curl and requests.
             raise ConfigError(f"{variable}: '*' means every host only where it stands alone; remove it or all else")
         if entries:
             return tuple(_exception(entry, variable) for entry in entries)
@@ -120,14 +120,14 @@ def _with_credentials(proxy: Proxy, environ: Mapping[str, str]) -> Proxy:
     if proxy.user is not None or user_variable is None:
         return proxy
     password = next((environ[name] for name in _PASSWORDS if environ.get(name)), None)
-    # The variables are Dante's for every version; SOCKS4 has a user alone.
+    # Dante uses these variables for both versions. SOCKS4 has no password.
     if proxy.scheme in ("socks4", "socks4a"):
         password = None
     return proxy_url.with_credentials(proxy, environ[user_variable], password, user_variable)
 
 
 def _is_proxy_variable(name: str) -> bool:
-    """urllib.request.getproxies_environment() takes every `*_proxy` in either case, and others follow it."""
+    """Return True for `*_proxy` in either case, as urllib.request.getproxies_environment() and others do."""
     folded = name.lower()
     return folded.endswith("_proxy") and folded != "no_proxy" and not folded.startswith("socksify_")
 

@@ -1,9 +1,12 @@
-"""Which configuration file counts: the one that is named, else that of the working directory, else the user's own.
+"""Finds the configuration file: the named one, or else that of the working directory, or else the user's own.
 
-The working directory may be anybody's: one that was unpacked, cloned, or is shared. So its file must neither turn what
-the user says round nor lead his connections elsewhere in silence. It counts as a whole, and only where it is what names
-the proxy, and where nobody else can have written it (owners.py). A line on stderr says when it takes the place of
-another configuration, and why it does not count. Who names the file means it, and none of this is asked.
+The working directory may be controlled by another person: it may have been unpacked, cloned, or be shared. Its file
+must neither override what the user says, nor redirect connections without a message. Therefore it counts only if it is
+the source of the proxy, and only if no other user can have written it. A line on stderr says that it replaces another
+configuration, or why it does not count. A file that the user names is not checked.
+
+The checks of the owner are those of ssh's StrictModes and of git's safe.directory: the file must belong to this user or
+to root, and neither its group (except a user's private group) nor others may have the right to write to it.
 """
 
 from __future__ import annotations
@@ -18,24 +21,22 @@ from socksify.config.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from socksify.config.toml_file import File
 
-    # What a line is said by.
+    # Writes a line for the user.
     Tell = Callable[[str], None]
 
 NAME = "socksify.toml"
 
 
 def find(named: str, environ: Mapping[str, str], directory: str, proxy_source: str, tell: Tell) -> File:
-    """The file that is `named`, else the first that counts of ./socksify.toml and the user's own, else an empty File.
+    """Return the file `named`, or else ./socksify.toml if it counts, or else the user's own, or else an empty File.
 
-    `proxy_source` is what names the proxy already, empty if nothing stronger than a file does. Raises ConfigError when
-    the named file is not there, when one that counts cannot be read, and when the user's own may be somebody else's.
+    `directory` is the working directory. `proxy_source` is the stronger source that names a proxy; "" without any.
+    `tell` writes a line for the user. Raises ConfigError if the named file does not exist, if a file that counts cannot
+    be read, and if another user may have written the user's own file.
     """
     if named:
         return toml_file.load(join(directory, named))
@@ -49,7 +50,7 @@ def find(named: str, environ: Mapping[str, str], directory: str, proxy_source: s
 
 
 def users_own(environ: Mapping[str, str]) -> File:
-    """The file in the user's configuration directory, an empty File if there is none. Raises ConfigError."""
+    """Return the file in the user's configuration directory; an empty File without one. Raises ConfigError."""
     path = users_path(environ)
     try:
         status = os.stat(path) if path else None
@@ -61,23 +62,26 @@ def users_own(environ: Mapping[str, str]) -> File:
         return toml_file.File()
     problem = objection(status, environ)
     if problem:
-        # As ssh(1) does: what it forbids would be allowed where it is passed over.
+        # An error, as in ssh(1): if the file were ignored, connections that it forbids would be allowed.
         raise ConfigError(f"{path}: {problem}; expected a file that its owner alone may write, or --config {path}")
     return toml_file.load(path)
 
 
 def users_path(environ: Mapping[str, str]) -> str:
-    """Where the user's own file is looked for; empty for nowhere."""
+    """Return the path of the user's own file; "" if no directory for it is known."""
     user = environ.get("XDG_CONFIG_HOME", "")
-    # XDG Base Directory Specification: a relative path is invalid and to be ignored; unset means $HOME/.config.
+    # XDG Base Directory Specification: a relative path is invalid, and ignored. Unset means $HOME/.config.
     if not isabs(user):
-        # Nor is a relative home, which would be the working directory's.
+        # A relative $HOME is ignored, too: it would be in the working directory.
         user = join(environ["HOME"], ".config") if isabs(environ.get("HOME", "")) else ""
     return join(user, "socksify", NAME) if user else ""
 
 
 def _here(path: str, environ: Mapping[str, str], proxy_source: str) -> File | str:
-    """The file of the working directory, or why it does not count. Raises ConfigError if it is ours and is broken."""
+    """Return the file of the working directory, or the reason why it does not count.
+
+    Raises ConfigError if it counts and cannot be read.
+    """
     if proxy_source:
         return f"the proxy is that of {proxy_source}"
     for place in (path, realpath(path)) if islink(path) else (path,):
@@ -88,7 +92,7 @@ def _here(path: str, environ: Mapping[str, str], proxy_source: str) -> File | st
         if problem:
             return f"of its directory {dirname(place)}: {problem}"
     try:
-        # Not to wait for a writer, should it be a pipe.
+        # O_NONBLOCK: if the file is a pipe, open(2) must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; expected a TOML file that can be read") from None
@@ -105,14 +109,11 @@ def _here(path: str, environ: Mapping[str, str], proxy_source: str) -> File | st
     return file if "proxy" in file.values else "it names no proxy, and its rules count only beside one"
 
 
-# Who may have written a file that nobody has named: the checks of ssh's StrictModes and git's safe.directory.
-#
-# What is in such a file decides where connections go, so it counts only where nobody else can have written it: it
-# belongs to us or to root, and neither its group (but for a user's private one) nor others may write it.
-
-
 def objection(status: os.stat_result, environ: Mapping[str, str]) -> str:
-    """Why what has this status may be somebody else's; empty if it is ours or root's alone."""
+    """Return why another user may have written a file; "" if only this user and root can have.
+
+    `status` is the stat(2) of the file or of its directory.
+    """
     if status.st_uid not in _trusted(environ):
         return f"it belongs to another user (uid {status.st_uid})"
     if status.st_mode & stat.S_IWOTH:
@@ -123,16 +124,16 @@ def objection(status: os.stat_result, environ: Mapping[str, str]) -> str:
 
 
 def _trusted(environ: Mapping[str, str]) -> set[int]:
-    """The uids whose files we read: as git(1) does, sudo's root reads those of who called it, too."""
+    """Return the uids whose files are read. As in git(1), root under sudo also reads those of the calling user."""
     own = os.geteuid()
     caller = environ.get("SUDO_UID", "") if own == 0 else ""
     return {own, 0} | ({int(caller)} if caller.isascii() and caller.isdecimal() else set())
 
 
 def _is_private(gid: int, uid: int) -> bool:
-    """Whether a group is the private one of its user: it is called as the user is, and has no other member.
+    """Return True for the private group of a user: it has the name of the user, and no other member.
 
-    Where each user has one, the umask lets the group write.
+    On systems with private groups, the umask lets the group write.
     """
     if gid == 0:
         return True

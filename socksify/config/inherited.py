@@ -1,10 +1,10 @@
-"""A whole Settings in an environment variable, for child processes.
+"""Complete settings in an environment variable, for child processes.
 
-A child may start in another directory, with other files, or without any environment but what it is given; and files,
-NO_PROXY and named proxies have no SOCKSIFY_* that says exactly what they say. So a child is handed the result: the
-settings as they are, rules parsed and sources named, in `marshal`'s oldest format in use, which every Python here reads
-and which costs no import. Long ones are compressed, and go on in further variables. Where there are
-credentials in it, it is sealed. It is as trustworthy as PYTHONPATH, beside which it stands.
+A child process may start in another directory, with other files, or with a new environment. No SOCKSIFY_* variable can
+express everything that files, NO_PROXY and named proxies say. Therefore a child gets the final settings, with parsed
+rules and named sources. They are in an old format of `marshal`, which every supported Python reads, and which needs no
+import. Long settings are compressed, and continue in further variables. Settings with credentials are encrypted. The
+variable is as trustworthy as PYTHONPATH, which is in the same environment.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-# Followed by SOCKSIFY_INHERITED_1 and so on.
+# Continued in SOCKSIFY_INHERITED_1 and so on.
 VARIABLE = "SOCKSIFY_INHERITED"
 
-# Characters. execve(2): a string may be no longer than 32 pages (MAX_ARG_STRLEN), 128 KiB where they are of 4.
+# Characters. execve(2): a string has at most 32 pages (MAX_ARG_STRLEN), which is 128 KiB with pages of 4 KiB.
 _LENGTH = 100_000
-# What zlib's begin with (RFC 1950, a window of 32 KiB), and no tuple of marshal's.
+# Compressed data begins with this byte (RFC 1950, a window of 32 KiB), and a tuple of `marshal` does not.
 _COMPRESSED = b"\x78"
-# What sealing.sealed() has made follows it; no tuple of marshal's begins with it either.
+# Encrypted data (sealing.seal) follows this byte. No tuple of `marshal` begins with it.
 _SEALED = b"\x01"
 _FORMAT = 2
 _RECORDS = (Settings, Proxy, Rule, Match)
 
 
 class Inherited(Record):
-    """What a parent passed on.
+    """The data that a parent process has passed on.
 
-    `known` are the SOCKSIFY_* that it had itself, which are in its settings already, `names` the files in which its
-    fake addresses are to be looked up, `library` the directory that has what we depend on.
+    `known` are the SOCKSIFY_* variables of the parent; its settings contain their values already. `names` are the
+    tables of its fake addresses. `library` is the directory with the libraries that socksify depends on.
     """
 
     settings: Settings
@@ -51,14 +51,18 @@ class Inherited(Record):
     library: str
 
 
-# A child may find another version of this package, which must not guess.
+# A child may import another version of this package, which must not guess the meaning.
 _SHAPE = tuple(cls._fields for cls in (*_RECORDS, Inherited))
 
 
 def variables(
     settings: Settings, environ: Mapping[str, str], names: tuple[str, ...] = (), library: str = ""
 ) -> dict[str, str]:
-    """What has to be in a child's environment for load() to give it these settings; `environ` is the parent's own."""
+    """Return the variables by which load() in a child process returns these settings.
+
+    `environ` is the parent's environment, `names` are the tables of its fake addresses, and `library` is the directory
+    with the libraries that socksify depends on.
+    """
     known = {
         name: value for name, value in environ.items() if name.startswith("SOCKSIFY_") and not name.startswith(VARIABLE)
     }
@@ -70,22 +74,22 @@ def variables(
     if has_credentials(settings, known):
         from socksify.config import sealing
 
-        data = _SEALED + sealing.sealed(data)
+        data = _SEALED + sealing.seal(data)
     text = data.hex()
     parts = [text[start : start + _LENGTH] for start in range(0, len(text), _LENGTH)]
     return {_name(number): part for number, part in enumerate(parts)}
 
 
 def has_credentials(settings: Settings, known: Mapping[str, str]) -> bool:
-    """Whether anything in it is nobody else's business; a URL in a variable may hold a password."""
+    """Return True if settings or variables contain credentials. A URL in a variable may have a password."""
     hops = (hop for chain in (settings.proxy, *settings.proxies.values()) for hop in chain)
     return any(hop.user is not None or hop.password is not None for hop in hops) or "@" in "".join(known.values())
 
 
 def can_be_received() -> bool:
-    """Whether a child that is started now can read what variables() made last."""
+    """Return True if a child that is started now can decrypt the latest result of variables()."""
     sealing = sys.modules.get("socksify.config.sealing")
-    return sealing is None or sealing.is_kept()
+    return sealing is None or sealing.can_be_opened()
 
 
 def _name(number: int) -> str:
@@ -93,7 +97,7 @@ def _name(number: int) -> str:
 
 
 def received(environ: Mapping[str, str]) -> Inherited | None:
-    """What a parent passed on by variables(); raises ConfigError if it cannot be read."""
+    """Return the data of the parent, or None without any. Raises ConfigError if it cannot be read."""
     if not environ.get(VARIABLE):
         return None
     parts = takewhile(bool, (environ.get(_name(number), "") for number in count()))
@@ -113,20 +117,20 @@ def _expanded(data: bytes) -> bytes:
     if data.startswith(_SEALED):
         from socksify.config import sealing
 
-        data = sealing.opened(data[len(_SEALED) :])
+        data = sealing.unseal(data[len(_SEALED) :])
     if not data.startswith(_COMPRESSED):
         return data
     from zlib import decompressobj, error
 
     try:
-        # What follows its end is left of a longer one, that of a grandparent.
+        # Data behind the end belongs to longer settings, those of a grandparent.
         return decompressobj().decompress(data)
     except error:
         raise ValueError from None
 
 
 def _plain(value: Any) -> Any:
-    """Records as lists, which no setting is, with the place of their class in front."""
+    """Return a value with each Record as a list, which no setting is: the index of its class, then its fields."""
     if isinstance(value, Record):
         return [_RECORDS.index(type(value)), *map(_plain, value._values())]
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""All sources become one Settings: for each setting the strongest source wins, rules of all sources are kept."""
+"""Combines all sources into one Settings: the strongest source of each setting wins, and all rules are kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_SCALAR = ("proxy", "routes", "direct", "config")
 
 
 class Layer(Record):
-    """One source: its values, checked, by the settings' names, and how it spells each setting in a message."""
+    """One source: its checked values by the names of the settings, and its spelling of each setting in messages."""
 
     values: Mapping[str, Any]
     spelling: Callable[[str], str]
@@ -33,7 +33,7 @@ class Layer(Record):
 def load(
     arguments: Mapping[str, object], environ: Mapping[str, str], directory: str, caller: str, in_force: str = ""
 ) -> Settings:
-    """See socksify.config.load()."""
+    """Return the settings in force, see socksify.config.load()."""
     inherited = config_inherited.received(environ)
     known = inherited.known if inherited is not None else {}
     given = [
@@ -52,17 +52,17 @@ def load(
     if inherited is None:
         base = _base(names_proxy, environ)
     else:
-        base = via.left(inherited.settings) if names_proxy else inherited.settings
+        base = via.without_block(inherited.settings) if names_proxy else inherited.settings
     return _settings(layers, base, file, directory)
 
 
 def _proxy_source(given: list[Layer]) -> str:
-    """What names the proxy before any file does, empty if nothing does."""
+    """Return the source that names a proxy and is stronger than a file; "" without any."""
     return next((layer.spelling("proxy") for layer in given if "proxy" in layer.values), "")
 
 
 def _tell_displaced(path: str, in_force: str, environ: Mapping[str, str]) -> None:
-    """The working directory's file has chosen the proxy; say so where another one would have been used."""
+    """Tell the user that the file of the working directory names the proxy, if another one would have been used."""
     users = file_search.users_path(environ)
     in_force = in_force or _of_hook()
     displaced = in_force if in_force and not in_force.startswith(path) else ""
@@ -72,32 +72,33 @@ def _tell_displaced(path: str, in_force: str, environ: Mapping[str, str]) -> Non
 
 
 def _of_hook() -> str:
-    """What names the proxy of the hook that this process was started with, empty where there is none, or it is off."""
+    """Return the source of the proxy of the hook in this process; "" if there is no hook, or it is off."""
     hook = sys.modules.get("socksify_hook")
     if getattr(hook, "state", "off").partition(":")[0] not in ("waiting", "installing", "installed"):
         return ""
-    # Its own variables outrank a file, which is not looked for beside them.
+    # The variables of the parent process outrank a file.
     if getattr(hook, "environ", {}).get(config_inherited.VARIABLE):
         return "the parent process"
     return getattr(hook, "settings", "") if getattr(hook, "settings_installed", False) else ""
 
 
+# The lines that this process has written.
 _told: set[str] = set()
 
 
 def _tell(line: str) -> None:
-    """On stderr, once in a process."""
+    """Write a line to stderr, once in a process."""
     if line in _told or sys.stderr is None:
         return
     _told.add(line)
     try:
         sys.stderr.write(f"socksify: {line}\n")
-    except (OSError, ValueError):  # it is closed, or nobody reads it
+    except (OSError, ValueError):  # stderr is closed, or its reader has gone
         pass
 
 
 def _base(names_proxy: bool, environ: Mapping[str, str]) -> Settings:
-    """What stands behind all layers: the defaults and, if none of them names a proxy, the conventional variables."""
+    """Return the defaults and, if no layer names a proxy, the conventional variables."""
     conventional = None if names_proxy else variables.conventional(environ)
     if conventional is None:
         return Settings(proxy=())
@@ -108,10 +109,10 @@ def _base(names_proxy: bool, environ: Mapping[str, str]) -> Settings:
 def _settings(layers: list[Layer], base: Settings, file: toml_file.File, directory: str) -> Settings:
     proxies = {**base.proxies, **file.proxies}
     hops, source = _strongest("proxy", layers, base)
-    # Of a process that was started where all is blocked nothing needs one.
+    # A process that was started in a block with VIA "block" needs no proxy.
     if not hops and base.default.via != "block":
         raise ConfigError(_NOTHING)
-    # A layer has them as texts.
+    # The hops of a layer are texts, those of `base` are proxies.
     proxy = hops if hops is base.proxy else proxy_url.parse_chain(hops, source, proxies)
     written = [rule for layer in layers for rule in _rules(layer, proxies)]
     scalars = {name: _strongest(name, layers, base) for name in BY_NAME if name not in _NOT_SCALAR}
@@ -134,7 +135,7 @@ def _settings(layers: list[Layer], base: Settings, file: toml_file.File, directo
 
 
 def _absolute(log: str, directory: str) -> str:
-    """The log's file, wherever a child or the program itself changes to."""
+    """Return the absolute path of the log: the program or a child may change its working directory."""
     return join(directory, log) if log and log != "stderr" else log
 
 
@@ -145,7 +146,7 @@ _NOTHING = (
 
 
 def _keywords(arguments: Mapping[str, object]) -> dict[str, object]:
-    """The arguments that were given at all."""
+    """Return the arguments that were given. Raises ConfigError for an unknown name."""
     for name in arguments:
         if name not in BY_NAME:
             raise ConfigError(f"{name}: no such setting; there are {', '.join(BY_NAME)}")
@@ -161,7 +162,7 @@ def _argument(name: str, caller: str) -> str:
 
 
 def _strongest(name: str, layers: list[Layer], base: Settings) -> tuple[Any, str]:
-    """A setting's value and where it came from."""
+    """Return the value of a setting, and its source."""
     for layer in layers:
         if name in layer.values:
             return layer.values[name], layer.spelling(name)
@@ -169,6 +170,6 @@ def _strongest(name: str, layers: list[Layer], base: Settings) -> tuple[Any, str
 
 
 def _rules(layer: Layer, proxies: rules.Proxies) -> list[Rule]:
-    """One source's rules: what goes where, then what goes direct, so that the short form never outranks the long."""
+    """Return the rules of a source: `routes`, and behind them `direct`."""
     routes = [rules.parse(text, layer.spelling("routes"), proxies) for text in layer.values.get("routes", ())]
     return routes + [rules.parse_direct(text, layer.spelling("direct")) for text in layer.values.get("direct", ())]

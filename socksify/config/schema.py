@@ -1,5 +1,7 @@
-"""The one table of settings. The command line's options, the file's keys, the SOCKSIFY_* variables, install()'s
-keywords, the help text and --show are all made from it; what is not in here does not exist.
+"""The table of all settings.
+
+The options of the command line, the keys of the file, the SOCKSIFY_* variables, the keywords of install(), the help
+text and the output of --show are made from it.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class Setting(Record):
-    """One setting. `read(value, source)` checks a value and gives it its type, or raises ConfigError.
+    """One setting.
 
-    `name` is the keyword and the file's key. Options of a `many` setting may be repeated and add up, one without a
-    `metavar` takes no value and means `bare`; `in_file` is whether the file may hold it.
+    `name` is the keyword of install() and the key of the file. `read(value, source)` checks a value and returns it in
+    its type, or raises ConfigError. `option` is the option of the command line. Without a `metavar` it takes no value,
+    and means `bare`. If `many` is True, the option may be repeated, and its values add up. `in_file` says whether the
+    file may have the setting.
     """
 
     name: str
@@ -79,7 +83,7 @@ SETTINGS = (
         "none",
         "--isolate",
         "WHAT",
-        "none, or what has circuits of its own in Tor, by a user and password made up for each:"
+        "none, or what has circuits of its own in Tor, by a user and password generated for each:"
         " host (that is connected to), task (or thread), or connection",
     ),
     Setting(

@@ -1,11 +1,11 @@
-"""Credentials for child processes: encrypted in their environment, by a key that is in a file of this user's.
+"""Encrypts credentials in the environment of child processes, with a key in a file of this user.
 
-An environment is read by many: `env` in a log of CI, crash reports, /proc. The key's file is read by its owner alone,
-and tells nothing without the environment. Whoever starts a child may be gone before the child reads its settings, so
-the file is nobody's to remove: it is one for each user, in memory where there is such a directory, until the machine
-(or the user's session) ends. A parent that finds it gone, or has become another user, makes another one.
+Many programs show an environment: `env` in a log of CI, crash reports, /proc. Only its owner can read the file of the
+key, and the file is useless without the environment. A parent may end before its child reads the settings, so no
+process removes the file. There is one file for each user, in memory if possible. It stays until the machine is shut
+down, or the user's session ends. If a parent does not find it, or has become another user, it creates another one.
 
-The stream is SHAKE256 of the key and a nonce, and so is the tag (FIPS 202; a sponge needs no HMAC).
+The key stream is SHAKE256 of the key and a nonce, and so is the tag (FIPS 202; a sponge needs no HMAC).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from socksify.config.errors import ConfigError
 
 _KEY, _NONCE, _TAG = 32, 16, 16
 _NOWHERE = ""
-# The file that was used last, and the key in it.
+# The file that was used last, and its key.
 _last: tuple[str, bytes] | None = None
 
 
-def sealed(data: bytes) -> bytes:
-    """The data, encrypted and signed, with the name of the key's file."""
+def seal(data: bytes) -> bytes:
+    """Return the data, encrypted and signed, with the path of the key's file."""
     global _last
     _last = file, key = _kept() or (_NOWHERE, os.urandom(_KEY))
     nonce = os.urandom(_NONCE)
@@ -32,10 +32,10 @@ def sealed(data: bytes) -> bytes:
     return head + nonce + _tag(key, nonce, hidden) + hidden
 
 
-def opened(data: bytes) -> bytes:
-    """What was sealed, whatever follows it.
+def unseal(data: bytes) -> bytes:
+    """Return the data that was sealed. Bytes behind it are ignored.
 
-    Raises ConfigError where the key cannot be had, ValueError for what nobody has sealed.
+    Raises ConfigError if the key cannot be read, and ValueError for bytes that are not sealed data.
     """
     end = 2 + int.from_bytes(data[:2], "big")
     file, length, rest = os.fsdecode(data[2:end]), int.from_bytes(data[end : end + 4], "big"), data[end + 4 :]
@@ -53,8 +53,8 @@ def opened(data: bytes) -> bytes:
     return _mixed(hidden, key, nonce)
 
 
-def is_kept() -> bool:
-    """Whether a child can open what was sealed last."""
+def can_be_opened() -> bool:
+    """Return True if a child can decrypt the data that was sealed last."""
     if _last is None:
         return True
     try:
@@ -71,7 +71,7 @@ def _unreadable(why: str) -> ConfigError:
 
 
 def _kept() -> tuple[str, bytes] | None:
-    """The key's file and the key, made if need be; None where there is no place for it."""
+    """Return the key's file and the key, created if need be; None if there is no directory for it."""
     user = os.geteuid()
     for place in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{user}", "/dev/shm", os.environ.get("TMPDIR"), "/tmp"):
         if place and os.path.isabs(place):
@@ -79,7 +79,7 @@ def _kept() -> tuple[str, bytes] | None:
             try:
                 if _is_private(directory, user):
                     return _in(directory)
-            except OSError:  # it is not there, is full, or may only be read
+            except OSError:  # the directory is missing, full, or read-only
                 continue
     return None
 
@@ -111,7 +111,7 @@ def _in(directory: str) -> tuple[str, bytes]:
         if is_damaged:
             os.replace(own, file)
         else:
-            # Of two processes that do this at once the first one's counts.
+            # If two processes do this at once, the file of the first one counts.
             os.link(own, file)
     except FileExistsError:
         pass
@@ -122,7 +122,7 @@ def _in(directory: str) -> tuple[str, bytes]:
 
 
 def _read(file: str) -> bytes:
-    """Raises OSError, also for what is no key."""
+    """Return the key in a file. Raises OSError, also if the file contains no key."""
     fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         key = os.read(fd, _KEY + 1)
@@ -143,7 +143,7 @@ def _tag(key: bytes, nonce: bytes, hidden: bytes) -> bytes:
 
 
 def _shake(data: bytes, length: int) -> bytes:
-    # hashlib would load OpenSSL. A Python may have been built without its own implementation.
+    # hashlib would load OpenSSL. Some Pythons are built without their own implementation.
     try:
         from _sha3 import shake_256  # type: ignore[import-not-found]
     except ImportError:

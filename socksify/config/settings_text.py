@@ -1,6 +1,7 @@
-"""What --show prints: the settings in force, each with its source, and the rules in the order in which they apply.
+"""Settings as text: the output of --show, and a TOML file for programs that start without a command line.
 
-Passwords appear nowhere: the values shown are Proxy.url and Rule.text, which hold none.
+--show prints the settings in force, each with its source, and the rules in their order. No password is printed: the
+shown values are Proxy.url and Rule.text, which contain none.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from socksify.config.proxy_url import Proxy
     from socksify.config.settings import Settings
 
-# The rules have a list of their own.
+# Rules are shown in a separate list.
 _SHOWN = tuple(setting.name for setting in SETTINGS if setting.name not in ("routes", "direct"))
 _COLUMN = 1 + max(map(len, _SHOWN))
 
 
 def show(settings: Settings, environ: Mapping[str, str]) -> str:
-    """The settings as lines of text."""
+    """Return the settings as lines of text."""
     shown = _collected(settings, environ)
     lines = [f"{row['name']:<{_COLUMN}}{row['value']}  ({row['source']})" for row in shown["settings"]]
     lines += [f"{'proxies':<{_COLUMN}}{name} = {url}" for name, url in shown["proxies"].items()]
@@ -39,7 +40,7 @@ def show(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 def show_json(settings: Settings, environ: Mapping[str, str]) -> str:
-    """The same as JSON: objects `settings` and `rules` in lists, `proxies` by name, `taken_out` the variables."""
+    """Return the settings as JSON: lists `settings` and `rules`, `proxies` by name, and the variables `taken_out`."""
     import json
 
     return json.dumps(_collected(settings, environ), indent=2) + "\n"
@@ -58,14 +59,14 @@ def _collected(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]
 def _value_and_source(settings: Settings, name: str) -> dict[str, object]:
     source = settings.sources.get(name, "default")
     if name == "config":
-        # Where the file's values came from is the file itself.
+        # The value is the path of the file.
         return {"value": source, "source": "read"} if name in settings.sources else {"value": "none", "source": source}
     value = _urls(settings.proxy) if name == "proxy" else _in_words(getattr(settings, name))
     return {"value": value, "source": source}
 
 
 def _in_words(value: str | float | bool | tuple[str | int, ...]) -> str | float:
-    """As the option would be given it, and a word for what is empty."""
+    """Return a value as one would write it behind the option. An empty value becomes `none` or `off`."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
@@ -77,14 +78,11 @@ def _urls(chain: tuple[Proxy, ...]) -> str:
     return ",".join(hop.url for hop in chain)
 
 
-# The settings of a command line as a TOML file, for programs that start without that command line.
-
-
 def document(arguments: Mapping[str, object], directory: str = curdir) -> tuple[str, bool]:
-    """What load() reads back as these arguments and nothing else, and whether there is a password in it.
+    """Return a TOML document that means the same as these arguments, and whether it contains a password.
 
-    The file that `config` names is copied into it. Relative names of files are made absolute, from `directory` on.
-    Raises ConfigError for what load() would refuse, a missing proxy too.
+    The content of the file `config` is included. Relative file names become absolute; they begin at `directory`. Raises
+    ConfigError if load() would refuse the arguments, also without a proxy.
     """
     named = str(arguments.get("config", "")) or devnull
     loaded = load({**arguments, "config": named}, {}, directory, caller="command line")
@@ -102,7 +100,7 @@ def document(arguments: Mapping[str, object], directory: str = curdir) -> tuple[
 
 
 def _merged(given: dict[str, object], file: dict[str, object]) -> dict[str, object]:
-    """The stronger of both, and all rules: the command line's `direct` outranks the file's routes."""
+    """Combine the arguments with the file, which is weaker. All rules are kept; those of the arguments come first."""
     stronger = [*_listed(given.get("routes")), *(f"{match}=direct" for match in _listed(given.get("direct")))]
     merged = {**file, **{name: value for name, value in given.items() if name not in ("routes", "direct")}}
     routes = BY_NAME["routes"].read(file["routes"], "routes") if "routes" in file else ()
@@ -124,7 +122,7 @@ def _value(value: object) -> str:
 
 
 def _text(text: str) -> str:
-    """TOML 1.0, basic strings: what is a control character, a quotation mark or a backslash is escaped."""
+    """Return a basic string of TOML 1.0. Control characters, quotation marks and backslashes are escaped."""
     return '"' + "".join(char if char.isprintable() and char not in '"\\' else _escape(char) for char in text) + '"'
 
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KEYS = tuple(setting.name for setting in SETTINGS if setting.in_file)
-# What would read as something else in a VIA or in a list of proxies.
+# Characters with a meaning in a VIA or in a list of proxies.
 _SEPARATORS = frozenset("+=,:/@#[]")
 
 
 class File(Record):
-    """A file that was read: its settings, not yet checked, and its named proxies. No file has no path."""
+    """The content of a file: its unchecked settings, and its named proxies. Without a file, `path` is empty."""
 
     path: str = ""
     values: Mapping[str, object] = {}
@@ -35,12 +35,12 @@ class File(Record):
 
 
 def load(path: str) -> File:
-    """The file at this path; raises ConfigError with the path and the key or the line."""
+    """Return the file at a path. Raises ConfigError, which names the path and the key or the line."""
     return made(path, read(path))
 
 
 def made(path: str, document: dict[str, object]) -> File:
-    """The File of the document that is at this path; raises ConfigError with the path and the key."""
+    """Return the File of a document. Raises ConfigError, which names the path and the key."""
     proxies = document.pop("proxies", {})
     for key in document:
         if key not in _KEYS:
@@ -49,7 +49,7 @@ def made(path: str, document: dict[str, object]) -> File:
 
 
 def read(path: str) -> dict[str, object]:
-    """The document in a TOML file; raises ConfigError with the path and, for what is no TOML, the line."""
+    """Return the document in a TOML file. Raises ConfigError, which names the path and, for bad TOML, the line."""
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -61,7 +61,7 @@ def read(path: str) -> dict[str, object]:
 
 
 def parsed(content: bytes, path: str) -> dict[str, object]:
-    """The document that a file's content is; raises ConfigError with the path and the line."""
+    """Return the document in the content of a file. Raises ConfigError, which names the path and the line."""
     # Imported here because most clients start without a file.
     import tomllib
 
@@ -72,12 +72,12 @@ def parsed(content: bytes, path: str) -> dict[str, object]:
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply; expected a TOML file") from None
     except ValueError as error:
-        # Python's own limit for the length of a number is one that tomllib passes on as it is.
+        # tomllib also raises ValueError if a number is longer than Python's limit.
         raise ConfigError(f"{path}: {' '.join(str(error).split())}; expected a TOML file") from None
 
 
 def named(table: object, path: str) -> dict[str, tuple[Proxy, ...]]:
-    """The proxies of a table [proxies], by name; raises ConfigError."""
+    """Return the proxies of a table [proxies], by name. Raises ConfigError."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: 'proxies': expected a table of NAME = URL")
     return {name: _proxies(name, value, path) for name, value in table.items()}

@@ -1,7 +1,10 @@
-"""How the values of the settings are read, whatever their source.
+"""Reads the values of settings, from any source. Each function returns the value in its type, or raises ConfigError.
 
-A text is what options and variables give, the other types are what install() and TOML give; the file's own
-distinction between "5" and 5 is not worth an error to anybody.
+Options and variables give texts; install() and TOML also give other types. "5" in a file is accepted for 5. `source`
+names the setting in the error.
+
+Fake addresses come from networks that nobody routes: 198.18.0.0/15 is set aside for benchmarks (RFC 2544, RFC 6890) and
+100::/64 for discarding (RFC 6666). A fake address in a packet therefore reaches no host.
 """
 
 from __future__ import annotations
@@ -17,31 +20,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# The default networks of fake addresses.
+FAKE_NETWORKS = Settings.fake_networks
+# The smallest number of addresses in such a network, and the shortest prefix.
+_SMALLEST = 256
+_WIDEST = 8
 _YES = ("yes", "true", "on", "1")
 _NO = ("no", "false", "off", "0")
 
 
 def urls(value: object, source: str) -> tuple[str, ...]:
-    """One text, or a list of texts; commas are left to the reading of the chain."""
+    """Return a text, or a list of texts, as a tuple. parse_chain() deals with commas."""
     return (value,) if isinstance(value, str) else _listed(value, source)
 
 
 def texts(value: object, source: str) -> tuple[str, ...]:
-    """A text with commas, or a list of texts, whose commas are their own."""
+    """Return the pieces of a text with commas, or the items of a list, which may contain commas."""
     if not isinstance(value, str):
         return _listed(value, source)
     pieces = [piece.strip() for piece in value.split(",")]
     for piece, following in pairwise(pieces):
-        # Else the error about half a URL would show half a password.
+        # Without this check, the error about half a URL would show half a password.
         if "://" in piece and "@" not in piece and "@" in following and "://" not in following:
             raise ConfigError(f"{source}: {masked(value)!r}: a comma in credentials has to be written %2C")
     return tuple(piece for piece in pieces if piece)
 
 
 def seconds(value: object, source: str) -> float:
-    """A finite number of seconds above 0."""
+    """Return a finite number of seconds above 0."""
     try:
-        # bool is a number to Python and a slip here.
+        # A bool is a number for Python, and a mistake here.
         number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         number = 0.0
@@ -51,7 +59,7 @@ def seconds(value: object, source: str) -> float:
 
 
 def yes_or_no(value: object, source: str) -> bool:
-    """True or False, or a word for it."""
+    """Return a bool, or the meaning of a word such as yes, no, on or off."""
     if isinstance(value, bool):
         return value
     word = str(value).lower() if isinstance(value, (str, int)) else ""
@@ -61,7 +69,7 @@ def yes_or_no(value: object, source: str) -> bool:
 
 
 def ports(value: object, source: str) -> tuple[int, ...]:
-    """One TCP port or several: numbers, or texts with commas."""
+    """Return one TCP port or several, which are numbers, or texts with commas."""
     listed = value if isinstance(value, (list, tuple)) else (value,)
     words = [word for item in listed for word in (item.split(",") if isinstance(item, str) else (item,))]
     return tuple(_port(word, source) for word in words)
@@ -75,7 +83,7 @@ def _port(value: object, source: str) -> int:
 
 
 def one_of(*words: str) -> Callable[[object, str], str]:
-    """A reader of one of some words."""
+    """Return a reader that accepts one of these words."""
 
     def read(value: object, source: str) -> str:
         if isinstance(value, str) and value in words:
@@ -86,13 +94,13 @@ def one_of(*words: str) -> Callable[[object, str], str]:
 
 
 def log(value: object, source: str) -> str:
-    """A file's name, or `stderr`, for which `-` stands, too; files of these names are `./stderr` and `./-`."""
+    """Return `stderr` (also written `-`), or the path of a file. Files of these names are `./stderr` and `./-`."""
     name = path(value, source)
     return "stderr" if name == "-" else name
 
 
 def path(value: object, source: str) -> str:
-    """A file's name, as text or os.PathLike."""
+    """Return the path of a file, from a text or an os.PathLike."""
     name = fspath(value) if isinstance(value, (str, PathLike)) else None
     if not isinstance(name, str) or "\0" in name:
         raise ConfigError(f"{source}: {_shown(value)}: expected a file's name")
@@ -108,26 +116,13 @@ def _listed(value: object, source: str) -> tuple[str, ...]:
 def _shown(value: object) -> str:
     if isinstance(value, str):
         return repr(masked(value))
-    # A table or a list may hold anything, a URL with its password too.
+    # A table or a list is not shown, because it may contain a URL with its password.
     short = isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 64)
     return repr(value) if short else type(value).__name__
 
 
-# The networks from which addresses are made up for names that only the proxy can resolve.
-#
-# 198.18.0.0/15 is set aside for benchmarks (RFC 2544, RFC 6890) and 100::/64 for discarding (RFC 6666): nobody routes
-# either, so a fake address that escapes reaches nobody.
-
-
-FAKE_NETWORKS = Settings.fake_networks
-
-# What a network has to hold, and a prefix cannot be shorter than.
-_SMALLEST = 256
-_WIDEST = 8
-
-
 def fake_networks(value: object, source: str) -> tuple[str, str]:
-    """One network of each family, IPv4 first; the default one for the family that is not given."""
+    """Return a network of IPv4 and one of IPv6. A family that is not given has its default."""
     given = texts(value, source)
     networks = dict(zip((32, 128), FAKE_NETWORKS, strict=True))
     seen = set()
@@ -141,7 +136,7 @@ def fake_networks(value: object, source: str) -> tuple[str, str]:
 
 
 def _bits(text: str, source: str) -> int:
-    """Whether a network is of IPv4 (32) or IPv6 (128)."""
+    """Return 32 for a network of IPv4, and 128 for one of IPv6. Raises ConfigError."""
     literal, _, length = text.partition("/")
     parsed = parse_ip(literal)
     plain = length.isascii() and length.isdecimal() and len(length) <= 3

@@ -1,8 +1,8 @@
-"""The settings of a block of `socksify.via()`: those in force, with another answer to which way things go.
+"""The settings inside of a block of `socksify.via()`: the settings in force, with another way for connections.
 
-What a rule of the user's blocks stays blocked: "never" is said of a destination, whatever leads there. All other
-rules say which way, and so does the block, which is nearer. Loopback, `localhost` and the machine's own addresses stay
-direct at the built-in end, unless a rule leaves them to a proxy.
+A destination that a rule of the user blocks stays blocked, because such a rule forbids the destination on every way.
+All other rules only choose a way, and the block takes precedence over them. Loopback, `localhost` and the machine's own
+addresses stay direct by the built-in rules, unless a rule sends them to a proxy.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
 
 _SOURCE = "via()"
-# What its rules name as their source.
+# The source of the rules that a block has changed.
 _SCOPE = "scope"
 
 
 def scoped(settings: Settings, vias: tuple[str, ...], isolate: str | None) -> Settings:
-    """The settings inside `via(*vias, isolate=isolate)`; of several VIAs each leads to the next.
+    """Return the settings inside of `via(*vias, isolate=isolate)`. Several VIAs form a chain.
 
-    Raises ConfigError for what no rule's VIA could be, and for credentials that cannot be isolated.
+    Raises ConfigError for a text that is no VIA, and for credentials that cannot be isolated.
     """
     proxies = dict(settings.proxies)
     via = _via(settings, vias, proxies)
@@ -37,15 +37,15 @@ def scoped(settings: Settings, vias: tuple[str, ...], isolate: str | None) -> Se
 
 
 def passed_on(settings: Settings) -> Settings:
-    """The settings that a process gets which is started inside: its default proxies are the block's.
+    """Return the settings for a process that is started in the block. The block's proxies are its default proxies.
 
-    So what it is told of its own accord outranks them, as anything inherited.
+    Its own settings therefore outrank them, as they outrank all inherited settings.
     """
     via = settings.default.via
     if settings.default.source != _SCOPE or via == "direct":
         return settings
     if via == "block":
-        # proxychains4 has no chain for that.
+        # proxychains4 cannot block everything.
         blocked: Settings = settings.replace(native=False)
         return blocked
 
@@ -58,32 +58,32 @@ def passed_on(settings: Settings) -> Settings:
     return passed
 
 
-def left(settings: Settings) -> Settings:
-    """What was passed on, for a process that is told proxies of its own: they, too, outrank the block's way."""
+def without_block(settings: Settings) -> Settings:
+    """Return inherited settings without the block's way, for a process that has its own proxies."""
 
-    def told(rule: Rule) -> Rule:
+    def restored(rule: Rule) -> Rule:
         if rule.source != _SCOPE or rule.via == UNDECIDED:
             return rule
         as_default: Rule = rule.replace(text=DEFAULT.text, source=DEFAULT.source, via=DEFAULT.via)
         return as_default
 
-    outside: Settings = settings.replace(rules=tuple(map(told, settings.rules)), default=told(settings.default))
+    outside: Settings = settings.replace(rules=tuple(map(restored, settings.rules)), default=restored(settings.default))
     return outside
 
 
 def refused(settings: Settings, why: ConfigError) -> Settings:
-    """The settings inside a via() that has lost its meaning with other settings: nothing goes out."""
+    """Return the settings for a block whose VIA has no meaning in new settings: everything is blocked."""
     return _outranking(settings, Rule(str(why), _SCOPE, "block"))
 
 
 def _outranking(settings: Settings, rule: Rule) -> Settings:
-    """The settings with one rule in the place of all that do not block."""
+    """Return the settings with one rule in place of all rules that do not block."""
     changes: dict[str, Any] = {"rules": tuple(_outranked(each, rule) for each in settings.rules), "default": rule}
     if rule.via in ("direct", "block"):
-        # No proxy listens for what is opened here.
+        # No proxy is involved, so none can listen.
         changes |= {"bind": "never", "isolate": "none"}
     if rule.via == "block":
-        # Not even the proxies' own addresses are let through.
+        # Not even the addresses of the proxies are direct.
         changes |= {"proxy": (), "proxies": {}}
     outranking: Settings = settings.replace(**changes)
     return outranking

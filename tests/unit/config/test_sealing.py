@@ -24,10 +24,10 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"a password", bytes(range(256)) * 999])
 def test_it_comes_back(data: bytes, directory: Path) -> None:
-    first, second = sealing.sealed(data), sealing.sealed(data)
+    first, second = sealing.seal(data), sealing.seal(data)
     assert first != second
     assert len(data) < 8 or data not in first
-    assert sealing.opened(first) == sealing.opened(second + b"left of a longer one") == data
+    assert sealing.unseal(first) == sealing.unseal(second + b"left of a longer one") == data
     assert [file.name for file in directory.iterdir()] == ["key"]
     assert (directory.stat().st_mode & 0o777, (directory / "key").stat().st_mode & 0o777) == (0o700, 0o600)
 
@@ -48,30 +48,30 @@ def test_only_what_has_credentials_is_sealed(directory: Path) -> None:
 
 
 def test_without_the_key_it_is_an_error(directory: Path) -> None:
-    data = sealing.sealed(b"a password")
-    assert sealing.is_kept()
+    data = sealing.seal(b"a password")
+    assert sealing.can_be_opened()
     (directory / "key").unlink()
-    assert not sealing.is_kept()
+    assert not sealing.can_be_opened()
     with pytest.raises(ConfigError, match=r"key: No such file.*start this program again"):
-        sealing.opened(data)
-    assert sealing.opened(sealing.sealed(b"another")) == b"another"
+        sealing.unseal(data)
+    assert sealing.unseal(sealing.seal(b"another")) == b"another"
     with pytest.raises(ConfigError, match="another key by now"):
-        sealing.opened(data)
+        sealing.unseal(data)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 20, -1])
 def test_what_nobody_has_sealed_is_an_error(cut: int) -> None:
-    data = sealing.sealed(b"a password")
+    data = sealing.seal(b"a password")
     with pytest.raises((ValueError, ConfigError)):
-        sealing.opened(data[:cut])
+        sealing.unseal(data[:cut])
     with pytest.raises(ConfigError):
-        sealing.opened(data[:-1] + bytes((data[-1] ^ 1,)))
+        sealing.unseal(data[:-1] + bytes((data[-1] ^ 1,)))
 
 
 def test_a_damaged_key_is_replaced(directory: Path) -> None:
     directory.mkdir(0o700)
     (directory / "key").write_bytes(b"short")
-    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+    assert sealing.unseal(sealing.seal(b"a")) == b"a"
     assert len((directory / "key").read_bytes()) == 32
 
 
@@ -79,33 +79,33 @@ def test_a_damaged_key_is_replaced(directory: Path) -> None:
 def test_a_directory_of_others_is_passed_over(mode: int, directory: Path) -> None:
     directory.mkdir()
     directory.chmod(mode)
-    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+    assert sealing.unseal(sealing.seal(b"a")) == b"a"
     assert list(directory.iterdir()) == []
 
 
 def test_a_link_is_passed_over(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir(0o700)
     directory.symlink_to(tmp_path / "real")
-    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+    assert sealing.unseal(sealing.seal(b"a")) == b"a"
     assert list(directory.iterdir()) == []
 
 
 def test_where_there_is_no_place_nobody_can_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "_kept", lambda: None)
-    data = sealing.sealed(b"a password")
+    data = sealing.seal(b"a password")
     assert b"a password" not in data
     with pytest.raises(ConfigError, match="no directory to keep the key in"):
-        sealing.opened(data)
+        sealing.unseal(data)
 
 
 def test_what_was_never_sealed_needs_no_key() -> None:
-    assert sealing.is_kept()
+    assert sealing.can_be_opened()
 
 
 def test_a_place_that_is_no_directory_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "file"))
-    assert sealing.opened(sealing.sealed(b"a")) == b"a"
+    assert sealing.unseal(sealing.seal(b"a")) == b"a"
 
 
 def test_of_two_processes_that_make_a_key_the_first_ones_counts(
@@ -116,13 +116,13 @@ def test_of_two_processes_that_make_a_key_the_first_ones_counts(
         raise FileExistsError
 
     monkeypatch.setattr(os, "link", another_was_first)
-    sealed = sealing.sealed(b"a")
+    sealed = sealing.seal(b"a")
     assert [file.name for file in directory.iterdir()] == ["key"]
     assert (directory / "key").read_bytes() == b"k" * 32
-    assert sealing.opened(sealed) == b"a"
+    assert sealing.unseal(sealed) == b"a"
 
 
 def test_a_python_without_a_sha3_of_its_own_takes_openssls(monkeypatch: pytest.MonkeyPatch) -> None:
-    sealed = sealing.sealed(b"a")
+    sealed = sealing.seal(b"a")
     monkeypatch.setitem(sys.modules, "_sha3", None)
-    assert sealing.opened(sealed) == b"a"
+    assert sealing.unseal(sealed) == b"a"
