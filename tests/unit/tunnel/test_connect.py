@@ -15,7 +15,7 @@ from tests.support.steps import good
 from tests.support.targets import Target
 
 SCHEMES = ["socks4", "socks4a", "socks5", "socks5h", "http"]
-CHAINS = [
+CHAINS: list[tuple[str, ...]] = [
     *((scheme,) for scheme in SCHEMES),
     *product(SCHEMES, repeat=2),
     ("socks4", "socks5h", "http"),
@@ -25,12 +25,15 @@ CHAINS = [
 ]
 
 
-@pytest.mark.parametrize("timeout", [None, 10.0], ids=["blocking", "timeout"])
-def test_every_mixture_of_hops_gets_there(timeout: float | None, echo_server: Target) -> None:
+# A timeout changes how a connect waits, not what the hops are asked: the longest chains will do.
+@pytest.mark.parametrize(("timeout", "chains"), [(None, CHAINS), (10.0, CHAINS[-4:])], ids=["blocking", "timeout"])
+def test_every_mixture_of_hops_gets_there(
+    timeout: float | None, chains: list[tuple[str, ...]], echo_server: Target
+) -> None:
     with contextlib.ExitStack() as stack:
         # Three of each protocol: a chain may have the same one thrice.
         proxies = {(s, i): stack.enter_context(BadProxy(good(s))) for s in SCHEMES for i in range(3)}
-        for chain in CHAINS:
+        for chain in chains:
             hops = [proxies[scheme, place] for place, scheme in enumerate(chain)]
             urls = [hop.url(scheme) for hop, scheme in zip(hops, chain, strict=True)]
             with routed(*urls), socket.socket() as sock:
