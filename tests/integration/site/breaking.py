@@ -1,4 +1,4 @@
-"""What can be wrong with an environment that has the hook, and what a user is told of it."""
+"""Ways of breaking an environment that has the hook, and the reasons that its user is told."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unusable(environment: Environment) -> None:
 
 
 def unreadable(environment: Environment) -> None:
-    """As it is for other users, which root is to be, too."""
+    """Make the settings unreadable for root, too, by a directory in their place. File modes do not stop root."""
     (environment.hook / "settings.toml").unlink()
     (environment.hook / "settings.toml").mkdir()
 
@@ -76,11 +76,11 @@ BROKEN: dict[str, tuple[Callable[[Environment], None], str]] = {
 }
 
 
-# What is left of a file, None for nothing at all.
+# The content that remains of a file, None for no file.
 DAMAGES = {"deleted": None, "emptied": "", "no Python": "def ("}
 
 
-# Imported a second time by who has caught what the first may have raised.
+# The program catches an exception of the first import, and imports a second time.
 PERSISTENT = """
 try:
     import socket

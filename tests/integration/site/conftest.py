@@ -19,7 +19,7 @@ def environment(tmp_path: Path) -> Environment:
 
 @pytest.fixture(scope="module")
 def hooked(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """One with the hook, for tests that change nothing in it."""
+    """An environment with the hook, for tests that change nothing in it."""
     environment = environments.create(tmp_path_factory.mktemp("hooked") / "environment")
     environment.install("--proxy", PROXY)
     return environment

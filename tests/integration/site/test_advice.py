@@ -1,4 +1,4 @@
-"""Whatever the hook and `socksify site` tell a user to do is done here; then it is looked where traffic goes."""
+"""The advice of the hook and of `socksify site` is followed; then the tests look where the traffic goes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_direct(told: str) -> bool:
 
 @pytest.fixture
 def local() -> str:
-    """A connection that is refused at once where it goes direct."""
+    """A connection that is refused at once if it is direct."""
     return CONNECT.replace('("192.0.2.1", 80)', '("127.0.0.1", 9)')
 
 
@@ -42,7 +42,7 @@ def closed(environment: Environment) -> Environment:
 
 
 def way_out(environment: Environment) -> list[str]:
-    """What the error of a closed network offers."""
+    """The advice in the error of a closed network is followed."""
     return re.split(", or | or ", environment.code(CONNECT).partition("To go without: ")[2])
 
 
@@ -127,7 +127,7 @@ def test_a_hook_without_settings_is_on_with_a_variable(environment: Environment,
 
 @pytest.mark.parametrize("how", ["--proxy", "SOCKSIFY_PROXY", "socksify.toml", "ALL_PROXY"])
 def test_a_proxy_is_configured(environment: Environment, how: str) -> None:
-    """By each of the ways that the launcher names where there is none."""
+    """Without a proxy, the launcher names several ways to give one. Each of them is followed."""
     refused = environment.run("-m", "socksify", "-c", CONNECT)
     assert refused.stderr.endswith(
         'set one with --proxy URL, SOCKSIFY_PROXY, proxy = "URL" in socksify.toml, or ALL_PROXY (a socks5h:// URL or'
@@ -142,7 +142,7 @@ def test_a_proxy_is_configured(environment: Environment, how: str) -> None:
 
 
 def test_a_group_is_let_read_a_password(environment: Environment) -> None:
-    """As another user of that environment, in a container say; the tests are root's, who may become one."""
+    """Another user of the environment may read the settings. The tests run as root, so they can become that user."""
     told = environment.site("install", "--proxy", "socks5h://alice:secret@127.0.0.1:9").stdout
     assert "Programs of other users of this environment meet a closed network." in told
     assert "chgrp GROUP, and chmod 640, that file" in told
@@ -163,7 +163,7 @@ def test_a_group_is_let_read_a_password(environment: Environment) -> None:
 
 @contextlib.contextmanager
 def as_another() -> Iterator[None]:
-    """This process as another user's, who may not be able to start this Python."""
+    """Run this process as another user. That user may not be able to start this Python."""
     os.setegid(OTHER)
     os.seteuid(OTHER)
     try:
@@ -187,7 +187,7 @@ def test_the_users_own_file_is_made_his_own(environment: Environment) -> None:
 
 
 def test_one_of_another_version_is_not_passed_on(environment: Environment) -> None:
-    """A variable that no parent of this version can have written."""
+    """A parent of this version cannot have written this variable."""
     told = environment.code(CONNECT, PYTHONPATH=str(environments.TEMPLATE), SOCKSIFY_INHERITED="00")
     assert told.startswith(
         f"{CLOSED}SOCKSIFY_INHERITED: not what a parent process passes on; expected no such variable"
@@ -197,7 +197,7 @@ def test_one_of_another_version_is_not_passed_on(environment: Environment) -> No
 
 
 def test_what_the_help_shows_is_done(environment: Environment) -> None:
-    """Each way of calling it that is in its usage."""
+    """Each way of calling it in the usage text works."""
     assert environment.site("install", "--proxy", PROXY, "--route", "10.0.0.0/8=block").returncode == 0
     assert environment.site("status").returncode == 0
     assert environment.site("status", "--json", "--python", environment.directory).returncode == 0
@@ -209,7 +209,7 @@ def test_what_the_help_shows_is_done(environment: Environment) -> None:
 
 
 def test_a_module_with_sockets_in_c_is_let_in(environment: Environment, tmp_path: Path) -> None:
-    """By the word that its refusal names: the hook's settings, or a variable."""
+    """The refusal names the setting, for the hook's settings or as a variable."""
     (tmp_path / "psycopg2.py").touch()
     environment.install("--proxy", PROXY, "--strict")
     variables = {"PYTHONPATH": f"{tmp_path}:{sysconfig.get_path('purelib')}"}

@@ -1,4 +1,4 @@
-"""Others that start with Python, before and after ours on PYTHONPATH: each runs once, and as it would without us.
+"""Other sitecustomize files, before and after the hook's on PYTHONPATH. Each runs once, as it would without the hook.
 
 The stand-ins do what the tools they are called after do when they are started: opentelemetry's runs nobody else's,
 ddtrace's leaves sys.path and imports the next, newrelic's loads the first that is not in its own directory.
@@ -40,7 +40,7 @@ from importlib.util import module_from_spec
 here = os.path.dirname(__file__)
 spec = PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if entry != here])
 if spec is not None:
-    # As loaders' load_module() did, which 3.15 has no more.
+    # This is what load_module() of loaders did, which Python 3.15 has removed.
     sys.modules["sitecustomize"] = module = sys.modules.get("sitecustomize") or module_from_spec(spec)
     module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
     spec.loader.exec_module(module)
@@ -51,7 +51,7 @@ if spec is not None:
     "leaving": "raise SystemExit(7)\n",
     "warning": "import warnings; warnings.warn('of the user')\n",
 }
-# On PYTHONPATH in this order, and whether ours is reached.
+# The order on PYTHONPATH, and True if the hook is reached.
 ORDERS = {
     "ours user": True,
     "user ours": False,
@@ -63,7 +63,7 @@ ORDERS = {
     "ours newrelic user": True,
     "newrelic ours user": True,
     "ddtrace ours newrelic user": True,
-    # Without us, each of these three starts newrelic's twice.
+    # Without the hook, each of these three starts newrelic's file twice.
     "ours newrelic ddtrace user": True,
     "newrelic ddtrace ours user": True,
     "newrelic ours ddtrace opentelemetry user": True,
@@ -103,7 +103,7 @@ print(sitecustomize.__file__, getattr(sys.modules.get("socksify_hook"), "state",
 def test_each_runs_as_without_us(
     environment: Environment, places: dict[str, Path], order: str, is_reached: bool
 ) -> None:
-    """The same ones, in the same order, none more often; and the same one is `sitecustomize` afterwards."""
+    """The same files run in the same order, none more often. The same one is `sitecustomize` afterwards."""
     without = " ".join(name for name in order.split() if name not in ("ours", "link", "copy"))
     expected = run(environment, places, without, CODE)
     result = run(environment, places, order, CODE, SOCKSIFY_PROXY=PROXY)
@@ -114,7 +114,7 @@ def test_each_runs_as_without_us(
 
 
 def test_the_environments_hook_needs_no_chain(hooked: Environment, places: dict[str, Path]) -> None:
-    """It covers where somebody before ours on PYTHONPATH runs nobody else's."""
+    """The hook is reached unless an earlier sitecustomize does not run the next one."""
     result = run(hooked, places, "opentelemetry ours user", CONNECT)
     assert result.stderr == "opentelemetry ran\n"
     assert PROXIED in result.stdout
@@ -132,7 +132,7 @@ def test_what_a_users_file_raises_is_told_as_without_us(
 
 
 def test_a_users_file_may_end_the_interpreter(environment: Environment, places: dict[str, Path]) -> None:
-    """The traceback of a fatal error has more lines than without us, and the same last ones."""
+    """The traceback of a fatal error has additional lines, but the same last lines as without the hook."""
     alone = run(environment, places, "leaving", "print('went on')")
     behind = run(environment, places, "ours leaving", "print('went on')", SOCKSIFY_PROXY=PROXY)
     assert (behind.returncode, behind.stdout) == (alone.returncode, alone.stdout)
@@ -146,13 +146,13 @@ def test_without_anybody_behind(environment: Environment) -> None:
 
 @pytest.mark.parametrize("name", ["ours", "link"])
 def test_a_python_without_the_package(places: dict[str, Path], name: str, tmp_path: Path) -> None:
-    """The hook finds it where it is itself, by whichever path."""
+    """The hook finds the package beside itself, by any path."""
     bare = environments.create(tmp_path / "bare", with_package=False)
     assert PROXIED in bare.code(CONNECT, PYTHONPATH=str(places[name]), SOCKSIFY_PROXY=PROXY)
 
 
 def test_debians_own() -> None:
-    """It stands in the standard library's directory, ahead of site-packages."""
+    """Such a file is in the standard library's directory, which comes before site-packages."""
     if not Path("/usr/lib/python3.11/sitecustomize.py").exists():
         unavailable("there is no Debian Python 3.11")
     for variables, state in (({"SOCKSIFY_PROXY": PROXY}, "installed"), ({}, "off")):

@@ -1,4 +1,4 @@
-"""socksify site: what it writes and removes, in which environment, and what it says to words that it cannot obey."""
+"""`socksify site`: the files that it writes and removes, the environments that it chooses, and its errors."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ OLD, NEW = f'proxy = "{PROXY}"\n', 'proxy = "socks5h://127.0.0.1:8"\n'
 
 @pytest.mark.parametrize("step", range(6))
 def test_no_start_sees_half_of_an_install(environment: Environment, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interrupted at each of its renames, a first install leaves nothing, a second one the old or the new."""
+    """An interrupt at any rename: a first install leaves nothing, a second one leaves the old files or the new."""
     place, before = str(environment.packages), environment.files()
     with interrupted(step, monkeypatch):
         hook_files.write(place, OLD, secret=False)
@@ -155,7 +155,7 @@ NEW_FILES = {"settings.toml", "socksify_hook.pth"} | MODULES
 
 @contextlib.contextmanager
 def interrupted(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """There are six renames, of all but the compiled modules; that of this number does not come to pass."""
+    """Raise an exception at the rename with this number. There are six, of all files but the compiled modules."""
     renames = []
 
     def rename(new: str, path: str) -> None:
@@ -170,7 +170,7 @@ def interrupted(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_another_python_is_asked(environment: Environment, tmp_path: Path) -> None:
-    """By the path of its environment, or of its executable; from a Python that has nothing to do with it."""
+    """It is named by its environment or by its executable, and asked from an unrelated Python."""
     link = tmp_path / "link"
     link.symlink_to(environment.python)
     for path in (environment.directory, environment.python):
@@ -185,7 +185,7 @@ def test_another_python_is_asked(environment: Environment, tmp_path: Path) -> No
 
 
 def test_versions_that_share_a_prefix(tmp_path: Path) -> None:
-    """The hook of one is not the other's."""
+    """The hook of one environment does not affect the other."""
     for version in ("python3.11", "python3.12"):
         (tmp_path / "bin" / version).parent.mkdir(exist_ok=True)
         (tmp_path / "bin" / version).touch()
@@ -198,7 +198,7 @@ def test_versions_that_share_a_prefix(tmp_path: Path) -> None:
 
 
 def test_a_virtual_environment_in_a_virtual_environment(tmp_path: Path) -> None:
-    """With system-site-packages; the hook is in the inner one, and in that alone."""
+    """With system-site-packages, the hook is only in the inner environment."""
     environment = environments.create(tmp_path / "inner", system_site_packages=True)
     environment.install("--proxy", PROXY)
     assert environment.code(STATE) == "installed"
@@ -218,7 +218,7 @@ def test_a_python_without_socksify_is_told_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_package_that_starts_will_not_have_is_not_hooked(tmp_path: Path) -> None:
-    """`python -m` finds it in the working directory, and PYTHONPATH is not always the same."""
+    """`python -m` finds the package in the working directory, and PYTHONPATH may be different in a later start."""
     bare = environments.create(tmp_path / "bare", with_package=False)
     words = ("-m", "socksify", "site", "install", "--proxy", PROXY)
     for done in (bare.run(*words, cwd=ROOT), bare.run(*words, PYTHONPATH=str(ROOT))):
@@ -289,7 +289,7 @@ def test_a_script_called_site_is_run_by_its_path(environment: Environment) -> No
 def test_a_directory_that_cannot_be_written(
     place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not by root either."""
+    """Even root cannot write there."""
     monkeypatch.setattr(target_python, "site_packages", lambda: place)
     monkeypatch.setattr(target_python, "manager", lambda: None)
     assert launch.main(["site", "install", "--proxy", PROXY]) == 2
@@ -322,7 +322,7 @@ def test_debians_python_is_left_alone() -> None:
 
 
 def test_the_commands_do_not_need_a_network(environment: Environment) -> None:
-    """So they work where the hook is broken, whatever it does then."""
+    """So the commands work if the hook is damaged and the network is closed."""
     environment.install("--proxy", PROXY)
     (environment.hook / "settings.toml").write_text("no = TOML")
     program = "import sys; from socksify.launch import main; code = main(sys.argv[1:]); print('_socket' in sys.modules)"
@@ -388,6 +388,6 @@ def test_a_wheel_has_it_all(tmp_path: Path) -> None:
     assert environment.site("uninstall").returncode == 0
     on_path = environment.code("from socksify._hook_location import template; print(template())")
     assert on_path.startswith(str(environment.packages))
-    # And for a child of another Python, which has no socksify.
+    # The same holds for a child of another Python, without socksify.
     bare = environments.create(tmp_path / "bare", with_package=False)
     assert bare.code(STATE, PYTHONPATH=on_path, SOCKSIFY_PROXY=PROXY) == "installed"

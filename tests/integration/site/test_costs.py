@@ -1,4 +1,4 @@
-"""What a program without sockets pays for the hook: counted as modules and system calls; tests/bench has the times."""
+"""The cost of the hook for a program without sockets, in modules and system calls. tests/bench has the times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def modules(environment: Environment, **variables: str) -> set[str]:
 
 
 def system_calls(environment: Environment, **variables: str) -> int:
-    """Of a start that does nothing; the lower of two, since the first may write what it has compiled."""
+    """Count the system calls of an empty program. The lower of two counts holds: the first may compile files."""
     strace = ["strace", "-f", "-qq", "-c", "-o", str(environment.directory / "calls")]
     counts = []
     for _ in range(2):
@@ -41,7 +41,7 @@ def test_modules(hooked: Environment, tmp_path: Path) -> None:
 
 
 def test_what_it_needs_is_there_in_every_start() -> None:
-    """sys and os, and parts of the import system; the package is not asked for before `socket` is."""
+    """The hook imports sys, os and parts of the import system. It imports the package only after `socket`."""
     imported = set()
     for name in ("socksify_hook/__init__.py", "sitecustomize.py"):
         source = (environments.TEMPLATE / name).read_text()
@@ -58,7 +58,7 @@ def test_system_calls(hooked: Environment, tmp_path: Path, variables: dict[str, 
 
 
 def test_the_hook_is_compiled_when_it_is_installed(environment: Environment) -> None:
-    """Else each start would, of users who may not write there."""
+    """Otherwise each start by a user who may not write there would compile the hook."""
     environment.install("--proxy", PROXY)
     before = {path: path.stat().st_mtime_ns for path in environment.hook.rglob("*.pyc")}
     assert len(before) == len(list(environment.hook.glob("*.py")))

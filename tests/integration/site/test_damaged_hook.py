@@ -16,7 +16,7 @@ from tests.support.environments import PROXY, Environment
 @pytest.mark.parametrize("name", ["__init__.py", "import_watch.py", "installer.py", "network_block.py"])
 @pytest.mark.parametrize("left", DAMAGES.values(), ids=DAMAGES)
 def test_half_a_hook(broken: Environment, name: str, left: str | None) -> None:
-    """Any part of the hook is damaged; network_block.py matters only where the settings are damaged, too."""
+    """Any file of the hook is damaged. network_block.py matters only if the settings are damaged as well."""
     damage(broken.hook / name, left)
     assert broken.code("pass") == ""
     assert broken.code(PERSISTENT).startswith("[Errno 100] socksify: the network is closed: ")
@@ -38,7 +38,7 @@ def test_half_a_hook_can_be_mended_and_taken_out(environment: Environment, name:
 
 
 def test_a_hook_whose_directory_is_gone(broken: Environment) -> None:
-    """What calls it is all that is left, and cannot tell why."""
+    """Only the .pth file is left. It cannot tell the reason."""
     shutil.rmtree(broken.hook)
     assert broken.code("print('fine')") == "fine"
     told = broken.code(PERSISTENT)
@@ -53,7 +53,7 @@ def test_a_hook_whose_directory_is_gone(broken: Environment) -> None:
 
 @pytest.mark.parametrize("left", ["socksify/__pycache__", "socksify/notes.txt"])
 def test_a_package_of_which_a_directory_is_left(broken: Environment, left: str) -> None:
-    """pip leaves what it has not put there, and Python takes an empty directory for a package."""
+    """pip leaves files that it has not installed, and Python takes a directory without __init__.py for a package."""
     removed(broken)
     path = broken.packages / left
     path.parent.mkdir()

@@ -1,4 +1,4 @@
-"""What led to the hook, and what a parent has passed on, is none of a program's, be there a socket in it or not."""
+"""A program does not see the path that led to the hook, or its parent's settings, whether it opens a socket or not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_child_sees_what_it_would_natively(environ: str) -> None:
 
 
 def test_what_it_starts_in_turn_is_covered(tmp_path: Path) -> None:
-    """With whatever it makes of the environment that it sees."""
+    """Its children are covered whatever environment it makes for them from its own."""
     program = f"""
 import os, subprocess, sys
 for environ in ({{}}, None, dict(os.environ), {{**os.environ, "PYTHONPATH": {str(tmp_path)!r}}}):
@@ -78,7 +78,7 @@ def test_a_users_own_directory_is_hidden_by_whatever_name(environment: Environme
 
 
 def test_a_closed_process_closes_its_children(environment: Environment) -> None:
-    """Nothing is installed that would add to what it gives them."""
+    """Nothing is installed that could add the settings to the environment of its children."""
     starts = "\n".join(
         f"subprocess.run([sys.executable, '-c', {CONNECT!r}], env={environ})"
         for environ in ("None", "dict(os.environ)", "{**os.environ, 'PYTHONPATH': '/x:' + os.environ['PYTHONPATH']}")

@@ -1,4 +1,4 @@
-"""What becomes of the settings that `site install` has kept: an upgrade, another install, a file that is lost."""
+"""The settings of `site install` after an upgrade, after another install, and after the loss of a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIRECT = "import sys, socket; print(sys.modules['socksify_hook'].state, 'connect
 
 
 def test_an_upgrade_of_the_package_changes_nothing(environment: Environment) -> None:
-    """The hook's format decides, and not the package's version."""
+    """The format of the hook decides, not the version of the package."""
     environment.install("--proxy", PROXY)
     other = shutil.copytree(ROOT / "socksify", environment.packages / "socksify")
     text = (other / "__init__.py").read_text()
@@ -67,7 +67,7 @@ def test_an_install_without_options_keeps_the_settings(environment: Environment)
 
 
 def test_it_keeps_those_of_a_hook_whose_start_does_not_tell(environment: Environment) -> None:
-    """As an older version of us has written it; also its .start file, which would keep 3.15 from reading the .pth."""
+    """An older version has written other files. Its .start file would keep Python 3.15 from reading the .pth."""
     environment.install("--proxy", PROXY)
     pth, start = (environment.packages / f"socksify_hook.{suffix}" for suffix in ("pth", "start"))
     pth.write_text(pth.read_text().replace(", with_settings=True", ""))
@@ -146,7 +146,7 @@ VARIABLES = {"alone": {}, "ALL_PROXY": {"ALL_PROXY": OTHER}, "SOCKSIFY_PROXY": {
 def test_settings_that_are_lost_close(
     environment: Environment, lose: Callable[[Path], None], variables: dict[str, str]
 ) -> None:
-    """Whatever variables say instead: the rules are lost, too."""
+    """Variables may name a proxy, but the rules are lost all the same."""
     environment.install("--proxy", PROXY)
     lose(environment.hook / "settings.toml")
     for flags in ((), ("-I",)):
@@ -206,7 +206,7 @@ def an_empty_directory(hook: Path) -> None:
 def test_a_hook_that_is_lost_as_a_whole(
     environment: Environment, lose: Callable[[Path], None], with_another_copy: bool
 ) -> None:
-    """Another copy of it, first on PYTHONPATH, knows no more about the settings."""
+    """Another copy of the hook, first on PYTHONPATH, does not know more about the settings."""
     before = environment.files()
     variables = {"PYTHONPATH": str(environments.TEMPLATE)} if with_another_copy else {}
     environment.install("--proxy", PROXY)
@@ -224,7 +224,7 @@ def test_a_hook_that_is_lost_as_a_whole(
 def test_an_interrupted_drop_leaves_the_settings_in_force(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever tells of them is replaced before they are deleted."""
+    """The files that tell of the settings are replaced before the settings are deleted."""
     from socksify.site import hook_files
 
     environment.install("--proxy", PROXY)

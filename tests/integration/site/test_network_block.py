@@ -1,4 +1,4 @@
-"""A hook that is on and broken: the network is closed, the interpreter is not, and the error says what to do."""
+"""A hook that is on but cannot install: the network is closed, Python works, and the error gives advice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.targets import Target
 LIBRARIES = sysconfig.get_path("platlib")
 
 
-# One start for all of them: each line of it is one way of reaching somebody, and prints what came of it.
+# One program for all calls: each line is one way to connect or to look up a name, and prints the result.
 USES = """
 import asyncio, contextlib, errno, os, socket, ssl, _socket, urllib.request
 ADDRESS = ("127.0.0.1", int(os.environ["PORT"]))
@@ -81,13 +81,13 @@ for use in USES:
 
 
 def test_whatever_connects_or_looks_up(broken: Environment, http_server: Target) -> None:
-    """Also what would be direct: where the settings cannot be read, nobody knows what is."""
+    """Direct connections are refused as well: without the settings nobody knows which ones are direct."""
     result = broken.run("-W", "ignore", "-c", USES, PORT=str(http_server.port))
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines() == ["True True True"] * USES.count("\n    lambda") + ["True True True"] * 2
 
 
-# In C, past every socket of Python's; all but the last are covered by a hook that works.
+# These modules connect in C. A working hook covers all of them but the last.
 PAST = ["zmq", "uvloop", "pycares", "gevent.resolver.cares", "psycopg2"]
 IMPORT = """
 import importlib, sys

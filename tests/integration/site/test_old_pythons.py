@@ -1,4 +1,4 @@
-"""A Python that is too old for the package, and is started by a program that is covered: named once, and closed."""
+"""A covered program starts a Python that is too old for the package: it is reported once, and closed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSIONS = ("3.6", "3.7", "3.8", "3.9", "3.10")
 
 
 def found(version: str) -> str:
-    """A Python of that version that runs, empty if there is none: pyenv has them side by side."""
+    """The path of a Python of that version, from pyenv; empty if there is none."""
     root = subprocess.run("pyenv root 2>/dev/null", shell=True, capture_output=True, text=True).stdout.strip()
     places = [*Path(root, "versions").glob(f"{version}.*/bin/python")] if root else []
     for place in (*map(str, sorted(places)), shutil.which(f"python{version}")):
@@ -29,7 +29,7 @@ def found(version: str) -> str:
 OLD = {version: python for version in VERSIONS if (python := found(version))}
 # This Python stands in where it says of itself that it is too old; and as one that has no audit hooks, as before 3.8.
 STAND_INS = {"too old": "OLDEST = (9, 9)", "too old, without audit hooks": "OLDEST = (9, 9)\ndel sys.addaudithook"}
-# What reaches somebody, or looks a name up; all of it in Python 3.6, too.
+# Calls that connect or look up names. All of them exist in Python 3.6.
 USES = """
 import _socket, asyncio, errno, os, socket, ssl, urllib.request
 ADDRESS = ("127.0.0.1", 9)
@@ -81,7 +81,7 @@ def libraries(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=[*OLD, *STAND_INS])
 def old(request: pytest.FixtureRequest, template: Path) -> tuple[str, Path]:
-    """A Python, and the directory that leads it to the hook."""
+    """A Python, and the directory by which it finds the hook."""
     if request.param in OLD:
         return OLD[request.param], TEMPLATE
     hook = template / "socksify_hook" / "__init__.py"
@@ -149,7 +149,7 @@ def test_a_hook_that_is_damaged_closes_too(
 
 
 def test_a_child_of_a_covered_program(old: tuple[str, Path]) -> None:
-    """The launcher's switch does not reach it; what the message says does."""
+    """The launcher's switch has no effect on it; the advice of the message has."""
     python, _ = old
     if python == sys.executable:
         python = next(iter(OLD.values()), "")
@@ -170,7 +170,7 @@ def test_a_child_of_a_covered_program(old: tuple[str, Path]) -> None:
 
 
 def test_the_hook_of_an_environment_is_never_that_of_one(environment: Environment) -> None:
-    """`site install` asks for 3.11."""
+    """`site install` requires Python 3.11."""
     for python in OLD.values():
         result = environment.site("install", "--python", python, "--proxy", PROXY)
         assert result.returncode == 2

@@ -1,4 +1,4 @@
-"""SOCKSIFY_ON_ERROR: what becomes of a program where the hook cannot install, and how the network opens again."""
+"""SOCKSIFY_ON_ERROR decides about a program if the hook cannot install. A later install() opens the network again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the settings of an environment are worth against variables, options, files and install() in the program."""
+"""The settings of an environment compared with variables, options, files, and install() in the program."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_install_in_the_program_replaces_the_settings(hooked: Environment, first
 
 
 def test_via_in_the_program(hooked: Environment) -> None:
-    """It needs what is installed, and the hook may not have been asked for it yet."""
+    """via() needs an installation, and the hook may not have installed yet."""
     code = f"import socksify\nwith socksify.via('socks5h://127.0.0.1:8'):\n    exec({CONNECT!r})"
     assert "proxy socks5h://127.0.0.1:8 for 192.0.2.1:80" in hooked.code(code)
 
 
 def test_what_a_parent_passes_on_is_no_matter_of_the_programs(hooked: Environment) -> None:
-    """Of one that opens no socket, either; and what that gives its own children is theirs."""
+    """The same holds for a program without a socket. Its own values for its children stay."""
     code = """
 import os, subprocess, sys
 if len(sys.argv) > 1:
@@ -62,7 +62,7 @@ print("connect" in covered, "connect" in vars(socket.socket))
 
 
 def test_it_installs_once(hooked: Environment) -> None:
-    """A directory on PYTHONPATH and the environment are one installation, whichever copy of the hook is loaded."""
+    """A directory on PYTHONPATH and the environment make one installation, whichever copy of the hook is loaded."""
     code = """
 import sys
 installed = []
@@ -92,7 +92,7 @@ def test_a_file_in_the_working_directory_is_not_the_environments(environment: En
 
 
 def test_one_that_takes_the_environments_place_says_so(environment: Environment) -> None:
-    """A launcher, or an install(), in a hooked environment."""
+    """The launcher and install() replace the settings of the environment, and report it."""
     (environment.directory / "socksify.toml").write_text('proxy = "socks5h://127.0.0.1:8"')
     environment.install("--proxy", PROXY)
     for words in (("-m", "socksify", "-c", CONNECT), ("-c", f"import socksify; socksify.install(){CONNECT}")):
@@ -133,7 +133,7 @@ def test_what_is_left_behind_alone_says_nothing(environment: Environment) -> Non
 
 
 def test_the_system_wide_copy_and_the_environments_start_once(environment: Environment) -> None:
-    """site goes through the .pth files of a virtual environment twice; and a user may start the hook as well."""
+    """The site module reads the .pth files of a virtual environment twice, and a user may start the hook as well."""
     environment.install("--proxy", PROXY)
     code = "import socksify_hook, sys; socksify_hook.start(); socksify_hook.start()"
     finders = "print(sum(type(f).__module__ == 'socksify_hook' for f in sys.meta_path))"

@@ -1,4 +1,4 @@
-"""PEP 829: 3.18 ignores the import line of a .pth file and calls what a .start file names. 3.15 knows both."""
+"""PEP 829: Python 3.18 ignores import lines of .pth files, and calls the function that a .start file names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from socksify.site import hook_files
 from tests.support.environments import CLOSED, CONNECT, PROXIED, PROXY, TEMPLATE, Environment
 
 SETTINGS = f'proxy = "{PROXY}"\n'
-# What site does on a Python that knows .start files; on another one, this stands in for it.
+# What the site module does with .start files. On an older Python, this program takes its place.
 CALL = f"""
 import pkgutil
 with open({{start!r}}) as file:
@@ -21,7 +21,7 @@ with open({{start!r}}) as file:
 
 @pytest.fixture
 def later(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    """An environment with the files that 3.18 is given, as 3.18 reads them: without the .pth."""
+    """An environment with the files for Python 3.18. The .pth file, which 3.18 ignores, is removed."""
     monkeypatch.setattr(hook_files, "needs_start_file", lambda: True)
     hook_files.write(str(environment.packages), SETTINGS)
     (environment.packages / "socksify_hook.pth").unlink()
@@ -70,7 +70,7 @@ def test_it_closes(later: Environment, lose: object, on_path: dict[str, str]) ->
     lose(later)
     told = connect(later, **on_path)
     if lose is damaged and on_path:
-        # The other copy is whole, and so are the settings.
+        # The other copy and the settings are intact.
         assert PROXIED in told
     else:
         assert told.startswith(CLOSED)
@@ -92,7 +92,7 @@ def test_uninstall_leaves_nothing_of_it(environment: Environment, monkeypatch: p
 
 
 def test_the_name_of_the_module_is_deleted_with_the_rest(later: Environment) -> None:
-    """As the closed network advises: delete .../socksify_hook*."""
+    """The closed network gives the advice to delete .../socksify_hook*."""
     assert {path.name for path in later.packages.glob("socksify_hook*")} == {
         *("socksify_hook", "socksify_hook.start", "socksify_hook_start.py")
     }

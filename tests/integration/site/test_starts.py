@@ -1,4 +1,4 @@
-"""Ways of starting Python in a hooked environment, and of coming to `socket`: each is covered, and none is changed."""
+"""Ways of starting Python with the hook, and of importing `socket`. All are covered, and none is changed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ LIBRARIES = sysconfig.get_path("platlib")
 
 @pytest.mark.parametrize("name", [*ADAPTERS, *executors.EXECUTORS, *spawn_message.ADAPTED])
 def test_what_is_adapted_imports_it_in_its_own_middle(hooked: Environment, name: str) -> None:
-    """Or not at all: it is adapted nevertheless, and has the network."""
+    """Some of these libraries do not import `socket` at all. They are adapted all the same, and can connect."""
     program = f"import {name}\n{CONNECT}"
     assert PROXIED in hooked.code(program, "-W", "ignore", PYTHONPATH=LIBRARIES)
 
@@ -74,7 +74,7 @@ def test_the_package_is_there_before_all_that_it_looks_after(hooked: Environment
 
 
 def test_what_connects_without_it_is_refused(hooked: Environment) -> None:
-    """libzmq has sockets of its own, and pyzmq needs none of Python's."""
+    """libzmq has its own sockets, so pyzmq does not need Python's."""
     program = """
 import sys, zmq
 assert "socket" in sys.modules
@@ -90,7 +90,7 @@ with zmq.Context() as context, context.socket(zmq.PUSH) as push:
 def test_modules_with_network_code_of_their_own_are_named_and_under_strict_refused(
     hooked: Environment, tmp_path: Path
 ) -> None:
-    """Though they are all that the program imports."""
+    """This holds even if the program imports nothing else."""
     for name in c_extensions.MODULES:
         (tmp_path / f"{name}.py").touch()
         named = hooked.run("-c", f"import {name}", PYTHONPATH=str(tmp_path))
@@ -121,7 +121,7 @@ print(before == looks(), before[2])
 
 
 def test_what_starts_children_does_not_become_a_method(hooked: Environment) -> None:
-    """Functions in C do not, and this one is kept from before the install."""
+    """Functions in C do not become methods. The program has kept this one since before the install."""
     program = """
 import os
 class Shell:
@@ -152,7 +152,7 @@ def test_a_subinterpreter_has_a_hook_of_its_own(hooked: Environment) -> None:
 
 
 def test_subinterpreters_before_and_after(environment: Environment) -> None:
-    """Without a settings file: reading it imports datetime, which more than one of 3.12 and 3.13 do not survive."""
+    """No settings file: reading one imports datetime, and two interpreters with it crash Python 3.12 and 3.13."""
     environment.install()
     assert environment.code(f"{SUBINTERPRETER}{CONNECT}{SUBINTERPRETER}", SOCKSIFY_PROXY=PROXY).count(PROXIED) == 3
 
@@ -169,7 +169,7 @@ print([type(finder).__module__ for finder in sys.meta_path if type(finder).__mod
     plain = hooked.run("-S", "-c", program).stdout
     told = hooked.code(program)
     assert told.splitlines()[:3] == plain.splitlines()[:3]
-    # That of our own adapters.
+    # The import of the adapters.
     assert told.splitlines()[3] == "['socksify.patches.post_import']"
 
 
@@ -200,7 +200,7 @@ def test_a_venv_made_inside_is_one_without_a_hook(hooked: Environment, tmp_path:
 def test_files_called_as_modules_of_the_standard_library_are_the_programs_alone(
     hooked: Environment, tmp_path: Path
 ) -> None:
-    """Reading the settings takes tomllib, and that takes `string` and `datetime`."""
+    """Reading the settings imports tomllib, which imports `string` and `datetime`."""
     for name in ("string", "datetime", "tomllib"):
         (tmp_path / f"{name}.py").write_text(f"print('my {name}')\n")
     (tmp_path / "script.py").write_text(f"{CONNECT}\nimport string, datetime, tomllib; print(string.__file__)")

@@ -12,7 +12,7 @@ LIBRARIES = sysconfig.get_path("platlib")
 
 
 def test_threads_that_import_it_at_once(hooked: Environment) -> None:
-    """None of them gets a socket that is not covered."""
+    """No thread gets a socket that is not covered."""
     program = """
 import threading
 start, told = threading.Barrier(20), []
@@ -54,7 +54,7 @@ print(len(threads), sum({PROXIED!r} in text for text in told))
 
 
 def test_a_thread_that_imports_it_while_another_starts_a_child(hooked: Environment) -> None:
-    """The child makes the hook install; the thread gets no socket that is not covered yet."""
+    """The start of the child makes the hook install. Meanwhile the thread gets no uncovered socket."""
     program = """
 import os, sys, threading
 sys.setswitchinterval(1e-5)
@@ -82,7 +82,7 @@ print(len(said), sum("proxy socks5h://127.0.0.1:9 for 192.0.2.1:80" in text for 
 
 @pytest.mark.parametrize("first", ["import socket", "os.system('true')"])
 def test_a_fork_waits_for_another_threads_install(hooked: Environment, first: str) -> None:
-    """Else what that thread is in the middle of importing would be waited for in the child for ever."""
+    """Otherwise the child would wait for ever for the module that the other thread is importing."""
     program = f"""
 import os, signal, sys, threading
 hook = sys.modules["socksify_hook"]

@@ -1,6 +1,6 @@
-"""rcmd(3) to a real rshd, which calls back for stderr, through a danted that keeps reserved ports.
+"""rcmd(3) with a real rshd, through a danted that keeps reserved ports.
 
-The server reaches the proxy and not the client: the second channel, when it comes about, came through BIND.
+The server reaches the proxy, but not the client. So the second channel, for stderr, must have come through BIND.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def far() -> Iterator[Far]:
 
 @pytest.fixture(scope="module")
 def danted(far: Far) -> Iterator[Server]:
-    """Dante's manual says that with `sameport` it tries to use the port that the client has, reserved ones too."""
+    """With `sameport`, says Dante's manual, danted tries to use the client's port, also if it is reserved."""
     with (
         tempfile.TemporaryDirectory(prefix="socksify-rcmd-") as name,
         places.danted(far.proxy, Path(name), "compatibility: sameport\n") as server,
@@ -57,7 +57,7 @@ def danted(far: Far) -> Iterator[Server]:
 
 @pytest.fixture(scope="module", autouse=True)
 def rshd(far: Far) -> Iterator[None]:
-    """rshd of rsh-redone, which trusts joe, coming from the proxy, to be alice."""
+    """rshd of rsh-redone. It lets joe, coming from the proxy, act as alice."""
     binary = require("in.rshd")
     with tempfile.TemporaryDirectory(prefix="socksify-rshd-") as name, contextlib.ExitStack() as stack:
         home = Path(name)
@@ -67,7 +67,7 @@ def rshd(far: Far) -> Iterator[None]:
         trusted.chmod(0o600)
         for path in (home, trusted):
             os.chown(path, 65533, 65534)
-        # As inetd does: where there is no second channel, stderr is the connection, too.
+        # As inetd does: without a second channel, stderr is the connection as well.
         inetd = ["sh", "-c", 'exec "$0" 2>&1', binary]
         argv = far.server.command(*with_account(inetd, home, REMOTE, "unused", str(home), "/bin/sh"))
         with far.server.inside():
@@ -118,13 +118,13 @@ def test_much_on_both_channels(host: str) -> None:
 
 
 def test_who_is_not_trusted(host: str) -> None:
-    """This rshd says its null byte first, and then no."""
+    """This rshd sends its null byte first, and then refuses."""
     with socksify.rcmd(host, 514, "mallory", REMOTE, "id") as stream:
         assert receive_all(stream) == b"Authentication failure\n"
 
 
 def test_one_after_another(host: str) -> None:
-    """Each leaves its ports waiting for a while; the next takes others."""
+    """The ports of a connection cannot be used again for a while, so the next connection takes others."""
     for number in range(5):
         stream, errors = socksify.rcmd(host, 514, LOCAL, REMOTE, f"echo {number}; echo {number} >&2", stderr=True)
         with stream, errors:
@@ -135,7 +135,7 @@ def test_one_after_another(host: str) -> None:
 
 
 class Rshd:
-    """A server that does as the test says, and checks what the client sent."""
+    """A server whose answer the test gives. It records what the client sends."""
 
     def __init__(self, answer: Callable[[socket.socket, int], None]) -> None:
         self._answer = answer
@@ -156,7 +156,7 @@ class Rshd:
         stream, _ = self._listener.accept()
         with stream:
             port = int(self._until_null(stream) or b"0")
-            # The client may have had enough, and reset the connection.
+            # The client may have reset the connection.
             with contextlib.suppress(OSError):
                 self._answer(stream, port)
                 self.heard += receive_all(stream)

@@ -1,4 +1,4 @@
-"""What several tests of a running sockd need: rules, and a client that is served."""
+"""Rules, and a client that is served, for tests of a running sockd."""
 
 from __future__ import annotations
 

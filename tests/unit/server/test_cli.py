@@ -101,7 +101,7 @@ def test_a_log_that_cannot_be_written_fails_no_session(log: str, echo_server: Ta
 def test_what_was_started_without_standard_descriptors_gives_their_numbers_to_nothing_else(
     closed: str, echo_server: Target
 ) -> None:
-    """Or the log's lines would be written into a socket, or whatever has the number."""
+    """Otherwise lines of the log could be written into a socket that has the number 2."""
     port = free_port()
     words = ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, "--listen", f"127.0.0.1:{port}"]
     with subprocess.Popen(words, cwd=ROOT, env=environment({})) as process:
@@ -177,7 +177,7 @@ def test_questions_are_answered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_answers_are_printed_whatever_stdout_can_print(encoding: str, tmp_path: Path) -> None:
-    """Lists of users are older than UTF-8, and terminals may be."""
+    """Lists of users may have another encoding than UTF-8, and so may terminals."""
     classic, toml = tmp_path / "sockd.conf", tmp_path / "sockd.toml"
     classic.write_bytes(b"permit *=\xe9ve 10.0.0.0 255.0.0.0\n")
     toml.write_text('[[rules]]\naction = "permit"\nto = "\u540d.example"\n')
@@ -196,7 +196,7 @@ def test_a_check_fails_for_what_would_not_be_served(line: str, tmp_path: Path) -
 
 
 def test_it_is_in_nobodys_way() -> None:
-    """No limit of the machine's is touched, and nothing is left open at the end."""
+    """No limit of the machine is changed, and nothing is left open at the end."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with sockd(PYTHONDEVMODE="1") as server:
         server.process.terminate()

@@ -1,4 +1,4 @@
-"""The server runs out of descriptors: it says so, makes room, and goes on."""
+"""If the server runs out of descriptors, it logs that, makes room, and goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.server.sockd_runs import serve_one
 
 
 def test_without_descriptors_it_waits_says_so_and_goes_on(echo_server: Target) -> None:
-    """Of its own it has about ten; clients take two each."""
+    """The server itself has about ten descriptors, and each client takes two."""
     prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
     with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
         streams = [stack.enter_context(server.connect()) for _ in range(40)]
@@ -34,7 +34,7 @@ def test_without_descriptors_it_waits_says_so_and_goes_on(echo_server: Target) -
 @pytest.mark.parametrize("said", [b"", b"\x05", b"\x05\x01\x00", b"\x05\x01\x00\x05\x01\x00\x01"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_silent_clients_do_not_keep_a_good_one_out(said: bytes, host: str, echo_server: Target) -> None:
-    """They have all descriptors, and 30 seconds to say what they want; who waits is served long before that."""
+    """Silent clients hold all descriptors for up to 30 seconds. A client that waits is served much earlier."""
     prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
     with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
         for _ in range(60):
@@ -51,7 +51,7 @@ def test_silent_clients_do_not_keep_a_good_one_out(said: bytes, host: str, echo_
 
 
 def test_a_descriptor_that_is_given_back_is_used_at_once(echo_server: Target) -> None:
-    """Those that are relayed are not sent away; when one ends, the next one is accepted without a wait."""
+    """Relayed connections are kept. As soon as one ends, the next client is accepted."""
     prefix = ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh")
     with sockd(prefix=prefix) as server, contextlib.ExitStack() as stack:
         relayed: list[socket.socket] = []

@@ -1,4 +1,4 @@
-"""In the process, and yet out of its way: unseen, unpatched, closed for good, and absent from a forked child."""
+"""The embedded server does not disturb the program: hidden, unpatched, closed completely, absent in a child."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def test_its_thread_is_not_the_programs() -> None:
 
 
 def test_patched_sockets_are_not_used(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program's sockets may be patched to go through this very server; its own must not."""
+    """The program's sockets may go through this server. The server's own sockets must not."""
     stream = running.connect()
-    # Not the echo server, which would call the patched accept(): the queue of a listener is enough to connect to.
+    # The echo server would call the patched accept(). A connection needs only the queue of a listener.
     target = running.connections.enter_context(socket.create_server(("127.0.0.1", 0)))
 
     def patched(*_: object) -> None:
@@ -63,7 +63,7 @@ def test_patched_sockets_are_not_used(running: Running, monkeypatch: pytest.Monk
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_uses_the_parents_server(running: Running, echo_server: Target) -> None:
-    """The child's copies of the descriptors are closed: none keeps a connection open that the server has ended."""
+    """The child closes its copies of the descriptors, so a connection that the server has ended is closed."""
     through = running.connect()
     assert client.ask(through, 5, *echo_server.address) == 0
     before = len(os.listdir("/proc/self/fd"))

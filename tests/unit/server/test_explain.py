@@ -1,3 +1,5 @@
+"""The output of `sockd --check` and `sockd --test`."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`sockd passwd`: the file it leaves, and what it says."""
+"""`sockd passwd`: the file that it writes, and its messages."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_at_a_terminal_one_may_think_better_of_it(key: bytes, status: int, tmp_p
             shown += os.read(ours, 1024)
         os.write(ours, key)
         with contextlib.suppress(OSError):
-            # EIO, when nobody has the terminal any more.
+            # EIO: no process has the terminal any more.
             while piece := os.read(ours, 1024):
                 shown += piece
         assert child.wait(20) == status

@@ -1,4 +1,4 @@
-"""Signals end the server or have it read its configuration again; a service manager is told."""
+"""Signals end the server, or let it read its configuration again. A service manager is informed."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_service_manager_is_told(tmp_path: Path) -> None:
 
 
 def until(manager: socket.socket, said: bytes) -> bytes:
-    """The next datagram that begins so; the watchdog's may come between."""
+    """The next datagram that starts with `said`, without the watchdog's."""
     while not (datagram := manager.recv(1024)).startswith(said):
         assert datagram == b"WATCHDOG=1"
     return datagram

@@ -1,4 +1,4 @@
-"""Sockets that somebody else listens on, as systemd does, are passed to the server and served."""
+"""Socket activation: another process, such as systemd, listens on a socket and passes it to the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.targets import Target
 from tests.unit.server import client
 from tests.unit.server.sockd_runs import serve_one
 
-# Becomes sockd with a socket that somebody else listens on, as systemd would.
+# A program that executes sockd with a listening socket as descriptor 3, like systemd.
 ACTIVATED = (
     sys.executable,
     "-c",

@@ -1,4 +1,4 @@
-"""`make tracers` names the Python that has the tools; without it there is nothing here to be collected."""
+"""`make tracers` names a Python that has the tools. Without it, nothing is collected here."""
 
 import os
 

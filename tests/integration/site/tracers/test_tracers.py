@@ -1,4 +1,4 @@
-"""Our hook before and behind the real ddtrace's, newrelic's and opentelemetry's, on PYTHONPATH."""
+"""The hook before and after the real sitecustomize files of ddtrace, newrelic and opentelemetry on PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_runs_once(name: str, is_behind: bool, tmp_path: Path) -> None:
     path = os.pathsep.join([*order, str(tmp_path)])
     result = run(f"import sys; print({name!r} in sys.modules)\n{CONNECT}", PYTHONPATH=path, SOCKSIFY_PROXY=PROXY)
     assert "Error in sitecustomize" not in result.stderr
-    # opentelemetry's runs nobody else's: what is behind it is not reached, with us or without.
+    # opentelemetry's file does not run the next one, with or without the hook.
     assert result.stderr.count("user ran\n") == (name != "opentelemetry")
     assert (PROXIED in result.stdout) == (name != "opentelemetry" or is_behind)
     if name != "newrelic":  # which is not imported without a licence

@@ -1,4 +1,4 @@
-"""rftp in front of a real vsftpd, through danted; loopback is direct by default, here it is what is proxied."""
+"""Fixtures: rftp with a real vsftpd, through danted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ftpd_server() -> Iterator[Ftpd]:
 
 @pytest.fixture
 def ftpd(ftpd_server: Ftpd) -> Ftpd:
-    """vsftpd, with nothing in the user's home."""
+    """vsftpd with an empty home directory of the user."""
     ftpd_server.clear()
     return ftpd_server
 

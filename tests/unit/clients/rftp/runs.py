@@ -21,7 +21,7 @@ PROXIED = ("--route", "127.0.0.0/8=proxy", "--route", "::1=proxy")
 
 @dataclass(frozen=True)
 class Result:
-    """How a run of rftp ended."""
+    """The exit status and the output of a run."""
 
     status: int
     out: str
@@ -39,11 +39,11 @@ class Rftp:
     monkeypatch: pytest.MonkeyPatch
 
     def __call__(self, commands: str, *options: str, user: str = USER) -> Result:
-        """The commands by -c, after logging in."""
+        """Run the commands with -c, after a login."""
         return self.run(*options, "-c", commands, f"{user}@{self.ftpd.host}", str(self.ftpd.port))
 
     def script(self, text: str, *words: str) -> Result:
-        """The commands on stdin."""
+        """Run the commands from stdin."""
         self.monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         return self.run(*words)
 

@@ -1,4 +1,4 @@
-"""An FTP server that answers as a test wants: what no real one does on demand."""
+"""An FTP server whose answers a test chooses, for cases that no real server produces on demand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _TRANSFERS = ("RETR", "NLST", "LIST", "STOR", "APPE")
 
 
 class Scripted:
-    """Takes one connection after the other. `answers` has, by command, a reply, or the data of a transfer as bytes.
+    """Serves one connection after the other. `answers` has, by command, a reply, or the data of a transfer as bytes.
 
-    A reply of None ends the connection. What is not there is answered as a friendly server does.
+    A reply of None ends the connection. Other commands are answered as by a usual server.
     """
 
     def __init__(self, answers: Mapping[str, str | bytes | None], welcome: str = "220 ready") -> None:

@@ -1,4 +1,4 @@
-"""The command line: what is proxied and what is not, what is wrong, and how a script ends."""
+"""The command line: which connections are proxied, which errors are reported, and how a script ends."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_direct_where_the_rules_say_direct(rftp: Rftp, ftpd: Ftpd) -> None:
-    """Loopback is direct unless a route says otherwise; nobody is at that proxy."""
+    """Without a route loopback is direct. Nothing listens at that proxy."""
     log = str(rftp.directory / "log")
     words = [*PROXY, "--log", log, "-c", "pwd", f"alice@{ftpd.host}", str(ftpd.port)]
     try:
@@ -172,7 +172,7 @@ def test_a_password_given_on_stdin(rftp: Rftp) -> None:
 
 
 def test_a_password_given_for_all_to_read(rftp: Rftp) -> None:
-    """It works, and is no good idea."""
+    """A password in -c works, with a warning."""
     with Scripted({}) as server:
         result = rftp.run("-c", f"open {server.host} {server.port}; user bob 'open sesame'")
     assert (result.status, result.out) == (0, "")
@@ -181,7 +181,7 @@ def test_a_password_given_for_all_to_read(rftp: Rftp) -> None:
 
 
 def test_where_nobody_can_be_asked_for_a_password(rftp: Rftp, ftpd: Ftpd) -> None:
-    """In a session of its own a process has no terminal to ask on."""
+    """A process in its own session has no terminal for questions."""
     words = [*rftp.argv, "-c", "pwd", f"nobody@{ftpd.host}", str(ftpd.port)]
     done = subprocess.run(
         words,
@@ -197,7 +197,7 @@ def test_where_nobody_can_be_asked_for_a_password(rftp: Rftp, ftpd: Ftpd) -> Non
 
 
 def test_the_launcher_runs_it_too(rftp: Rftp, ftpd: Ftpd) -> None:
-    """It is a program like any other, and may be started by python -m socksify."""
+    """rftp is a program like any other, and `python -m socksify` can start it."""
     options = ["--proxy", rftp.proxy.url(), "--route", "*=proxy"]
     words = [sys.executable, "-m", "socksify", *options, "-m", "socksify.clients.rftp", *options, "-c", "pwd"]
     done = subprocess.run(

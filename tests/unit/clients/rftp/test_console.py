@@ -1,4 +1,4 @@
-"""The line that tells how far a transfer is."""
+"""The progress line of a transfer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from socksify.clients.rftp import console
         (3 << 20, 4 << 20, 1 << 20, 2.0, "a  75%  3.0 MiB of 4.0 MiB  512.0 KiB/s  ETA 00:02"),
         (1 << 20, 1 << 42, 1 << 20, 1.0, "a  0%  1.0 MiB of 4.0 TiB  1.0 MiB/s  ETA 1165:05:03"),
         (1024, 1024, 1024, 2.0, "a  100%  1.0 KiB of 1.0 KiB  512 B/s"),
-        # It grew while it was read.
+        # The file grew during the transfer.
         (2000, 1000, 2000, 1.0, "a  100%  2.0 KiB of 1000 B  2.0 KiB/s"),
         (2000, None, 2000, 1.0, "a  2.0 KiB  2.0 KiB/s"),
         (0, 0, 0, 1.0, "a  0 B  0 B/s"),

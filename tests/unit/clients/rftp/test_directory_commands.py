@@ -1,4 +1,4 @@
-"""Directories and names, there and here."""
+"""Directories and names, of the server and local."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_listings(rftp: Rftp, ftpd: Ftpd) -> None:
 
 def test_size_and_time(rftp: Rftp, ftpd: Ftpd) -> None:
     os.utime(ftpd.give("a", b"1\n2\n3"), (86400, 86400))
-    # After a listing, which is text: what is asked is how many bytes.
+    # A listing sets the type to text, but the size in bytes is asked for.
     result = rftp("ls; size a; modtime a")
     assert result.out.splitlines()[1:] == ["5", "1970-01-02 00:00:00 UTC"]
 

@@ -1,4 +1,4 @@
-"""rftp where there is no way but the proxy's: the server reaches the proxy, and not the client."""
+"""rftp in a network in which the server reaches the proxy, but not the client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def far() -> Iterator[Far]:
 
 @pytest.fixture(scope="module")
 def ftpds(far: Far) -> Iterator[dict[str, Ftpd]]:
-    """By the host that is asked for; their ports are not FTP's own."""
+    """FTP servers by host. Their ports are not FTP's own."""
     with ExitStack() as stack, far.server.inside():
         servers = {host: stack.enter_context(vsftpd("", host)) for host in (SERVER, SERVER6)}
         yield {**servers, NAME: servers[SERVER]}
@@ -45,7 +45,7 @@ def test_there_and_back(
     ftpd.clear()
     knows(home, host, USER, PASSWORD)
     (home / "here").write_bytes(DATA)
-    # The way into a namespace does not keep the working directory.
+    # The command that enters a namespace does not keep the working directory.
     commands = f"lcd {home}; {mode}; put here; ls; get here back; mget h*; append here"
     options = ["--proxy", far.url(scheme), *tls, "-c", commands]
     words = [sys.executable, "-m", "socksify.clients.rftp", *options, f"{USER}@{host}", str(ftpd.port)]

@@ -1,4 +1,4 @@
-"""Line ends, wherever the pieces of a stream are cut."""
+"""Line ends are translated correctly wherever a stream is cut into pieces."""
 
 from __future__ import annotations
 

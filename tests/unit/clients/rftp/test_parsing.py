@@ -1,4 +1,4 @@
-"""Lines: commands apart, words apart, and what is not remembered."""
+"""How lines are split into commands and words, and which lines are secret."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_quote_that_is_not_closed() -> None:
         "'user' bob secret",
         "u\\ser bob secret",
         "quo pass secret",
-        # Refused, and yet typed.
+        # These lines are refused, but they were typed.
         "open bob:secret@host",
     ],
 )

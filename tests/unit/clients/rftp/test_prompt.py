@@ -1,4 +1,4 @@
-"""rftp in a terminal: what is asked, shown and not shown, completed and remembered; and Ctrl-C."""
+"""rftp in a terminal: questions, output, completion, history, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROMPT = "rftp> "
 
 @pytest.fixture
 def screen(rftp: Rftp, ftpd: Ftpd) -> Iterator[Terminal]:
-    """A session of alice's, at its prompt."""
+    """A session of the user alice, at its prompt."""
     words = [*rftp.argv, f"{USER}@{ftpd.host}", str(ftpd.port)]
     with terminal(words, rftp.environment, rftp.directory) as screen:
         screen.see("230 Login successful.")
@@ -38,7 +38,7 @@ def slow_ftpd() -> Iterator[Ftpd]:
 
 @pytest.fixture
 def slow_screen(rftp: Rftp, slow_ftpd: Ftpd) -> Iterator[Terminal]:
-    """The same at a server that takes its time."""
+    """The same, with a slow server."""
     slow_ftpd.clear()
     words = [*rftp.argv, f"{USER}@{slow_ftpd.host}", str(slow_ftpd.port)]
     with terminal(words, rftp.environment, rftp.directory) as screen:
@@ -47,7 +47,7 @@ def slow_screen(rftp: Rftp, slow_ftpd: Ftpd) -> Iterator[Terminal]:
 
 
 def say(screen: Terminal, line: str) -> str:
-    """Types a command and reads what is shown up to the next prompt."""
+    """Type a command and return the output up to the next prompt."""
     screen.type(f"{line}\r")
     return screen.see(f"\n{PROMPT}")
 
@@ -116,10 +116,10 @@ def test_ctrl_c_ends_a_transfer_and_not_the_session(
     slow_screen: Terminal, slow_ftpd: Ftpd, home: Path, command: str
 ) -> None:
     slow_ftpd.give("big", BIG)
-    # More than all buffers on the way take.
+    # More than all buffers between the two can hold.
     (home / "here").write_bytes(bytes(1 << 26))
     slow_screen.type(f"{command}\r")
-    # It goes, and says when it will be there.
+    # The transfer goes on, and shows the remaining time.
     slow_screen.see("ETA 00:")
     slow_screen.type("\x03")
     slow_screen.see("rftp: interrupted")
@@ -207,7 +207,7 @@ def test_the_history_comes_back(screen: Terminal, rftp: Rftp, ftpd: Ftpd) -> Non
     screen.end()
     with terminal([*rftp.argv, f"{USER}@{ftpd.host}", str(ftpd.port)], rftp.environment, rftp.directory) as again:
         again.see(PROMPT)
-        # The arrow, twice: quit, and what was before.
+        # Two arrow keys: quit, and the line before.
         again.type("\x1b[A\x1b[A\r")
         again.see(f"{rftp.directory}\r\n")
 

@@ -1,4 +1,4 @@
-"""The options about proxies that rftp and rtelnet have are the launcher's."""
+"""The proxy options of rftp and rtelnet are the launcher's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from socksify.config.schema import SETTINGS, Setting
 
 
 def value(setting: Setting) -> str:
-    """Something to give an option that takes something."""
+    """A value for an option that takes one."""
     return "7" if setting.name == "bind_services" else "x"
 
 
@@ -25,7 +25,7 @@ def test_each_setting_is_an_option_of_the_same_kind(setting: Setting) -> None:
         assert given is (setting.bare == "yes")
     else:
         assert given == ([value(setting)] * 2 if setting.many else value(setting))
-    # What is not given is left to the variables and files.
+    # Options that are not given are None, so that variables and files decide.
     assert getattr(parser.parse_args([]), setting.name) is None
 
 

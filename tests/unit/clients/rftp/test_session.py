@@ -1,4 +1,4 @@
-"""Logging in, staying, being cut off and coming back; in the clear and under TLS."""
+"""Login, lost connections and reconnection, with and without TLS."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_wrong_password(rftp: Rftp, ftpd: Ftpd, home: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o660])
 def test_a_netrc_that_others_can_read(rftp: Rftp, home: Path, mode: int) -> None:
-    """The stdlib's own rule, told in a line."""
+    """The rule is the standard library's; the message is one line."""
     (home / ".netrc").chmod(mode)
     result = rftp("pwd")
     assert (result.status, len(result.err.splitlines())) == (1, 1)
@@ -57,7 +57,7 @@ def test_another_user_on_the_same_connection(rftp: Rftp) -> None:
 
 
 def test_tls_is_checked(rftp: Rftp) -> None:
-    """The certificate is of an authority that nobody here knows."""
+    """The certificate's authority is unknown."""
     result = rftp("pwd", "--tls")
     assert (result.status, result.out) == (1, "")
     assert "certificate" in result.err.lower()
@@ -101,7 +101,7 @@ def test_a_server_that_shuts_down(rftp: Rftp) -> None:
 
 
 def test_a_server_that_says_nothing(rftp: Rftp) -> None:
-    # 150, and then neither data nor a word.
+    # 150, and then neither data nor a reply.
     with Scripted({"PWD": ""}) as server:
         result = rftp.run("--timeout", "0.2", "-c", "pwd", f"anonymous@{server.host}", str(server.port))
     assert result.status == 1

@@ -1,4 +1,4 @@
-"""Files that are moved: whole, in part, many, as bytes and as text; and what is left of one that was cut off."""
+"""Transfers of files: whole, in part, several, as bytes and as text; and the rest of a download that was cut off."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TEXT = b"one\ntwo\r\nthree\rfour\n"
 @pytest.mark.parametrize("tls", [[], ["--tls", "--no-verify"]], ids=["plain", "tls"])
 def test_there_and_back(rftp: Rftp, ftpd: Ftpd, home: Path, mode: str, tls: list[str]) -> None:
     (home / "here.bin").write_bytes(BYTES)
-    # The listing in between leaves the server at ASCII, unless somebody minds.
+    # The listing in between sets the server's type to ASCII.
     result = rftp(f"{mode}; put here.bin; ls; get here.bin back.bin; ls", *tls)
     assert result.status == 0, result.err
     assert (ftpd.home / "here.bin").read_bytes() == BYTES
     assert (home / "back.bin").read_bytes() == BYTES
     assert "here.bin" in result.out
-    # Nothing but what was asked for: no progress, no replies.
+    # Only the result is printed: no progress, no replies.
     assert result.err == ""
     assert [line.split()[-1] for line in result.out.splitlines()] == ["here.bin"] * 2
 
@@ -44,7 +44,7 @@ def test_every_connection_goes_through_the_proxy(rftp: Rftp, ftpd: Ftpd) -> None
 
 @pytest.mark.parametrize("tls", [[], ["--tls", "--no-verify"]], ids=["plain", "tls"])
 def test_in_active_mode_the_server_calls_the_proxy(rftp: Rftp, ftpd: Ftpd, home: Path, tls: list[str]) -> None:
-    """Whatever its port: socksify itself knows only FTP's own."""
+    """This works on any port. socksify itself expects data connections only for FTP's own port."""
     ftpd.give("a", BYTES)
     result = rftp("get a; ls; put a b", "--active", *tls)
     assert result.status == 0, result.err
@@ -110,7 +110,7 @@ def test_a_failed_download_leaves_the_file_that_was_there(rftp: Rftp, home: Path
 @pytest.mark.parametrize("name", ["whole.part", "whole"], ids=["our own", "somebody's"])
 def test_reget_goes_on_where_it_was(rftp: Rftp, ftpd: Ftpd, home: Path, name: str) -> None:
     ftpd.give("whole", BYTES)
-    # So that it shows whether these bytes were fetched again.
+    # If these bytes were fetched again, the difference would show.
     (home / name).write_bytes(b"?" * 1000)
     assert rftp("reget whole").status == 0
     assert (home / "whole").read_bytes() == b"?" * 1000 + BYTES[1000:]
@@ -214,7 +214,7 @@ def test_a_link_laid_where_the_part_goes_is_not_followed(rftp: Rftp, ftpd: Ftpd,
 
 
 def test_a_server_cannot_choose_where_files_go(rftp: Rftp, home: Path) -> None:
-    """A listing with paths in it, which the names are cut out of."""
+    """The listing contains paths, of which only the names are used."""
     (home / "inner").mkdir()
     os.chdir(home / "inner")
     with Scripted({"NLST": b"../escaped\r\n/etc/passwd\r\n", "LIST": b"", "RETR": b"data"}) as server:
@@ -231,7 +231,7 @@ def test_a_name_that_cannot_be_does_not_keep_the_others_back(rftp: Rftp, home: P
 
 
 def test_what_was_cut_off_is_kept_apart_and_said(rftp: Rftp, home: Path) -> None:
-    """A proxy that dies ends the data just as a server does that has sent all; the size tells."""
+    """A proxy that dies ends the data like a server that has sent everything. Only the size shows the difference."""
     with Scripted({"SIZE": "213 10", "RETR": b"01234"}) as server:
         result = rftp.run("-c", "get a", f"anonymous@{server.host}", str(server.port))
     assert (result.status, result.err) == (1, "rftp: get: a: 5 of 10 bytes came\n")

@@ -1,4 +1,4 @@
-"""rtelnet in front of a real telnetd and of servers that do not speak telnet, through danted."""
+"""Fixtures: rtelnet with a real telnetd, and with servers that do not speak telnet, through danted."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def rtelnet(danted: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def telnetd() -> Iterator[Service]:
-    """telnetd with a shell for everybody, in which : is the prompt."""
+    """telnetd with a shell without a login; the prompt is `:`."""
     with service(require("telnetd"), "-h", "-E", "/usr/bin/env PS1=: /bin/sh") as found:
         yield found

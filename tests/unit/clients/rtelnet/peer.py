@@ -1,4 +1,4 @@
-"""A server for one connection, that says and hears what a test tells it to."""
+"""A server for one connection, which sends and expects the bytes that a test gives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SECONDS = 10.0
 
 
 class Peer:
-    """Listens on `port`; the first connection is taken when it is first needed."""
+    """Listens on `port`. The first connection is accepted when it is needed."""
 
     def __init__(self) -> None:
         self.host = "127.0.0.1"
@@ -42,7 +42,7 @@ class Peer:
         self.connection.sendall(data)
 
     def hear(self, data: bytes) -> None:
-        """Waits until these bytes have come, and nothing else since the last time."""
+        """Wait for exactly these bytes since the last call."""
         while len(self.heard) < len(data) and data.startswith(self.heard):
             piece = self.connection.recv(65536)
             assert piece, f"the end came after {self.heard!r}, before {data!r}"
@@ -51,7 +51,7 @@ class Peer:
         self.heard = self.heard[len(data) :]
 
     def hear_end(self) -> None:
-        """Waits for the end of what the client sends."""
+        """Wait for the end of the client's data."""
         assert self.heard == b""
         assert self.connection.recv(65536) == b""
 

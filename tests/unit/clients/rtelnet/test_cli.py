@@ -1,4 +1,4 @@
-"""rtelnet's command line: what is wrong, what is missing, and which way it goes."""
+"""rtelnet's command line: its errors, a missing library, and the route of the connection."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_through_each_server(rtelnet: Rtelnet, telnetd: Service, name: str, requ
 
 
 def test_direct_where_the_rules_say_direct(rtelnet: Rtelnet) -> None:
-    """Loopback is, without a route; nobody is at that proxy."""
+    """Without a route loopback is direct. Nothing listens at that proxy."""
     with Peer() as peer:
         words = [sys.executable, "-m", "socksify.clients.rtelnet", *PROXY, *peer.words]
         process = subprocess.Popen(words, env=rtelnet.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -106,6 +106,6 @@ def test_a_proxy_that_is_not_there_is_no_way_past_it(rtelnet: Rtelnet, telnetd: 
 
 
 def test_the_name_of_a_service(rtelnet: Rtelnet) -> None:
-    """To a port that nobody has here: what matters is which one was asked for."""
+    """Nothing listens on that port. The error shows which port was used."""
     done = rtelnet.piped(b"", "127.0.0.1", "finger")
     assert b"port 79: " in done.stderr

@@ -1,4 +1,4 @@
-"""rtelnet in a real terminal, with a real telnetd and a real vsftpd, through danted; the screen is compared."""
+"""rtelnet in a real terminal, with a real telnetd and a real vsftpd, through danted. The tests compare the screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ftpd() -> Iterator[Ftpd]:
 
 @pytest.fixture(scope="module")
 def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """telnetd with login(1), where there is an account for alice."""
+    """telnetd with login(1), and with an account for alice."""
     directory: Path = tmp_path_factory.mktemp("login")
     argv = with_account([require("telnetd"), "-h"], directory, USER, PASSWORD, "/", "/bin/sh")
     with service(*argv) as found:
@@ -47,7 +47,7 @@ def test_a_session_with_telnetd(rtelnet: Rtelnet, telnetd: Service) -> None:
         shown.type("printf '\\033[5;10Hhere'; read x\r")
         shown.see("         here")
         assert shown.cursor == (13, 4)
-        # The kernel over there makes a signal of it, and the one here does not.
+        # The kernel of the server turns the key into a signal, and the local one does not.
         shown.type("\x03")
         shown.see("         here^C")
         shown.type("exit\r")
@@ -103,7 +103,7 @@ def test_a_script_with_telnetd(rtelnet: Rtelnet, telnetd: Service) -> None:
 
 
 def test_vsftpd_s_control_connection(rtelnet: Rtelnet, ftpd: Ftpd) -> None:
-    """A server of another protocol, which takes telnet's words all the same (RFC 959, 4.1)."""
+    """A server of another protocol that accepts telnet's commands (RFC 959 section 4.1)."""
     words = rtelnet.argv(ftpd.host, str(ftpd.port))
     with screen(words, rtelnet.environment, rtelnet.directory) as shown:
         shown.see("220 ")

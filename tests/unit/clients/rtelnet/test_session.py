@@ -1,4 +1,4 @@
-"""Sessions in a terminal and in pipes, with servers that say what a test wants."""
+"""Sessions in a terminal and in pipes, with servers that send what a test wants."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def screen(rtelnet: Rtelnet, peer: Peer) -> Iterator[Terminal]:
-    """A session with a server that has said nothing so far."""
+    """A session with a server that has sent nothing yet."""
     with ExitStack() as stack:
         screen = stack.enter_context(rtelnet.terminal(*peer.words))
         screen.see("Escape character is '^]'.")
@@ -40,13 +40,13 @@ def screen(rtelnet: Rtelnet, peer: Peer) -> Iterator[Terminal]:
 
 
 def negotiate(peer: Peer) -> None:
-    """As telnetd does: it shows what is typed, and wants it at once."""
+    """Negotiate like telnetd: the server echoes, and wants each key at once."""
     peer.say(BY_CHARACTER)
     peer.hear(AGREED)
 
 
 def prompt(screen: Terminal, line: str) -> None:
-    """Obeys a line at the prompt; back in the session."""
+    """Type a line at the prompt, and return to the session."""
     screen.type("\x1d")
     screen.see(PROMPT)
     screen.type(f"{line}\r")
@@ -54,7 +54,7 @@ def prompt(screen: Terminal, line: str) -> None:
 
 
 def test_line_by_line(screen: Terminal, peer: Peer) -> None:
-    """A server that does not speak telnet, such as those of ports 25 and 80: nothing is negotiated."""
+    """Nothing is negotiated with a server that does not speak telnet, such as those of ports 25 and 80."""
     peer.say(b"220 ready\r\n")
     screen.see("220 ready")
     screen.type("HELX\x7fO me\r")
@@ -77,7 +77,7 @@ def test_key_by_key(screen: Terminal, peer: Peer) -> None:
 
 
 def test_a_password_is_not_shown(screen: Terminal, peer: Peer) -> None:
-    """ECHO without the rest: lines, but the terminal does not show them."""
+    """With ECHO alone, input is sent in lines, but the terminal does not show it."""
     peer.say(b"password: " + IAC + WILL + ECHO)
     screen.see("password: ")
     peer.hear(IAC + DO + ECHO)
@@ -130,7 +130,7 @@ def test_the_escape_character(screen: Terminal, peer: Peer, by_character: bool) 
         soon(lambda: not screen.echoes, "the terminal still echoes")
     screen.type("\x1d")
     screen.see(PROMPT)
-    # The prompt is the terminal's own, whatever the session is.
+    # At the prompt the terminal always echoes.
     assert screen.echoes
     screen.type("status\r")
     screen.see("keys go one by one" if by_character else "keys go in lines")
@@ -201,7 +201,7 @@ def test_what_the_return_key_sends(screen: Terminal, peer: Peer) -> None:
 
 
 def test_ctrl_c_in_lines(screen: Terminal, peer: Peer) -> None:
-    """An IP to a server that speaks telnet, the prompt with another."""
+    """A server that speaks telnet gets an IP. With other servers, the prompt appears."""
     screen.type("\x03")
     screen.see(PROMPT)
     screen.type("\r")
@@ -222,7 +222,7 @@ def test_ctrl_d_in_lines_ends_what_is_sent(screen: Terminal, peer: Peer) -> None
 
 
 def test_suspended_and_brought_back(rtelnet: Rtelnet, peer: Peer) -> None:
-    """From a shell with job control, which gives the terminal to whom it continues."""
+    """A shell with job control gives the terminal to the program that it continues."""
     shell = [require("bash"), "--norc", "--noprofile", "-i"]
     with terminal(shell, {**rtelnet.environment, "PS1": "shell> "}, rtelnet.directory) as screen:
         screen.see("shell> ")
@@ -248,7 +248,7 @@ def test_suspended_and_brought_back(rtelnet: Rtelnet, peer: Peer) -> None:
 
 
 def test_with_its_output_in_a_pipe_the_terminal_is_one_all_the_same(rtelnet: Rtelnet, peer: Peer) -> None:
-    """Else a password would be shown."""
+    """Otherwise a password would be shown."""
     words = ["/bin/sh", "-c", f"{shlex.join(rtelnet.argv(*peer.words))} | cat"]
     with terminal(words, rtelnet.environment, rtelnet.directory) as screen:
         screen.see("Escape character is '^]'.")
@@ -298,7 +298,7 @@ def test_a_server_that_takes_nothing_stops_nobody_from_leaving(screen: Terminal,
 
 
 def test_a_connection_that_breaks(rtelnet: Rtelnet) -> None:
-    """The server's reset comes through the proxy as one, or as an end: neither hangs."""
+    """The proxy passes on the server's reset as a reset or as an end. rtelnet hangs in neither case."""
     with Peer() as peer, rtelnet.terminal(*peer.words) as screen:
         screen.see("Escape")
         peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -308,7 +308,7 @@ def test_a_connection_that_breaks(rtelnet: Rtelnet) -> None:
 
 
 def test_a_script_on_stdin(rtelnet: Rtelnet) -> None:
-    """Its lines are sent, the answer is all that comes out, and the server's end is the end."""
+    """The lines are sent, only the answer is printed, and rtelnet ends with the server's connection."""
     with Peer() as peer:
 
         def serve() -> None:
@@ -330,7 +330,7 @@ def test_a_server_that_waits_for_the_end_hears_it(rtelnet: Rtelnet) -> None:
             peer.hear(b"all\r\n")
             began = time.monotonic()
             peer.hear_end()
-            # Not before it had the time to say that it speaks telnet.
+            # The server must have had time to start telnet.
             assert time.monotonic() - began > 1
             peer.say(b"thanks\r\n")
             peer.close()

@@ -1,4 +1,4 @@
-"""Telnet, byte for byte: what the server says and what it hears of us."""
+"""Telnet, byte by byte: the server's bytes and the client's answers."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ DIALOGUES = {
         [IAC + SB + TSPEED + SEND + IAC + SE, IAC + SB + TSPEED + IS + b"38400,38400" + IAC + SE],
     ),
     "window size": ([IAC + DO + NAWS, IAC + WILL + NAWS + IAC + SB + NAWS + b"\0\x50\0\x18" + IAC + SE], [b"", b""]),
-    # The end of an option is acknowledged once, and what is off is not.
+    # The end of an option is acknowledged once. An option that is off is not acknowledged.
     "echo ends": ([IAC + WILL + ECHO, IAC + DO + ECHO], [IAC + WONT + ECHO, IAC + DONT + ECHO, IAC + WONT + ECHO, b""]),
     "binary ends": ([IAC + DO + BINARY, IAC + WILL + BINARY], [IAC + DONT + BINARY, IAC + WONT + BINARY]),
-    # What is not for a terminal.
+    # Options that a terminal does not have.
     "line mode": ([IAC + DO + LINEMODE, IAC + WONT + LINEMODE], [IAC + DO + LINEMODE, IAC + WONT + LINEMODE]),
     "timing mark": ([IAC + DO + TM, IAC + WONT + TM], [IAC + DO + TM, IAC + WONT + TM]),
     "status": ([IAC + WILL + STATUS, IAC + DONT + STATUS], [IAC + DO + STATUS, IAC + WONT + STATUS]),
@@ -115,7 +115,7 @@ def test_what_the_server_does() -> None:
         (b"a\xff\xff\xff\xffb", b"a\xff\xffb"),
         (IAC + WILL + SGA + b"\r\0x\r\n", b"\rx\r\n"),
         (IAC + WILL + BINARY + b"\r\0x", b"\r\0x"),
-        # Without telnet it may be a picture.
+        # Without telnet the bytes may be any data.
         (b"\r\0x", b"\r\0x"),
         (b"a" + IAC + b"\xf1b", b"ab"),
         (b"a" + IAC + b"\xf9b" + IAC + b"\xf6c", b"abc"),
@@ -203,7 +203,7 @@ def test_commands(name: str, number: int) -> None:
 
 
 def test_much_of_either_kind_is_quick() -> None:
-    """A megabyte of text, and as many commands as fit into a hundred thousand bytes, in a chunk."""
+    """One chunk holds a megabyte of text, or as many commands as fit into 100,000 bytes."""
     protocol = made()
     assert len(protocol.receive(b"x" * 1_000_000)) == 1_000_000
     assert protocol.receive((IAC + b"\xf1") * 50_000 + b"end") == b"end"

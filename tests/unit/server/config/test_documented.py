@@ -1,4 +1,4 @@
-"""What the README says of the server was tried: its options exist, its files are read."""
+"""The server's examples in the README work: its options exist, and its files can be read."""
 
 from __future__ import annotations
 

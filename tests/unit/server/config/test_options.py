@@ -1,4 +1,4 @@
-"""The command line, word by word."""
+"""The options of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs: the command line outranks the file, and no open port comes of a slip."""
+"""The command line outranks the file, and no mistake opens the server."""
 
 from __future__ import annotations
 

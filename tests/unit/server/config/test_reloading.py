@@ -1,4 +1,4 @@
-"""What a reload refuses: files that were emptied, cut off or taken away while the server runs."""
+"""A reload refuses files that were emptied, cut off or removed while the server runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CONF = """\
 deny *=/LIST 0.0.0.0 0.0.0.0
 permit 198.51.100.0 255.255.255.0 192.0.2.0 255.255.255.0 eq 80
 """
-# Whatever a client may be, and may want.
+# Many kinds of clients and requests.
 DEMANDS = [
     demand(address, port, host=host, user=user, userid=user or b"")
     for address in ("10.1.1.1", "192.0.2.1", "203.0.113.1")
@@ -53,7 +53,7 @@ DEMANDS = [
 
 
 def permitted(read: Plan) -> set[int]:
-    """Which of the demands are met; one whose client may not even connect is not."""
+    """The numbers of the demands that are permitted. A demand is not permitted if its client may not even connect."""
     policy = read.policy
     return {
         number
@@ -87,7 +87,7 @@ def read(path: Path) -> Plan:
 
 @pytest.mark.parametrize("kind", ["toml", "conf"])
 def test_no_beginning_of_a_file_opens_anything(kind: str, request: pytest.FixtureRequest) -> None:
-    """Cut off at every byte, with and without an end of line there: refused, or nobody may do more than before."""
+    """The file is cut off at every byte, with and without a newline. The reload is refused, or permits nothing more."""
     path: Path = request.getfixturevalue(kind)
     whole, before = path.read_text(), read(path)
     accepted = 0
@@ -144,7 +144,7 @@ def test_what_was_written_anew_is_no_more_open_by_accident(text: str, why: str, 
 @pytest.mark.parametrize(
     ("was", "text"),
     [
-        # Permissions are taken away, at the end, too.
+        # Permissions are removed, also at the end.
         (FILE + '[[rules]]\naction = "permit"\nfrom = ["127.0.0.1"]\n', FILE),
         (FILE, FILE),
         (FILE, FILE.replace("10.0.0.0/8", "172.16.0.0/12")),
@@ -173,7 +173,7 @@ def test_a_plan_does_not_show_what_it_was_made_of(toml: Path) -> None:
 
 
 def asks_for_a_password(server: Sockd) -> bool:
-    """As this machine's clients see it."""
+    """True if the server asks a client of this machine for a password."""
     with server.connect() as stream:
         stream.sendall(b"\x05\x01\x00")
         return receive(stream, 2) == b"\x05\xff"

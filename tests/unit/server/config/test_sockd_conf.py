@@ -1,3 +1,5 @@
+"""The original server's files: rules, users, source addresses, and errors."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -20,7 +22,7 @@ def loaded(tmp_path: Path, text: str, route: str | None = None, allow_unsupporte
     return load(str(tmp_path / "sockd.conf"), path, never, allow_unsupported)
 
 
-# All that sockd.conf(5) has, but for what runs.
+# All statements of sockd.conf(5) without shell commands.
 CONF = """\
 # who may do what
 deny    *=bonnie,clyde  198.51.100.0 255.255.255.0
@@ -50,7 +52,7 @@ permit  ?=n             203.0.113.1  255.0.255.0      192.0.2.1 255.255.255.255 
         ("203.99.113.200", b"", "192.0.2.1", 80, None),
         ("203.99.113.200", b"", "192.0.2.2", 22, None),
         ("203.99.112.200", b"", "192.0.2.1", 22, None),
-        # No match is a denial, for local clients, too.
+        # Without a match a request is denied, for local clients as well.
         ("127.0.0.1", b"", "192.0.2.1", 22, None),
     ],
 )
@@ -126,7 +128,7 @@ def test_users_from_files(tmp_path: Path) -> None:
     users = (b"alice", b"bob", b"carol", b"dave", b"erin", b"frank", b"zoe")
     permitted = {user for user in users if isinstance(policy.decide(demand("192.0.2.1", userid=user)), Permitted)}
     assert permitted == {b"alice", b"bob", b"carol", b"frank", b"zoe"}
-    # A user that was verified is one all the more, whatever is claimed beside.
+    # A verified user counts, whatever user is claimed.
     assert isinstance(policy.decide(demand("192.0.2.1", user=b"zoe")), Permitted)
     assert isinstance(policy.decide(demand("192.0.2.1", user=b"dave", userid=b"zoe")), Denied)
 

@@ -1,3 +1,5 @@
+"""Whole TOML files of the server, and their errors."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,4 @@
-"""Lines that are written, that wait, and that are lost and counted."""
+"""Lines of the log are written, wait, or are lost and counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPORT = Report(7, "127.0.0.1:4000", "alice", "connect", "example.com:80", "", "
 
 
 class Sink:
-    """Takes as much as it is told to, and then raises."""
+    """A sink that takes `room` bytes, and then raises BlockingIOError."""
 
     most_at_once = 64
 

@@ -1,4 +1,4 @@
-"""Where lines go: whatever stderr is, and a syslog."""
+"""The sinks: stderr of every kind, and a syslog."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_has_its_own_time_gets_none() -> None:
 
 @pytest.fixture(params=["ours", "another user's"])
 def openable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe of another user's, as a container's is whose program is not root's, is not opened anew."""
+    """A pipe of another user cannot be opened again. Such a pipe is stderr in a container without root."""
     if request.param != "ours":
         monkeypatch.setattr(log, "_reopened", lambda _: None)
 
@@ -72,7 +72,7 @@ def test_a_pipe_without_a_reader_is_an_error() -> None:
 
 
 def test_a_stream_that_nobody_reads_does_not_hold_us_up_and_stays_as_it_was() -> None:
-    """The journal's end of a service's stderr is a Unix socket."""
+    """systemd's journal gives a service a Unix socket as stderr."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         sink = DescriptorSink(ours.fileno())

@@ -1,4 +1,4 @@
-"""What Prometheus is told, read back by its format's rules."""
+"""The metrics, parsed by the rules of Prometheus' format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report(outcome: str = "done", command: str = "connect", seconds: float = 0.5
 
 
 def samples(text: str) -> dict[str, float]:
-    """Each sample's value; every line has to be one, or a comment."""
+    """The values of all samples. Each line must be a sample or a comment."""
     found = {}
     for line in text.splitlines():
         if not line.startswith("# "):

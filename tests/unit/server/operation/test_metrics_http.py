@@ -1,4 +1,4 @@
-"""The metrics, as HTTP clients ask for them."""
+"""The metrics, asked for by HTTP."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_this_machine_s_own_names_are_answered(address: tuple[str, int], host: s
 )
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
 def test_other_people_s_names_are_not(address: tuple[str, int], host: str, version: str) -> None:
-    """They are those of a web page whose name resolves to loopback."""
+    """Such names belong to web pages whose names resolve to a loopback address."""
     answer = request(address, f"GET /metrics {version}\nAccept: */*\nHost: {host}")
     assert answer.startswith(b"HTTP/1.1 421 ")
     assert b"sockd_sessions" not in answer

@@ -1,4 +1,4 @@
-"""Several processes on one port: their starts, ends and deaths."""
+"""Several worker processes on one port: how they start, end, and die."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def children(server: Sockd) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends, soon: nothing tells when one that is not our child does."""
+    """True if a process ends soon. The process is not a child, so it must be polled."""
     for _ in range(500):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -41,7 +41,7 @@ def gone(pid: int) -> bool:
 
 
 def serve_one(server: Sockd, target: Target) -> int:
-    """Which process has served."""
+    """The process that has served the last connection."""
     with server.connect() as stream:
         assert client.ask(stream, 5, *target.address) == 0
     line = server.line(" connect ")
@@ -58,7 +58,7 @@ def test_they_share_a_port_and_the_work(echo_server: Target) -> None:
     with sockd("--workers", "3") as server:
         served = Counter(serve_one(server, echo_server) for _ in range(40))
         assert set(served) <= set(children(server))
-        # The kernel spreads connections by a hash of their addresses: that all 40 go to one is 3 in 10**19.
+        # The kernel spreads connections by a hash of their addresses. All 40 go to one worker with probability 3e-19.
         assert len(served) > 1
 
 
@@ -101,7 +101,7 @@ def test_those_that_have_died_leave_nothing_with_the_parent() -> None:
 
 
 def test_one_that_cannot_be_replaced_at_once_is_replaced_later(echo_server: Target) -> None:
-    """A machine that is short of something for a moment is not to be left with fewer of them for ever."""
+    """If the machine lacks a resource for a moment, the missing workers are started later."""
     with sockd("--workers", "2") as server:
         parent = server.process.pid
         _, most = resource.prlimit(parent, resource.RLIMIT_NOFILE)
@@ -116,12 +116,12 @@ def test_one_that_cannot_be_replaced_at_once_is_replaced_later(echo_server: Targ
 
 
 def serving(workers: set[int]) -> int:
-    """The worker that has the one connection there is: the one with more sockets than another."""
+    """The worker that has the only connection: it has more sockets than the others."""
     return max(workers, key=lambda pid: len(os.listdir(f"/proc/{pid}/fd")))
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Waits for what nobody tells, bounded."""
+    """Wait for a condition by polling, up to a limit."""
     for _ in range(500):
         if holds():
             return
@@ -198,7 +198,7 @@ def test_they_end_with_their_parent(echo_server: Target) -> None:
 
 
 def test_ctrl_c_reaches_all_and_ends_none_too_early(echo_server: Target) -> None:
-    """A terminal sends SIGINT to all of them at once."""
+    """A terminal sends SIGINT to all processes at once."""
     with sockd("--workers", "2", prefix=("setsid",)) as server, server.connect() as stream:
         assert client.ask(stream, 5, *echo_server.address) == 0
         os.killpg(server.process.pid, signal.SIGINT)
@@ -227,7 +227,7 @@ def test_a_reload_reaches_all_of_them_and_those_to_come(tmp_path: Path, echo_ser
 
 
 def refused(server: Sockd, target: Target) -> bool:
-    """By a rule; one that denies everything to everybody closes at once, as `admit` may."""
+    """True if a rule refuses the connection. A rule that denies everything to all clients closes it at once."""
     with server.connect() as stream:
         try:
             return client.ask(stream, 5, *target.address) == 2
@@ -281,7 +281,7 @@ def test_systemd_hears_ready_when_all_serve_and_from_the_parent_alone(tmp_path: 
 
 
 def test_descriptors_are_not_passed_from_one_to_the_next(echo_server: Target) -> None:
-    """A worker that held another's channel would keep it from seeing the parent's end."""
+    """If a worker held the channel of another one, that one would not see the end of the parent."""
     with sockd("--workers", "4") as server:
         counts = {len(os.listdir(f"/proc/{pid}/fd")) for pid in children(server)}
         assert len(counts) == 1

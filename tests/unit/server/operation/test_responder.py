@@ -1,4 +1,4 @@
-"""Askers who say much, little or nothing, and listeners who do not listen."""
+"""Clients that send much, little or nothing, and clients that do not read."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_who_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes last takes the place of who came first."""
+    """A new client takes the place of the oldest one."""
     monkeypatch.setattr(responder, "MOST_CLIENTS", 1)
     with running_loop(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         first, second = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(2))
@@ -85,7 +85,7 @@ def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_silent_ones_keep_nobody_from_an_answer() -> None:
-    """More of them than are served, before and after who asks."""
+    """More silent clients than are served at a time, before and after a client with a request."""
     with running_loop(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         for _ in range(3):
             for _ in range(responder.MOST_CLIENTS + 4):
@@ -100,7 +100,7 @@ def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) ->
     long = bytes(8_000_000)
     with running_loop(answers(lambda asked: long if asked else None)) as address, ExitStack() as stack:
         busy, silent, last = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(3))
-        # The first two filled all places, so the first was asked to leave; what follows is about the others.
+        # The first two clients filled all places, so the first one was closed. The rest is about the others.
         assert read(busy) == b""
         silent.sendall(b"now")
         assert receive(silent, 1) == long[:1]
@@ -120,7 +120,7 @@ def test_who_goes_away_takes_nothing_along() -> None:
 
 
 def test_without_descriptors_it_waits_until_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is not accepted stays in the queue, which would wake the loop at once and for ever."""
+    """A client that cannot be accepted stays in the queue, which would wake up the loop again and again."""
     tried: list[float] = []
 
     def make(loop: Loop) -> tuple[str, int]:
@@ -184,7 +184,7 @@ def test_closing_ends_what_is_under_way() -> None:
         assert heard.wait(10)
         loop.call(made[0].close)
         assert read(stream) == b""
-        # Sockets are closed after the events at hand; by the next ones they all are.
+        # Sockets are closed after the events at hand. At the next events all of them are closed.
         closed = threading.Event()
         loop.call(closed.set)
         assert closed.wait(10)

@@ -1,4 +1,4 @@
-"""One process that serves: what it makes of a plan, at its start and after a reload."""
+"""One process that serves: how it uses a plan, at its start and after a reload."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_worker_has_its_share_of_the_limits(workers: int, connections: int, se
 
 
 def test_a_reload_that_speaks_of_more_workers_gets_no_more(serve: Serve) -> None:
-    """How many there are changes with a restart only."""
+    """The number of workers changes with a restart only."""
     service = serve(plan(3, 30))
     service.reload(plan(6, 60))
     assert service.server.services.policy.limits.connections == 20

@@ -1,4 +1,4 @@
-"""The live sessions, asked for on Unix sockets."""
+"""The live sessions, as the Unix sockets report them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_it_is_for_the_same_user_alone_and_leaves_nothing(tmp_path: Path) -> Non
     directory = tmp_path / "new"
     with sockd("--status-directory", str(directory)) as server:
         ask("--status", "--status-directory", str(directory))
-        # Asking before the socket is there finds nobody, so what is looked at here is waited for by the next line.
+        # A question before the socket exists finds no server. So the next line waits for the socket.
         server.process.send_signal(1)
         server.line("read again")
         [path] = directory.iterdir()

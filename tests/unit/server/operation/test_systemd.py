@@ -1,4 +1,4 @@
-"""sd_notify(3)'s datagrams, as a service manager gets them."""
+"""The datagrams of sd_notify(3), as a service manager receives them."""
 
 from __future__ import annotations
 

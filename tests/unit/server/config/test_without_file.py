@@ -1,3 +1,5 @@
+"""A server without a configuration file: who may come in."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""Single values; whole files, and what is wrong with them, are in test_toml.py."""
+"""Single values of the TOML file. Whole files and their errors are in test_toml_file.py."""
 
 from __future__ import annotations
 
