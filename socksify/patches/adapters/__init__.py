@@ -52,7 +52,7 @@ ADAPTERS = {
 
 
 class WraptLibrary:
-    """Where wrapt is found: one object in a process, because a process imports wrapt once.
+    """Finds wrapt: one object in a process, because a process imports wrapt once.
 
     If another Python has passed our package on to this one, this Python need not have wrapt. Then it is looked for
     beside our package, and where the other Python has it.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from socksify.tunnel.state import Tunnel
 
     class Turn(Protocol):
-        """What other green threads wait for while one green thread advances a tunnel."""
+        """An event: other green threads wait for it while one green thread advances a tunnel."""
 
         def set(self) -> object:
             """Wake them."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # execve(2): an interpreter may be a script itself, up to a depth of four. Wrappers and shells are counted in.
 _MAX_DEPTH = 10
-# As much of a script is read by the kernel, in bytes (BINPRM_BUF_SIZE).
+# The kernel reads this many bytes of a script (BINPRM_BUF_SIZE).
 _SHEBANG_SIZE = 256
 # Python/initconfig.c: the options that take a value, which may be the next word; -c and -m end the options.
 _WITH_VALUE = "WX"
@@ -121,7 +121,7 @@ def _by_shell(line: CommandLine, command: shell_commands.SimpleCommand) -> Comma
         environ["PATH"] = path
     if command.moved and "/" in word and not word.startswith("/") and not is_python(word):
         raise Unreadable
-    # Where the shell has moved, its directory is not known: in what is no directory, nothing is found.
+    # After the shell has moved, its directory is not known. In /dev/null, which is no directory, nothing is found.
     directory = os.devnull if command.moved else line.directory
     cleared_by = "the shell" if _clears_hook(command.changed) else line.cleared_by
     file = CommandLine("", (), line.directory, environ).find(word)

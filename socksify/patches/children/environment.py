@@ -132,7 +132,7 @@ class SharedEnvironment:
         journal.on_undo(self.clear)
         self._hide(self.current)
         if _SWITCH in os.environ:
-            # Whoever has given this process settings in spite of it means its children, too.
+            # This process got settings in spite of the switch, so its children are meant to get them, too.
             journal.remove_item(os.environ, _SWITCH)
         self._put_into_c(self.current)
 

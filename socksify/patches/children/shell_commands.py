@@ -265,7 +265,7 @@ class _Shell:
         if not is_known(name) or (name, words[1:2]) in _STARTING:
             raise Unreadable
         if functions and self._functions.is_called(name):
-            # What its body starts was yielded at its definition.
+            # The commands in its body were yielded at its definition.
             self._parameters.forget(self._parameters.set_in_functions)
         elif name in ("eval", ".", "source"):
             yield from self._run_text(words, certain)

@@ -34,7 +34,7 @@ _RESERVED = frozenset((*OPENING, *CLOSING, *INNER))
 
 
 class Unreadable(Exception):
-    """It cannot be known which commands a text starts."""
+    """A text from which one cannot tell which commands it starts."""
 
 
 class Tokens(Record):

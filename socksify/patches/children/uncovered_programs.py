@@ -28,7 +28,7 @@ _MAX_NAMED = 4096
 
 
 class UncoveredPrograms:
-    """What is said of programs by the settings that are in force: one object in a process."""
+    """Names programs by the settings that are in force: one object in a process."""
 
     def __init__(self) -> None:
         # None: nothing is installed.

@@ -1,4 +1,4 @@
-"""A proxy, programs that start children, and virtual environments for them, made once for each worker."""
+"""A proxy, and virtual environments for programs that start children, made once for each worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that is started inside of a block of via() goes the block's method, whoever starts it and however."""
+"""A process that is started inside a block of via() goes by the block's proxy, by every start method."""
 
 from __future__ import annotations
 

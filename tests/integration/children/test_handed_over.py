@@ -1,4 +1,4 @@
-"""An open connection that another process is given has the same two names there as natively."""
+"""An open connection that is given to another process has the same two addresses there as a native one."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_both_names_are_those_of_the_process_that_connected(method: str, tmp_pat
 
 @pytest.mark.parametrize("method", ["pass_fds", "exec", "a pipe, spawn", "from a child, fork"])
 def test_the_proxy_may_listen_on_a_unix_socket(method: str, tmp_path: Path) -> None:
-    """The kernel's socket is of another family then."""
+    """In this case the kernel's socket has another family."""
     with BadProxy(OPEN, path=tmp_path / "proxy") as proxy:
         assert run(START_METHODS[method], tmp_path, proxy.url()) == (SAID, "")
 

@@ -1,4 +1,4 @@
-"""install() without more covers children, and what belongs to others: fork servers and pools that were there before."""
+"""install() by itself covers children, and also fork servers and pools that were there before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Python that has neither us nor what we depend on, and is started by one that has both."""
+"""A Python without socksify and its dependencies, started by a Python that has both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GRANDCHILD = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[
 
 @pytest.fixture
 def libraries(tmp_path: Path) -> Path:
-    """Some of our own environment's, and not wrapt."""
+    """Return a directory with some libraries of our environment, but not wrapt."""
     there, place = Path(sysconfig.get_path("platlib")), tmp_path / "libraries"
     place.mkdir()
     for name in ("uvloop", "dns"):
@@ -58,7 +58,7 @@ def check(python: Path, libraries: Path, proxy: RecordingProxy, name: str, betwe
 def test_it_stands_beside_an_installed_package(
     plain: Path, libraries: Path, tmp_path: Path, proxy: RecordingProxy
 ) -> None:
-    """Without a parent that could say where."""
+    """There is no parent that could say where wrapt is."""
     installed = tmp_path / "installed"
     installed.mkdir()
     for name in ("socksify", "sitecustomize_template"):

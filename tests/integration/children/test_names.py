@@ -1,4 +1,4 @@
-"""The fake address of a name means that name to child processes, too: as an argument, or in a task sent later."""
+"""The fake address of a name means that name in child processes, too, as an argument or in a task sent later."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_address_means_the_same_name(method: str, proxy: RecordingProxy, tmp_
 
 
 def test_an_orphan_is_refused_it(proxy: RecordingProxy, tmp_path: Path) -> None:
-    """It never stands for another host."""
+    """The address never stands for another host."""
     # The pipe's other end is closed when the parent ends.
     program = "reader, writer = os.pipe()\n"
     program += "    code = f'import os, program; os.read({reader}, 1); program.fetch({address!r})'\n"
@@ -82,7 +82,7 @@ print(os.open("/dev/null", os.O_RDONLY))
 
 
 def test_no_descriptor_appears_with_the_first_child(proxy: RecordingProxy) -> None:
-    """asyncio's tests of Python 3.14 count them; and later on files have the numbers that they have without us."""
+    """asyncio's tests of Python 3.14 count descriptors; and files have the same numbers as without us."""
     launched = [sys.executable, "-m", "socksify", "--proxy", proxy.url()]
     outputs = [
         subprocess.check_output([*words, "-c", f"NATIVELY = {natively}\n{DESCRIPTORS}"], timeout=60)

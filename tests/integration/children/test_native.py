@@ -1,4 +1,4 @@
-"""`--native`: proxychains4 under programs that are no Python, and under C; what is ours is proxied once."""
+"""`--native`: proxychains4 under programs that are no Python, and under code in C. A Python is proxied once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child is given the password of the proxy, however late; where it cannot read it, its network is closed."""
+"""A child is given the password of the proxy, however late it starts. If it cannot read it, its network is closed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def launch(program: str, proxy: RecordingProxy, directory: Path) -> subprocess.C
 
 
 def told_to_go(directory: Path) -> str:
-    """What the daemon's child says, in the end."""
+    """Return what the daemon's child has written in the end."""
     with open(directory / "go", "w") as go:
         go.write("\n")
     code = f"import os\nwhile not os.path.exists({str(directory / 'said')!r}) or not open('said').read(): pass"
@@ -78,7 +78,7 @@ def test_one_that_can_no_longer_read_it_is_closed(proxy: RecordingProxy, tmp_pat
 
 
 def test_who_starts_another_makes_sure_that_it_can(proxy: RecordingProxy, tmp_path: Path) -> None:
-    """Whoever has taken the key away."""
+    """It does not matter who has removed the key."""
     program = f"""
 import shutil, subprocess, sys
 shutil.rmtree({str(tmp_path / "runtime")!r} + "/" + __import__("os").listdir("runtime")[0])

@@ -1,4 +1,4 @@
-"""A socket that connects through the proxy is sent to another process when the connection is there."""
+"""A socket that is connecting through the proxy is sent to another process when it is connected, not before."""
 
 from __future__ import annotations
 

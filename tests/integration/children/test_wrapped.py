@@ -1,4 +1,4 @@
-"""A Python that will not find the hook, behind whatever starts it: it is named, or what starts it; strict refuses."""
+"""A Python that will not find the hook, behind a wrapper or a shell: one of them is named, or refused by strict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.integration.children.parent_program import LOOPBACK, ParentProgram, n
 from tests.integration.children.recording_proxy import RecordingProxy
 from tests.integration.children.start_methods import StartMethod, named
 
-# Each starts `{python} -I child.py NAME` in another way, which is named where that environment has no hook.
+# Commands that start `{python} -I child.py NAME`. They are named if that Python's environment has no hook.
 WRAPPED = {
     "sh -c": "['sh', '-c', f'{PY} -I {CHILD} {NAME}']",
     "sh -c env -i": "['sh', '-c', f'env -i {PY} {CHILD} {NAME}']",

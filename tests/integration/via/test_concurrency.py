@@ -1,4 +1,4 @@
-"""Blocks of via() belong to threads, tasks, and what is handed to executors; many at once are never mixed."""
+"""Blocks of via() belong to threads, tasks and the work of executors. Many blocks at once are never mixed."""
 
 from __future__ import annotations
 

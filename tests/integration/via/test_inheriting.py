@@ -1,4 +1,4 @@
-"""A new thread begins outside of its starter's block, in a Python whose threads inherit the context as well."""
+"""A new thread begins outside of its starter's block, also in a Python whose threads inherit the context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""isolate: other credentials for each host, task or connection, made up, and the same ones again where they may be."""
+"""isolate: random credentials for each host, task or connection, and the same ones again for the same key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look-ups inside a block of via(): asked of nobody, or of whom the block's proxy leaves them to."""
+"""Look-ups inside a block of via(): answered here, or sent to name servers, as the block's proxy requires."""
 
 from __future__ import annotations
 

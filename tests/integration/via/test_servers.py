@@ -1,4 +1,4 @@
-"""A server with a block of via() for each request; and what was there before install(), or is without it."""
+"""Servers with a block of via() for each request, also if they were there before install(), or run without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""socksify.via() and the settings: what they leave open is the block's to say, and they may change meanwhile."""
+"""socksify.via() and the settings: a block decides what they leave open, and they may change inside it."""
 
 from __future__ import annotations
 

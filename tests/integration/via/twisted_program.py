@@ -1,4 +1,4 @@
-"""Connects by everything that twisted has, inside a block of via() and outside; prints who answered, as JSON."""
+"""Connects by every function of twisted, inside a block of via() and outside. Prints who answered, as JSON."""
 
 import json
 import sys

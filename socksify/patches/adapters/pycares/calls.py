@@ -141,7 +141,7 @@ def _may_ask(server: str) -> bool:
 
 
 class _Gate(_local):
-    """Whether this thread may call the functions of c-ares that ask name servers."""
+    """Says of each thread whether it may call the functions of c-ares that ask name servers."""
 
     is_open = False
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _SelectorLoop:
-    """What asyncio's transports and servers ask of a loop of asyncio, done by a loop of uvloop."""
+    """Serves asyncio's transports and servers as a loop of asyncio would, by a loop of uvloop."""
 
     _ensure_resolved = vars(BaseEventLoop)["_ensure_resolved"]
     _ensure_fd_no_transport = vars(BaseSelectorEventLoop)["_ensure_fd_no_transport"]

@@ -54,7 +54,7 @@ def _remove(loop: Any, fd: int) -> None:
 
 
 class _Watch:
-    """What a loop does with a descriptor in the place of the readers and writers that the program has added."""
+    """Watches a descriptor in the place of the readers and writers that the program has added to a loop."""
 
     def __init__(self, loop: Any, fd: int) -> None:
         self._loop, self._fd = loop, fd

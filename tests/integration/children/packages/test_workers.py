@@ -1,4 +1,4 @@
-"""Workers of other kinds: Celery's, pytest-xdist's, Dask's with nannies; among themselves they stay on loopback."""
+"""Workers of Celery, pytest-xdist and Dask (with nannies). They talk to one another on loopback, past the proxy."""
 
 from __future__ import annotations
 

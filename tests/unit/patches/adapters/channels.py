@@ -1,4 +1,4 @@
-"""pycares' channels, of either interface: made, and asked until they have answered."""
+"""Channels of pycares, for the interfaces of versions 4 and 5: they are made, and asked until they have answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page at a URL, fetched by each library in its own way: whoever looks the host's name up, and however."""
+"""Functions that fetch the page at a URL, each by another library, which looks up the host's name in its own way."""
 
 from __future__ import annotations
 

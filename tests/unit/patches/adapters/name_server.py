@@ -1,4 +1,4 @@
-"""A name server on loopback that writes down what it is asked: who asks it of a name has given the name away."""
+"""A name server on loopback that records its questions: a name in one of them has leaked."""
 
 from __future__ import annotations
 

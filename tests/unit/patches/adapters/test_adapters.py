@@ -1,4 +1,4 @@
-"""The table of adapters: each waits for its module, wraps what it must, and leaves nothing behind."""
+"""The table of adapters: each adapter waits for its module, wraps functions of it, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever looks a name up, and however: the proxy gets the name, and nobody else does."""
+"""The proxy gets a name, and nobody else does, whichever library looks the name up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dnspython asks by datagrams: what could only be refused is answered here, what a proxy can carry goes through it."""
+"""dnspython asks by datagrams. Questions that could only be refused are answered; others go through the proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loops' own look-ups, in whatever thread or process, and their own ways to send a datagram."""
+"""The look-ups of loops, in any thread or process, and the functions by which loops send datagrams."""
 
 from __future__ import annotations
 

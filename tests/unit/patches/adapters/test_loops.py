@@ -1,4 +1,4 @@
-"""trio and anyio, unmodified, over tunnels: loops that are not asyncio's, and what they make of failures."""
+"""trio and anyio, unmodified, over tunnels: loops that are not asyncio's, and the errors that they raise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""c-ares asks from sockets of its own; what must not be asked from here never reaches them.
+"""c-ares asks from sockets of its own. Questions that must not be asked from here never reach them.
 
 Each channel asks a name server of the test's own, on loopback and so routed direct, which writes down what it hears.
 """

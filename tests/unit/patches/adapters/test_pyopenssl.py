@@ -1,4 +1,4 @@
-"""pyOpenSSL, unmodified, over tunnels: what it does in C while the connect is pending, and afterwards."""
+"""pyOpenSSL, unmodified, over tunnels: it reads and writes in C while the connect is pending, and afterwards."""
 
 from __future__ import annotations
 

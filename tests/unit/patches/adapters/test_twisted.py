@@ -1,4 +1,4 @@
-"""twisted: its resolver in threads is the stdlib's, the one of twisted.names asks by datagrams of its own."""
+"""twisted: one resolver calls the standard library in threads; that of twisted.names sends datagrams of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pyzmq: what libzmq would do past the proxy it does not do, and everything else it does."""
+"""pyzmq: connections by which libzmq would go past the proxy are refused, all others are made."""
 
 from __future__ import annotations
 

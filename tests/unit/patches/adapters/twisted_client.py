@@ -1,4 +1,4 @@
-"""A program of twisted's: a page, names by either of its resolvers, datagrams. Its reactor runs once in a process."""
+"""A program with twisted: a page, names by both resolvers, datagrams. twisted's reactor runs once in a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command starts, and whether a Python among it will find the hook."""
+"""The programs that a command line starts, and whether a Python among them finds the hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What children are given, while installed; and that nothing of it is to be seen, before or after."""
+"""Children are given the settings while they are installed. Nothing of that is seen in this process."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_programs_own_path_stays_its_own(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_proxy_variable_is_taken_out_of_the_programs_view_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """httpx here would stumble over it; curl as a child needs it."""
+    """httpx in this process would fail because of it; curl as a child needs it."""
     monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
     socksify.install("socks5h://127.0.0.1:9", children=True)
     assert "ALL_PROXY" not in os.environ
@@ -156,7 +156,7 @@ def test_what_is_no_command_is_refused_as_ever() -> None:
 
 @pytest.fixture
 def connector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A program that nobody knows, and that does nothing."""
+    """A program that is not known to be harmless, and does nothing."""
     monkeypatch.setattr(uncovered_programs.UNCOVERED, "_named", set())
     return str(shutil.copy("/bin/true", tmp_path / "connector"))
 
@@ -260,7 +260,7 @@ def test_where_children_are_given_nothing_each_is_named(connector: str, capfd: p
 
 
 def test_functions_that_tell_by_identity_are_told() -> None:
-    """os.supports_fd has os.execve in it."""
+    """os.supports_fd contains os.execve."""
     socksify.install(URL, children=True)
     assert os.execve in os.supports_fd
     socksify.uninstall()

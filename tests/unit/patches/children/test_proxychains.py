@@ -1,4 +1,4 @@
-"""What proxychains4 is told is what it can obey, and never more direct than the rules are."""
+"""proxychains4 is told only what it can obey, and never to be more direct than the rules are."""
 
 from __future__ import annotations
 

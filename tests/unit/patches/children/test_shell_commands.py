@@ -1,4 +1,4 @@
-"""What a shell's text starts, where the text changes its parameters, functions, variables or directory on the way."""
+"""The commands of a shell's text that changes its parameters, functions, variables or directory on the way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHELL = "/bin/bash"
 
 @pytest.fixture(autouse=True)
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A program that may connect, and that the system does not have."""
+    """A program that may connect. The system has none of that name."""
     path = tmp_path / "bin" / "client"
     path.parent.mkdir()
     path.write_text("")
@@ -30,7 +30,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def names(text: str, parameters: Sequence[str] = ()) -> list[str]:
-    """The base names of what is not known to be harmless."""
+    """Return the base names of the programs that are not known to be harmless."""
     words = ("bash", "-c", text, "sh", *parameters)
     return [os.path.basename(program.path) for program in command_lines.programs(CommandLine(SHELL, words))]
 
@@ -60,6 +60,8 @@ def names(text: str, parameters: Sequence[str] = ()) -> list[str]:
         ("run() { echo $1; }; run a; client", ()),
         ('run() { echo "$@" $2; client "$@"; }; run a', ()),
         ('while [ x ]; do shift; done; client "$@"', ()),
+        ("ls >;client x", ()),
+        ("echo $\u00b2; client x", ()),
     ],
 )
 def test_what_is_started(text: str, parameters: Sequence[str]) -> None:
@@ -79,6 +81,8 @@ def test_what_is_started(text: str, parameters: Sequence[str]) -> None:
         ("(client() { :; }); client x", ()),
         ("if false; then client() { :; }; fi; client x", ()),
         ("client() { :; }; unset -f client; client x", ()),
+        ("x=$(client() { :; }); client x", ()),
+        ("[ x ] && client() { :; }; client x", ()),
         ("C=ls; read C; $C x", ()),
         ("C=ls; for C in client; do $C x; done", ()),
         ("C=ls; printf -v C client; $C x", ()),

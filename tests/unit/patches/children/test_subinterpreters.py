@@ -1,4 +1,4 @@
-"""Subinterpreters, which have modules of their own: in processes of their own, as not every module bears several."""
+"""Subinterpreters, which have modules of their own. Each test runs in a process: not every module bears several."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BODIES = {
 
 
 def run(body: str, directory: Path, before: str = "", says: str = "") -> list[str]:
-    """What it prints; it has to end well, and to say no more than this."""
+    """Return what the program prints. It has to end with status 0, and to write nothing on stderr but this."""
     command = [sys.executable, "-c", PROGRAM.format(before=before, body=body)]
     # What the program has been told else, its settings outrank.
     environ = {"PATH": os.defpath, "HOME": str(directory), "SOCKSIFY_PROXY": "socks5h://127.0.0.1:8"}
