@@ -126,3 +126,9 @@ def test_a_python_without_a_sha3_of_its_own_takes_openssls(monkeypatch: pytest.M
     sealed = sealing.seal(b"a")
     monkeypatch.setitem(sys.modules, "_sha3", None)
     assert sealing.unseal(sealed) == b"a"
+
+
+def test_a_machine_without_any_place_has_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "_is_private", lambda *_: False)
+    with pytest.raises(ConfigError, match="found no directory to keep the key in"):
+        sealing.unseal(sealing.seal(b"a"))

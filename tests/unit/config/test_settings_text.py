@@ -71,3 +71,7 @@ def test_json(tmp_path: Path) -> None:
         "taken_out": [],
     }
     assert "S3cr3t" not in show_json(load({}, ENVIRON, str(tmp_path)), ENVIRON)
+
+
+def test_without_such_variables_none_is_named() -> None:
+    assert "taken out" not in show(load({"proxy": "gw"}, {}, "/"), {})

@@ -67,3 +67,8 @@ def test_a_password_in_the_file_is_noticed(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_not_written(arguments: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         document(arguments, str(tmp_path))
+
+
+@pytest.mark.parametrize(("log", "written"), [("stderr", "stderr"), ("", ""), ("a.log", "/work/a.log"), ("/a", "/a")])
+def test_a_log_is_named_wherever_the_program_starts(log: str, written: str) -> None:
+    assert f'log = "{written}"' in document({"proxy": [PROXY], "log": log}, "/work")[0]

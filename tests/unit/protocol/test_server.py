@@ -168,3 +168,12 @@ def test_reply_to_socks4(code: int, answer: int) -> None:
 
 def test_reply_to_socks4_has_room_for_the_port_only_of_others() -> None:
     assert server.reply(server.Request(4, 1, HOST), socks5.SUCCEEDED, V6) == b"\x00\x5a\x01\xbb\x00\x00\x00\x00"
+
+
+def test_the_messages_that_are_remembered_are_bounded() -> None:
+    """Every request is another one, as those of a client that goes through all ports and hosts."""
+    for number in range(server._MOST + 2):
+        request = b"\5\1\0\1" + number.to_bytes(4, "big") + b"\0\x50"
+        found = server._requests[5](request)
+        assert found is not None
+        assert found[0].target.host == f"0.0.{number >> 8}.{number & 255}"

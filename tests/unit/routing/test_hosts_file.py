@@ -167,3 +167,22 @@ def test_the_literals_of_a_name(name: str, literals: tuple[str, ...]) -> None:
     content = b"192.0.2.5 one\n192.0.2.6 two # one\n2001:db8::5 other one\n192.0.2.5 one\n"
     assert literals_of(name, content) == literals
     assert literals_of("absent", content) == ()
+
+
+def test_without_a_thread_a_loop_reads_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "hosts"
+    path.write_bytes(b"192.0.2.5 one\n")
+    monkeypatch.setattr(HostsFile, "_FRESH", 0.0)
+    file = HostsFile(str(path))
+    file.read()
+    path.write_bytes(b"192.0.2.5 another\n")
+
+    async def on_a_loop() -> None:
+        assert file.read().by_address == {"192.0.2.5": ("another", [])}
+
+    # No thread can have a stack of this size.
+    usual = threading.stack_size(1 << 46)
+    try:
+        asyncio.run(on_a_loop())
+    finally:
+        threading.stack_size(usual)

@@ -286,3 +286,14 @@ def test_own_is_not_all_that_a_socket_can_be_bound_to() -> None:
     # A kernel, or a sandbox, that tells nothing of its routes.
     mute = "from socksify.routing import local_host\nlocal_host._AF_NETLINK = 0\n"
     assert in_namespaces(setup, mute + OWN) == [own, own, ["10.9.0.5", "fd77::5"]]
+
+
+def test_a_family_without_sockets_has_no_source() -> None:
+    assert local_host._source(9999, ("192.0.2.1", 9)) is None
+
+
+def test_the_hosts_file_is_asked_for_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hosts").write_bytes(b"192.0.2.5 one\n")
+    monkeypatch.setattr(local_host, "HOSTS_FILE", str(tmp_path / "hosts"))
+    assert local_host.hosts_addresses("one") == ("192.0.2.5",)
+    assert local_host.hosts_addresses("two") == ()

@@ -8,11 +8,16 @@ import socket
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import socksify
+from socksify.config.proxy_url import Proxy
+from socksify.config.rules import Rule
+from socksify.protocol.address import Address
 from socksify.routing import log
+from socksify.routing.route import Via
 from tests.support.bad_proxy import BadProxy
 from tests.support.routing import LOOPBACK, open_fds, routed
 from tests.support.steps import good
@@ -179,3 +184,36 @@ def test_a_log_that_cannot_be_written_is_no_error() -> None:
         log.line("there is no room for this")
     finally:
         log.close_log()
+
+
+def test_connections_that_were_accepted_and_those_nobody_reads_of(file: Path) -> None:
+    target = Address.of("2001:db8::1", 80)
+    route = Via((Proxy("socks5h", "gw", 1080),), target, ("2001:db8::1", 80), Rule("*=proxy", "test", "proxy"))
+    log.close_log()
+    log.connected(route, 0.0, None)
+    log.open_log(str(file))
+    try:
+        log.accepted(route)
+    finally:
+        log.close_log()
+    assert file.read_text() == "socksify: SOCKSclient: accepted [2001:db8::1]:80 via socks5h://gw:1080\n"
+
+
+def test_a_log_that_is_closed_while_it_is_opened_again_stays_closed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.open_log(str(file))
+    descriptors = len(open_fds())
+    (fd,) = (name for name in os.listdir("/proc/self/fd") if os.path.realpath(f"/proc/self/fd/{name}") == str(file))
+    os.close(int(fd))
+    original = log._opened
+
+    def closing(path: str) -> Any:
+        log.close_log()
+        return original(path)
+
+    monkeypatch.setattr(log, "_opened", closing)
+    log.line("last words")
+    assert not log.is_open()
+    assert file.read_text() == "socksify: last words\n"
+    assert len(open_fds()) == descriptors - 1

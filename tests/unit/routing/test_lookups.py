@@ -126,7 +126,7 @@ def test_a_fake_address_to_bind_to_is_nobodys_here() -> None:
 
 def test_a_bad_name_to_bind_to_is_left_to_the_standard_library() -> None:
     found = lookups()
-    for address in (("a" * 64 + "\u00fc.example", 0), "path", ("name.example",)):
+    for address in (("a" * 64 + "\u00fc.example", 0), ("a" * 64 + ".example", 0), "path", ("name.example",)):
         assert found.bindable(socket.AF_INET, address) is address
     assert found.bindable(socket.AF_UNIX, ("name.example", 0)) == ("name.example", 0)
     assert found.bindable(socket.AF_INET, ("127.0.0.1", 0)) == ("127.0.0.1", 0)
@@ -149,3 +149,25 @@ def test_a_fake_address_that_stands_for_nothing_is_explained() -> None:
     assert "stands for no name" in str(found.unknown_fake(other))
     assert found.reverse(fake) == ("name.example", [])
     assert not found.may_ask(other)
+
+
+def test_a_name_of_this_machine_without_an_address_of_the_family_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_host, "addresses_here", lambda name: ("127.0.0.1",) if name == "here" else None)
+    assert lookups().forward("here", None, socket.AF_UNSPEC) == ("here", (), ("127.0.0.1",))
+    assert lookups().forward("here", None, socket.AF_INET) == ("here", (), ("127.0.0.1",))
+    with pytest.raises(socket.gaierror):
+        lookups().forward("here", None, socket.AF_INET6)
+    mapped = lookups().forward("here", None, socket.AF_INET6, socket.AI_V4MAPPED)
+    assert mapped == ("here", (), ("127.0.0.1",))
+
+
+def test_an_entry_of_the_hosts_file_answers_for_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = ("one.example", ["one"])
+    monkeypatch.setattr(local_host, "hosts_entry", lambda address: entry if address == "192.0.2.5" else None)
+    assert lookups().reverse("192.0.2.5") == entry
+    assert lookups().reverse("192.0.2.6") is None
+
+
+def test_bytes_that_are_no_name_are_refused_before_bind() -> None:
+    with pytest.raises(socket.gaierror):
+        lookups().bindable(socket.AF_INET, (b"\xff.example", 0))

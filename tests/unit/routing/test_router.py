@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from socksify import _originals, config
+from socksify.config.via import scoped
 from socksify.routing import fake_addresses, local_host, log
 from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.router import Router
@@ -284,13 +285,13 @@ def test_the_rule_by_which_a_name_is_resolved_here_is_named() -> None:
 
 
 def test_a_name_that_is_too_long_for_a_proxy_is_no_name() -> None:
-    """A dot at the end makes it one byte too long for a message, though DNS would take it."""
-    name = ".".join(["a" * 63] * 3 + ["b" * 61])
-    assert len(name) == 253
-    found = router().decide(V4, (name, 80))
-    assert isinstance(found, Via)
-    with pytest.raises(socket.gaierror):
-        router().decide(V4, (f"{name}bbb", 80))
+    """A message has room for 255 bytes. The dot at the end is one of them, though look-ups do not count it."""
+    name = ".".join(["a" * 63] * 4)
+    assert len(name) == 255
+    assert isinstance(router().decide(V4, (name, 80)), Via)
+    for longer in (f"{name}.", f"{name}b"):
+        with pytest.raises(socket.gaierror):
+            router().decide(V4, (longer, 80))
 
 
 def test_a_name_that_cannot_be_resolved_here_is_a_line_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,3 +319,33 @@ def test_many_addresses_do_not_grow_the_memory_of_own_ones(monkeypatch: pytest.M
     for number in range(20):
         assert not found.is_own(f"192.0.2.{number}")
     assert len(found._own) <= 4
+
+
+def test_the_proxys_own_name_is_resolved_here_when_it_was_given_as_a_fake_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socksify.routing.router.resolve", lambda *_: ("192.0.2.9", 1080))
+    address = fake_addresses.TABLE.address_of("gw.example"), 1080
+    found = router(proxy="socks5h://gw.example:1080").decide(V4, address)
+    assert isinstance(found, Direct)
+    assert found.address == ("192.0.2.9", 1080)
+
+
+def test_inside_a_direct_block_nothing_is_routed() -> None:
+    settings = config.load({"proxy": "gw"}, {}, "/nonexistent")
+    assert Router(settings).routes
+    assert not Router(scoped(settings, ("direct",), None)).routes
+
+
+def test_decisions_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = router()
+    first = found.decide(V4, ("203.0.113.5", 80))
+    assert found.decide(V4, ("203.0.113.5", 80)) is first
+    monkeypatch.setattr(found, "_forget_at", 0.0)
+    assert found.decide(V4, ("203.0.113.5", 80)) is not first
+
+
+def test_a_family_with_addresses_of_ipv4_is_judged_as_ipv4() -> None:
+    """CPython looks names up for RDS as for IPv4."""
+    assert isinstance(router().decide(socket.AF_RDS, ("203.0.113.5", 80)), Via)
+    assert isinstance(router().decide(socket.AF_RDS, ("127.0.0.1", 80)), Direct)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from socket import AF_INET, AF_INET6
+from typing import Any
+
 import pytest
 
-from socksify.routing.sockaddr import may_be_name, no_such_name, numeric, port_number
+from socksify.routing.sockaddr import host_and_port, may_be_name, no_such_name, numeric, port_number
 
 
 @pytest.mark.parametrize(
@@ -70,3 +73,28 @@ def test_what_nobody_is_called(name: str) -> None:
 
 def test_the_error_of_the_resolver_is_made_without_asking_it() -> None:
     assert no_such_name().errno == -2
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "expected"),
+    [
+        (AF_INET, ("a.example", 80), ("a.example", 80)),
+        (AF_INET, (b"a.example", 80), ("a.example", 80)),
+        (AF_INET6, ("::1", 80, 0, 5), ("::1", 80)),
+        (AF_INET, ("a.example",), None),
+        (AF_INET, ("a.example", 80, 0), None),
+        (AF_INET6, ("::1", 80, 0, 0, 0), None),
+        (AF_INET6, ("::1", 80, 1 << 20), None),
+        (AF_INET6, ("::1", 80, -1), None),
+        (AF_INET, (5, 80), None),
+        (AF_INET, ("a.example", "80"), None),
+        (AF_INET, ("a.example", 1 << 16), None),
+        (AF_INET, ("a.example", -1), None),
+        (AF_INET, ("a\0b", 80), None),
+        (AF_INET, ("\u00fc" * 99, 80), None),
+    ],
+)
+def test_hosts_and_ports_as_the_stdlib_takes_them(
+    family: int, address: tuple[Any, ...], expected: tuple[str, int] | None
+) -> None:
+    assert host_and_port(family, address) == expected
