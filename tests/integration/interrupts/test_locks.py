@@ -13,7 +13,7 @@ from socksify import _signal_safety
 from socksify._signal_safety import OwnedLock
 from socksify.routing.fake_addresses import FakeAddressTable
 from tests.integration.interrupts.walking import Interrupted, interrupted, leave_by
-from tests.unit.patches.test_forks import child
+from tests.support.forks import run_in_child
 
 SECONDS = 10.0
 
@@ -88,19 +88,19 @@ def test_a_child_is_not_kept_waiting_by_a_thread_that_is_not_there(held: OwnedLo
     def take() -> bool:
         return not held.is_held() and held.acquire()
 
-    assert child(take) == 0
+    assert run_in_child(take) == 0
     assert held.is_held()
 
 
 def test_a_child_of_a_handler_goes_on_inside() -> None:
     lock = OwnedLock()
     with lock:
-        assert child(lambda: lock.is_mine() and not lock.acquire()) == 0
+        assert run_in_child(lambda: lock.is_mine() and not lock.acquire()) == 0
 
 
 def test_forks_are_counted() -> None:
     before = _signal_safety.forks()
-    assert child(lambda: _signal_safety.forks() == before + 1) == 0
+    assert run_in_child(lambda: _signal_safety.forks() == before + 1) == 0
     assert _signal_safety.forks() == before
 
 
@@ -131,11 +131,11 @@ def test_an_ancestors_ancestors_threads_are_not_there() -> None:
 
     def fork_in_a_thread() -> bool:
         statuses: list[int] = []
-        thread = threading.Thread(target=lambda: statuses.append(child(lambda: not lock.is_held())))
+        thread = threading.Thread(target=lambda: statuses.append(run_in_child(lambda: not lock.is_held())))
         thread.start()
         thread.join(SECONDS)
         return statuses == [0]
 
     with lock:
-        assert child(fork_in_a_thread) == 0
+        assert run_in_child(fork_in_a_thread) == 0
     assert os.getpid()

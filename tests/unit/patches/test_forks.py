@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import select
 import signal
 import socket
 import threading
@@ -21,6 +20,7 @@ from socksify.patches import strict
 from socksify.patches.installation import Installation
 from socksify.tunnel.registry import registry
 from tests.support.bad_proxy import BadProxy, Script
+from tests.support.forks import exit_status, run_in_child
 from tests.support.routing import LOOPBACK, SECONDS, routed
 from tests.support.servers import Server
 from tests.support.steps import READ_GREETING, Send, Wait, good
@@ -35,29 +35,6 @@ def _forking_with_threads() -> Iterator[None]:
         yield
 
 
-def child(call: Callable[[], bool]) -> int:
-    """The exit status of a forked child: 0 if the call is true, 1 if it is false, 2 if it raises."""
-    pid = os.fork()
-    if pid == 0:
-        status = 2
-        try:
-            status = 0 if call() else 1
-        finally:
-            os._exit(status)
-    return ended(pid)
-
-
-def ended(pid: int) -> int:
-    """The exit status of a child, which is killed if it hangs."""
-    descriptor = os.pidfd_open(pid)
-    try:
-        if not select.select([descriptor], [], [], SECONDS)[0]:
-            os.kill(pid, signal.SIGKILL)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    finally:
-        os.close(descriptor)
-
-
 def test_a_child_uses_the_connection_it_inherits(echo_server: Target) -> None:
     with BadProxy(good("socks5h")) as proxy, routed(proxy.url()), socket.socket() as sock:
         sock.connect(echo_server.address)
@@ -66,7 +43,7 @@ def test_a_child_uses_the_connection_it_inherits(echo_server: Target) -> None:
             sock.sendall(b"child")
             return sock.recv(5, socket.MSG_WAITALL) == b"child" and sock.getpeername() == echo_server.address
 
-        assert child(talk) == 0
+        assert run_in_child(talk) == 0
         sock.sendall(b"parent")
         assert sock.recv(6, socket.MSG_WAITALL) == b"parent"
 
@@ -78,7 +55,7 @@ def test_a_child_makes_connections_of_its_own(echo_server: Target) -> None:
             return sock.recv(5, socket.MSG_WAITALL) == b"child"
 
     with BadProxy(good("socks5h")) as proxy, routed(proxy.url()):
-        assert child(talk) == 0
+        assert run_in_child(talk) == 0
         assert len(proxy.sessions) == 1
 
 
@@ -98,7 +75,7 @@ def test_a_child_leaves_the_parents_pending_connect_alone(echo_server: Target) -
             sock.close()
             return unknown
 
-        assert child(look) == 0
+        assert run_in_child(look) == 0
         go.set()
         sock.settimeout(10)
         sock.sendall(b"parent")
@@ -158,7 +135,7 @@ def test_forks_while_threads_are_at_everything(microsocks: Server, echo_server: 
             return socket.gethostbyaddr(name)[0] == "child.example" and echoed(echo_server.address)
 
         try:
-            assert [child(talk) for _ in range(20)] == [0] * 20
+            assert [run_in_child(talk) for _ in range(20)] == [0] * 20
         finally:
             stop.set()
             for thread in threads:
@@ -181,7 +158,7 @@ def test_a_fork_waits_for_another_threads_install(monkeypatch: pytest.MonkeyPatc
     try:
         assert begun.wait(SECONDS)
         forked: list[int] = []
-        forking = threading.Thread(target=lambda: forked.append(child(lambda: bool(strict._HOOK.checks))))
+        forking = threading.Thread(target=lambda: forked.append(run_in_child(lambda: bool(strict._HOOK.checks))))
         forking.start()
         forking.join(0.05)
         assert not forked
@@ -214,7 +191,7 @@ def test_a_signal_handler_forks_in_the_middle_of_a_connect(echo_server: Target) 
                 raise
             if children == [0]:
                 os._exit(2)
-            assert [ended(pid) for pid in children] == [0]
+            assert [exit_status(pid) for pid in children] == [0]
             sock.sendall(b"parent")
             assert sock.recv(6, socket.MSG_WAITALL) == b"parent"
     finally:
