@@ -1,4 +1,4 @@
-"""sockd on a gateway, with a network in front of it: what clients from there reach, and what they never do."""
+"""sockd on a gateway, with a network in front of it: what its clients can reach, and what they cannot."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SUCCEEDED, NOT_ALLOWED = 0, 2
 
 
 class Net:
-    """A gateway, and what is outside of it: a client, a stranger, and a target that takes connections."""
+    """A gateway, and outside of it a client, another host, and a target that accepts connections."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         files = etc(directory / "etc", {"hosts": HOSTS, "nsswitch.conf": "hosts: files\n"})
@@ -84,7 +84,7 @@ class Net:
             stack.enter_context(socket.create_server((TARGET, PORT)))
 
     def connect(self, source: str = CLIENT, port: int = SOCKS) -> socket.socket:
-        """A connection of somebody outside to the server."""
+        """A connection from an outside host to the server."""
         with self.outside.inside():
             return socket.create_connection((GATEWAY, port), timeout=10, source_address=(source, 0))
 
@@ -122,7 +122,7 @@ def test_the_target_is_reached(version: int, host: str, net: Net) -> None:
         assert ask(client, version, host, PORT) == SUCCEEDED
 
 
-# The server's own port is there to be reached at each of these that is the gateway's.
+# The server's own port could be reached at each of these addresses that is the gateway's.
 @pytest.mark.parametrize(
     "host",
     [
@@ -139,7 +139,7 @@ def test_the_target_is_reached(version: int, host: str, net: Net) -> None:
         "::ffff:10.9.0.1",
         "2002:a09:1::1",
         "fd09:1::1",
-        # The address of every router in a subnet, and one of a network that is routed to the gateway itself.
+        # The subnet-router anycast address, and an address of a network that is routed to the gateway itself.
         "fd09:1::",
         "fd09:2::1234",
         "localhost",
@@ -156,7 +156,7 @@ def test_what_is_closed_is_not_reached(host: str, net: Net) -> None:
         assert ask(client, 5, host, SOCKS) == NOT_ALLOWED
 
 
-# Names to getaddrinfo(3), which reads them as inet_aton(3) does.
+# Names for getaddrinfo(3), which reads them like inet_aton(3).
 @pytest.mark.parametrize("spelling", [b"127.1", b"2130706433", b"0x7f.1", b"0177.0.0.1", b"LOCALHOST.", b"[::1]"])
 @pytest.mark.usefixtures("ruled")
 def test_no_spelling_gets_round_that(spelling: bytes, net: Net) -> None:
@@ -184,7 +184,7 @@ def test_a_stranger_is_not_even_answered(net: Net, ruled: Sockd) -> None:
 
 
 def login(client: socket.socket, user: bytes, password: bytes) -> int:
-    """The status of RFC 1929's answer."""
+    """Returns the status of RFC 1929's answer."""
     client.sendall(b"\x05\x01\x02")
     assert receive(client, 2) == b"\x05\x02"
     client.sendall(credentials(user, password))
@@ -201,7 +201,7 @@ def test_users_come_in_from_everywhere_and_failures_are_slowed(guarded: Sockd, n
         assert login(client, b"alice", b"open sesame") == 0
         client.sendall(request5(TARGET, PORT))
         assert reply5(client)[0] == SUCCEEDED
-        # Who is in already counts against the limit of a user.
+        # A connection that is open counts for the limit of its user.
         with net.connect(CLIENT, LOGIN) as another:
             another.sendall(b"\x05\x01\x02" + credentials(b"alice", b"open sesame") + request5(TARGET, PORT))
             assert b"\x05\x00\x00" not in drained(another)
@@ -225,7 +225,7 @@ def test_nobody_comes_in_without_a_password(message: bytes, net: Net) -> None:
 
 
 class Identd(socketserver.StreamRequestHandler):
-    """Everybody is alice."""
+    """An identd that names alice for every connection."""
 
     def handle(self) -> None:
         self.wfile.write(self.rfile.readline().strip() + b" : USERID : UNIX : alice\r\n")
@@ -246,7 +246,7 @@ def claimed(net: Net, tmp_path: Path) -> Iterator[Sockd]:
 
 
 def test_identd_vouches_for_a_claim(net: Net, claimed: Sockd) -> None:
-    """Bob is permitted as well, but it is alice who claims to be him; where there is no identd nothing contradicts."""
+    """Bob is permitted too, but here alice claims to be bob. Without an identd nothing contradicts her."""
     for source, userid, code in ((CLIENT, b"alice", 90), (CLIENT, b"bob", 91), (STRANGER, b"bob", 90)):
         with net.connect(source, CLAIM) as client:
             client.sendall(b"\x04\x01" + PORT.to_bytes(2) + socket.inet_aton(TARGET) + userid + b"\0")
@@ -256,13 +256,13 @@ def test_identd_vouches_for_a_claim(net: Net, claimed: Sockd) -> None:
 
 @pytest.fixture
 def linked(net: Net, tmp_path: Path) -> Iterator[Sockd]:
-    """Listens on the link alone."""
+    """A server that listens on the link-local address only."""
     rule = '[[rules]]\naction = "permit"\nfrom = "fe80::/10"\nto = ["*", "fe80::/10"]\n'
     yield from serving(net, tmp_path, rule, LINK, "[fe80::1%inner]")
 
 
 def on_link(net: Net) -> socket.socket:
-    """A connection by the link-local address, which is of an interface."""
+    """A connection to the link-local address, which belongs to an interface."""
     with net.outside.inside():
         client = socket.socket(socket.AF_INET6)
         client.settimeout(10)
@@ -312,7 +312,7 @@ def test_datagrams_of_a_client_on_the_link(net: Net) -> None:
 
 
 def drained(client: socket.socket) -> bytes:
-    """All that the server says until it closes."""
+    """Returns everything that the server sends until it closes."""
     said = b""
     try:
         while piece := client.recv(4096):
@@ -323,5 +323,5 @@ def drained(client: socket.socket) -> bytes:
 
 
 def test_it_is_the_tests_that_are_outside(net: Net) -> None:
-    """Else nothing here would prove anything."""
+    """Without this, the other tests would prove nothing."""
     assert os.stat(f"/proc/{net.gateway.pid}/ns/net").st_ino != os.stat(f"/proc/{net.outside.pid}/ns/net").st_ino

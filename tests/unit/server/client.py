@@ -1,4 +1,4 @@
-"""A SOCKS client by hand: the messages as the RFC and the SOCKS4 memos have them, none of the product's code."""
+"""A SOCKS client written by hand, from the RFC and the SOCKS4 memos. It uses no code of the package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VERSIONS = [(4, "127.0.0.1"), (4, "localhost"), (5, "127.0.0.1"), (5, "localhost
 
 
 def address5(host: str, port: int) -> bytes:
-    """ATYP, ADDR, PORT."""
+    """Returns ATYP, ADDR and PORT."""
     if ":" in host:
         return b"\x04" + socket.inet_pton(socket.AF_INET6, host) + port.to_bytes(2)
     if host[0].isdigit():
@@ -30,14 +30,14 @@ def credentials(user: bytes, password: bytes) -> bytes:
 
 
 def request4(host: str, port: int, command: int = CONNECT) -> bytes:
-    """SOCKS4 for an IPv4 address, 4A for a name."""
+    """Returns a request of SOCKS4 for an IPv4 address, of SOCKS4A for a name."""
     named = not host[0].isdigit()
     address = b"\0\0\0\x01" if named else socket.inet_aton(host)
     return b"\x04" + bytes([command]) + port.to_bytes(2) + address + b"me\0" + (host.encode() + b"\0" if named else b"")
 
 
 def reply5(stream: socket.socket) -> tuple[int, bytes]:
-    """The code, and ATYP, BND.ADDR, BND.PORT."""
+    """Returns the code, and ATYP, BND.ADDR and BND.PORT."""
     head = receive(stream, 4)
     assert head[:1] + head[2:3] == b"\x05\x00", head
     return head[1], head[3:] + receive(stream, {1: 6, 4: 18}[head[3]])
@@ -50,7 +50,7 @@ def reply4(stream: socket.socket) -> int:
 
 
 def ask(stream: socket.socket, version: int, host: str, port: int, command: int = CONNECT) -> int:
-    """Asks without credentials, one message at a time; the reply's code, SOCKS4's 90 told as 0."""
+    """Sends a request without credentials, one message at a time. Returns the reply's code, 0 for SOCKS4's 90."""
     if version == 4:
         stream.sendall(request4(host, port, command))
         code = reply4(stream)
@@ -62,7 +62,7 @@ def ask(stream: socket.socket, version: int, host: str, port: int, command: int 
 
 
 def reply(stream: socket.socket, version: int) -> tuple[int, tuple[str, int]]:
-    """The code of the next reply (0 for SOCKS4's 90), its host and its port."""
+    """Returns the code of the next reply (0 for SOCKS4's 90), its host and its port."""
     if version == 4:
         head = receive(stream, 8)
         assert head[0] == 0

@@ -1,4 +1,4 @@
-"""An embedded server that keeps its log, and connections to it."""
+"""An embedded server that keeps its reports, and connections to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Connect = Callable[[], socket.socket]
 
 @dataclass
 class Running:
-    """A server under test: `connect()` opens a connection to it, `report()` waits for the end of the next session."""
+    """A server under test. `connect()` opens a connection to it, `report()` waits for the end of the next session."""
 
     server: Embedded
     policy: Policy
@@ -38,7 +38,7 @@ class Running:
 
     @property
     def bulk(self) -> BulkLoop:
-        """Where the server moves bulk, started when it is asked for."""
+        """The loop of the server's bulk thread, which is started if need be."""
         bulk = self.server._server.services.bulk_loop()
         assert bulk is not None
         return bulk
@@ -62,7 +62,7 @@ def running() -> Iterator[Running]:
 
 @pytest.fixture
 def guarded() -> Iterator[Running]:
-    """A server that lets alice in, with her password."""
+    """A server that lets alice in with her password, and nobody else."""
     policy = policy_of(lambda user, password: (user, password) == (b"alice", b"open sesame"))
     policy.limits = Limits(failed_seconds=0.01)
     yield from run(policy)

@@ -1,4 +1,4 @@
-"""A relayed connection whose two ends are in the test's own hands."""
+"""A relayed connection, both ends of which the test holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.server.conftest import Running
 
 
 class Peer:
-    """The target's end of a connection through the server, in the test's own hands."""
+    """A connection through the server: `client` is its near end, `target` its far end."""
 
     def __init__(self, running: Running) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -24,13 +24,13 @@ class Peer:
 
 
 def send(stream: socket.socket, data: bytes) -> None:
-    """All of it, and then the end of file; for a thread of its own."""
+    """Send all of the data and then the end of file. A thread of its own calls this."""
     stream.sendall(data)
     stream.shutdown(socket.SHUT_WR)
 
 
 def arrives(source: socket.socket, sink: socket.socket) -> bool:
-    """Whether what is much is at the other end what it was, up to the end of file."""
+    """Return True if a large amount of data arrives unchanged, up to the end of file."""
     data = os.urandom(3 << 20)
     sender = threading.Thread(target=send, args=(source, data))
     sender.start()

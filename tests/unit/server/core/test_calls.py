@@ -1,4 +1,4 @@
-"""Timers fire in order, once, and not when they were cancelled; what was set and cancelled leaves nothing."""
+"""Timers fire once and in order. A cancelled timer does not fire, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipes are lent, come back empty or not at all, and are few."""
+"""Pipes are lent. They come back empty, or are closed, and there are few of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop's promises: no stale event, no wake-up for nothing, calls from other threads, cancelled timers."""
+"""What the loop promises: no stale event, no needless wake-up, calls from other threads, cancelled timers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_hang_up_does_not_wake_who_wants_nothing(loop: Loop, pair: tuple[socke
 
 
 def test_a_closed_number_is_not_reused_within_a_batch(loop: Loop) -> None:
-    """Of two events in one batch the first handler closes both sockets; the second's event must reach nobody."""
+    """The handler of the first event of a batch closes both sockets. Nobody must get the second event."""
     streams = [loop.stream(socket.AF_INET) for _ in range(2)]
     fds = [stream.fileno() for stream in streams]
     calls: list[int] = []
@@ -80,7 +80,7 @@ def test_a_closed_number_is_not_reused_within_a_batch(loop: Loop) -> None:
 
 
 def test_an_accepted_socket_never_blocks_and_has_its_listeners_options(loop: Loop) -> None:
-    """accept(2) does not say so; without TCP_NODELAY a relay would be slow, without SO_OOBINLINE lose urgent bytes."""
+    """accept(2) does not document it. Without these options a relay would be slow, and lose urgent bytes."""
     listener = loop.stream(socket.AF_INET)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -124,7 +124,7 @@ def test_a_closed_loop_calls_nobody_and_writes_nowhere() -> None:
     stream = loop.stream(socket.AF_INET)
     loop.close()
     assert stream.fileno() == -1
-    # The eventfd's number may now be somebody else's.
+    # The number of the closed descriptor may belong to another file by now.
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     loop.call(lambda: None)

@@ -1,4 +1,4 @@
-"""Signals come to the loop, whatever it is doing at the time."""
+"""Signals reach the loop, whatever the process does at the time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_last_call_counts(loop: Loop) -> None:
 
 
 def test_a_call_that_fails_does_not_make_it_deaf(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
-    """The loop gives up a descriptor whose handler raises; this one is what ends the server."""
+    """The loop gives up a descriptor whose handler raises. This descriptor must stay: it ends the server."""
     signals = Signals(loop)
     signals.obey(signal.SIGUSR1, lambda: 1 / 0)
     signals.obey(signal.SIGUSR2, loop.stop)

@@ -1,4 +1,4 @@
-"""Work that is done off the event path, for clients who want more of it than there are threads."""
+"""Work in threads, for clients that want more of it than there are threads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_clients_take_turns(loop: Loop) -> None:
     go.set()
     loop.run()
     threads.close()
-    # Who comes after that may still come before the loop has stopped.
+    # An answer that comes after that may still come before the loop has stopped.
     assert done[:4] == ["True", "a1", "b1", "c"]
 
 

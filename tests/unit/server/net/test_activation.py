@@ -1,4 +1,4 @@
-"""Sockets that were passed to us, by the variables of sd_listen_fds(3)."""
+"""Sockets that were passed to this process, by the variables of sd_listen_fds(3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from socksify.server.net import listeners
 
 @pytest.fixture
 def passed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Two descriptors that other programs would inherit, where the first one passed is looked for."""
+    """Two descriptors that other programs would inherit, at the number where passed ones begin."""
     pipe = os.pipe()
     first = max(map(int, os.listdir("/proc/self/fd"))) + 1
     fds = [os.dup2(fd, number) for number, fd in enumerate(pipe, first)]

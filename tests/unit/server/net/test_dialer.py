@@ -1,4 +1,4 @@
-"""Addresses are tried in turn, and the errno is told of the last one that there was a way to."""
+"""Addresses are tried in turn. The errno is that of the last address that there was a route to."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_last_failure_is_told(loop: Loop, refusing: Candidate) -> None:
 
 
 def test_that_there_is_no_way_to_one_does_not_hide_what_another_has_answered(loop: Loop, refusing: Candidate) -> None:
-    """Most names have addresses of both families, and getaddrinfo(3) puts those last that are out of reach."""
+    """Most names have addresses of both families, and getaddrinfo(3) puts unreachable addresses last."""
     no_way = socket.AF_INET, ("255.255.255.255", 9)
     no_family = socket.AF_APPLETALK, ("127.0.0.1", 9)
     assert dialled(loop, no_way, refusing, no_way, no_family) == (None, errno.ECONNREFUSED)

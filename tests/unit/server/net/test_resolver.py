@@ -1,4 +1,4 @@
-"""Names are looked up by other threads, literals by nobody."""
+"""Names are looked up by other threads. Literals are not looked up."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_a_failed_look_up_is_nowhere(host: str) -> None:
 
 
 def test_what_is_not_ascii_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some resolvers make ASCII of it, and the rules have spoken of another name."""
+    """Some resolvers convert such a name to ASCII. That would be another name than the rules have judged."""
     monkeypatch.setattr("socksify._originals.getaddrinfo", lambda *_: pytest.fail("looked up"))
     assert look_up(Address(NAME, "\udcc3\udcbc..example", 80)) == []
 
 
 def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silent name servers hold up at most a handful of threads, which the program never gets to see."""
+    """Silent name servers hold up only a few threads, and the program around the server does not see them."""
     go, lock = threading.Event(), threading.Lock()
     busy: set[int] = set()
     answers: list[list[Candidate]] = []
@@ -114,5 +114,5 @@ def test_a_silent_name_server_is_not_waited_for_and_who_gave_up_is_not_asked_abo
     loop.run()
     threads.close()
     assert answers == [[]] * (MAX_THREADS + 1) + [[(socket.AF_INET, ("192.0.2.1", 80))]]
-    # Its turn came when the others were over, and then it was late.
+    # Its turn came after all others, and then its time was over.
     assert f"silent{MAX_THREADS}.example" not in asked

@@ -1,4 +1,4 @@
-"""Rules about names judge the name that is looked up: resolv.conf(5)'s search list makes no other name of it."""
+"""Rules about names judge the name that is looked up: the search list of resolv.conf(5) is not applied to it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def connected(gateway: Namespace, server: Sockd) -> socket.socket:
 
 
 def asked(gateway: Namespace, directory: Path, text: str, name: bytes, command: int = CONNECT) -> int:
-    """What a sockd with these rules answers."""
+    """Returns what a sockd with these rules answers."""
     (directory / "sockd.toml").write_text(text)
     with (
         sockd("--config", str(directory / "sockd.toml"), prefix=tuple(gateway.command())) as server,
@@ -103,11 +103,11 @@ def test_the_whole_name_is_denied(name: bytes, gateway: Namespace, tmp_path: Pat
     [
         b"permitted.example",
         b"permitted.example.",
-        # In the hosts file, which glibc reads for a name without a final dot.
+        # This name is in the hosts file, in which glibc finds a name without a final dot.
         b"box",
         b"BOX.",
         b"full.example",
-        # As inet_aton(3) reads it.
+        # inet_aton(3) reads this as an address.
         b"10.9.3",
         b"0x0a.9.3",
         b"012.9.0.3",

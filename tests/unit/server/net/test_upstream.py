@@ -1,4 +1,4 @@
-"""Targets behind other proxies: names and addresses, one proxy and several, and what they refuse."""
+"""Targets behind other proxies: names and addresses, one proxy and several, and their refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Through = Callable[..., Running]
 
 
 class Chained(Policy):
-    """Everything goes through a chain; what was asked is kept."""
+    """Sends everything through a chain, and keeps what was asked."""
 
     def __init__(self, *urls_: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def echoes(running: Running, host: str, port: int) -> bool:
     stream = running.connect()
     assert client.ask(stream, 5, host, port) == 0
     stream.sendall(b"ping")
-    # No half-close, which microsocks makes a whole one.
+    # There is no half-close, because microsocks closes both directions then.
     return receive(stream, 4) == b"ping"
 
 
@@ -137,7 +137,7 @@ def test_a_target_that_the_proxy_has_no_words_for(through: Through, upstream: em
 
 
 def test_a_proxy_on_a_unix_socket(through: Through, tmp_path: Path) -> None:
-    """A proxy by hand, which grants everything and then echoes."""
+    """A proxy written by hand. It grants everything, and then echoes."""
     path = str(tmp_path / "proxy")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -160,6 +160,6 @@ def test_a_proxy_on_a_unix_socket(through: Through, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [client.BIND, client.UDP_ASSOCIATE])
 def test_the_other_commands_do_not_go_round_the_proxy(command: int, through: Through) -> None:
-    """Sent direct they would leave from where they must not."""
+    """Sent directly, they would leave from an address that they must not leave from."""
     running = through("socks5h://127.0.0.1:9")
     assert client.ask(running.connect(), 5, "127.0.0.1", 0, command) == 7

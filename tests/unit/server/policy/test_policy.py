@@ -16,7 +16,7 @@ OLD = (Proxy("socks4", "192.0.2.9", 1080, name="old"),)
 
 
 class Asked:
-    """Users of whom there is one."""
+    """A single user."""
 
     def verify(self, user: bytes, password: bytes) -> bool:
         return (user, password) == (b"alice", b"open sesame")
@@ -103,7 +103,7 @@ def test_whose_identd_is_asked() -> None:
 
 
 def test_rebinding_does_not_get_round_the_rules() -> None:
-    """A name is permitted; what it is resolved to is asked about again."""
+    """A name is permitted. The rules are asked again about each of its addresses."""
     policy = Policy((rule("deny", "10.0.0.0/8"), EVERYBODY))
     assert policy.decide(demand(name="evil.example")) is None
     for literal in ("10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "64:ff9b::10.0.0.1"):
@@ -153,9 +153,9 @@ def test_routes_lead_through_proxies() -> None:
 
 @pytest.mark.parametrize("name", ["localhost", "127.1", "2130706433", "0x7f.1"])
 def test_no_proxy_is_asked_for_an_address_in_disguise(name: str) -> None:
-    """It would reach what is closed, where the proxy is, or here."""
+    """It would reach a guarded address, of the proxy's machine or of this one."""
     policy = routed("*=tor", rules=(EVERYBODY,))
-    # The name alone reads as direct, or has to become an address first; never goes to the proxy.
+    # By its name alone it goes directly, or has to be resolved first. It never goes to the proxy.
     verdict = policy.decide(demand(name=name))
     assert verdict is None or verdict == Permitted("built in")
     assert isinstance(policy.decide(demand("127.0.0.1", name=name)), Denied)
@@ -190,7 +190,7 @@ def test_answers_are_remembered_for_a_moment(monkeypatch: pytest.MonkeyPatch) ->
         assert policy.decide(demand("192.0.2.7")) == Permitted("built in")
     assert asked == ["192.0.2.7"]
     now += 10.0
-    # It has become an own address meanwhile.
+    # The address has become one of this machine meanwhile.
     assert isinstance(policy.decide(demand("192.0.2.7")), Denied)
 
 
@@ -204,7 +204,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_users_are_told_apart() -> None:
-    """A remembered answer is the one user's alone."""
+    """A remembered answer counts for one user only."""
     policy = Policy((rule("permit", users=frozenset((b"alice",))),))
     assert isinstance(policy.decide(demand("192.0.2.7", user=b"alice")), Permitted)
     assert isinstance(policy.decide(demand("192.0.2.7", user=b"bob")), Denied)

@@ -9,7 +9,7 @@ from socksify.config.match import parse
 from socksify.config.rules import never
 from socksify.server.policy.protected import destination, embedded, is_inside, reads_as_address
 
-# What no client from elsewhere may reach through "permit everything", in every spelling that somebody turns into it.
+# What no client of another machine may reach by "permit everything", in every spelling that some program understands.
 CLOSED = {
     "127.0.0.1": "loopback",
     "127.255.255.254": "loopback",
@@ -51,7 +51,7 @@ CLOSED = {
     "239.255.255.250": "multicast",
     "ff02::1": "multicast",
     "255.255.255.255": "broadcast",
-    # Own addresses: see OWN.
+    # Addresses of this machine; see OWN.
     "192.0.2.1": "an address of this server",
     "2001:db8::1": "an address of this server",
     "64:ff9b::192.0.2.1": "an address of this server in other words",
@@ -61,9 +61,9 @@ OWN = {"192.0.2.1", "2001:db8::1"}.__contains__
 OPEN = (
     *("128.0.0.1", "126.255.255.255", "1.0.0.0", "169.253.255.255", "169.255.0.0", "223.255.255.255", "10.0.0.1"),
     *("192.0.2.2", "2001:db8::2", "2606:4700::1111", "fec0::1", "fd00:ec2::253", "2002:c000:202::", "64:ff9b::808:808"),
-    # NAT64 with a local prefix of each length, here all of 8.8.8.8.
+    # NAT64 with a local prefix of each length; each stands for 8.8.8.8.
     *("64:ff9b:1::808:808", "64:ff9b:1:808:8:800::", "64:ff9b:1:8:8:808::", "64:ff9b:1:0:8:808:800:0"),
-    # Neither ISATAP nor a prefix that a gateway knows.
+    # This is neither ISATAP nor in a prefix that a gateway knows.
     *("2001:db8::127.0.0.1", "2001:db8::5eff:127.0.0.1", "2003:7f00:1::", "64:ff9c::127.0.0.1"),
 )
 

@@ -50,7 +50,7 @@ def test_without_routes_everything_is_direct() -> None:
         (None, "192.0.3.7", 443, "10.0.0.3"),
         ("a.example", "192.0.3.7", 80, "10.0.0.4"),
         (None, "2001:db8::7", 80, "2001:db8::1"),
-        # Not known before its addresses are.
+        # This is not known before the name is resolved.
         ("a.example", None, 80, None),
     ],
 )

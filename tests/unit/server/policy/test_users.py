@@ -57,7 +57,7 @@ def test_a_file_of_users(tmp_path: Path) -> None:
     assert len(users) == 3
     assert b"alice" in users and b"b:ob" in users and b"bob" not in users
     for user, password in ((b"alice", b"one"), (b"b:ob", b"two"), (b"\xffeve", b"\x00\xff")):
-        # What was right once is remembered, what was wrong is not.
+        # A verified login is remembered, a wrong one is not.
         assert [users.verify(user, password) for _ in range(2)] == [True, True]
         assert [users.verify(user, password + b"x") for _ in range(2)] == [False, False]
     assert not users.verify(b"alice", b"two")
@@ -111,7 +111,7 @@ def test_a_user_has_one_line(tmp_path: Path) -> None:
 
 
 def test_an_unknown_user_costs_what_a_known_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted, not timed: one hash each time, and for one name always one of the same cost."""
+    """The hashes are counted, not timed: one for each login, and always of the same cost for the same name."""
     dear = "$scrypt$ln=2,r=1,p=1$c2FsdA$" + "A" * 43
     users = Users.load(written(tmp_path, f"alice:{cheap_hash(b'one')}", f"bob:{dear}"))
     costs: list[int] = []
@@ -129,7 +129,7 @@ def test_an_unknown_user_costs_what_a_known_one_does(tmp_path: Path, monkeypatch
     assert len(costs) == 84
     assert costs[::2] == costs[1::2]
     assert set(costs[4:]) == {1, 2}
-    # Not even with the password of whose hash stands in.
+    # The password of the user whose hash is used instead does not help either.
     assert not any(users.verify(b"nobody%d" % number, b"one") for number in range(40))
 
 

@@ -1,4 +1,4 @@
-"""BIND: two replies, one peer, the right one, in time."""
+"""BIND: two replies, and one peer, which must be the right one and come in time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.server.conftest import Running, run
 
 
 def assert_closed(address: tuple[str, int]) -> None:
-    """Who has been told finds nobody listening."""
+    """Asserts that nobody listens on this address any more."""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address, timeout=10)
 
@@ -109,7 +109,7 @@ def test_an_unknown_name(running: Running) -> None:
 
 
 class Picky(Policy):
-    """No BIND for 127.0.0.3, and none of anybody's that 127.0.0.4 connects to."""
+    """Permits no BIND for 127.0.0.3, and no BIND that 127.0.0.4 connects to."""
 
     def decide(self, demand: Demand) -> Permitted | Denied:
         if demand.command != BIND or demand.address in ("127.0.0.3", "127.0.0.4"):

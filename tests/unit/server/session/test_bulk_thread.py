@@ -1,4 +1,4 @@
-"""Bulk is moved in a thread of its own, and what is small is not kept waiting for it."""
+"""Bulk is relayed in its own thread, and small pieces do not wait for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.streams import receive, receive_all
 from tests.unit.server.conftest import Running
 from tests.unit.server.relayed import Peer, arrives
 
-# More than a socket's buffers hold when nobody reads.
+# More than the buffers of a socket hold.
 MUCH = 64 << 20
 
 
@@ -33,7 +33,7 @@ def is_away(running: Running) -> bool:
 
 @contextmanager
 def moving(running: Running) -> Iterator[Peer]:
-    """A relay that is bulk, with more on its way than fits: three quarters of MUCH at least."""
+    """A relay that carries bulk, with at least three quarters of MUCH still to come."""
     peer = Peer(running)
     sender = threading.Thread(target=swallowing, args=(peer.client,))
     sender.start()
@@ -48,7 +48,7 @@ def moving(running: Running) -> Iterator[Peer]:
 
 
 def become_bulk(running: Running, peer: Peer) -> None:
-    """Reads until the pieces have become large ones: they do when the reader is the slower one."""
+    """Reads until the pieces have become large. They do if the reader is slower than the writer."""
     peer.target.settimeout(0.1)
     for _ in range(MUCH // 4 >> 16):
         if is_away(running):
@@ -81,7 +81,7 @@ def test_who_only_talks_again_goes_home(running: Running, monkeypatch: pytest.Mo
         gone(lambda: is_away(running))
         peer.target.sendall(b"answer")
         assert receive(peer.client, 6) == b"answer"
-        # And away again, as often as it is bulk.
+        # It moves to the bulk thread again when it carries bulk again.
         assert arrives(peer.target, peer.client)
 
 
@@ -122,7 +122,7 @@ def test_the_server_ends_in_the_midst_of_bulk(running: Running) -> None:
 
 
 def test_a_session_that_ends_before_it_has_moved(running: Running) -> None:
-    """Its relay was on its way to the thread, which was at work."""
+    """Its relay was on the way to the bulk thread, which was busy."""
     peer = Peer(running)
     with running.bulk.lock:
         sender = threading.Thread(target=swallowing, args=(peer.client,))
@@ -166,5 +166,5 @@ def test_a_forked_child_keeps_nothing_of_it(running: Running) -> None:
                 os._exit(0)
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        # The parent's goes on.
+        # The relay of the parent goes on.
         assert receive(peer.target, 1 << 20) == bytes(1 << 20)

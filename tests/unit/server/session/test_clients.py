@@ -1,4 +1,4 @@
-"""Other people's clients, unmodified, each through our server: what is asked for comes back."""
+"""Clients of other authors, unmodified, through this server: each gets what it asks for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ USER, PASSWORD = "alice", "open sesame"
 
 
 def run(argv: list[str], **variables: str) -> bytes:
-    """What a program prints; whatever variable may name a proxy is taken from it."""
+    """Returns what a program prints. All environment variables that may name a proxy are removed."""
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
         argv, capture_output=True, env={**environment, **variables}, stdin=subprocess.DEVNULL, timeout=60, check=False
@@ -71,7 +71,7 @@ def test_curl_over_ipv6(running: Running, http_server: Target) -> None:
 
 @pytest.fixture(scope="module")
 def sshd() -> Iterator[tuple[int, Path]]:
-    """The port of an ssh server that takes `user_key` of the directory."""
+    """The port of an ssh server that accepts `user_key` of the directory."""
     keygen = require("ssh-keygen")
     with servers._directory("sshd") as directory:
         for key in ("host_key", "user_key"):
@@ -101,7 +101,7 @@ def test_ssh_through_a_proxy_command(command: str, sshd: tuple[int, Path], proxy
 
 
 def netcat() -> str:
-    """OpenBSD's, which knows -X; ncat may go by the name of nc, too."""
+    """The nc of OpenBSD, which has -X. ncat may be installed as nc, too."""
     for name in ("nc.openbsd", "nc"):
         with contextlib.suppress(pytest.skip.Exception, pytest.fail.Exception):
             path = require(name)
@@ -210,7 +210,7 @@ def test_proxychains(version: str, tmp_path: Path, running: Running, http_server
 def test_dantes_socksify(
     tmp_path: Path, running: Running, http_server: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its library alone: its command has the name of our own. To a name, because it takes loopback to be direct."""
+    """Only its library is used: its command has the name of ours. It would reach a loopback address directly."""
     libraries = glob.glob("/usr/lib/*/libdsocksd.so*") + glob.glob("/usr/lib*/libdsocks.so*")
     library = libraries[0] if libraries else unavailable("Dante's client library is not installed")
     config = tmp_path / "socks.conf"

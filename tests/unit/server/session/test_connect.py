@@ -1,4 +1,4 @@
-"""CONNECT by the rules: every address of a name is asked about, and only those permitted are dialled, as permitted."""
+"""CONNECT and the rules: they are asked about every address of a name, and only permitted addresses are tried."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.server.conftest import Running, run
 
 
 class Picky(Policy):
-    """Names as such are left to their addresses; of those 127.0.0.1 is permitted, from 127.0.0.8."""
+    """Decides by addresses, not by names. It permits 127.0.0.1, from the source address 127.0.0.8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def test_a_forbidden_name_is_not_even_looked_up(picky: Running, monkeypatch: pyt
 def test_no_spelling_gets_round_a_rule_on_names(
     spelling: str, version: int, picky: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some resolvers make ASCII of UTF-8, of full-width letters and of what means nothing, too."""
+    """Some resolvers convert UTF-8, full-width letters and even meaningless bytes to ASCII."""
     looked_up: list[str] = []
 
     def look_up(name: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Clients that vanish at each step, targets that fail in each way: the server answers or closes, and keeps nothing."""
+"""Clients vanish at each step, and targets fail in each way: the server answers or closes, and keeps nothing."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.unit.server import client
 from tests.unit.server.conftest import Running, run
 from tests.unit.server.policies import cheap_hash
 
-# SO_LINGER with no time: close(2) sends a reset.
+# SO_LINGER of 0: close(2) sends a reset.
 ABORT = struct.pack("ii", 1, 0)
 
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """What was opened in this process, the server's included, is closed again soon; nobody tells when."""
+    """Asserts that all descriptors that this process opens, those of the server too, are closed again soon."""
     before = descriptors()
     yield
     for _ in range(500):
@@ -90,7 +90,7 @@ def test_a_target_that_refuses(version: int, running: Running, refusing: tuple[s
 
 @pytest.fixture
 def refusing() -> Iterator[tuple[str, int]]:
-    """A port that is had and not listened on."""
+    """A port that is bound, and that nobody listens on."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         name: tuple[str, int] = held.getsockname()
@@ -99,7 +99,7 @@ def refusing() -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("version", [4, 5])
 def test_a_target_that_is_silent(version: int, running: Running) -> None:
-    """Its queue is full, so that not even the handshake is answered."""
+    """A listener with a full queue: not even the TCP handshake is answered."""
     running.limit(connect_seconds=0.2)
     with nothing_left(), full_queue() as address:
         with running.connect() as stream:
@@ -134,7 +134,7 @@ def test_a_name_server_that_is_silent(version: int, command: int, running: Runni
 @pytest.mark.usefixtures("silent_name_server")
 def test_passwords_are_verified_while_a_name_server_is_silent(guarded: Running) -> None:
     login = b"\x05\x01\x02" + client.credentials(b"alice", b"open sesame")
-    # More than there are threads that look up.
+    # More names than there are threads that look up.
     for number in range(40):
         stream = guarded.connect()
         stream.sendall(login + client.request5(f"silent{number}.example", 80))
@@ -178,7 +178,7 @@ def test_who_has_come_in_before_does_not_wait_for_those_who_guess() -> None:
             stream = running.connect()
             stream.sendall(login)
             assert receive(stream, 4) == b"\x05\x02\x01\x00"
-            # From then on all threads are at work, for a whole network of guessers.
+            # From then on all threads are busy, for a whole network of clients that guess passwords.
             for number in range(2 * VERIFIERS):
                 running.server._loop.call(lambda number=number: occupy(running, number, over))  # type: ignore[misc]
         over.set()
@@ -189,7 +189,7 @@ def occupy(running: Running, number: int, over: threading.Event) -> None:
 
 
 def somebody_else(running: Running) -> socket.socket:
-    """A connection of another client."""
+    """A connection from another client address."""
     address = (running.server.host, running.server.port)
     return socket.create_connection(address, 10, source_address=("127.0.0.2", 0))
 
@@ -211,8 +211,8 @@ def full_queue() -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("before", [0, 1, 100_000, 3_000_000])
 def test_a_target_that_resets_in_mid_stream(before: int, running: Running) -> None:
-    """What the client reads ends in an error; it never seems whole."""
-    # What moves bulk is kept for the next one, so the first one is not counted.
+    """The client's read ends in an error. Truncated data never looks complete."""
+    # The bulk thread stays for the next relay, so its descriptors are not counted.
     reset_in_mid_stream(before, running)
     with nothing_left():
         for _ in range(3):
@@ -234,7 +234,7 @@ def reset_in_mid_stream(before: int, running: Running) -> None:
 
 
 def test_a_client_that_never_reads_is_let_go_when_it_goes(running: Running) -> None:
-    # Which stays.
+    # The bulk thread stays.
     assert running.bulk
     with nothing_left(), socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
@@ -243,7 +243,7 @@ def test_a_client_that_never_reads_is_let_go_when_it_goes(running: Running) -> N
             target, _ = listener.accept()
             target.settimeout(0.2)
             with target, pytest.raises(TimeoutError):
-                # A server that took without bound would never let this end.
+                # This would never end if the server took an unlimited amount.
                 for _ in range(1_000):
                     target.sendall(bytes(1 << 20))
         running.report()

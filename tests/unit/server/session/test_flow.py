@@ -1,4 +1,4 @@
-"""One direction of a relay, a step at a time."""
+"""One direction of a relay, one step at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def connection() -> Iterator[tuple[socket.socket, _originals.Socket]]:
-    """The far end, and ours."""
+    """Yields the far end of a connection, and the near one."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as far:
         fd, _ = listener._accept()  # type: ignore[attr-defined]  # as the loop does
         with closing(_originals.Socket(fileno=fd)) as ours:
@@ -31,7 +31,7 @@ def connection() -> Iterator[tuple[socket.socket, _originals.Socket]]:
 
 @pytest.mark.parametrize("ends", [False, True], ids=["goes on", "ends"])
 def test_bulk_does_not_stop_at_an_urgent_byte(ends: bool) -> None:
-    """splice(2) does: it says EAGAIN there, and where the source has ended, end of file."""
+    """splice(2) stops there: it says EAGAIN, or end of file if the source has ended."""
     with connection() as (writer, source), connection() as (reader, sink), closing(Pipes()) as pipes:
         source.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         source.settimeout(5)

@@ -1,4 +1,4 @@
-"""Whatever is said to it, at whatever stage: the server answers or closes, keeps serving, and keeps no descriptor."""
+"""Whatever a client sends at whatever stage, the server answers or closes, keeps serving, and keeps no descriptor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES = 150
 
 
 def stages(echo: Target) -> list[bytes]:
-    """Whole conversations, to be cut, spoilt and followed by others."""
+    """Complete conversations, to be cut, damaged and joined."""
     host, port = echo.address
     secret = client.credentials(b"alice", b"open sesame")
     said = [b"", b"\x05\x02\x00\x02" + secret + client.request5(host, port)]
@@ -41,7 +41,7 @@ def spoilt(chance: random.Random, said: bytes) -> bytes:
 
 
 def say(chance: random.Random, stream: socket.socket, said: bytes) -> None:
-    """In pieces, and then leaves in one of the ways there are, or waits for the server to do so."""
+    """Sends the data in pieces, and then leaves in one of several ways, or waits until the server closes."""
     try:
         while said:
             count = chance.choice((1, 2, 7, len(said)))
@@ -101,7 +101,7 @@ def descriptors() -> int:
 
 
 def settles(count: Callable[[], int], before: int) -> bool:
-    """The echo server's threads take a moment to see that their peers have gone."""
+    """Waits for the echo server's threads, which take a moment to see that their peers have gone."""
     for _ in range(500):
         if count() <= before:
             return True

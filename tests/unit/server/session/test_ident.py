@@ -1,4 +1,4 @@
-"""The question to a client's identd: asked from the right address, and every kind of answer survived."""
+"""The question to a client's identd: it comes from the right address, and any kind of answer is handled."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PORTS = (6193, 23)
         (b"6193, 23 : userid : UNIX : stjohns\r\n", None),
         (b"6193, 23 : USERID : UNIX : \r\n", None),
         (b"6193, 23 : USERID : UNIX\r\n", None),
-        # Cut short: it might have been a longer name.
+        # The line is cut: the name might have been longer.
         (b"6193, 23 : USERID : UNIX : stj", None),
         (b"\r\n", None),
         (b"", None),
@@ -72,7 +72,7 @@ GRANTED = {mode: Permitted("test", ident=mode) for mode in ("", "i", "I")}
 def test_what_comes_of_it(mode: str, userid: bytes, named: bytes | None, permitted: bool) -> None:
     verdict = vouched(GRANTED[mode], demand("192.0.2.1", userid=userid), 40000, named)
     assert verdict == GRANTED[mode] if permitted else isinstance(verdict, Denied)
-    # A verified user is the one to vouch for, whatever is claimed beside.
+    # If a user was verified, identd must name that user, whatever SOCKS4's user id is.
     if userid:
         verdict = vouched(GRANTED[mode], demand("192.0.2.1", user=userid, userid=b"zoe"), 40000, named)
         assert isinstance(verdict, Permitted) is permitted
@@ -99,7 +99,7 @@ def identd(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 
 def told(client: tuple[str, int] = CLIENT, own: tuple[str, int] = OWN) -> list[bytes | None]:
-    """What Ident tells, until there is nothing to be told any more."""
+    """Returns what Ident answers."""
     loop = Loop()
     answers: list[bytes | None] = []
 
@@ -116,7 +116,7 @@ def told(client: tuple[str, int] = CLIENT, own: tuple[str, int] = OWN) -> list[b
 
 
 class Identd(threading.Thread):
-    """Takes one connection, and answers the question in pieces; then it waits for the end, or makes one."""
+    """Takes one connection and answers the question in pieces. Then it waits for the end, or closes."""
 
     def __init__(self, listener: socket.socket, *pieces: bytes, leaves: bool = False) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class Identd(threading.Thread):
 def test_it_asks_from_the_address_that_the_client_knows(identd: socket.socket) -> None:
     server = Identd(identd, b"6193, 23 : USERID", b" : UNIX : stjohns\r", b"\n")
     assert told() == [b"stjohns"]
-    # Which returns when the connection was closed.
+    # It returns when the connection was closed.
     server.join(10)
     assert (server.asker, server.question, server.afterwards) == ("127.0.0.5", b"6193, 23\r\n", b"")
 
@@ -179,7 +179,7 @@ def test_there_may_be_none(identd: socket.socket) -> None:
     [(("", 0), ("", 0)), (CLIENT, ("192.0.2.1", 23)), (("fe80::1", 6193), ("::1", 23))],
 )
 def test_it_may_be_out_of_reach(client: tuple[str, int], own: tuple[str, int]) -> None:
-    """A Unix socket has none; an address that is gone is no source."""
+    """A client of a Unix socket has no identd, and an address that is gone cannot be bound."""
     assert told(client, own) == [None]
 
 
@@ -194,7 +194,7 @@ def test_what_is_closed_tells_nothing(identd: socket.socket) -> None:
         loop.after(0, loop.stop)
         loop.run()
         stream.settimeout(10)
-        # The question may have been asked: who was told to accept has.
+        # The question may have been sent, because the connection was accepted.
         receive_all(stream)
     loop.close()
     assert answers == []

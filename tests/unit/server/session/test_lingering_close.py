@@ -1,4 +1,4 @@
-"""Who was refused is told why, and then let go, whatever it still says and however long it stays."""
+"""A refused client gets its answer, whatever it still sends, and the session ends however long the client stays."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def test_payload_behind_a_refused_request_does_not_eat_the_reply(running: Runnin
     assert receive(stream, 2) == b"\x05\x00"
     assert client.reply5(stream)[0] == 7
     for _ in range(20):
-        # A server that had closed would answer this by a reset.
+        # If the server had closed, it would answer this with a reset.
         stream.sendall(b"x" * 100_000)
     assert receive_all(stream) == b""

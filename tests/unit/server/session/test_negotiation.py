@@ -1,4 +1,4 @@
-"""What a client says first is heard in whatever pieces it comes; who may not come in, or talks nonsense, is let go."""
+"""The negotiation may come in any pieces. A client that may not come in, or does not speak SOCKS, is dismissed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_byte_by_byte(version: int, host: str, running: Running, echo_server: Ta
 
 
 def test_everything_in_one_segment(guarded: Running, echo_server: Target) -> None:
-    """Greeting, credentials, request and payload: one round trip, as the client may one day do it."""
+    """Greeting, credentials, request and data in one piece, which takes one round trip."""
     stream = guarded.connect()
     secret = client.credentials(b"alice", b"open sesame")
     stream.sendall(b"\x05\x02\x00\x02" + secret + client.request5(*echo_server.address) + b"ping")
@@ -87,7 +87,7 @@ def test_a_client_that_leaves_early(said: bytes, running: Running) -> None:
     with running.connect() as stream:
         stream.sendall(said)
         stream.shutdown(socket.SHUT_WR)
-        # Until it is read, the server's half of the negotiation would make the close a reset.
+        # Unread data would turn the close into a reset.
         receive_all(stream)
     assert running.report().outcome == "left"
 
@@ -121,11 +121,11 @@ SECRET = b"hunter2-"
     "said",
     [
         b"\x04\x01\x00\x50\x7f\x00\x00\x01" + SECRET * 40,
-        # A name of SOCKS4A that never ends, a SOCKS5 name with a null in it, an empty one.
+        # A SOCKS4A name that never ends, a SOCKS5 name with a null in it, and an empty one.
         b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00" + SECRET * 40,
         b"\x05\x01\x00\x05\x01\x00\x03\x09\x00" + SECRET + b"\x00\x50",
         b"\x05\x01\x00\x05\x01\x00\x03\x00" + SECRET,
-        # RFC 1929 in another version, at the wrong place, or where nobody asked for it.
+        # RFC 1929 in another version, in the wrong place, or without having been chosen.
         b"\x05\x01\x02\x05\x02me\x08" + SECRET,
         b"\x01\x02me\x08" + SECRET,
         b"\x05\x01\x00\x01\x02me\x08" + SECRET,

@@ -1,4 +1,4 @@
-"""Both directions, each to its own end, under load, against slow and vanishing peers."""
+"""A relay: both directions to their own ends, under load, with slow and vanishing peers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_what_was_sent_before_a_close_arrives(peer: Peer) -> None:
 @pytest.mark.parametrize("before", [0, 3 << 20], ids=["small talk", "bulk"])
 @pytest.mark.parametrize("side", ["client", "target"])
 def test_urgent_data_is_not_lost(side: str, before: int, peer: Peer) -> None:
-    """ftplib's abort() sends its command as such, of which the last byte is the urgent one."""
+    """ftplib's abort() sends its command as urgent data, of which the last byte is the urgent one."""
     one, other = (peer.client, peer.target) if side == "client" else (peer.target, peer.client)
 
     def abort() -> None:
@@ -84,7 +84,7 @@ def test_a_reset_is_passed_on_as_one(side: str, peer: Peer, running: Running) ->
 
 
 def test_a_slow_reader_holds_up_the_writer(peer: Peer) -> None:
-    """What the server holds is bounded: the writer stalls when that and the kernel's buffers are full."""
+    """The memory of a relay is bounded: the writer stalls when the kernel's buffers and the relay's are full."""
     peer.target.setblocking(False)
     written, idle = 0, 0
     chunk = bytes(1 << 20)
@@ -101,7 +101,7 @@ def test_a_slow_reader_holds_up_the_writer(peer: Peer) -> None:
 
 
 def test_a_waiting_side_that_has_ended_does_not_wake_the_loop_for_ever(peer: Peer) -> None:
-    """The client has gone altogether, the target is silent: the server must sleep."""
+    """The client has gone completely and the target is silent: the server must sleep."""
     peer.client.shutdown(socket.SHUT_RDWR)
     assert receive_all(peer.target) == b""
     before = sum(os.times()[:2])
@@ -113,8 +113,8 @@ def test_a_waiting_side_that_has_ended_does_not_wake_the_loop_for_ever(peer: Pee
 def test_an_end_that_comes_with_room_for_more_stops_nothing(
     ended: str, peer: Peer, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slow reader has nothing more to say, and reads on, in one turn of the loop."""
-    # Else what was stopped would go on when it is looked whether it is still bulk.
+    """In one turn of the loop, a slow reader ends its own direction and makes room for more data."""
+    # Otherwise the regular look for small relays would restart a flow that has stopped.
     monkeypatch.setattr(bulk_thread, "STAY_SECONDS", 60.0)
     reader, writer = (peer.client, peer.target) if ended == "client" else (peer.target, peer.client)
     sent = taken(lambda: writer.send(bytes(1 << 20)), writer)
@@ -126,7 +126,7 @@ def test_an_end_that_comes_with_room_for_more_stops_nothing(
 
 
 def taken(piece: Callable[[], int], stream: socket.socket) -> int:
-    """How many bytes, a piece at a time, until none are taken any more."""
+    """Returns how many bytes are taken, piece by piece, until no more are."""
     count = 0
     stream.settimeout(0.2)
     with contextlib.suppress(TimeoutError):
@@ -138,7 +138,7 @@ def taken(piece: Callable[[], int], stream: socket.socket) -> int:
 
 @contextlib.contextmanager
 def held(running: Running) -> Iterator[None]:
-    """The server looks at nothing meanwhile, neither at what is small nor at what is bulk."""
+    """Stops both loops of the server during the block."""
     both, go = threading.Barrier(3), threading.Event()
     for loop in (running.server._loop, running.bulk):
         loop.call(lambda: (both.wait(10), go.wait(10)))
@@ -148,7 +148,7 @@ def held(running: Running) -> Iterator[None]:
 
 
 def test_late_data_behind_a_half_close_in_bulk_is_kept(peer: Peer, running: Running) -> None:
-    """The client has sent its last long before the target answers, and the answer is long and read slowly."""
+    """The client half-closes long before the target answers, and the answer is long and is read slowly."""
     question, answer = os.urandom(4 << 20), os.urandom(8 << 20)
     asker = threading.Thread(target=send, args=(peer.client, question))
     asker.start()
@@ -181,7 +181,7 @@ def test_an_idle_relay_holds_no_pipe(running: Running, peer: Peer) -> None:
     sender.join()
     peer.client.sendall(b"x")
     assert receive(peer.target, 1) == b"x"
-    # Given back a moment after its last byte has arrived.
+    # The pipe is given back a moment after its last byte has arrived.
     gone(lambda: running.bulk.pipes._lent)
 
 
@@ -208,7 +208,7 @@ def test_a_relay_that_ends_with_a_full_pipe_leaves_no_descriptor(reset: bool, ru
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:
-    """The server closes a moment after it has reported."""
+    """Waits, because the server closes descriptors a moment after the report."""
     for _ in range(200):
         if condition():
             return True

@@ -1,4 +1,4 @@
-"""What is told of a session is one printable line."""
+"""The report of a session is one printable line."""
 
 from __future__ import annotations
 

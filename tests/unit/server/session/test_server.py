@@ -1,4 +1,4 @@
-"""Many at once; and a shortage of descriptors is waited out."""
+"""Many clients at once, and a shortage of descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One client at a time: what is asked for is reached, what is refused is told why, and bad peers end in a log line."""
+"""One client at a time: targets are reached, refusals are answered, and bad peers end in a log line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_connect_relays(version: int, host: str, running: Running, echo_server: 
 @pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h"])
 def test_curl_gets_a_page(scheme: str, running: Running, http_server: Target) -> None:
     proxy = f"{scheme}://{running.server.host}:{running.server.port}"
-    # --noproxy '': curl must not take loopback out by itself.
+    # --noproxy '': otherwise curl would reach loopback directly.
     argv = [
         require("curl"),
         "-sS",
@@ -93,7 +93,7 @@ def test_an_unknown_host(version: int, code: int, running: Running) -> None:
 
 
 def test_an_unreachable_network(running: Running) -> None:
-    """255.255.255.255 is no destination for TCP: connect(2) says ENETUNREACH or EACCES, and never blocks."""
+    """255.255.255.255 is no destination for TCP: connect(2) fails with ENETUNREACH or EACCES, and never blocks."""
     assert client.ask(running.connect(), 5, "255.255.255.255", 9) in (2, 3)
 
 

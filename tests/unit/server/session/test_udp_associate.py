@@ -1,4 +1,4 @@
-"""UDP ASSOCIATE: there and back, for one client, as long as its connection lasts, and no way in for others."""
+"""UDP ASSOCIATE: datagrams in both directions, for one client, while its TCP connection lasts. Nobody else gets in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUIET = 0.1
 
 @dataclass
 class Association:
-    """The connection, the client's datagram socket, and a target's; where the server takes datagrams."""
+    """The TCP connection, the datagram sockets of client and target, and where the server takes datagrams."""
 
     stream: socket.socket
     inner: socket.socket
@@ -38,11 +38,11 @@ class Association:
         self.inner.sendto(header + data, self.relay)
 
     def arrives(self) -> bytes:
-        """What the target gets next."""
+        """Returns the next datagram that the target gets."""
         return self.target.recvfrom(65536)[0]
 
     def nothing_arrives(self) -> bool:
-        """Nothing came before a datagram that was sent after it."""
+        """Asserts that nothing has come before a datagram that is sent now."""
         self.send(b"a later one")
         return self.arrives() == b"a later one"
 
@@ -116,7 +116,7 @@ def test_several_for_a_name_that_is_still_looked_up(association: Association) ->
 def test_names_that_are_looked_up_at_the_same_time_are_few(
     running: Running, association: Association, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each may be another one, and a look-up takes memory and, with a silent name server, half a minute."""
+    """Each datagram may name another target. A look-up takes memory and, with a silent name server, half a minute."""
     over = threading.Event()
     asked: list[str] = []
 
@@ -130,7 +130,7 @@ def test_names_that_are_looked_up_at_the_same_time_are_few(
         association.send(b"x", to=client.address5(f"x{number}.example", 53))
     assert association.nothing_arrives()
     over.set()
-    # Its turn comes behind all that are asked for by then.
+    # Its turn comes after all names that were asked for before.
     assert client.ask(running.connect(), 5, "last.example", 80) == 4
     assert len(asked) <= udp_destinations.MAX_WAITING + 1
 
@@ -207,7 +207,7 @@ def test_a_host_that_was_not_sent_to_is_not_let_in(association: Association) -> 
 
 
 def test_a_host_may_answer_from_another_port(association: Association) -> None:
-    """As TFTP does (RFC 1350 section 4)."""
+    """TFTP answers from another port (RFC 1350 section 4)."""
     association.send(b"question")
     _, outside = association.target.recvfrom(100)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
@@ -226,7 +226,7 @@ def test_it_dies_with_the_connection(running: Running, association: Association)
 
 
 def is_closed(end: socket.socket, address: tuple[str, int]) -> bool:
-    """The kernel says so by ICMP; the server closes its sockets a moment after it has reported."""
+    """The kernel reports it by ICMP. The server closes its sockets a moment after the report."""
     end.connect(address)
     end.settimeout(QUIET)
     for _ in range(50):
@@ -275,7 +275,7 @@ def test_the_limit_of_rate(running: Running, association: Association) -> None:
     for number in range(50):
         association.send(b"%d" % number)
     assert [association.arrives() for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
-    # More than these few come only when as much of a second has passed.
+    # More than these come only after the corresponding part of a second.
     association.target.settimeout(QUIET)
     more = 0
     try:
@@ -288,7 +288,7 @@ def test_the_limit_of_rate(running: Running, association: Association) -> None:
 
 
 class Picky(Policy):
-    """No datagrams to 127.0.0.3, nor to names but localhost."""
+    """Permits no datagrams to 127.0.0.3, nor to any name but localhost."""
 
     def decide(self, demand: Demand) -> Permitted | Denied:
         if demand.address == "127.0.0.3" or demand.name not in (None, "localhost"):
@@ -318,7 +318,7 @@ def test_nobody_associates_who_may_send_to_nobody(picky: Running) -> None:
 
 
 def test_batches_are_bounded(association: Association) -> None:
-    """More than are taken at one event all arrive."""
+    """More datagrams than are taken at one event arrive."""
     count = 3 * BATCH
     association.target.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     for number in range(count):

@@ -1,4 +1,4 @@
-"""So many a second, a burst of one second's worth among them."""
+"""A rate limit, with bursts of up to one second's worth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session leaves nothing for the garbage collector, which sockd therefore lets rest."""
+"""A session leaves no reference cycle to the garbage collector, so sockd can switch the collector off."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_sessions_are_gone_when_they_are_over(running: Running, echo_server: Tar
 
 
 def forgotten(running: Running) -> bool:
-    """Whether beside a session that has just begun there is one at most, which is just ending: circles leave all."""
+    """Returns True if at most one session is left beside the new one. A reference cycle would keep them all."""
     with running.connect() as stream:
         stream.sendall(client.GREETING)
         assert receive(stream, 2) == b"\x05\x00"
