@@ -73,8 +73,9 @@ MODULE_STATE: dict[str, set[str]] = {
     "socksify/patches/c_extensions.py": {"_judged", "_named"},
     # As many as there are guarded objects: a weak reference takes each entry out.
     "socksify/patches/guards/datagrams.py": {"_guarded"},
+    # One for each module whose functions are replaced.
     "socksify/patches/journal.py": {"_modules"},
-    "socksify/patches/sockets/connect.py": {"_send_timeouts"},
+    # The journal takes out what it has put in.
     "socksify/patches/sockets/other_classes.py": {"covered"},
     # The log of the process, and the name of the client in it (SOCKSinit).
     "socksify/routing/log.py": {"_log", "name"},

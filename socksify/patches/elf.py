@@ -1,8 +1,8 @@
-"""What an ELF file takes from other libraries: the dynamic symbols that it imports, and the libraries that it names.
+"""Reads from an ELF file the dynamic symbols that it imports, and the libraries that it needs.
 
-Only what the dynamic loader reads is read: program headers, the dynamic section, and of the symbols those in front of
-the hash table's, which are the imported ones (gABI chapter 5; the GNU hash table by its `symoffset`). All reads are
-bounded; a file that is damaged, or of another kind, imports nothing.
+Only the parts that the dynamic loader reads are read: the program headers, the dynamic section, and the symbols that
+are not in the hash table, which are the imported ones (gABI chapter 5; `symoffset` of the GNU hash table). All reads
+are bounded. A file that is damaged, or is no ELF file, imports nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ _MOST_SEGMENTS = 64
 
 
 class Library(Record):
-    """`imports` are those of the names that were asked for; `needed` are sonames, `paths` where they are looked for.
+    """The imports of a file.
 
-    `is_static` tells of a program that no dynamic loader loads.
+    `imports` are the imported symbols among those that were asked for. `needed` are the sonames of libraries, and
+    `paths` the directories in which the loader looks for them. `is_static` is True for a program that no dynamic loader
+    loads.
     """
 
     imports: frozenset[bytes] = frozenset()
@@ -40,7 +42,7 @@ class Library(Record):
 
 
 def read(path: str, names: Collection[bytes]) -> Library:
-    """What a file imports, of these names; nothing for what is no ELF file of 64 bits, little-endian."""
+    """Return what the file at `path` imports of `names`: nothing if it is no little-endian 64-bit ELF file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError):
@@ -106,7 +108,7 @@ class _File:
         )
 
     def _at(self, address: int, length: int) -> bytes:
-        """What is loaded to an address."""
+        """Return the bytes that are loaded at an address."""
         for kind, _, place, start, _, size in self._segments:
             if kind == _LOAD and start <= address < start + size:
                 return os.pread(self._fd, length, place + address - start)

@@ -1,16 +1,16 @@
-"""Executors and pools: what is handed to one inside a block of via() is done by it, in whichever thread or process.
+"""Executors and pools: work that is submitted inside a via() block goes that way in every thread and process.
 
-contextvars leave the threads of a pool out, which is why `loop.run_in_executor()` does, and with it the look-ups of
-asyncio; `asyncio.to_thread()` copies the context. What an executor does for a task also counts as that task's where
-connections are isolated by tasks.
+Threads of a pool do not get the context of the submitter. So `loop.run_in_executor()` loses a via() block, and with it
+the look-ups of asyncio do; `asyncio.to_thread()` copies the context. Where connections are isolated by tasks, work for
+a task also counts as that task's.
 
-The worker processes of a pool that was made before install() have no patches. So each piece of work that such a pool is
-given brings the settings along, and its worker installs them before it reads the work.
+Worker processes of a pool that was made before install() have no patches. So each piece of work for such a pool brings
+the settings along, and the worker installs them before it reads the work.
 
-A plain new thread begins outside of any block: a thread that a library starts, and keeps, would serve everybody by the
-way of the first. Up to Python 3.13 every context variable is like that. Since then a thread may inherit its starter's
-context (-X thread_inherit_context, the default of free-threaded builds); it is started outside of the block then. A
-context that the program gives a thread itself, as asyncio.to_thread() does, is the program's word.
+A plain new thread begins outside of every block. A library may start a thread and keep it, and that thread would serve
+all others by the way of the first. Up to Python 3.13 this is so for every context variable. Since then a thread may
+inherit the context of its starter (-X thread_inherit_context, the default of free-threaded builds); such a thread is
+started outside of the block. A program that gives a thread a context itself, as asyncio.to_thread() does, is obeyed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# A class, and where its methods are handed functions that workers call: behind `self`, and by which keyword.
+# By module: a class, and for each of its methods the position (after `self`) and the keyword of the function that
+# workers call.
 _PROCESSES = ("concurrent.futures.process", "multiprocessing.pool")
 EXECUTORS = {
     "concurrent.futures.thread": ("ThreadPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
     "concurrent.futures.process": ("ProcessPoolExecutor", {"__init__": (2, "initializer"), "submit": (0, "")}),
-    # ThreadPool inherits them; its other methods come down to these.
+    # ThreadPool inherits these methods. The other methods call them.
     "multiprocessing.pool": (
         "Pool",
         {
@@ -51,7 +52,7 @@ EXECUTORS = {
 
 
 def carry(journal: Journal) -> None:
-    """See to the executors that are imported, and to the others when they are, until the journal is undone."""
+    """Change the executors, at once or when their modules are imported, until the journal is undone."""
     for module, (name, methods) in EXECUTORS.items():
         journal.on_undo(when_imported(module, partial(_adapt, journal, name, methods)))
     if getattr(sys.flags, "thread_inherit_context", 0):
@@ -59,14 +60,14 @@ def carry(journal: Journal) -> None:
 
 
 def carried(call: Any) -> Any:
-    """The call, to be made elsewhere, and to go the way that is in force here."""
+    """Return a callable that calls `call` in another thread or process by the way that is in force here."""
     way, share = scope.entered(), _share()
     return call if way is None and share is None else _Work(way, share, call)
 
 
 def _adapt(journal: Journal, name: str, methods: dict[str, tuple[int, str]], module: ModuleType) -> None:
     executor = getattr(module, name)
-    # Executors that are made from now on; their workers are covered from their start.
+    # The executors that are made from now on. Their workers are covered from the start.
     covered: Any = None
     if module.__name__ in _PROCESSES:
         from _weakrefset import WeakSet
@@ -94,9 +95,9 @@ def _adapt_threads(journal: Journal, module: ModuleType) -> None:
 
 
 def _carrying(original: Callable[..., Any], place: int, keyword: str, covered: Any) -> Callable[..., Any]:
-    """The method, which hands workers the function it is given as `carried()`.
+    """Return a method that gives its function to workers as `carried()`.
 
-    `covered` are the executors whose worker processes have our patches, None where there are no such processes.
+    `covered` are the executors whose worker processes have the patches; None if the workers are threads.
     """
     begins = original.__name__ == "__init__"
 
@@ -115,7 +116,7 @@ def _carrying(original: Callable[..., Any], place: int, keyword: str, covered: A
                 kwargs[keyword] = call
         if scope.entered() is None:
             return original(self, *args, **kwargs)
-        # Workers that are made now, and in a process of their own inherit the context, will work for others, too.
+        # Workers that are started now inherit the context if they are processes, but will work for other callers, too.
         owner = object()
         scope.enter(owner, None)
         try:
@@ -127,7 +128,7 @@ def _carrying(original: Callable[..., Any], place: int, keyword: str, covered: A
 
 
 def _share() -> bytes | None:
-    """What stands for the task that hands work over, where it matters here, or may matter in a via() of the work's."""
+    """Return the isolation key of the current task, if it matters here or may matter in a via() inside of the work."""
     if scope.current().settings.isolate != "task" and "socksify.routing.stream_isolation" not in sys.modules:
         return None
     from socksify.routing import stream_isolation
@@ -136,7 +137,7 @@ def _share() -> bytes | None:
 
 
 class _ForUncovered:
-    """Work for processes that were started before install(): pickled, it brings the settings along."""
+    """Work for processes that were started before install(). Its pickle brings the settings along."""
 
     __slots__ = ("_call",)
 
@@ -149,12 +150,12 @@ class _ForUncovered:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
         from socksify.patches.children import spawn_message
 
-        # What is unpickled first installs. The worker may not have our package on its path before that.
+        # The first object that is unpickled installs. Before that the worker may not find this package.
         return getitem, ((spawn_message.message("a worker that was started before install()"), self._call), 1)
 
 
 class _Work:
-    """A piece of work, to be done in a worker as who handed it over would. Its repr shows no password."""
+    """A piece of work that a worker does as its submitter would. The repr shows no password."""
 
     __slots__ = ("_fn", "_share", "_way")
 
@@ -164,7 +165,7 @@ class _Work:
         self._fn = fn
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Raises RuntimeError where nothing is routed."""
+        """Raise RuntimeError if nothing is installed in the worker."""
         if not scope.installed.is_known:
             raise RuntimeError("socksify is not installed in the process to which work from inside a via() has come")
         scope.enter(self, self._way)

@@ -1,4 +1,8 @@
-"""Replacements declare; one installer applies, and journals what was there, so that undoing leaves no trace."""
+"""Replacements, and the journal of what they have replaced.
+
+A module declares what it replaces. The journal puts the replacements in place and notes what was there before, so that
+undoing them leaves no trace.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _IMMUTABLE_TYPE = 1 << 8
 
 
 class Rebinding:
-    """What is to take the place of owner.name."""
+    """A value `new` that is to take the place of `owner.name`."""
 
     __slots__ = ("name", "new", "owner")
 
@@ -27,11 +31,11 @@ class Rebinding:
 
 
 class Replacement(Rebinding):
-    """A function with the original's signature, under its own name.
+    """A function that takes the place of `owner.name`, with the signature and the name of the original.
 
-    In the place of a type's method stands the function itself. A module's function is one in C: it does not become a
-    method when it is stored in a class. A Python function would, and a bound method does not; it is called as fast as
-    a function. So `new` has the module as its first parameter, as functions in C have, and is bound to it.
+    A method of a type is replaced by the function itself. A function of a module is written in C: it does not become a
+    method when a program stores it in a class. A Python function would, but a bound method does not, and it is called
+    as fast as a function. So `new` has the module as its first parameter, as functions in C have, and is bound to it.
     """
 
     __slots__ = ()
@@ -39,13 +43,13 @@ class Replacement(Rebinding):
     def __init__(self, owner: Any, name: str, new: Callable[..., Any]) -> None:
         _imitate(new, owner, name)
         if not isinstance(owner, type):
-            # Functions of os are of posix.
+            # The functions of os belong to the module posix.
             new = MethodType(new, _module(getattr(getattr(owner, name), "__self__", owner)))
         super().__init__(owner, name, new)
 
 
 class _Module(ModuleType):
-    """`__self__` of a function: it has what the module has, and pickles as an import of it."""
+    """The `__self__` of a replaced function. It has the attributes of the module, and pickles as an import of it."""
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__(module.__name__, module.__doc__)
@@ -76,7 +80,7 @@ def _module(module: ModuleType) -> _Module:
 
 
 def stands_for_function(value: Any) -> bool:
-    """Whether a value is what takes the place of a function in C."""
+    """Return True if a value is a replacement of a function in C."""
     return type(value) is MethodType and type(value.__self__) is _Module
 
 
@@ -91,19 +95,19 @@ class Journal:
         self.set_attribute(replacement.owner, replacement.name, replacement.new)
 
     def set_attribute(self, owner: Any, name: str, new: Any) -> None:
-        """owner.name = new; undone by deleting it where it was inherited, as a socket's connect() is.
+        """Set owner.name to `new`. If the attribute was inherited, as a socket's connect() is, undoing deletes it.
 
-        Not undone if somebody else has put something in its place meanwhile, as gevent.monkey does.
+        It is not undone if other code has set it meanwhile, as gevent.monkey does.
         """
         old = _held(owner, name)
-        # Beforehand, so that what fails half-way is undone as well.
+        # This is noted first, so that an assignment that fails half-way is undone as well.
         self._undo.append(lambda: _restore(owner, name, new, old))
         _set(owner, name, new)
 
     def set_item(self, items: Any, key: Any, new: Any) -> None:
-        """items[key] = new, in a mapping or a list; undone unless somebody else has changed it meanwhile.
+        """Set items[key] to `new`, in a mapping or a list. It is not undone if other code has changed it meanwhile.
 
-        Nothing is done where another thread has taken the key out.
+        Nothing happens if another thread has removed the key.
         """
         try:
             old = items[key]
@@ -113,18 +117,18 @@ class Journal:
         self._undo.append(lambda: _put_back(items, key, new, old))
 
     def replace_member(self, members: set[Any], old: Any, new: Any) -> None:
-        """One member of a set by another."""
+        """Replace one member of a set by another."""
         members.discard(old)
         members.add(new)
         self._undo += [lambda: members.add(old), lambda: members.discard(new)]
 
     def remove_item(self, mapping: Any, key: Any) -> None:
-        """Take a key out of a mapping; undone unless somebody else has put it in meanwhile."""
+        """Remove a key from a mapping. It is not undone if other code has set the key meanwhile."""
         old = mapping.pop(key)
         self._undo.append(lambda: mapping.setdefault(key, old))
 
     def on_undo(self, call: Callable[[], object]) -> None:
-        """Do something else when it is undone."""
+        """Have `call()` called by undo(), at its place in the reverse order."""
         self._undo.append(call)
 
     def undo(self) -> None:
@@ -134,7 +138,7 @@ class Journal:
 
 
 def _held(owner: Any, name: str) -> Any:
-    """The object's own attribute as it stands in its dict, or else in its slot or cell."""
+    """Return an object's own attribute, from its dict, its slot or its cell; _ABSENT if there is none."""
     own = getattr(owner, "__dict__", {})
     if name not in own and isinstance(getattr(type(owner), name, None), (MemberDescriptorType, GetSetDescriptorType)):
         try:
@@ -150,7 +154,7 @@ def _restore(owner: Any, name: str, new: Any, old: Any) -> None:
 
 
 def _set(owner: Any, name: str, value: Any) -> None:
-    """owner.name = value, or delete it where the value is _ABSENT."""
+    """Set owner.name to a value, or delete it if the value is _ABSENT."""
     if isinstance(owner, type) and owner.__flags__ & _IMMUTABLE_TYPE:
         _set_in_immutable(owner, name, value)
     elif value is _ABSENT:
@@ -160,13 +164,13 @@ def _set(owner: Any, name: str, value: Any) -> None:
 
 
 def _set_in_immutable(cls: type, name: str, value: Any) -> None:
-    """The same for a type whose attributes Python code cannot set.
+    """Do the same for a type whose attributes Python code cannot set.
 
-    The type's own dict is what its `__dict__`, a read-only view, refers to. The interpreter remembers what it has
-    found in types: PyType_Modified() makes it look again. Of what Python code can call, only setting and deleting
-    `__abstractmethods__` by the descriptor of `type` calls that and leaves nothing behind. (ctypes could call it
-    directly, and keeps a descriptor open once imported.) Special methods also stand in the C structure of a type,
-    which this does not change, so they are refused.
+    `__dict__` of the type is a read-only view, which refers to the dict itself. The interpreter caches what it has
+    found in types, and looks again after PyType_Modified(). Python code can call that, without leaving a trace, only by
+    setting and deleting `__abstractmethods__` through the descriptor of `type`. (ctypes could call it directly, but
+    keeps a descriptor open once it is imported.) Special methods are refused: they are also in the C structure of the
+    type, which this does not change.
     """
     found = gc.get_referents(cls.__dict__)
     if name.startswith("__") or len(found) != 1 or type(found[0]) is not dict:
@@ -192,7 +196,7 @@ def _put_back(items: Any, key: Any, new: Any, old: Any) -> None:
 
 
 def _imitate(new: Callable[..., Any], owner: Any, name: str) -> None:
-    """Give a function the stdlib's names: it pickles, copies and introspects like what it replaces."""
+    """Give a function the names of the one that it replaces, so that it pickles, copies and introspects like that."""
     is_module = not isinstance(owner, type)
     original = getattr(owner, name)
     new.__module__ = original.__module__ if is_module else owner.__module__
@@ -200,9 +204,9 @@ def _imitate(new: Callable[..., Any], owner: Any, name: str) -> None:
     new.__qualname__ = name if is_module else f"{owner.__qualname__}.{name}"
     new.__doc__ = original.__doc__
     text = getattr(original, "__text_signature__", None)
-    # inspect reads it of a function, too. The names in a method's it looks for in all modules, but in a function's own
-    # module alone: those of epoll.register() stand there for something else.
+    # inspect reads it from a Python function, too. It looks up names in it in the function's own module only, where the
+    # names of epoll.register() mean something else.
     if is_module or (text is not None and "." not in text):
         vars(new)["__text_signature__"] = text
-    # The stdlib has none.
+    # Functions of the stdlib have no annotations.
     new.__annotations__ = {}

@@ -1,4 +1,4 @@
-"""What `socksify.via()` returns: a context manager, and a decorator, that may be entered again and by many at once."""
+"""ViaBlock, which `socksify.via()` returns: a context manager and decorator that many may enter, again and again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ _GENERATORS, _COROUTINE = 0x20 | 0x200, 0x80
 
 
 class ViaBlock:
-    """A way that connections and look-ups take inside `with`, or inside a function or coroutine that it decorates."""
+    """Routes connections and look-ups by other VIAs inside a `with` block, or inside a decorated function or coroutine.
+
+    `proxy` is one VIA (direct, block, proxy, the name of a proxy, or a URL) or a sequence of them. `isolate` is a value
+    of the setting of that name; None keeps the setting. Raises ConfigError if one of them is malformed, or if a name is
+    not known to the installed settings.
+    """
 
     def __init__(self, proxy: str | Sequence[str], isolate: str | None) -> None:
         vias = values.urls(proxy, _SOURCE)
@@ -37,11 +42,11 @@ class ViaBlock:
             BY_NAME["isolate"].read(isolate, "via(isolate=)")
         self._way = vias, isolate
         if is_installed():
-            # The names of proxies are known: better told here than at the first `with`.
+            # The names of proxies are known now, so an unknown name is told here and not at the first `with`.
             scope.installed.scope.enter(self._way)
 
     def __enter__(self) -> None:
-        """Raises RuntimeError where nothing is installed, ConfigError where the proxy's name is not known."""
+        """Raise RuntimeError if nothing is installed, and ConfigError if the name of the proxy is not known."""
         if not is_installed():
             raise RuntimeError("socksify.via() before socksify.install(): nothing would go through the proxy")
         scope.installed.scope.enter(self._way)
@@ -51,7 +56,7 @@ class ViaBlock:
         scope.leave(self)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """The function, or the coroutine function, with all that it does inside the block."""
+        """Return the function, or coroutine function, such that everything it does is inside the block."""
         if _flags(_innermost(function)) & _GENERATORS:
             raise TypeError("a generator runs in the context of whoever goes through it; use `with` inside of it")
 
@@ -59,7 +64,7 @@ class ViaBlock:
         def inside(*args: P.args, **kwargs: P.kwargs) -> Any:
             with self:
                 result = function(*args, **kwargs)
-            # What it returns may be a coroutine all the same.
+            # A function that is no coroutine function may return a coroutine all the same.
             return self._awaited(result) if isinstance(result, CoroutineType) else result
 
         @wraps(function)
@@ -80,7 +85,7 @@ class ViaBlock:
 
 
 def _flags(function: Any) -> int:
-    """Of the code of a function, or of an object that is called."""
+    """Return the flags of the code of a function, or of a callable object."""
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return getattr(code, "co_flags", 0)
 
@@ -92,7 +97,7 @@ def _without_partials(function: Any) -> Any:
 
 
 def _innermost(function: Any) -> Any:
-    """What is called in the end, behind partials and decorators."""
+    """Return the function behind partials and decorators."""
     while True:
         inner = getattr(_without_partials(function), "__wrapped__", None)
         if inner is None:

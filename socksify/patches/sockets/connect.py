@@ -1,7 +1,7 @@
 """connect, connect_ex, getpeername and the options of a socket, as the client sees them.
 
-What a connected tunnel looks like: getpeername() is the target, SO_ERROR the outcome of a non-blocking connect,
-told once.
+For a socket with a tunnel, getpeername() is the target, and SO_ERROR the outcome of a non-blocking connect, which is
+reported once.
 """
 
 from __future__ import annotations
@@ -37,14 +37,26 @@ if TYPE_CHECKING:
     from socksify.routing.sockaddr import SockAddress
     from socksify.tunnel.state import Tunnel
 
-# Not empty where SO_SNDTIMEO was ever set: others are not asked for it at each connect().
-_send_timeouts: set[bool] = set()
+# struct timeval, in bytes.
 _TIMEVAL = 16
+
+
+class _SendTimeouts:
+    """Whether SO_SNDTIMEO was ever set in this process. If not, connect() need not ask for it."""
+
+    def __init__(self) -> None:
+        self.are_there = False
+
+    def note(self) -> None:
+        self.are_there = True
+
+
+_send_timeouts = _SendTimeouts()
 
 
 def _connect(self: Socket, address: SockAddress, /) -> None:
     before = forks()
-    # What fromfd() was told of an fd is for the kernel to confirm.
+    # fromfd() may be given a wrong type. The kernel knows the right one.
     if (_originals.kind(self) != SOCK_STREAM or _originals.protocol(self) not in TCP) and not is_tcp(self):
         datagrams.connect(self, address)
         return
@@ -70,10 +82,10 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
     except (_module.gaierror, _module.herror):
         raise
     except ours(TypeError, OverflowError) as error:
-        # What the stdlib says of a bad address has the method's name in it.
+        # The stdlib's message about a bad address has the method's name in it.
         raise type(error)(str(error).replace("connect()", "connect_ex()")) from None
     except ours(TimeoutError) as error:
-        # A timeout of the socket's own is EAGAIN here, the stdlib says; a proxy's word for it is ETIMEDOUT.
+        # For a timeout of the socket itself the stdlib returns EAGAIN. A timeout that a proxy reports is ETIMEDOUT.
         return (
             EAGAIN if getattr(error, "reply", None) is None and _originals.gettimeout(self) else error.errno or EAGAIN
         )
@@ -90,16 +102,16 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
         from socksify.routing.stream_isolation import isolated
 
         route = isolated(route, settings.isolate)
-    # The frame is in no variable of its own, or it would keep the socket.
+    # The frame is in no local variable: it would be in a cycle with itself, and keep the socket.
     tunnel = connect.start(sock, route, settings.connect_timeout, _begun, pending.settled, sys._getframe(), before)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
-        # What interrupts it here leaves a pending tunnel whose connect() has ended: see `interrupts`.
+        # An exception here, by a signal handler, leaves a pending tunnel whose connect() has ended.
         readiness.begin_watching(_originals.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     connect.finish(tunnel, _send_timeout(sock))
     if handshake is not None and tunnel.handshake is handshake:
-        # socket(7) of SO_SNDTIMEO: connect(2) then ends as that of a non-blocking socket, and goes on like that.
+        # socket(7), SO_SNDTIMEO: connect(2) then ends like that of a non-blocking socket, and goes on like one.
         handshake.stop_waiting()
         readiness.begin_watching(_originals.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
@@ -108,8 +120,8 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
 
 
 def _send_timeout(sock: Socket) -> float | None:
-    """Seconds for which the kernel lets a connect(2) on a blocking socket wait; None: for ever."""
-    if not _send_timeouts or _originals.gettimeout(sock) is not None:
+    """Return for how many seconds the kernel lets connect(2) wait on a blocking socket; None means without a limit."""
+    if not _send_timeouts.are_there or _originals.gettimeout(sock) is not None:
         return None
     # struct timeval: seconds and microseconds.
     timeval = _originals.getsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, _TIMEVAL)
@@ -124,10 +136,11 @@ def _begun(tunnel: Tunnel) -> None:
 
 
 def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
-    """Another connect() on a socket that has a tunnel: raises, unless the socket is free for a new one.
+    """Handle another connect() on a socket that has a tunnel: raise, unless the socket is free for a new tunnel.
 
-    EALREADY while pending, then the outcome: EISCONN, as the original promised, or the error. After an error the
-    socket is as good as new. One that was to listen through the proxy and does not may connect instead.
+    While the tunnel is pending, this raises EALREADY. Afterwards it raises the outcome once: EISCONN, or the error.
+    After an error the socket may connect again. A socket that was to listen through the proxy, and does not listen yet,
+    may connect instead.
     """
     if tunnel.listener is not None and not tunnel.listens:
         registry.drop(sock.fileno(), tunnel)
@@ -140,9 +153,9 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
         raise pending.told(tunnel)
     if tunnel.error is None and _is_connected(sock):
         raise OSError(EISCONN, os.strerror(EISCONN))
-    # In this order: where an exception comes between, the next connect() does it again.
+    # The order matters: if a signal handler raises in between, the next connect() does all of it again.
     socket_swap.restore_family(sock, tunnel)
-    # The address that the client chose, it keeps.
+    # The socket keeps the address that the client has chosen.
     socket_swap.bind(sock, registry.chosen_address(sock))
     registry.drop(_originals.fileno(sock), tunnel)
 
@@ -171,11 +184,11 @@ def _getpeername(self: Socket, /) -> Any:
         return _originals.getpeername(self) if not apparent_peers.known else _peer_in_appearance(self)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
-        # The server may have accepted it by now, from which its client concludes that it is connected.
+        # The server may have accepted the connection by now, and the client may conclude that it is connected.
         pending.wait(self, tunnel)
     if not tunnel.is_open:
         raise not_connected()
-    # The kernel's word on whether it still is connected.
+    # The kernel knows whether the socket is still connected, and raises if not.
     _originals.getpeername(self)
     return tunnel.route.peer
 
@@ -216,9 +229,9 @@ def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> A
 
 
 def _outcome(sock: Socket, tunnel: Tunnel) -> int:
-    """SO_ERROR of a non-blocking connect: 0 while it is pending and when it is open, its errno once if it failed.
+    """Return SO_ERROR of a non-blocking connect: 0 while it is pending or open; after a failure its errno, once.
 
-    A watcher in C that believes the kernel asks too early; the handshake is then finished here.
+    A watcher in C, which sees the kernel's socket only, asks too early. The handshake is then finished here.
     """
     handshake = tunnel.handshake
     if handshake is not None and not handshake.watched and not handshake.waits:
@@ -232,14 +245,14 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
 
 
 def _setsockopt(self: Socket, /, *options: Any) -> None:
-    # A wrong number of arguments, or a value of another type, is C's to refuse, in its own words.
+    # C refuses a wrong number of arguments, or a value of another type, with messages of its own.
     if len(options) == 3 and registry.by_fd and isinstance(options[2], (int, bytes, bytearray, memoryview)):
         tunnel = registry.find(self)
         if tunnel is not None and socket_swap.store_option(self, tunnel, *options):
             return
     if len(options) in (3, 4):
         if options[:2] == (SOL_SOCKET, SO_SNDTIMEO):
-            _send_timeouts.add(True)
+            _send_timeouts.note()
         if options[0] in (IP, IPV6):
             source_routes.admit_option(self, *options[:3])
         if apparent_peers.known and options[:2] in OPTIONS and apparent_peers.set_option(self, options):

@@ -1,7 +1,8 @@
-"""sendto(), sendmsg() and connect() of datagrams, and of whatever else is no TCP, which no proxy is asked for.
+"""sendto(), sendmsg() and connect() of datagrams, and of everything else that is no TCP: no proxy is asked for it.
 
-What a rule routes through a proxy does not leave; a name is not even looked up. connect(2) of a datagram socket sends
-nothing and stays the kernel's, since code that asks for its own address lives on it; muting.py sees to the rest.
+Data for a routed destination is refused, and a name in its address is not even looked up. connect(2) of a datagram
+socket sends nothing. It is allowed, because programs use it to find their own address; `guards.datagrams` refuses the
+sends that follow.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from socket import socket as Socket
     from typing import Any
 
-# Only Linux has it.
+# Only Linux has this flag.
 _FAST_OPEN = int(getattr(_module, "MSG_FASTOPEN", 0))
 
 
 def connect(sock: Socket, address: Any) -> None:
-    """connect() of a socket that does not speak TCP."""
+    """Do as connect() does, for a socket that does not speak TCP."""
     family = _originals.family(sock)
     route = tunnel_datagrams.decide(scope.current().router, family, address)
     if isinstance(route, Direct):
@@ -74,7 +75,7 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
     if len(args) > 1 and args[1]:
         args = (args[0], source_routes.admit_ancillary(args[1]), *args[2:])
         if registry.by_fd and _originals.family(self) == AF_UNIX:
-            # It may send descriptors (SCM_RIGHTS).
+            # The message may contain descriptors (SCM_RIGHTS).
             handover.publish()
     if len(args) != 4 or args[3] is None:
         # Another object may have connected its socket; IP_PKTINFO would lead it round the fence.
@@ -99,25 +100,28 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
 
 
 def _number(flags: Any) -> Any:
-    """Flags as the stdlib reads them: numpy's numbers are some, too. What is no number it refuses."""
+    """Return flags as the stdlib reads them: numpy's integers are accepted. The stdlib refuses other types."""
     return index(flags) if hasattr(flags, "__index__") else flags
 
 
 def _connects(sock: Socket, flags: Any, address: Any) -> bool:
-    """tcp(7), MSG_FASTOPEN: with it, sending is a connect() first; a direct one is the kernel's."""
+    """Return True if sending connects first (MSG_FASTOPEN, tcp(7)) and the route is not direct."""
     if not isinstance(flags, int) or not flags & _FAST_OPEN or not is_tcp(sock):
         return False
     return not isinstance(scope.current().router.decide(_originals.family(sock), address), Direct)
 
 
 def _connect_first(sock: Socket, address: Any, check: Callable[[], object]) -> None:
-    """Through the proxy; where that does not wait, the kernel's error for it says that nothing was sent."""
+    """Connect through the proxy. On a non-blocking socket this raises EINPROGRESS, which says that nothing was sent."""
     datagrams.check(sock, check)
     _originals.PythonSocket.connect(sock, address)
 
 
 def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
-    """The address to give to the kernel, if what is sent there may leave; `check` looks at the other arguments."""
+    """Return the address to give to the kernel, or refuse to send there.
+
+    `check()` raises what the stdlib raises about the other arguments. It is called before a refusal.
+    """
     family = _originals.family(sock)
     if family == LINK:
         datagrams.admit_frame(address, check)
@@ -129,12 +133,12 @@ def _admitted(sock: Socket, address: Any, check: Callable[[], object]) -> Any:
     if not is_tcp(sock):
         datagrams.check(sock, check)
         tunnel_datagrams.refuse(sock, route, address)
-    # It goes where the socket is connected to: the kernel does not look at the address, so a name is not looked up.
+    # On a connected TCP socket the kernel ignores the address, so a name is not looked up.
     return tunnel_datagrams.connectable_address(family, address, route)
 
 
 def _direct(route: Direct, address: Any) -> Any:
-    """The address to give to the kernel; strict's audit hook knows one that we have found by its type."""
+    """Return the address to give to the kernel. The audit hook of strict knows our own addresses by their type."""
     return address if route.address is None else _originals.InternalAddress(route.address)
 
 

@@ -1,4 +1,4 @@
-"""How socket objects come and go: made from an fd, detached, closed. The registry is told."""
+"""The life of socket objects: made from an fd, detached, closed. The registry of tunnels is told."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _init(self: Socket, family: int = -1, type: int = -1, proto: int = -1, filen
 def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto: int, fileno: int | None) -> None:
     if fileno is not None or family == LINK:
         if fileno is not None and type != -1:
-            # What fromfd() was told of an fd is for the kernel to confirm.
+            # fromfd() may be given a wrong type. The kernel knows the right one.
             kind = kernel_type(sock)
             if kind not in (SOCK_STREAM, _originals.kind(sock)):
                 init(sock, _originals.family(sock), kind, proto, fileno)
@@ -45,7 +45,7 @@ def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto
             return
         domain = tunnel.options.get((SOL_SOCKET, SO_DOMAIN)) if family == -1 else None
         if domain is not None:
-            # The kernel knows the family of the way to the proxy, which is not the client's.
+            # The kernel knows the family of the connection to the proxy, not that of the client's socket.
             init(sock, domain, type, tunnel.options[SOL_SOCKET, SO_PROTOCOL] if proto == -1 else proto, fileno)
         if tunnel.handshake is not None or tunnel.listener is not None:
             pending.guard_object(sock)
@@ -53,7 +53,7 @@ def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto
 
 def _detach(self: Socket) -> int:
     _detaching(self)
-    # As the stdlib's, whose super() holds for one class only.
+    # The stdlib's method calls super(), which works for one class only.
     self._closed = True  # type: ignore[attr-defined]
     return _originals.detach(self)
 
@@ -82,14 +82,14 @@ def _closing(sock: Socket) -> None:
 
 
 def _wake(tunnel: Tunnel) -> None:
-    """Whoever waits for a connect or for a peer is not left behind on a socket that is closed."""
+    """Wake threads that wait for the connect, or for a peer, of a socket that is being closed."""
     if tunnel.handshake is not None:
         settlement.cancel(tunnel)
     elif tunnel.listens:
         listener.end(tunnel)
 
 
-# The same for a class that inherits these from `_socket.socket`.
+# The same methods for a class that inherits them from `_socket.socket`.
 
 
 def _init_plain(self: Socket, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:

@@ -1,8 +1,8 @@
-"""bind, listen, accept and getsockname: which listening sockets are the proxy's, and what the client sees of them.
+"""bind, listen, accept and getsockname: which sockets listen at the proxy, and how the client sees them.
 
-DESIGN of `bind="auto"`: local servers stay local. A socket listens through the proxy when it is bound to an address
-that only the proxy has, or to the wildcard by the thread that is connected to a service that calls back. With
-"always", the original's rule, it is enough that a connection was made before.
+With `bind="auto"` local servers stay local. A socket listens through the proxy in two cases: it is bound to an address
+that only the proxy has, or it is bound to the wildcard by a thread that is connected to a service that calls back. With
+`bind="always"`, the rule of the original package, it is enough that a connection was made before.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from socksify.tunnel.state import BindListener, Tunnel
 
 _WILDCARDS = ("0.0.0.0", "::")
-# As bind() takes them.
+# The forms in which bind() takes the wildcard.
 _ANYWHERE = ("", *_WILDCARDS)
-# rcmd(3) binds its second channel to "a reserved port" by number. FTP has no such habit.
+# rcmd(3) binds its second channel to a reserved port. FTP never does.
 _RESERVED, _FTP = range(512, 1024), 21
 
 
 def configure(settings: Settings) -> None:
-    """Which connections are remembered because their peer may call back."""
+    """Set which connections are remembered because their peers may call back."""
     ports = {"auto": frozenset(settings.bind_services), "always": None, "never": frozenset[int]()}
     registry.control_connections.call_from(ports[settings.bind])
 
@@ -63,7 +63,7 @@ def _bind(self: Socket, address: Any, /) -> None:
 
 
 def _bind_outside(sock: Socket, address: Any) -> bool:
-    """Bind to an address that the machine does not have: it may be one that a connection was told by its proxy."""
+    """Bind to an address that this machine does not have: it may be one that getsockname() told for a tunnel."""
     if not _may_listen(sock):
         return False
     given = address[0]
@@ -73,14 +73,14 @@ def _bind_outside(sock: Socket, address: Any) -> bool:
     if not known:
         return False
     if address[1] in _RESERVED:
-        # A proxy that keeps reserved ports goes by that from which it is asked.
+        # A proxy that grants reserved ports looks at the port from which it is asked.
         _originals.bind(sock, ("", address[1]))
     _register(sock, own or known[-1:], address[1], early=True)
     return True
 
 
 def _bind_inside(sock: Socket, address: Any) -> None:
-    """A socket was bound here: remember it if it is to listen elsewhere."""
+    """Remember a socket that was bound on this machine, if it is to listen at the proxy."""
     if not _may_listen(sock):
         return
     host = _originals.getsockname(sock)[0]
@@ -104,12 +104,12 @@ def _register(sock: Socket, calling: list[Tunnel], port: int, *, early: bool = F
 
 
 def _calls(caller: Tunnel, port: int) -> bool:
-    """Whether a service may call a listener that was bound to a port: any to a free one, rsh to reserved ones too."""
+    """Return True if a service may call a listener on this port. rsh calls reserved ports, others call free ones."""
     return port == 0 or (port in _RESERVED and caller.route.target.port != _FTP)
 
 
 def _latest_caller() -> list[Tunnel]:
-    """The original knew one: "the host of the last connect"."""
+    """Return a list with the latest connection, if any. The original package knew "the host of the last connect"."""
     return (registry.control_connections.in_this_thread() or registry.control_connections.anywhere())[-1:]
 
 
@@ -138,7 +138,7 @@ def _listen(self: Socket, *backlog: int) -> None:
 
 
 def _unbound(sock: Socket) -> Tunnel | None:
-    """listen() without bind() takes any free port of the wildcard."""
+    """Register a socket that listens without bind(): it takes a free port of the wildcard."""
     if not _may_listen(sock) or _originals.getsockname(sock)[1] != 0:
         return None
     always = scope.current().settings.bind == "always"
@@ -146,7 +146,7 @@ def _unbound(sock: Socket) -> Tunnel | None:
 
 
 def _listen_outside(sock: Socket, tunnel: Tunnel, asked: BindListener) -> bool:
-    """Have the proxy listen; False if nobody is connected any more who could call."""
+    """Have the proxy listen; return False if no service that could call is connected any more."""
     if not asked.listens and not any(caller.is_open and caller.is_somewhere() for caller in asked.callers):
         registry.drop(_originals.fileno(sock), tunnel)
         return False
@@ -164,10 +164,9 @@ def _ask(sock: Socket, tunnel: Tunnel, asked: BindListener) -> None:
 
 
 def _accept(self: Socket) -> tuple[Socket, Any]:
-    """As the stdlib's.
+    """As the stdlib's accept().
 
-    A thread that waits here for its own non-blocking connect to arrive would wait for ever, were that not
-    advanced meanwhile.
+    A thread may wait here for its own non-blocking connect to arrive. So pending connects are advanced meanwhile.
     """
     if registry.unsettled:
         tunnel = registry.find(self)
@@ -175,7 +174,7 @@ def _accept(self: Socket) -> tuple[Socket, Any]:
             return _accept_outside(self)
         readiness.attend(self.fileno(), self.gettimeout())
     fd, address = self._accept()  # type: ignore[attr-defined]
-    # What was just accepted is nobody's tunnel, so it is not looked up.
+    # A socket that was just accepted has no tunnel, so our __init__(), which looks for one, is not called.
     sock = _originals.PythonSocket.__new__(_originals.PythonSocket)
     _originals.init(sock, self.family, self.type, self.proto, fileno=fd)
     return _with_timeout(sock, self), address
@@ -189,7 +188,7 @@ def _accept_outside(listener: Socket) -> tuple[Socket, Any]:
 
 
 def accept_fd(self: Socket) -> tuple[int, Any]:
-    """_accept(): as accept(), for a class that makes an object of the fd itself."""
+    """Do as _accept() does: return fd and address, for a class that makes the object itself."""
     tunnel = registry.find(self) if registry.unsettled else None
     if tunnel is None or tunnel.listener is None:
         return _originals.accept_plain(self)
@@ -200,7 +199,7 @@ def accept_fd(self: Socket) -> tuple[int, Any]:
 
 
 def _object(listener: Socket, connection: _originals.Socket) -> Socket:
-    """What accept() returns; the first line moves the descriptor from one object to the other in one bytecode."""
+    """Make the socket that accept() returns. One bytecode moves the descriptor from one object to the other."""
     sock = _originals.PythonSocket.__new__(_originals.PythonSocket)
     numbers = iter(connection.detach, None)
     next(map(_originals.init_plain, (sock,), (listener.family,), (listener.type,), (listener.proto,), numbers))
@@ -223,7 +222,7 @@ def _getsockname(self: Socket, /) -> Any:
     if tunnel.listener is not None:
         tunnel = _asked(self, tunnel, tunnel.listener)
     elif not tunnel.is_open:
-        # The way to the proxy may have a port of its own (`reach`).
+        # The connection to the proxy may have another local port than the client has chosen.
         if type(name) is not tuple:
             return external_addresses.sockaddr(self.family, "", tunnel.chosen_port)
         return (name[0], tunnel.chosen_port, *name[2:]) if tunnel.chosen_port else name
@@ -235,7 +234,7 @@ def _getsockname(self: Socket, /) -> Any:
 
 
 def _asked(sock: Socket, tunnel: Tunnel, asked: BindListener) -> Tunnel | None:
-    """The tunnel of a listening socket that knows where its proxy listens; None for one that nobody asks yet."""
+    """Ask the proxy to listen, if it is time. Return the tunnel, which knows the address; None if it is too early."""
     if not asked.listens and not asked.early:
         return None
     _ask(sock, tunnel, asked)
@@ -243,7 +242,7 @@ def _asked(sock: Socket, tunnel: Tunnel, asked: BindListener) -> Tunnel | None:
 
 
 def abandon() -> None:
-    """Socksify is uninstalled: what its proxies listen for will not come, unless for the process that forked us."""
+    """End all listening at proxies, because socksify is uninstalled. What a parent process has asked for stays."""
     for tunnel in bind_listener.everyone():
         for sock in tunnel.objects():
             pending.unguard_object(sock)

@@ -1,9 +1,9 @@
-"""The look-up family: getaddrinfo, gethostbyname, gethostbyname_ex, gethostbyaddr, getnameinfo.
+"""The look-up functions: getaddrinfo, gethostbyname, gethostbyname_ex, gethostbyaddr, getnameinfo.
 
-What a name that only the proxy can resolve stands for here is its fake address. The stdlib's own function is then
-asked about that literal, which needs no name server: so families, types, services and flags are honoured, results
-have the shape and the order, and errors the code and the text, that the stdlib gives a host with one address.
-getfqdn(), create_connection(), the methods of event loops and everything else in Python calls these.
+A name that only the proxy can resolve stands for its fake address. The stdlib's own function is asked about that
+literal, which needs no name server. So families, types, services and flags are honoured. Results have the shape and the
+order, and errors have the code and the text, that the stdlib gives for a host with one address. getfqdn(),
+create_connection(), the methods of event loops and everything else in Python call these functions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from socksify.routing.lookups import Answer
 
-# Plain numbers: `|` of two enumeration members makes another one each time.
+# Plain integers, because `|` of two enumeration members makes a new member each time.
 _NUMERIC_HOST: int = _socket.AI_NUMERICHOST
 _ADDRESS_CONFIGURED: int = _socket.AI_ADDRCONFIG
 _CANONICAL_NAME: int = _socket.AI_CANONNAME
@@ -38,7 +38,7 @@ _PORTS = (int, str, bytes, type(None))
 
 
 def answers(host: Any, port: Any = None) -> bool:
-    """Whether getaddrinfo() and gethostbyname() answer for a host at once, without asking anybody."""
+    """Return True if getaddrinfo() and gethostbyname() answer for a host without asking a resolver."""
     if not isinstance(host, _HOSTS):
         return True
     try:
@@ -48,7 +48,7 @@ def answers(host: Any, port: Any = None) -> bool:
 
 
 def answers_whose(host: Any) -> bool:
-    """The same of gethostbyaddr(), and of getnameinfo(), to which a host is an address."""
+    """Return True if gethostbyaddr() and getnameinfo() answer for an address without asking a resolver."""
     text = _text(host)
     number = numeric(text) if text is not None else None
     if number is None:
@@ -62,12 +62,12 @@ def _getaddrinfo(
 ) -> Any:
     flags = index(flags)
     if not isinstance(host, _HOSTS) or not isinstance(port, _PORTS) or flags & _NUMERIC_HOST:
-        # No host, none that can be looked up, or none that is to be.
+        # There is no host, or it cannot be looked up, or it must not be.
         return _originals.getaddrinfo(_unasked(host), port, family, type, proto, flags)
     try:
         found = scope.current().lookups.forward(host, port, family, flags)
     except gaierror:
-        # Whatever is wrong with the other arguments, the stdlib says first.
+        # The stdlib raises first if the other arguments are wrong.
         _answers((_unspecified(family),), port, family, type, proto, flags)
         raise
     if found is None:
@@ -84,7 +84,7 @@ def _getaddrinfo(
 
 
 def _natively(original: Callable[..., Any], host: Any, *hints: Any) -> Any:
-    """Ask the resolver for a name; a failure is logged, because no connection follows it that would be."""
+    """Ask the resolver for a name. A failure is logged here, because no connection follows that would be logged."""
     try:
         return original(host, *hints)
     except (gaierror, herror) as error:
@@ -96,9 +96,9 @@ def _natively(original: Callable[..., Any], host: Any, *hints: Any) -> Any:
 
 
 def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto: int, flags: int) -> list[Any]:
-    """What the stdlib says of each literal, one behind the other; the very first answer has the canonical name."""
+    """Return the stdlib's answers for all literals in a row. Only the first answer has the canonical name."""
     first, *others = literals
-    # Bytes save the stdlib a look at IDNA.
+    # With bytes the stdlib does no IDNA.
     answers: list[Any] = _originals.getaddrinfo(first.encode(), port, family, type, proto, flags | _NUMERIC_HOST)
     for literal in others:
         more = flags & ~_CANONICAL_NAME | _NUMERIC_HOST
@@ -107,7 +107,7 @@ def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto
 
 
 def _unasked(host: Any) -> Any:
-    """A host that no name server hears of, marked for the audit hook of strict, which does not see the flags."""
+    """Mark a host that no name server is asked about, for the audit hook of strict, which does not see the flags."""
     if isinstance(host, _HOSTS):
         return _originals.InternalHost(host if isinstance(host, bytes) else host.encode("idna"))
     return host
@@ -128,7 +128,7 @@ def _gethostbyname(_: object, hostname: Any, /) -> Any:
 
 def _gethostbyname_ex(_: object, hostname: Any, /) -> Any:
     if _text(hostname) in ("", _BROADCAST):
-        # Numbers to the others, names to this one.
+        # The other functions take these for addresses, this one takes them for names.
         raise _unknown_host()
     found = _found(hostname, AF_INET)
     if found is None:
@@ -145,7 +145,7 @@ def _gethostbyname_ex(_: object, hostname: Any, /) -> Any:
 
 def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
     if _text(ip_address) == "":
-        # The stdlib itself refuses the wildcard.
+        # The stdlib refuses the wildcard itself.
         ip_address = _originals.InternalHost()
         return _originals.gethostbyaddr(ip_address)
     found = _found(ip_address, 0)
@@ -167,7 +167,8 @@ def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
 
 def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
     if not isinstance(sockaddr, tuple):
-        # The stdlib says what is wrong with it. C has no frame to hold it in the traceback, so ours lets go of it.
+        # The stdlib says what is wrong with it. C has no frame that would keep the object in a traceback, so this
+        # frame does not keep it either.
         held = [sockaddr]
         del sockaddr
         return _originals.getnameinfo(held.pop(), flags)
@@ -190,18 +191,18 @@ def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
 
 
 def _found(host: Any, family: int) -> Answer | None:
-    """What a host stands for; None where the stdlib is to be asked, if only to say what is wrong with it."""
+    """Return the answer for a host; None if the stdlib is to be asked, or is to say what is wrong with the host."""
     text = _text(host)
     if text is None or "\0" in text:
         return None
     if text == _BROADCAST:
-        # Here this is a number, and a name to getaddrinfo().
+        # These functions take it for an address. getaddrinfo() takes it for a name.
         host = "255.255.255.255"
     return scope.current().lookups.forward(bytes(host) if isinstance(host, bytearray) else host, None, family)
 
 
 def _text(host: Any) -> str | None:
-    """A host to be compared, as bytes and str are not under `python -bb`; None for what is none."""
+    """Return a host as str, because `python -bb` forbids to compare bytes with str; None for another type."""
     if isinstance(host, str):
         return host
     return host.decode("latin-1") if isinstance(host, (bytes, bytearray)) else None
