@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.children.parent_program import log_of
 from tests.integration.children.recording_proxy import RecordingProxy
 from tests.support.paths import ROOT
 
@@ -35,11 +36,6 @@ def hooked(tmp_path_factory: pytest.TempPathFactory, proxy: RecordingProxy) -> P
     install += ["--route", "127.0.0.0/8=proxy", "--log"]
     subprocess.run([sys.executable, *install, str(log_of(python))], check=True, timeout=60, stdout=subprocess.DEVNULL)
     return python
-
-
-def log_of(python: Path) -> Path:
-    """Return the file to which the hook of an environment writes its lines."""
-    return python.parents[1] / "log"
 
 
 def environment(directory: Path) -> Path:

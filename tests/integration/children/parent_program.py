@@ -81,3 +81,8 @@ def verdict(proxy: RecordingProxy, name: str, said: str) -> str:
 def name_of(method: str, test: str) -> str:
     """Return a target of its own for each child: on loopback, where nobody listens if the child connects directly."""
     return "127.{1}.{2}.{3}".format(*(zlib.crc32(f"{test} {method}".encode()) | 0x010000).to_bytes(4, "big"))
+
+
+def log_of(python: Path) -> Path:
+    """Return the file to which the hook of an environment writes its lines."""
+    return python.parents[1] / "log"

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children.conftest import log_of
-from tests.integration.children.parent_program import LOOPBACK, ParentProgram, name_of, verdict
+from tests.integration.children.parent_program import LOOPBACK, ParentProgram, log_of, name_of, verdict
 from tests.integration.children.recording_proxy import RecordingProxy
 from tests.integration.children.start_methods import START_METHODS, StartMethod
 from tests.support.paths import ROOT

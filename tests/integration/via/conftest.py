@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from socksify.patches import scope
 from tests.integration.via.world import World, world
+from tests.support.resolver import record_questions
 
 
 @pytest.fixture(scope="module")
@@ -22,3 +24,9 @@ def proxies(running: World) -> Iterator[World]:
     running.begin()
     yield running
     assert scope.entered() is None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The names that the system's resolver is asked for from now on. It knows none of them."""
+    return record_questions(monkeypatch)

@@ -11,7 +11,6 @@ import pytest
 import socksify
 from socksify import _originals
 from tests.integration.via.world import World, world
-from tests.unit.patches.conftest import asked  # noqa: F401 (a fixture)
 
 NAME = "name.example"
 REMOTE, LOCAL = "socks5h://192.0.2.1:1080", "socks5://192.0.2.1:1080"
@@ -39,7 +38,7 @@ def is_fake(address: str) -> bool:
         (REMOTE, "local", REMOTE, False),
     ],
 )
-def test_who_resolves(installed: str, dns: str, inside: str, remote: bool, asked: list[Any]) -> None:  # noqa: F811
+def test_who_resolves(installed: str, dns: str, inside: str, remote: bool, asked: list[Any]) -> None:
     socksify.install(installed, dns=dns)
     with socksify.via(inside):
         if remote:
@@ -89,7 +88,7 @@ def test_a_fake_address_from_inside() -> None:
                 proxies.answerer(("198.18.0.0", 80))
 
 
-def test_a_look_up_outside_is_none_of_the_blocks(asked: list[Any]) -> None:  # noqa: F811
+def test_a_look_up_outside_is_none_of_the_blocks(asked: list[Any]) -> None:
     socksify.install(REMOTE)
     with socksify.via("direct"):
         pass

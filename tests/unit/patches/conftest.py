@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from socksify import _originals
 from socksify.routing import fake_addresses
+from tests.support.resolver import record_questions
 from tests.support.stepping import Stepping, stepping
 
 
@@ -34,32 +34,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> fake_addresses.FakeAddressTable:
     return table
 
 
-# Those calls that ask nobody.
-NUMERIC: dict[str, Callable[..., object]] = {
-    "getaddrinfo": lambda host, _, *hints, flags=0: not host or (hints[3:] or (flags,))[0] & socket.AI_NUMERICHOST,
-    "getnameinfo": lambda _, flags: flags & socket.NI_NUMERICHOST,
-    "gethostbyname": lambda host: not any(map(str.isalpha, host)),
-    "gethostbyname_ex": lambda _: False,
-    "gethostbyaddr": lambda _: False,
-}
-# Held by a function's closure, install() would find and rebind them.
-ORIGINALS = {name: getattr(_originals, name) for name in NUMERIC}
-
-
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the resolver is asked for from now on; it knows nobody."""
-    asked: list[Any] = []
-
-    def resolver(name: str) -> Callable[..., Any]:
-        def ask(what: Any, *more: Any, **hints: Any) -> Any:
-            if NUMERIC[name](what, *more, **hints):
-                return ORIGINALS[name](what, *more, **hints)
-            asked.append(what)
-            raise socket.gaierror(socket.EAI_AGAIN, "asked")
-
-        return ask
-
-    for name in NUMERIC:
-        monkeypatch.setattr(_originals, name, resolver(name))
-    return asked
+    """The names that the system's resolver is asked for from now on. It knows none of them."""
+    return record_questions(monkeypatch)
