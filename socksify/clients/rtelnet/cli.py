@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import sys
@@ -21,32 +22,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     port, escape = _port(parser, options.port), None if options.no_escape else _escape(parser, options.escape)
-    try:
-        from socksify.clients.rtelnet import escape_commands
-        from socksify.clients.rtelnet.session import Session
-        from socksify.clients.rtelnet.telnet import Protocol
-        from socksify.clients.rtelnet.terminal import Terminal
-    except ModuleNotFoundError as error:
-        if error.name != "telnetlib3":
-            raise
-        parser.exit(1, "rtelnet: telnetlib3 is not installed; pip install 'socksify[telnet]' brings it\n")
+    _require_telnetlib3(parser)
     parser.install(options)
-    terminal = Terminal()
     try:
-        terminal.tell(f"Trying {options.host}...")
-        with socket.create_connection((options.host, port)) as sock:
-            terminal.tell(f"Connected to {options.host}.")
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            protocol = Protocol(os.environ.get("TERM", "unknown"), terminal.size, options.user)
-            if options.binary:
-                protocol.ask_binary(True)
-            Session(sock, protocol, terminal, escape, escape_commands.run).run()
+        _run(options, port, escape)
     except KeyboardInterrupt:
         return 130
     except OSError as error:
         sys.stderr.write(f"rtelnet: {options.host} port {port}: {str(error).partition('] ')[2] or error}\n")
         return 1
     return 0
+
+
+def _require_telnetlib3(parser: Parser) -> None:
+    try:
+        import socksify.clients.rtelnet.telnet  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "telnetlib3":
+            raise
+        parser.exit(1, "rtelnet: telnetlib3 is not installed; pip install 'socksify[telnet]' brings it\n")
+
+
+def _run(options: argparse.Namespace, port: int, escape: bytes | None) -> None:
+    """Connect, and return at the end of the session. Raises OSError if the connection fails or breaks."""
+    from socksify.clients.rtelnet import escape_commands
+    from socksify.clients.rtelnet.session import Session
+    from socksify.clients.rtelnet.telnet import Protocol
+    from socksify.clients.rtelnet.terminal import Terminal
+
+    terminal = Terminal()
+    terminal.tell(f"Trying {options.host}...")
+    with socket.create_connection((options.host, port)) as sock:
+        terminal.tell(f"Connected to {options.host}.")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol = Protocol(os.environ.get("TERM", "unknown"), terminal.size, options.user)
+        if options.binary:
+            protocol.ask_binary(True)
+        Session(sock, protocol, terminal, escape, escape_commands.run).run()
 
 
 def _parser() -> Parser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import termios
+from typing import Any
 
 _STDIN = 0
 # Indices into the list that tcgetattr() returns.
@@ -28,13 +29,7 @@ class Terminal:
             return
         mode = [*self._found[:_CC], [*self._found[_CC]]]
         if by_character:
-            # All keys go to the server: no signals, no flow control, no line editing by the kernel.
-            mode[_LFLAG] &= ~(termios.ICANON | termios.ISIG | termios.IEXTEN)
-            mode[_IFLAG] &= ~(termios.IXON | termios.ISTRIP | termios.BRKINT)
-            mode[_CC][termios.VMIN], mode[_CC][termios.VTIME] = 1, 0
-            if remote_echo:
-                mode[_IFLAG] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
-                mode[_OFLAG] &= ~termios.OPOST
+            _read_single_keys(mode, remote_echo)
         elif escape is not None:
             # The escape character must be noticed as soon as it is typed.
             mode[_CC][termios.VEOL] = escape
@@ -87,6 +82,16 @@ class Terminal:
         if self.is_there:
             # An unfinished line of the server, such as a prompt, stays on its own line.
             self.show(b"\n" * self._in_line + f"{text}\n".encode())
+
+
+def _read_single_keys(mode: list[Any], remote_echo: bool) -> None:
+    """Change the mode so that all keys go to the server: no signals, no flow control, no line editing by the kernel."""
+    mode[_LFLAG] &= ~(termios.ICANON | termios.ISIG | termios.IEXTEN)
+    mode[_IFLAG] &= ~(termios.IXON | termios.ISTRIP | termios.BRKINT)
+    mode[_CC][termios.VMIN], mode[_CC][termios.VTIME] = 1, 0
+    if remote_echo:
+        mode[_IFLAG] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
+        mode[_OFLAG] &= ~termios.OPOST
 
 
 def _end_of_line(typed: bytes) -> int:

@@ -100,11 +100,31 @@ def _rule(words: list[str], source: str) -> AccessRule:
     permit = _ACTIONS.get(rest.pop(0))
     if permit is None:
         raise ConfigError(f"{source}: expected {_FORM}")
-    ident = _IDENT.get(rest.pop(0)[2:]) if rest and rest[0].startswith("?=") else ""
+    ident = _IDENT.get(_option("?=", rest))
     if ident is None:
         raise ConfigError(f"{source}: behind ?= expected I, i or n")
-    userlist = rest.pop(0)[2:] if rest and rest[0].startswith("*=") else ""
-    clients = _clients(_pair(rest, source), source)
+    userlist = _option("*=", rest)
+    return AccessRule(
+        " ".join(words),
+        source,
+        permit,
+        clients=_clients(_pair(rest, source), source),
+        users=_users(userlist, source) if userlist else None,
+        claimed=True,
+        destinations=_destinations(rest, source, permit),
+        # The servers of rcmd(3) refuse clients that do not come from a reserved source port.
+        reserved=permit,
+        ident=ident if permit else "",
+    )
+
+
+def _option(prefix: str, rest: list[str]) -> str:
+    """Take the option with this prefix from the front of the words, and return its value; "" without the option."""
+    return rest.pop(0)[len(prefix) :] if rest and rest[0].startswith(prefix) else ""
+
+
+def _destinations(rest: list[str], source: str, permit: bool) -> tuple[Match, ...]:
+    """Read the end of a line: a destination, and an operator with a port, either of which may be missing."""
     destination = EVERYTHING
     if rest and rest[0] not in _OPERATORS:
         destination = _destination(*_pair(rest, source), source)
@@ -113,19 +133,7 @@ def _rule(words: list[str], source: str) -> AccessRule:
     ports = _ports(_pair(rest, source), source) if rest else []
     if rest:
         raise ConfigError(f"{source}: expected {_FORM}")
-    text = " ".join(words)
-    return AccessRule(
-        text,
-        source,
-        permit,
-        clients=clients,
-        users=_users(userlist, source) if userlist else None,
-        claimed=True,
-        destinations=_matches(destination, ports),
-        # The servers of rcmd(3) refuse clients that do not come from a reserved source port.
-        reserved=permit,
-        ident=ident if permit else "",
-    )
+    return _matches(destination, ports)
 
 
 def _pair(rest: list[str], source: str) -> tuple[str, str]:

@@ -192,27 +192,21 @@ def _sources(path: str, number: int) -> list[str]:
 
 
 def _rule(table: dict[str, Any], source: str, users: Users | None) -> AccessRule:
-    for key in table:
-        if key not in _RULE_KEYS:
-            raise ConfigError(f"{source}: {key!r}: no such key; there are {', '.join(_RULE_KEYS)}")
-    if "action" not in table:
-        raise ConfigError(f'{source}: expected action = "permit" or action = "deny"')
-    permit = values.one_of("permit", "deny")(table["action"], f"{source}: action") == "permit"
-    words = _texts(table, "commands", source)
-    commands = frozenset(COMMANDS[values.one_of(*COMMANDS)(word, f"{source}: commands")] for word in words)
+    permit = _permits(table, source)
     ident = _IDENT[values.one_of(*_IDENT)(table.get("ident", "off"), f"{source}: ident")]
     names = _user_names(table, source, users, ident) if "users" in table else None
-    anonymous = _flag(table, "anonymous", source)
-    reserved = _flag(table, "reserved", source)
+    anonymous, reserved = (_flag(table, key, source) for key in _FLAGS)
     if not permit and (anonymous or reserved or ident):
         raise ConfigError(f"{source}: anonymous, reserved and ident are for rules that permit")
     if anonymous and names is not None:
         raise ConfigError(f"{source}: users and anonymous exclude each other")
     # A client whose name the identd confirms need not authenticate as well. SOCKS4 clients could not.
     claimed = ident == "I" and names is not None
+    commands = _commands(table, source)
     clients = tuple(_client(text, f"{source}: from") for text in _texts(table, "from", source))
     destinations = tuple(match.parse(text, f"{source}: to") for text in _texts(table, "to", source))
     return AccessRule(
+        # Only now all values are known to be valid.
         _text(table, source),
         source,
         permit,
@@ -225,6 +219,21 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> AccessRule
         reserved=reserved,
         ident=ident,
     )
+
+
+def _permits(table: dict[str, Any], source: str) -> bool:
+    """Read the action. Raises ConfigError without one, and for unknown keys."""
+    for key in table:
+        if key not in _RULE_KEYS:
+            raise ConfigError(f"{source}: {key!r}: no such key; there are {', '.join(_RULE_KEYS)}")
+    if "action" not in table:
+        raise ConfigError(f'{source}: expected action = "permit" or action = "deny"')
+    return values.one_of("permit", "deny")(table["action"], f"{source}: action") == "permit"
+
+
+def _commands(table: dict[str, Any], source: str) -> frozenset[int]:
+    words = _texts(table, "commands", source)
+    return frozenset(COMMANDS[values.one_of(*COMMANDS)(word, f"{source}: commands")] for word in words)
 
 
 def _texts(table: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
