@@ -19,11 +19,11 @@ finds a tunnel concluded and not settled does it again, and does not wait for th
 
 Exceptions. An exception in connect() concludes the tunnel as failed. The connection to the proxy is shut down, and the
 next connect() begins on a new socket. The `except` clause that does so may be interrupted, too. Therefore
-`Handshake.caller` is the frame of the connect() that is responsible for the tunnel. If that frame has ended while the
-tunnel is pending, an exception has ended it, and the next code that finds the tunnel concludes it. An exception in
-another call that continues a pending tunnel (a poll, for example) may have lost a part of the proxy's answer, so it
-concludes the tunnel as well. An exception of a handler is never taken for an error of the socket, although it may be an
-OSError: `ours`, in an `except` clause, tells them apart by the frame that raised them.
+`Handshake.connect_frame` is the frame of the connect() that is responsible for the tunnel. If that frame has ended
+while the tunnel is pending, an exception has ended it, and the next code that finds the tunnel concludes it. An
+exception in another call that continues a pending tunnel (a poll, for example) may have lost a part of the proxy's
+answer, so it concludes the tunnel as well. An exception of a handler is never taken for an error of the socket,
+although it may be an OSError: `ours`, in an `except` clause, tells them apart by the frame that raised them.
 
 Locks. A lock of `_thread` is taken one bytecode before its `try`, and released one bytecode after it: an exception
 between them leaves it locked. It does not know its owner either, so a handler would wait for the code that it has

@@ -96,7 +96,7 @@ def _epoll_wait(epoll: Epoll, maxevents: int, clock: Clock, seen: Events | None 
         epoll_fd = epoll.fileno()
         others = registry.unattended.beside(epoll_fd)
         registry.unattended.polls(epoll_fd)
-        seconds = clock.slice()
+        seconds = clock.timeout()
         if others:
             poller = _originals.poll()
             poller.register(epoll_fd, POLLIN)
@@ -262,7 +262,7 @@ class _Selection:
         beside = {fd: events for fd, events in others.fds.items() if fd < _FD_SETSIZE}
         reading = [fd for fd, events in (pending | beside).items() if events & POLLIN]
         writing = [fd for fd, events in (pending | beside).items() if events & POLLOUT]
-        seconds = clock.glance() if pending or others else clock.slice()
+        seconds = clock.short_timeout() if pending or others else clock.timeout()
         try:
             readable, writable, exceptional = self._select(rlist + reading, wlist + writing, xlist, seconds)
         except OSError:
@@ -272,7 +272,7 @@ class _Selection:
             readable, writable, exceptional = self._select(rlist, wlist, xlist, 0)
         found = {fd for fd in (*readable, *writable) if type(fd) is int}
         ready = found & pending.keys()
-        readiness.go_on(others, (found & beside.keys()) | (others.fds.keys() - beside.keys()))
+        readiness.drive_ready(others, (found & beside.keys()) | (others.fds.keys() - beside.keys()))
         _, moved = readiness.sift([(fd, pending[fd]) for fd in ready], lambda _: 0)
         return (_without(readable, reading), _without(writable, writing), exceptional), moved
 

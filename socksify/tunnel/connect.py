@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 # Milliseconds after which a waiting thread looks whether another one has settled the tunnel: the thread that reads
 # the last answer leaves nothing for poll(2) to tell the others.
-_GLANCE = 100
+_RECHECK = 100
 # The same for a signal handler, which may have settled it in the middle of this wait.
-_GLANCE_ALONE = 250
+_RECHECK_ALONE = 250
 
 
 def start(
@@ -50,8 +50,8 @@ def start(
     connect_timeout: float,
     begun: Callable[[Tunnel], object],
     observer: Observer,
-    caller: FrameType,
-    before: int,
+    frame: FrameType,
+    forks_before: int,
     instead_of: Tunnel | None = None,
     waits: bool | None = None,
 ) -> Tunnel:
@@ -59,10 +59,10 @@ def start(
 
     The socket's own timeout bounds everything; without one, on a non-blocking socket, and for BIND `connect_timeout`.
     `begun` is called with the tunnel before the first byte goes out, and `observer` when the tunnel is settled.
-    `caller` is the frame that answers for the tunnel: it goes on to `finish`, or hands it over to pollers. `before` is
-    the number that forks() returned when the socket was given to us: in a child of a fork since then the kernel's
-    socket is the parent's. The socket belongs to no tunnel, or to `instead_of`. `waits` is whether the call waits for
-    the outcome; None: as the mode of the socket says.
+    `frame` is that of the call that answers for the tunnel: it goes on to `finish`, or hands it over to pollers.
+    `forks_before` is the number that forks() returned when the socket was given to us: in a child of a fork since then
+    the kernel's socket is the parent's. The socket belongs to no tunnel, or to `instead_of`. `waits` is whether the
+    call waits for the outcome; None: as the mode of the socket says.
     Raises what the stdlib would for a target that cannot be written (a name over 255 bytes), before anything is
     sent; EALREADY or EISCONN where a signal handler or another thread was faster.
     """
@@ -71,11 +71,11 @@ def start(
     timeout = _originals.gettimeout(sock)
     # listen() has no timeout of its own; that of the socket is for accept().
     limit = connect_timeout if route.command == BIND else timeout or connect_timeout
-    handshake = _handshake(route, limit, timeout != 0 if waits is None else waits, caller)
+    handshake = _handshake(route, limit, timeout != 0 if waits is None else waits, frame)
     tunnel = _tunnel(route, observer, instead_of)
     registry.begin(sock, tunnel, handshake, instead_of)
     try:
-        if forks() != before:
+        if forks() != forks_before:
             fail_in_child(tunnel, handshake)
         begun(tunnel)
         first_hop.begin(sock, tunnel, handshake)
@@ -87,9 +87,9 @@ def start(
     return tunnel
 
 
-def _handshake(route: Via, limit: float, waits: bool, caller: FrameType) -> Handshake:
+def _handshake(route: Via, limit: float, waits: bool, frame: FrameType) -> Handshake:
     try:
-        return Handshake(route, monotonic(), limit, waits, caller)
+        return Handshake(route, monotonic(), limit, waits, frame)
     except ProtocolError as error:
         raise errors.unsayable(error, route) from error
     except ours(ValueError):
@@ -112,7 +112,7 @@ def advance(tunnel: Tunnel) -> int:
     A tunnel for which a connect() waits is driven by that call alone, which would wait for what was read here.
     """
     handshake = tunnel.handshake
-    if handshake is not None and handshake.caller is not None and not handshake.outcome:
+    if handshake is not None and handshake.connect_frame is not None and not handshake.outcome:
         if not handshake.is_deserted:
             return handshake.events
         fail(tunnel, interrupted())
@@ -245,7 +245,7 @@ def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
         return
     # Rounded up: waking a moment early would only mean to wait again.
     milliseconds = int(seconds * 1000) + 1
-    poller.poll(min(milliseconds, _GLANCE if thread_count() else _GLANCE_ALONE))
+    poller.poll(min(milliseconds, _RECHECK if thread_count() else _RECHECK_ALONE))
 
 
 def expire(tunnel: Tunnel, now: float) -> bool:

@@ -48,16 +48,16 @@ class ExternalAddresses:
         sent = tunnel.bound[0] if tunnel.bound is not None else ""
         return sent or self._latest.get(_key(chain), "") or self._proxies.own_address(chain[-1])
 
-    def listens(self, chain: tuple[Proxy, ...], host: str, callers: Iterable[Tunnel]) -> None:
-        """The last proxy of `chain` listens at `host`, on behalf of the connections `callers`."""
+    def listens(self, chain: tuple[Proxy, ...], host: str, connections: Iterable[Tunnel]) -> None:
+        """The last proxy of `chain` listens at `host`, on behalf of the connections `connections`."""
         self._latest.pop(_key(chain), None)
         self._latest[_key(chain)] = host
         for oldest in list(self._latest)[:-_MEMORY]:
             self._latest.pop(oldest, None)
-        for caller in callers:
+        for connection in connections:
             # The connections may be of both families.
-            if (":" in (caller.bound or (host, 0))[0]) == (":" in host):
-                caller.be_known_at(host)
+            if (":" in (connection.bound or (host, 0))[0]) == (":" in host):
+                connection.be_known_at(host)
 
     def clear(self) -> None:
         """Forget where the proxies listened."""

@@ -43,8 +43,8 @@ class Handshake:
     __slots__ = (
         "attempted",
         "begun",
-        "caller",
         "candidates",
+        "connect_frame",
         "conversation",
         "deadline",
         "driven",
@@ -53,6 +53,7 @@ class Handshake:
         "hops",
         "limit",
         "outcome",
+        "polled",
         "reached",
         "route",
         "share",
@@ -61,11 +62,10 @@ class Handshake:
         "unblocked",
         "until",
         "waits",
-        "watched",
     )
 
     def __init__(
-        self, route: Via, started: float, limit: float, waits: bool = True, caller: FrameType | None = None
+        self, route: Via, started: float, limit: float, waits: bool = True, connect_frame: FrameType | None = None
     ) -> None:
         self.route = route
         self.started = started
@@ -76,7 +76,7 @@ class Handshake:
         self.share = limit
         # The thread of its connect(), and the frame of that, until pollers are to drive it (see `_signal_safety`).
         self.thread = get_ident()
-        self.caller = caller
+        self.connect_frame = connect_frame
         # How it has ended, once it has: "error" -> the error, None if the tunnel is open.
         self.outcome: dict[str, OSError | None] = {}
         # Whether its connect(2) has been called: until then nobody else may drive it.
@@ -91,7 +91,7 @@ class Handshake:
         self.unblocked = False
         # The poll(2) events to wait for, and whether a poller of the client's has been told to.
         self.events = POLLOUT
-        self.watched = False
+        self.polled = False
         # Whether an event loop drives it itself, so that no poller is to.
         self.driven = False
         self.hop_number = 1
@@ -172,19 +172,19 @@ class Handshake:
         """The client's connect() does not wait for the outcome, as that of a non-blocking socket does not."""
         self.waits = False
 
-    def leave_to_pollers(self, watched: bool) -> None:
-        """Its connect() answers for it no longer; `watched` is whether an epoll object watches it already."""
-        self.watched = watched
-        self.caller = None
+    def leave_to_pollers(self, polled: bool) -> None:
+        """Its connect() answers for it no longer; `polled` is whether an epoll object watches it already."""
+        self.polled = polled
+        self.connect_frame = None
 
-    def watch(self) -> None:
+    def mark_polled(self) -> None:
         """A poller of the client's waits for it."""
-        self.watched = True
+        self.polled = True
 
     def drive_by_loop(self, driven: bool) -> None:
         """An event loop drives it itself from now on, or no longer."""
         # Whoever asks for SO_ERROR is not to wait there for the outcome.
-        self.watched = True
+        self.polled = True
         self.driven = driven
 
     # --- transitions: how it ends ---
@@ -206,14 +206,14 @@ class Handshake:
 
     def end(self) -> None:
         """It is settled. The frame of its connect() has the handshake among its variables."""
-        self.caller = None
+        self.connect_frame = None
 
     @property
     def is_deserted(self) -> bool:
         """Whether an exception has ended the connect() that answers for it."""
-        caller = self.caller
-        # One that has handed the tunnel over before it ended is no longer there.
-        return caller is not None and not is_running(caller) and self.caller is caller
+        frame = self.connect_frame
+        # Asked twice: a connect() that has handed the tunnel over, and has ended since, is no longer there.
+        return frame is not None and not is_running(frame) and self.connect_frame is frame
 
     def bound(self) -> tuple[str, int] | None:
         """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored.

@@ -46,7 +46,7 @@ _UNCONNECTED = POLLOUT | POLLWRNORM
 # Without what is epoll's alone, such as EPOLLET.
 _POLL_BITS = 0xFFFF
 
-_GLANCE = 0.1
+_RECHECK = 0.1
 
 
 class Clock:
@@ -61,18 +61,18 @@ class Clock:
         """Whether the client has waited long enough."""
         return self._end is not None and monotonic() >= self._end
 
-    def slice(self) -> float | None:
+    def timeout(self) -> float | None:
         """Seconds to wait at the longest: what is left, or until the oldest handshake's deadline."""
         ends = [end for end in (self._end, _next_deadline()) if end is not None]
         return max(0.0, min(ends) - monotonic()) if ends else None
 
-    def glance(self) -> float | None:
+    def short_timeout(self) -> float | None:
         """As slice(), for a wait whose stand-ins nobody can change from outside, as restored masks change epoll's.
 
         Another thread that reads the last answer leaves nothing for poll(2) or select(2) to tell: look again soon.
         """
-        left = self.slice()
-        return _GLANCE if left is None else min(left, _GLANCE)
+        left = self.timeout()
+        return _RECHECK if left is None else min(left, _RECHECK)
 
 
 def wait(look: Callable[[Clock], Events], clock: Clock, masks: Callable[[int], int]) -> Events:
@@ -104,7 +104,7 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
         handshake = tunnel.handshake if tunnel is not None else None
         if tunnel is not None and (handshake is not None or _asks_again(tunnel)):
             was_over = handshake is not None and bool(handshake.outcome)
-            if push(tunnel):
+            if drive(tunnel):
                 continue
             moved = True
             if not was_over:
@@ -131,13 +131,13 @@ def _client_events(tunnel: Tunnel | None, fd: int, event: int, mask: int) -> int
     return dict(poller.poll(0)).get(fd, 0)
 
 
-def push(tunnel: Tunnel) -> int:
+def drive(tunnel: Tunnel) -> int:
     """A poller of the client's found a pending tunnel's fd ready; returns what to wait for, 0 when it is settled."""
     handshake = tunnel.handshake
     if handshake is None and tunnel.listener is not None:
         return tunnel.listener.ask_again(tunnel)
     if handshake is not None:
-        handshake.watch()
+        handshake.mark_polled()
     return connect.advance(tunnel)
 
 
@@ -148,22 +148,22 @@ def wanted(fd: int, mask: int = 0) -> int | None:
         return None
     handshake = tunnel.handshake
     if handshake is not None:
-        handshake.watch()
+        handshake.mark_polled()
         return None if handshake.driven else handshake.events
     return tunnel.awaited(mask) if tunnel.listens else None
 
 
-def begin_watching(fd: int, tunnel: Tunnel) -> None:
+def hand_to_pollers(fd: int, tunnel: Tunnel) -> None:
     """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
     handshake = tunnel.handshake
     if handshake is not None:
         registry.deadlines.limit(tunnel, handshake)
         registry.epoll_masks.stand_in(tunnel, fd)
         registry.unattended.add(tunnel)
-        handshake.leave_to_pollers(watched=bool(tunnel.watchers))
+        handshake.leave_to_pollers(polled=bool(tunnel.watchers))
 
 
-def attend(fd: int, timeout: float | None) -> None:
+def wait_readable(fd: int, timeout: float | None) -> None:
     """Wait until an fd is readable, or as long as `timeout`, going on with every pending handshake meanwhile.
 
     Those that a loop goes on with are left to it.
@@ -186,16 +186,16 @@ def poll_beside(others: Others, poller: Any, clock: Clock, glances: bool = False
     """
     others.register(poller)
     try:
-        seconds = clock.glance() if glances or others else clock.slice()
+        seconds = clock.short_timeout() if glances or others else clock.timeout()
         events: Events = poller.poll(None if seconds is None else ceil(seconds * 1000))
     finally:
         # It may be the client's.
         others.unregister(poller)
-    go_on(others, (fd for fd, _ in events))
+    drive_ready(others, (fd for fd, _ in events))
     return [(fd, event) for fd, event in events if fd not in others.fds]
 
 
-def go_on(others: Others, ready: Iterable[int]) -> None:
+def drive_ready(others: Others, ready: Iterable[int]) -> None:
     """Go on with those handshakes of which an fd is ready; nobody has been told of them, so nobody polls them."""
     for tunnel in others.among(ready):
         connect.advance(tunnel)

@@ -142,7 +142,7 @@ class Registry:
         """Register an fd of a settled tunnel of which no object has been made yet."""
         self._hold(fd, tunnel, None)
 
-    def adopt(self, sock: Socket) -> Tunnel | None:
+    def add_copy(self, sock: Socket) -> Tunnel | None:
         """Register an object that was made from an fd, if the fd's socket is one of ours; return its tunnel."""
         if not self.by_fd:
             return None

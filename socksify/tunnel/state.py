@@ -264,18 +264,18 @@ class Tunnel:
 class BindListener:
     """What a proxy is asked for, again and again, in place of one listening socket; `bind/listener` does the asking.
 
-    `callers` are the connections whose peer is to come, at least one. `route` leads to the proxy that is to listen.
+    `connections` are those whose peer is to come, at least one. `route` leads to the proxy that is to listen.
     `limit` bounds the question, in seconds. `early` is whether getsockname() asks it before listen() was called.
     `ask_again` is called with the tunnel of an idle listener for which somebody waits; it returns the poll(2) events to
     wait for.
     """
 
-    __slots__ = ("_ask_again", "callers", "early", "is_parting", "limit", "listens", "peer", "route")
+    __slots__ = ("_ask_again", "connections", "early", "is_parting", "limit", "listens", "peer", "route")
 
     def __init__(
-        self, callers: list[Tunnel], route: Via, limit: float, early: bool, ask_again: Callable[[Tunnel], int]
+        self, connections: list[Tunnel], route: Via, limit: float, early: bool, ask_again: Callable[[Tunnel], int]
     ) -> None:
-        self.callers = callers
+        self.connections = connections
         self.route = route
         self.limit = limit
         self.early = early

@@ -107,13 +107,13 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         # An exception here, by a signal handler, leaves a pending tunnel whose connect() has ended.
-        readiness.begin_watching(_originals.fileno(sock), tunnel)
+        readiness.hand_to_pollers(_originals.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     connect.finish(tunnel, _send_timeout(sock))
     if handshake is not None and tunnel.handshake is handshake:
         # socket(7), SO_SNDTIMEO: connect(2) then ends like that of a non-blocking socket, and goes on like one.
         handshake.stop_waiting()
-        readiness.begin_watching(_originals.fileno(sock), tunnel)
+        readiness.hand_to_pollers(_originals.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     if tunnel.error is not None:
         raise errors.to_raise(tunnel.error)
@@ -234,7 +234,7 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
     A watcher in C, which sees the kernel's socket only, asks too early. The handshake is then finished here.
     """
     handshake = tunnel.handshake
-    if handshake is not None and not handshake.watched and not handshake.waits:
+    if handshake is not None and not handshake.polled and not handshake.waits:
         log.line(f"{log.name}: SO_ERROR asked for before any poll; waiting for {log.text(tunnel.route.target)}")
         connect.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
     if tunnel.report is not None:

@@ -38,7 +38,7 @@ def _made(sock: Socket, init: Callable[..., None], family: int, type: int, proto
                 init(sock, _originals.family(sock), kind, proto, fileno)
         datagrams.adopt(sock)
     if fileno is not None and (registry.by_fd or handover.is_shared()):
-        tunnel = registry.adopt(sock)
+        tunnel = registry.add_copy(sock)
         if tunnel is None and handover.is_shared():
             tunnel = handover.look_up(sock, scope.current().settings)
         if tunnel is None:

@@ -147,7 +147,7 @@ def _unbound(sock: Socket) -> Tunnel | None:
 
 def _listen_outside(sock: Socket, tunnel: Tunnel, asked: BindListener) -> bool:
     """Have the proxy listen; return False if no service that could call is connected any more."""
-    if not asked.listens and not any(caller.is_open and caller.is_somewhere() for caller in asked.callers):
+    if not asked.listens and not any(caller.is_open and caller.is_somewhere() for caller in asked.connections):
         registry.drop(_originals.fileno(sock), tunnel)
         return False
     _ask(sock, tunnel, asked)
@@ -172,7 +172,7 @@ def _accept(self: Socket) -> tuple[Socket, Any]:
         tunnel = registry.find(self)
         if tunnel is not None and tunnel.listener is not None:
             return _accept_outside(self)
-        readiness.attend(self.fileno(), self.gettimeout())
+        readiness.wait_readable(self.fileno(), self.gettimeout())
     fd, address = self._accept()  # type: ignore[attr-defined]
     # A socket that was just accepted has no tunnel, so our __init__(), which looks for one, is not called.
     sock = _originals.PythonSocket.__new__(_originals.PythonSocket)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from socksify.tunnel.state import BindListener, Tunnel
 
 # Seconds after which a waiting thread looks whether another one has taken the peer it waits for.
-_GLANCE = 0.1
+_RECHECK = 0.1
 
 
 def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
@@ -55,8 +55,8 @@ def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
         if left is not None and left <= 0:
             raise TimeoutError("timed out")
         if thread_count():
-            left = _GLANCE if left is None else min(left, _GLANCE)
-        readiness.attend(_originals.fileno(sock), left)
+            left = _RECHECK if left is None else min(left, _RECHECK)
+        readiness.wait_readable(_originals.fileno(sock), left)
 
 
 def _step(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals.Socket | None:

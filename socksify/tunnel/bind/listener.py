@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-def listener_for(callers: list[Tunnel], family: int, port: int, limit: float, early: bool) -> BindListener:
+def listener_for(connections: list[Tunnel], family: int, port: int, limit: float, early: bool) -> BindListener:
     """Return what a proxy is to be asked for in place of a socket of `family`.
 
-    `callers` are the connections whose peer is to come, at least one; the proxy is that of the latest. `port` is the
+    `connections` are those whose peer is to come, at least one; the proxy is that of the latest. `port` is the
     port to listen on, 0 for any. `limit` and `early` are those of a BindListener.
     """
-    route = callers[-1].route.replace(target=_aim(callers, family, port), command=BIND)
-    return BindListener(callers, route, limit, early, _ask_again)
+    route = connections[-1].route.replace(target=_aim(connections, family, port), command=BIND)
+    return BindListener(connections, route, limit, early, _ask_again)
 
 
 def register(sock: Socket, listener: BindListener) -> Tunnel:
@@ -104,11 +104,11 @@ def _ask_again(tunnel: Tunnel) -> int:
     finally:
         lock.release()
     for fd in list(asked.holders):
-        readiness.begin_watching(fd, asked)
+        readiness.hand_to_pollers(fd, asked)
     return asked.awaited(0)
 
 
-def _start(sock: Socket, idle: Tunnel, caller: FrameType, *, waits: bool) -> Tunnel:
+def _start(sock: Socket, idle: Tunnel, frame: FrameType, *, waits: bool) -> Tunnel:
     listener = idle.listener
     assert listener is not None
     if listener.is_parting:
@@ -119,7 +119,7 @@ def _start(sock: Socket, idle: Tunnel, caller: FrameType, *, waits: bool) -> Tun
         for other in idle.verified():
             registry.add(other, tunnel)
 
-    return connect.start(sock, listener.route, listener.limit, begun, _granted, caller, forks(), idle, waits)
+    return connect.start(sock, listener.route, listener.limit, begun, _granted, frame, forks(), idle, waits)
 
 
 def _granted(tunnel: Tunnel) -> None:
@@ -131,7 +131,7 @@ def _granted(tunnel: Tunnel) -> None:
     # "the value 0 in DSTIP means the SOCKS server's own address": that to which we are connected.
     host = host or _proxys_address(tunnel)
     tunnel.be_known_at(host, port)
-    registry.external_addresses.listens(listener.route.chain, host, listener.callers)
+    registry.external_addresses.listens(listener.route.chain, host, listener.connections)
     v5 = listener.route.chain[-1].scheme.startswith("socks5")
     listener.await_peer(Conversation(client.socks5_peer() if v5 else client.socks4_peer()))
     tunnel.options[SOL_SOCKET, SO_ACCEPTCONN] = 1
@@ -207,10 +207,10 @@ def end(tunnel: Tunnel) -> None:
             pass
 
 
-def _aim(callers: list[Tunnel], family: int, port: int) -> Address:
-    """Return who is to come: the peer of the callers. Where these have several, anybody may: "0" stands for that."""
-    hosts = {caller.route.target.host for caller in callers}
-    target = callers[-1].route.target
+def _aim(connections: list[Tunnel], family: int, port: int) -> Address:
+    """Return the peer that is to come. If the connections have several peers, any may come: "0" stands for that."""
+    hosts = {connection.route.target.host for connection in connections}
+    target = connections[-1].route.target
     if len(hosts) == 1:
         return Address(target.type, target.host, port)
     return Address(IPV6, "::", port) if family == AF_INET6 else Address(IPV4, "0.0.0.0", port)

@@ -32,30 +32,30 @@ NOBODY = 1 << 20
 def test_no_timeout_is_for_ever(timeout: float | None) -> None:
     clock = Clock(timeout, monotonic())
     assert not clock.is_over()
-    assert clock.slice() is None
+    assert clock.timeout() is None
     # Not so where another thread may settle what is waited for.
-    assert clock.glance() == pytest.approx(0.1)
+    assert clock.short_timeout() == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("timeout", [0, 0.5, 3])
 def test_a_timeout_counts_from_its_start(timeout: float) -> None:
     fresh, over = Clock(timeout, monotonic()), Clock(timeout, monotonic() - timeout - 1)
-    left = fresh.slice()
+    left = fresh.timeout()
     assert left is not None
     assert 0 <= left <= timeout
     assert over.is_over()
-    assert over.slice() == 0
-    assert over.glance() == 0
+    assert over.timeout() == 0
+    assert over.short_timeout() == 0
 
 
 def test_a_wait_ends_at_the_deadline_of_what_is_pending() -> None:
     with stepping(connect_timeout=5), socket.socket() as sock:
         begin(sock)
         for timeout in (None, 60):
-            left = Clock(timeout, monotonic()).slice()
+            left = Clock(timeout, monotonic()).timeout()
             assert left is not None
             assert 4 < left <= 5
-        left = Clock(1, monotonic()).slice()
+        left = Clock(1, monotonic()).timeout()
         assert left is not None
         assert left <= 1
 

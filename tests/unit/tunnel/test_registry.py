@@ -65,8 +65,8 @@ def test_the_next_socket_on_a_closed_ones_fd_is_not_found(tunnel: Tunnel) -> Non
 def test_a_copy_is_adopted_by_the_kernels_name_for_it(tunnel: Tunnel) -> None:
     with socket.socket() as sock, sock.dup() as other, socket.socket() as stranger:
         registry.add(sock, tunnel)
-        assert registry.adopt(other) is tunnel
-        assert registry.adopt(stranger) is None
+        assert registry.add_copy(other) is tunnel
+        assert registry.add_copy(stranger) is None
         assert sorted(tunnel.holders) == sorted([sock.fileno(), other.fileno()])
         assert set(tunnel.objects()) == {sock, other}
 
@@ -77,7 +77,7 @@ def test_a_detached_fd_is_adopted(tunnel: Tunnel) -> None:
     registry.detach(sock)
     with socket.socket(fileno=sock.detach()) as other:
         assert tunnel.holder() is None
-        assert registry.adopt(other) is tunnel
+        assert registry.add_copy(other) is tunnel
         assert tunnel.holder() is other
 
 
