@@ -114,7 +114,7 @@ class Pipe:
 class Pipes:
     """At most MAX_PIPES pipes, made when they are first needed; to be closed.
 
-    `scratch` is a buffer for anybody who leaves nothing in it.
+    `scratch` is a buffer that all handlers share. A handler leaves nothing in it when it returns.
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from socksify.config.proxy_url import Proxy
 
     class Verifier(Protocol):
-        """What verifies users. Any thread may call it."""
+        """Verifies users. Any thread may call it."""
 
         def verify(self, user: bytes, password: bytes) -> bool:
             """Return True if this is the user's password. It may take long."""

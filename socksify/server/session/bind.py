@@ -13,9 +13,9 @@ import socket
 
 from socksify import _originals
 from socksify.config.ip import unmapped
-from socksify.protocol import server as role
 from socksify.protocol.address import NAME
 from socksify.protocol.errnos import socks5_reply_of
+from socksify.protocol.server import Request, reply
 from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, NOT_ALLOWED, SUCCEEDED, TTL_EXPIRED
 from socksify.server.core.loop import HUNG_UP, READABLE
 from socksify.server.net.addresses import address_of, bind_to_listen, normalize, source_towards
@@ -24,7 +24,6 @@ from socksify.server.session.authorize import authorize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.protocol.server import Request
     from socksify.server.core.calls import Timer
     from socksify.server.session.authorize import Authorization
     from socksify.server.session.stage import SessionContext
@@ -81,7 +80,7 @@ class Bind:
             return
         self._context.note_rule(verdict.rule)
         bound = address_of(_originals.getsockname(self._listener))
-        if not self._context.tell(role.reply(self._request, SUCCEEDED, bound)):
+        if not self._context.tell(reply(self._request, SUCCEEDED, bound)):
             return
         self._loop.watch(self._listener.fileno(), READABLE, self._accept)
         # A client that closes or half-closes its connection does not wait any more. Its data is left for the peer.
@@ -114,7 +113,7 @@ class Bind:
         why = self._objection(peer)
         if why:
             self._loop.discard(stream)
-            answer = role.reply(self._request, NOT_ALLOWED, address_of(peer))
+            answer = reply(self._request, NOT_ALLOWED, address_of(peer))
             self._context.dismiss(answer, "denied", why)
         else:
             self._context.relay(stream, address_of(peer))

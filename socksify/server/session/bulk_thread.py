@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Movable(Protocol):
-        """What moves between the main loop and the bulk thread: a relay."""
+        """A relay, as far as the bulk thread knows it."""
 
         @property
         def over(self) -> bool:

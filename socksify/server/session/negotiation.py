@@ -78,7 +78,7 @@ class Negotiation:
             self._context.dismiss(b"", _outcome(closed), str(closed))
 
     def _answer(self, answer: bytes) -> None:
-        """Send what the dialogue answers, and do what it has come to."""
+        """Send the answer of the dialogue, and then serve the request, verify the credentials, or end the session."""
         context, dialogue = self._context, self._dialogue
         if answer and not context.tell(answer):
             return

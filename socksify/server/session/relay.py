@@ -40,11 +40,11 @@ if TYPE_CHECKING:
             """Return the loop of the bulk thread, None if there is no such thread."""
 
         def relayed(self, error: OSError | None) -> None:
-            """Hear that both directions have ended, or that `error` has ended them."""
+            """End the session. `error` has ended the relay; it is None if both directions have ended."""
 
 
-# What a flow does next: it reads a small piece, or a large one; it writes what it holds; or nothing any more. In the
-# first two states it reads.
+# The states of a flow. It reads small pieces, or large ones; it is blocked, because its sink does not take the data
+# that it holds; or it has ended. It reads in the first two states only.
 SMALL, BULK, BLOCKED, ENDED = range(4)
 
 # Pieces of this size are bulk: a single segment is at most 64 KiB less its headers.
@@ -246,7 +246,7 @@ class Relay:
         self.loop = loop
 
     def watch(self) -> None:
-        """Have both sockets watched by `loop`, whose thread calls this."""
+        """Watch both sockets in `loop`. The thread of `loop` calls this."""
         if not self.over:
             to_target, to_client = self.to_target, self.to_client
             watch = self.loop.watch
@@ -279,7 +279,7 @@ class Relay:
             self.stopped_reading(flow)
 
     def stopped_reading(self, flow: Flow) -> None:
-        """Hear that a flow has ended, or that its sink does not take all of its data."""
+        """Go on after a flow has ended, or was blocked by its sink."""
         other = self._other(flow)
         if flow.state == BLOCKED:
             self.watch()

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from socksify import _originals
 from socksify.config.ip import unmapped
-from socksify.protocol import server as role
 from socksify.protocol import socks5
 from socksify.protocol.address import Address
+from socksify.protocol.server import Request, reply
 from socksify.server.core.calls import report_error
 from socksify.server.net.addresses import format_address, host_of
 from socksify.server.policy.policy import Admission, Demand, Denied, Permitted
@@ -99,7 +99,7 @@ class Session:
         self._early = b""
         # The user that the client's identd names.
         self._named: bytes | None = None
-        self._request: role.Request | None = None
+        self._request: Request | None = None
         self._stage: Stage | None = None
         self._outcome: tuple[str, str] | None = None
         self._began = services.loop.now
@@ -156,7 +156,7 @@ class Session:
         self.user = user
         return self.counts.identify(self.policy.limits, user)
 
-    def serve(self, request: role.Request, early: bytes) -> None:
+    def serve(self, request: Request, early: bytes) -> None:
         self._request = request
         self._early = early
         self.target = format_address(request.target.host, request.target.port)
@@ -193,7 +193,7 @@ class Session:
 
     def relay(self, target: _originals.Socket, bound: Address) -> None:
         assert self._request is not None
-        if not self.tell(role.reply(self._request, socks5.SUCCEEDED, bound)):
+        if not self.tell(reply(self._request, socks5.SUCCEEDED, bound)):
             self.loop.discard(target)
             return
         self._leave_stage()
@@ -208,7 +208,7 @@ class Session:
         return self._services.bulk_loop()
 
     def relayed(self, error: OSError | None) -> None:
-        """Hear that the relay has ended; `error` is what has ended it, if anything."""
+        """End the session. `error` has ended the relay; it is None if both directions have ended."""
         if error is None:
             self.end("done")
         else:
@@ -216,7 +216,7 @@ class Session:
 
     def refuse(self, code: int, outcome: str, detail: str) -> None:
         assert self._request is not None
-        self.dismiss(role.reply(self._request, code), outcome, detail)
+        self.dismiss(reply(self._request, code), outcome, detail)
 
     def dismiss(self, answer: bytes, outcome: str, detail: str) -> None:
         if answer and not self.tell(answer):

@@ -13,11 +13,11 @@ import socket
 
 from socksify import _originals
 from socksify.config.ip import unmapped
-from socksify.protocol import server as role
 from socksify.protocol import socks5
 from socksify.protocol.address import NAME, Address
 from socksify.protocol.errnos import socks5_reply_of
 from socksify.protocol.errors import ProtocolError
+from socksify.protocol.server import Request, reply
 from socksify.protocol.socks5 import COMMAND_NOT_SUPPORTED, GENERAL_FAILURE, NOT_ALLOWED, SUCCEEDED, UDP_ASSOCIATE
 from socksify.server.core.loop import READABLE
 from socksify.server.net.addresses import address_of, host_of, normalize, to_sockaddr
@@ -26,7 +26,6 @@ from socksify.server.session.udp_destinations import BATCH, UdpDestinations, Udp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socksify.protocol.server import Request
     from socksify.server.session.stage import SessionContext
 
 
@@ -83,7 +82,7 @@ class UdpAssociate:
             self._context.refuse(socks5_reply_of(error.errno or 0), "failed", os.strerror(error.errno or 0))
             return
         bound = address_of(_originals.getsockname(inner))
-        if self._context.tell(role.reply(self._request, SUCCEEDED, bound)):
+        if self._context.tell(reply(self._request, SUCCEEDED, bound)):
             self._loop.watch(inner.fileno(), READABLE, self._receive_from_client)
             self._loop.watch(self._context.stream.fileno(), READABLE, self._await_end)
 

@@ -151,7 +151,7 @@ def test_the_target_is_reached(version: int, host: str, net: Net) -> None:
     ],
 )
 @pytest.mark.usefixtures("ruled")
-def test_what_is_closed_is_not_reached(host: str, net: Net) -> None:
+def test_guarded_destinations_are_not_reached(host: str, net: Net) -> None:
     with net.connect() as client:
         assert ask(client, 5, host, SOCKS) == NOT_ALLOWED
 
@@ -209,7 +209,7 @@ def test_users_come_in_from_everywhere_and_failures_are_slowed(guarded: Sockd, n
 
 
 @pytest.mark.usefixtures("guarded")
-def test_users_do_not_reach_what_is_closed_either(net: Net) -> None:
+def test_users_do_not_reach_guarded_destinations_either(net: Net) -> None:
     with net.connect(port=LOGIN) as client:
         assert login(client, b"alice", b"open sesame") == 0
         client.sendall(request5("rebound.example", SOCKS))
@@ -218,7 +218,7 @@ def test_users_do_not_reach_what_is_closed_either(net: Net) -> None:
 
 @pytest.mark.parametrize("message", [GREETING, b"\x04\x01\x1b\x5f\x0a\x09\x00\x03me\x00"])
 @pytest.mark.usefixtures("guarded")
-def test_nobody_comes_in_without_a_password(message: bytes, net: Net) -> None:
+def test_no_client_comes_in_without_a_password(message: bytes, net: Net) -> None:
     with net.connect(port=LOGIN) as client:
         client.sendall(message)
         assert drained(client) in (b"\x05\xff", b"\x00\x5b" + bytes(6))

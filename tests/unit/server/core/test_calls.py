@@ -23,7 +23,7 @@ def test_they_fire_in_order_and_can_be_cancelled() -> None:
     assert fired == ["sooner", "later"]
 
 
-def test_what_was_cancelled_leaves_nothing() -> None:
+def test_a_cancelled_timer_leaves_nothing() -> None:
     timers = Timers()
     for number in range(100):
         timers.after(number, lambda: None).cancel()

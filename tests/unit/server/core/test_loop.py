@@ -19,7 +19,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield one, other
 
 
-def test_a_handler_is_called_for_what_it_watches(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+def test_a_handler_is_called_for_its_events(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
     seen: list[bytes] = []
 
     def read(*_: int) -> None:
@@ -47,7 +47,9 @@ def test_a_watch_is_replaced_and_removed(loop: Loop, pair: tuple[socket.socket, 
     assert calls == ["second"]
 
 
-def test_a_hang_up_does_not_wake_who_wants_nothing(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+def test_a_hang_up_does_not_wake_a_loop_that_watches_nothing(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
     calls: list[str] = []
     loop.watch(pair[0].fileno(), READABLE, lambda *_: calls.append("hung up"))
     loop.watch(pair[0].fileno(), 0, lambda *_: calls.append("hung up"))
@@ -119,7 +121,7 @@ def test_a_mistake_in_a_handler_is_told_and_not_repeated(
     assert capsys.readouterr().err.count("RuntimeError: a mistake") == 1
 
 
-def test_a_closed_loop_calls_nobody_and_writes_nowhere() -> None:
+def test_a_closed_loop_makes_no_call_and_writes_nothing() -> None:
     loop = Loop()
     stream = loop.stream(socket.AF_INET)
     loop.close()

@@ -56,7 +56,7 @@ def test_the_last_failure_is_told(loop: Loop, refusing: Candidate) -> None:
         loop.close()
 
 
-def test_that_there_is_no_way_to_one_does_not_hide_what_another_has_answered(loop: Loop, refusing: Candidate) -> None:
+def test_an_address_without_a_route_does_not_hide_the_failure_of_another(loop: Loop, refusing: Candidate) -> None:
     """Most names have addresses of both families, and getaddrinfo(3) puts unreachable addresses last."""
     no_way = socket.AF_INET, ("255.255.255.255", 9)
     no_family = socket.AF_APPLETALK, ("127.0.0.1", 9)

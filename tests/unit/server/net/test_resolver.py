@@ -50,7 +50,7 @@ def test_a_failed_look_up_is_nowhere(host: str) -> None:
     assert look_up(Address(NAME, host, 80)) == []
 
 
-def test_what_is_not_ascii_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_not_ascii_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some resolvers convert such a name to ASCII. That would be another name than the rules have judged."""
     monkeypatch.setattr("socksify._originals.getaddrinfo", lambda *_: pytest.fail("looked up"))
     assert look_up(Address(NAME, "\udcc3\udcbc..example", 80)) == []
@@ -86,9 +86,7 @@ def test_threads_are_few_and_unseen(loop: Loop, monkeypatch: pytest.MonkeyPatch)
     assert not busy & {thread.ident for thread in seen}
 
 
-def test_a_silent_name_server_is_not_waited_for_and_who_gave_up_is_not_asked_about(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_look_up_has_a_time_limit_and_is_not_made_after_it(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
     asked: list[str] = []
     answers: list[list[Candidate]] = []

@@ -85,7 +85,7 @@ def test_the_search_list_leads_to_no_other_name(name: bytes, command: int, gatew
 
 
 @pytest.mark.parametrize("text", [PERMITTING, SOURCES, 'routes = [".deny.example=block"]'])
-def test_whatever_a_name_decides(text: str, gateway: Namespace, tmp_path: Path) -> None:
+def test_names_in_rules_routes_and_sources(text: str, gateway: Namespace, tmp_path: Path) -> None:
     name = b"only" if text == PERMITTING else b"sub"
     assert asked(gateway, tmp_path, text, name) == HOST_UNREACHABLE
 
@@ -123,7 +123,7 @@ def test_where_no_name_decides_the_search_list_is_applied(name: bytes, gateway: 
 
 
 @pytest.mark.parametrize("name", [b"sub..deny.example", b".", b"sub.deny.example..", b"sub%lo", b"10.9.3.", b" sub"])
-def test_what_is_no_name_is_nowhere(name: bytes, gateway: Namespace, tmp_path: Path) -> None:
+def test_a_malformed_name_is_unknown(name: bytes, gateway: Namespace, tmp_path: Path) -> None:
     assert asked(gateway, tmp_path, DENYING, name) in (HOST_UNREACHABLE, NOT_ALLOWED)
 
 

@@ -107,7 +107,7 @@ def test_a_name_is_resolved_here_for_one_that_does_not(
     assert ("localhost", "127.0.0.1") in running.policy.asked
 
 
-def test_what_the_proxy_answers_is_told(through: Through, upstream: embedded.Embedded) -> None:
+def test_the_failure_of_the_proxy_is_told(through: Through, upstream: embedded.Embedded) -> None:
     running = through(upstream.url)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

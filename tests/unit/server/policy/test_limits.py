@@ -57,7 +57,7 @@ def test_connections_of_a_user() -> None:
     assert counts.identify(limits, b"alice") is None
 
 
-def test_whoever_has_gone_is_forgotten() -> None:
+def test_a_client_that_has_left_is_forgotten() -> None:
     counts = Counts()
     for number in range(300):
         host = f"2001:db8:{number:x}::1"

@@ -49,7 +49,7 @@ def test_without_configuration_others_may_do_nothing(host: str) -> None:
     assert isinstance(policy.decide(demand(name="a.example", host=host)), Denied)
 
 
-def test_nobody_is_verified_where_there_are_no_users() -> None:
+def test_without_users_no_login_is_verified() -> None:
     assert not Policy().verify(b"alice", b"open sesame")
     assert Policy(users=Asked()).verify(b"alice", b"open sesame")
     assert not Policy(users=Asked()).verify(b"alice", b"")
@@ -90,12 +90,12 @@ def test_the_answer_names_the_rule() -> None:
     assert policy.decide(demand("127.0.0.1", 81)) == Denied("loopback is open to local clients alone")
 
 
-def test_what_a_rule_grants() -> None:
+def test_a_rule_grants_reserved_ports_and_ident() -> None:
     policy = Policy((rule("permit", reserved=True, ident="I"),))
     assert policy.decide(demand("192.0.2.7")) == Permitted("test", reserved=True, ident="I")
 
 
-def test_whose_identd_is_asked() -> None:
+def test_identd_is_asked_about_the_clients_of_a_rule() -> None:
     policy = Policy((rule("permit", ident="i", clients=(match.parse("198.51.100.0/24", ""),)), EVERYBODY))
     assert policy.asks_ident(REMOTE)
     assert not policy.asks_ident("192.0.2.99")

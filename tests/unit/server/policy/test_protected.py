@@ -69,7 +69,7 @@ OPEN = (
 
 
 @pytest.mark.parametrize(("literal", "what"), CLOSED.items())
-def test_what_is_closed_to_clients_from_elsewhere(literal: str, what: str) -> None:
+def test_destinations_that_are_guarded(literal: str, what: str) -> None:
     guard = destination(None, literal, 80, OWN).guard
     assert guard is not None
     assert guard.what == what
@@ -77,7 +77,7 @@ def test_what_is_closed_to_clients_from_elsewhere(literal: str, what: str) -> No
 
 
 @pytest.mark.parametrize("literal", OPEN)
-def test_what_is_not(literal: str) -> None:
+def test_destinations_that_are_not_guarded(literal: str) -> None:
     assert destination(None, literal, 80, OWN).guard is None
 
 
@@ -124,7 +124,7 @@ def test_anything_is_a_destination(name: str | None, literal: str | None, port: 
         ("::1", False),
     ],
 )
-def test_which_networks_name_what_is_closed(text: str, named: bool) -> None:
+def test_networks_inside_of_a_guard(text: str, named: bool) -> None:
     guard = destination(None, "127.0.0.1", 80, never).guard
     assert guard is not None
     assert is_inside(parse(text, "").network, guard) is named

@@ -49,7 +49,7 @@ def test_one_of_several_destinations_is_enough() -> None:
     assert reached(both, "b.example", "10.0.0.1") is False
 
 
-def test_what_is_closed_has_to_be_named() -> None:
+def test_a_guarded_destination_has_to_be_named() -> None:
     assert reached(EVERYBODY, None, "127.0.0.1") is False
     assert reached(rule("permit", "*", ":80", "0.0.0.0/0", "a.example"), "a.example", "127.0.0.1") is False
     assert reached(rule("permit", "127.0.0.0/8:80"), None, "127.0.0.1") is True
@@ -65,7 +65,7 @@ def test_a_denied_network_is_denied_in_other_words() -> None:
         assert reached(rule("permit", "10.0.0.0/8"), None, literal) is (literal[:3] in ("10.", "::f"))
 
 
-def test_denying_everything_denies_what_is_closed() -> None:
+def test_denying_everything_denies_guarded_destinations() -> None:
     assert reached(rule("deny"), None, "127.0.0.1") is True
 
 
@@ -88,7 +88,9 @@ def test_denying_everything_denies_what_is_closed() -> None:
         ({"clients": (match.parse("fd00::/8", ""),)}, None, b"", False),
     ],
 )
-def test_whom_a_rule_is_about(fields: dict[str, object], user: bytes | None, userid: bytes, applies: bool) -> None:
+def test_the_clients_and_users_of_a_rule(
+    fields: dict[str, object], user: bytes | None, userid: bytes, applies: bool
+) -> None:
     assert rule("permit", **fields).applies(parse_ip("198.51.100.7"), user, userid, CONNECT) is applies
 
 
@@ -105,7 +107,7 @@ def test_the_first_match_wins() -> None:
     assert decided(name="a.example") is NOBODY
 
 
-def test_what_depends_on_addresses_waits_for_them() -> None:
+def test_a_rule_on_networks_waits_for_addresses() -> None:
     deny, permit = rule("deny", "10.0.0.0/8"), rule("permit", ".example")
     assert decided(deny, permit, name="a.example") is None
     assert decided(deny, permit, name="a.example", literal="10.0.0.1") is deny
@@ -127,7 +129,7 @@ def test_whether_anyone_might_be_permitted(rules: tuple[AccessRule, ...], decide
     assert decided(*rules) is (NOBODY if decides is None else rules[decides])
 
 
-def test_who_is_local() -> None:
+def test_local_clients() -> None:
     for host in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
         assert LOCAL.is_about(parse_ip(host))
     for host in ("192.0.2.1", "::2", "128.0.0.1"):

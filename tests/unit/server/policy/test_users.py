@@ -110,7 +110,7 @@ def test_a_user_has_one_line(tmp_path: Path) -> None:
         Users.load(written(tmp_path, f"alice:{cheap_hash(b'one')}", f"alice:{cheap_hash(b'two')}"))
 
 
-def test_an_unknown_user_costs_what_a_known_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_user_costs_as_much_as_a_known_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hashes are counted, not timed: one for each login, and always of the same cost for the same name."""
     dear = "$scrypt$ln=2,r=1,p=1$c2FsdA$" + "A" * 43
     users = Users.load(written(tmp_path, f"alice:{cheap_hash(b'one')}", f"bob:{dear}"))
@@ -133,7 +133,7 @@ def test_an_unknown_user_costs_what_a_known_one_does(tmp_path: Path, monkeypatch
     assert not any(users.verify(b"nobody%d" % number, b"one") for number in range(40))
 
 
-def test_what_was_right_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verified_login_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users = Users.load(written(tmp_path, f"alice:{cheap_hash(b'one')}"))
     assert not users.remembers(b"alice", b"one")
     assert users.verify(b"alice", b"one")
@@ -163,7 +163,7 @@ def test_what_was_right_is_not_computed_again(tmp_path: Path, monkeypatch: pytes
         (b"x\0y", b"x"),
     ],
 )
-def test_what_no_line_can_say(user: bytes, password: bytes) -> None:
+def test_users_and_passwords_that_no_line_can_hold(user: bytes, password: bytes) -> None:
     with pytest.raises(ValueError, match=r"the user must not|1 to 255 bytes"):
         entry(user, password)
 

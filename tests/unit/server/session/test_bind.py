@@ -37,7 +37,7 @@ def test_the_peer_is_told_and_relayed(version: int, host: str, running: Running)
     assert (report.command, report.outcome, report.up, report.down) == ("bind", "done", 6, 10)
 
 
-def test_what_the_client_says_early_is_the_peers(running: Running) -> None:
+def test_early_data_of_the_client_is_for_the_peer(running: Running) -> None:
     stream = running.connect()
     stream.sendall(client.GREETING + client.request5("127.0.0.1", 0, client.BIND) + b"early")
     assert receive(stream, 2) == b"\x05\x00"
@@ -48,7 +48,7 @@ def test_what_the_client_says_early_is_the_peers(running: Running) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_anybody_may_come_when_nobody_is_named(host: str, running: Running) -> None:
+def test_any_peer_may_connect_if_the_client_awaits_anybody(host: str, running: Running) -> None:
     stream = running.connect()
     code, address = client.bind(stream, 5, host)
     assert code == 0
@@ -56,7 +56,7 @@ def test_anybody_may_come_when_nobody_is_named(host: str, running: Running) -> N
         assert client.reply(stream, 5) == (0, peer.getsockname()[:2])
 
 
-def test_the_wanted_port_is_given_if_nobody_is_named_and_nobody_has_it(running: Running) -> None:
+def test_a_client_that_awaits_anybody_gets_the_port_it_wants_if_that_is_free(running: Running) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         assert client.bind(running.connect(), 5, "0.0.0.0", port)[1][1] not in (0, port)

@@ -74,7 +74,7 @@ def test_small_talk_goes_on_while_bulk_is_at_work(running: Running) -> None:
             assert receive(small.client, 6) == b"answer"
 
 
-def test_who_only_talks_again_goes_home(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relay_of_small_pieces_returns_to_the_main_loop(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(under_test, "STAY_SECONDS", 0.05)
     with moving(running) as peer:
         drain(peer.target)

@@ -169,7 +169,7 @@ def test_wrong_passwords_of_one_client_hold_up_no_other() -> None:
         over.set()
 
 
-def test_who_has_come_in_before_does_not_wait_for_those_who_guess() -> None:
+def test_a_known_login_does_not_wait_behind_wrong_ones() -> None:
     over = threading.Event()
     users = Users({b"alice": Hash.parse(cheap_hash(b"open sesame"))})
     with contextmanager(run)(Policy((LOCAL.replace(verified=True),), users)) as running:

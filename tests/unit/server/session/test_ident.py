@@ -69,7 +69,7 @@ GRANTED = {mode: Permitted("test", ident=mode) for mode in ("", "i", "I")}
         ("i", b"root", b"bob", False),
     ],
 )
-def test_what_comes_of_it(mode: str, userid: bytes, named: bytes | None, permitted: bool) -> None:
+def test_the_answer_decides(mode: str, userid: bytes, named: bytes | None, permitted: bool) -> None:
     verdict = vouched(GRANTED[mode], demand("192.0.2.1", userid=userid), 40000, named)
     assert verdict == GRANTED[mode] if permitted else isinstance(verdict, Denied)
     # If a user was verified, identd must name that user, whatever SOCKS4's user id is.
@@ -86,7 +86,7 @@ def test_root_behind_a_reserved_port_is_believed() -> None:
 
 
 @pytest.mark.parametrize("verdict", [None, Denied("why")])
-def test_what_is_not_permitted_stays_so(verdict: Denied | None) -> None:
+def test_a_denial_stays_a_denial(verdict: Denied | None) -> None:
     assert vouched(verdict, demand("192.0.2.1"), 40000, b"bob") is verdict
 
 
@@ -183,7 +183,7 @@ def test_it_may_be_out_of_reach(client: tuple[str, int], own: tuple[str, int]) -
     assert told(client, own) == [None]
 
 
-def test_what_is_closed_tells_nothing(identd: socket.socket) -> None:
+def test_after_close_nothing_is_answered(identd: socket.socket) -> None:
     loop = Loop()
     answers: list[bytes | None] = []
     question = Ident(loop, CLIENT, OWN, answers.append)

@@ -57,7 +57,7 @@ def test_wrong_credentials_are_refused(guarded: Running) -> None:
     ("message", "answer"),
     [(client.GREETING, b"\x05\xff"), (client.request4("127.0.0.1", 9), b"\0\x5b\0\0\0\0\0\0")],
 )
-def test_nobody_gets_in_without_credentials(message: bytes, answer: bytes, guarded: Running) -> None:
+def test_no_client_gets_in_without_credentials(message: bytes, answer: bytes, guarded: Running) -> None:
     stream = guarded.connect()
     stream.sendall(message)
     assert receive_all(stream) == answer

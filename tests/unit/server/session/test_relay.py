@@ -51,7 +51,7 @@ def test_a_banner_reaches_a_client_that_has_said_nothing(peer: Peer) -> None:
     assert receive(peer.client, 11) == b"220 ready\r\n"
 
 
-def test_what_was_sent_before_a_close_arrives(peer: Peer) -> None:
+def test_data_before_a_close_arrives(peer: Peer) -> None:
     assert arrives(peer.target, peer.client)
 
 

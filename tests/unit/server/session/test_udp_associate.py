@@ -77,7 +77,7 @@ def quiet(end: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_there_and_back(host: str, running: Running) -> None:
+def test_datagrams_in_both_directions(host: str, running: Running) -> None:
     association = associated(running, host)
     association.send(b"question")
     data, outside = association.target.recvfrom(100)
@@ -240,7 +240,7 @@ def is_closed(end: socket.socket, address: tuple[str, int]) -> bool:
     return False
 
 
-def test_what_is_said_on_the_connection_is_of_no_account(association: Association) -> None:
+def test_data_on_the_tcp_connection_is_dropped(association: Association) -> None:
     association.stream.sendall(b"x" * 100_000)
     assert association.nothing_arrives()
 
@@ -312,7 +312,7 @@ def test_every_datagram_is_subject_to_the_rules(host: str, picky: Running) -> No
         assert quiet(forbidden)
 
 
-def test_nobody_associates_who_may_send_to_nobody(picky: Running) -> None:
+def test_a_client_that_may_send_to_nobody_cannot_associate(picky: Running) -> None:
     picky.policy.decide = lambda _: Denied("rule 9")  # type: ignore[method-assign, assignment]
     assert client.ask(picky.connect(), 5, "0.0.0.0", 0, client.UDP_ASSOCIATE) == 2
 
