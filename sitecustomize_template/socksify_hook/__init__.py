@@ -45,7 +45,7 @@ chained: "set[str]" = set()
 
 # The functions that start children. subprocess and multiprocessing use the last one.
 _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
-# The functions in whose place a _First was put: the module, the name, and the original.
+# The functions in whose place a _FirstStart was put: the module, the name, and the original.
 originals: "list[tuple[ModuleType, str, Any]]" = []
 
 # Modules that connect in C, and so in spite of a closed network. A test compares them with the tables of the package.
@@ -88,9 +88,9 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_
     sys.meta_path.insert(0, finder)
     for name in [name for name in environ if name.startswith("SOCKSIFY_INHERITED")]:
         _hide(name, "")
-    stand_in(os)
+    replace_starters(os)
     if "_posixsubprocess" in sys.modules:
-        stand_in(sys.modules["_posixsubprocess"])
+        replace_starters(sys.modules["_posixsubprocess"])
     if "_socket" in sys.modules:
         _import_watch("after_import", str)("socket")
 
@@ -110,7 +110,7 @@ def end() -> None:
 def give_up() -> None:
     """Stop waiting, and never install."""
     enter("off: given up")
-    put_back()
+    restore_starters()
     reveal()
     end()
 
@@ -216,8 +216,8 @@ def _import_watch(name: str, instead: "Callable[..., Any]") -> "Any":
         return instead
 
 
-def stand_in(module: "ModuleType") -> None:
-    """Put a _First in the place of each function of `module` that starts children.
+def replace_starters(module: "ModuleType") -> None:
+    """Put a _FirstStart in the place of each function of `module` that starts children.
 
     A program may start a child without a socket. So the first start of a child counts as an import of `socket`. In a
     Python in which nothing will be installed this is not necessary: the child finds the same environment.
@@ -228,12 +228,12 @@ def stand_in(module: "ModuleType") -> None:
         if hasattr(module, name):
             original = getattr(module, name)
             originals.append((module, name, original))
-            setattr(module, name, _First(module, name, original))
+            setattr(module, name, _FirstStart(module, name, original))
             if original in os.supports_fd:
                 os.supports_fd.add(getattr(module, name))
 
 
-class _First:
+class _FirstStart:
     """Takes the place of a function in C until its first call, which installs.
 
     As an attribute of a class it does not become a method; functions in C do not, either.
@@ -247,7 +247,7 @@ class _First:
         self.__text_signature__ = getattr(original, "__text_signature__", None)
 
     def __call__(self, *args: "Any", **keywords: "Any") -> "Any":
-        _import_watch("install", put_back)()
+        _import_watch("install", restore_starters)()
         return getattr(self._module, self.__name__)(*args, **keywords)
 
     def __repr__(self) -> str:
@@ -257,7 +257,7 @@ class _First:
         return self.__name__
 
 
-def put_back() -> None:
+def restore_starters() -> None:
     """Put the functions that start children back."""
     while originals:
         module, name, original = originals.pop()

@@ -53,7 +53,7 @@ def after_import(name: str) -> None:
     if socksify_hook.state != "waiting":
         return
     if name == "_posixsubprocess":
-        socksify_hook.stand_in(sys.modules[name])
+        socksify_hook.replace_starters(sys.modules[name])
     elif name == "socket":
         _install()
     # `socket` starts with `import _socket`. In that case the end of its own import is what counts.
@@ -81,7 +81,7 @@ def install() -> None:
 def _install() -> None:
     if socksify_hook.state != "waiting":
         return
-    socksify_hook.put_back()
+    socksify_hook.restore_starters()
     socksify_hook.enter("installing")
     try:
         from socksify_hook import installer
