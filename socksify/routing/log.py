@@ -1,6 +1,6 @@
-"""One line per connection, for people: target, route, proxy, time, result. Off unless asked for.
+"""The log: one line for each connection, with target, route, proxy, time and result. It is off by default.
 
-Lines are written with one write(2) each, so that threads and children never mix them; `logging` would cost
+Each line is written by one write(2), so the lines of threads and child processes are never mixed. `logging` would cost
 every client its import.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from socksify.routing.route import Via
     from socksify.routing.sockaddr import SockAddress
 
-# The client's name, as SOCKSinit() gave it.
+# The name of the client, which SOCKSinit() sets.
 DEFAULT_NAME = "SOCKSclient"
 
 name = DEFAULT_NAME
@@ -28,7 +28,7 @@ _log: _File | Stderr | None = None
 
 
 class _File:
-    """A log of our own. Where the program has closed it, it is opened again: a daemon closes all descriptors."""
+    """A log file. It is opened again if the program has closed it: a daemon closes all descriptors."""
 
     __slots__ = ("_kept", "_path")
 
@@ -38,15 +38,15 @@ class _File:
         self._kept = _opened(path)
 
     def write(self, data: bytes) -> None:
-        """Raises OSError."""
+        """Write some bytes. Raises OSError."""
         if not write(self._kept, data) and self._path:
             self._kept = _opened(self._path)
             write(self._kept, data)
-            if not self._path:  # closed meanwhile
+            if not self._path:  # another thread has closed the log
                 self._kept.close()
 
     def close(self) -> None:
-        # A thread that still writes is not to open it again.
+        # A thread that is still writing must not open the file again.
         self._path = ""
         self._kept.close()
 
@@ -58,7 +58,7 @@ def set_name(client: str) -> None:
 
 
 def open_log(where: str) -> None:
-    """Write to "stderr", to a file (appended to), or with "" nowhere. Raises OSError."""
+    """Write to "stderr", to the end of a file, or with "" nowhere. Raises OSError."""
     global _log
     log = _STDERR if where == "stderr" else _File(where) if where else None
     close_log()
@@ -66,32 +66,32 @@ def open_log(where: str) -> None:
 
 
 def close_log() -> None:
-    """Write nothing any more."""
+    """Close the log."""
     global _log
-    # Nobody is to write to what is closed.
+    # No thread must write to a closed log.
     closed, _log = _log, None
     if isinstance(closed, _File):
         closed.close()
 
 
 def is_open() -> bool:
-    """Whether anybody reads."""
+    """Return True if lines are written to a log."""
     return _log is not None
 
 
 def line(message: str) -> None:
-    """Write one line; a log that cannot be written is no reason to fail a connection."""
+    """Write one line. If the log cannot be written, the connection does not fail for it."""
     if _log is not None:
         _write(_log, message)
 
 
 def notice(message: str) -> None:
-    """Say on stderr, log or no log, what the user has to know."""
+    """Write a line to stderr, with or without a log."""
     _write(_STDERR, message)
 
 
 def warn(message: str) -> None:
-    """Say it on stderr, and in the log where that is another place."""
+    """Write a line to stderr, and to the log if that is another file."""
     notice(message)
     if _log is not _STDERR:
         line(message)
@@ -114,17 +114,17 @@ def _write(log: _File | Stderr, message: str) -> None:
 
 
 def text(address: Address) -> str:
-    """host:port, with brackets round an IPv6 literal."""
+    """Return host:port. An IPv6 literal is in brackets."""
     return host_port(address.host, address.port)
 
 
 def host_port(host: str, port: int) -> str:
-    """host:port, with brackets round an IPv6 literal."""
+    """Return host:port. An IPv6 literal is in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def connected(route: Via, started: float, error: OSError | None) -> None:
-    """A connection through proxies was opened, or has failed with `error`; `started` is the time of monotonic()."""
+    """Report a connection through proxies. It has failed if there is an `error`. `started` is a time of monotonic()."""
     if _log is None:
         return
     what = f"{'bind for' if route.command == BIND else 'connect'} {text(route.target)}"
@@ -132,23 +132,23 @@ def connected(route: Via, started: float, error: OSError | None) -> None:
 
 
 def accepted(route: Via) -> None:
-    """The peer has come for which a proxy listened; `route` is that of the connection to the peer."""
+    """Report that the peer of a BIND has connected. `route` is that of the connection to the peer."""
     line(f"{name}: accepted {text(route.target)} via {_proxies(route)}")
 
 
 def direct(address: SockAddress, rule: str, started: float, error: OSError | None) -> None:
-    """A connection that no proxy sees was made, begun or refused."""
+    """Report a direct connection that was made, begun or refused."""
     result = "begun" if isinstance(error, BlockingIOError) else _result(error)
     line(f"{name}: connect {host_port(str(address[0]), address[1])} direct (rule {rule}) {_since(started)} {result}")
 
 
 def unresolved(host: str, rule: str, error: OSError) -> None:
-    """A name that is resolved on this machine cannot be: no connection is begun, so no other line tells of it."""
+    """Report a name that cannot be resolved on this machine. No connection is begun, so there is no other line."""
     line(f"{name}: look up {host} here (rule {rule}) {type(error).__name__}: {error}")
 
 
 def denied(address: SockAddress, why: str, what: str = "connect") -> None:
-    """A connection that is not made, or something else that is not sent."""
+    """Report a connection that is not made, or another packet that is not sent."""
     line(f"{name}: {what} {host_port(str(address[0]), address[1])} denied: {why}")
 
 

@@ -1,4 +1,4 @@
-"""Numbers of descriptors prove nothing: what the program opened since is neither written to nor closed."""
+"""The number of a descriptor proves nothing: a file that the program has opened since is not written to or closed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOST = b"lost"
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The program's own file."""
+    """A file of the program."""
     return tmp_path / "data.db"
 
 
@@ -31,7 +31,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 
 def take(fd: int, data: Path) -> None:
-    """What close() and open() do, but that no other thread can come in between."""
+    """Do what close() and open() do, in one step, so that no other thread can come between."""
     file = os.open(data, os.O_RDWR | os.O_CREAT)
     os.dup2(file, fd)
     os.close(file)
@@ -93,7 +93,7 @@ def test_nothing_of_ours_has_a_standard_number() -> None:
 
 @pytest.mark.parametrize("inheritable", [False, True], ids=["opened", "redirected"])
 def test_standard_error_is_what_the_program_made_it(inheritable: bool, data: Path) -> None:
-    """A file that Python opens is not inheritable; what dup2(2) puts in the place of standard error is."""
+    """A file that Python opens is not inheritable. A file that dup2(2) puts in place of standard error is."""
     stderr = Stderr()
     saved = os.dup(STDERR)
     try:

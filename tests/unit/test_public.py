@@ -1,4 +1,4 @@
-"""The public face: what `import socksify` offers, what it costs, and what its calls do."""
+"""The public face: the names in `socksify`, the cost of the import, and the effect of the calls."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_init_names_the_client_in_the_log(tmp_path: Path) -> None:
 
 
 def test_the_name_outlives_install(tmp_path: Path) -> None:
-    """SOCKSinit() came near the top of main(), before anything else of the library."""
+    """C programs call SOCKSinit() near the top of main(), before all other functions of the library."""
     log = tmp_path / "log"
     socksify.init("early bird")
     try:
@@ -130,7 +130,7 @@ def test_a_password_is_in_no_message(tmp_path: Path) -> None:
 
 
 def test_installing_does_not_import_what_the_client_does_not_use() -> None:
-    """The sockets' own modules, and nothing heavy."""
+    """Only the modules of sockets are imported, and no expensive ones."""
     program = (
         "import sys, socksify\n"
         "socksify.install('socks5h://192.0.2.1:1080')\n"

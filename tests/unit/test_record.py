@@ -1,4 +1,4 @@
-"""Frozen records: what `dataclasses` would give, for the price that every client pays at its start."""
+"""Frozen records: they behave as those of `dataclasses`."""
 
 from __future__ import annotations
 

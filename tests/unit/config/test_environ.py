@@ -140,7 +140,7 @@ def test_no_proxy_matches_as_in_curl(entry: str, name: str | None, ip: str | Non
 
 @pytest.mark.parametrize("entries", ["*,corp", "corp *", "*, *"])
 def test_no_proxy_of_every_host_stands_alone(entries: str) -> None:
-    """curl and requests take it for a name otherwise: the client would go unproxied."""
+    """In a list, curl and requests take it for a name, and httpx for every host."""
     with pytest.raises(ConfigError, match=r"^NO_PROXY: '\*' means every host only where it stands alone"):
         environ.conventional({"ALL_PROXY": "socks5h://a", "NO_PROXY": entries})
 

@@ -1,4 +1,4 @@
-"""Which file counts, and who may have written it."""
+"""Which configuration file counts, and which users may have written it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER = 54321
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The lines for stderr."""
+    """Collects the lines for stderr."""
     lines: list[str] = []
     monkeypatch.setattr(loader, "_tell", lines.append)
     return lines
@@ -31,7 +31,7 @@ def written(directory: Path, text: str = "proxy = 'gw'", name: str = "socksify.t
 
 
 def find(named: str, environ: dict[str, str], directory: Path, proxy_source: str = "") -> tuple[str, list[str]]:
-    """The path of the file that counts, and what is told."""
+    """Return the path of the file that counts, and the lines for stderr."""
     lines: list[str] = []
     return file_search.find(named, environ, str(directory), proxy_source, lines.append).path, lines
 
@@ -246,7 +246,7 @@ DOUBTFUL: dict[Callable[[Path], None], str] = {
 def test_one_that_somebody_else_may_have_written_is_ignored(
     tmp_path: Path, told: list[str], spoil: Callable[[Path], None], reason: str
 ) -> None:
-    """By root, who runs the tests and may give files away."""
+    """Only root can run this test, because only root may give files away."""
     here = tmp_path / "here"
     spoil(written(here, "proxy = 'elsewhere'\ndirect = ['*']"))
     environ = {"ALL_PROXY": "socks5h://all"}
@@ -270,7 +270,7 @@ def test_what_somebody_else_has_broken_is_ignored_too(tmp_path: Path, told: list
 def test_the_users_own_that_somebody_else_may_have_written_is_an_error(
     tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
-    """As it is to ssh(1): what it blocks would be open where it is passed over."""
+    """It is an error, as with ssh(1): if the file were ignored, connections that it blocks would be allowed."""
     path = written(tmp_path, "proxy = 'own'", ".config/socksify/socksify.toml")
     spoil(path)
     environ = {"HOME": str(tmp_path)}
@@ -321,7 +321,7 @@ def test_no_file_is_an_empty_one() -> None:
 
 
 def test_a_directory_that_cannot_be_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process may have taken away the directory, or the right to search it, in the meantime."""
+    """Another process may remove the directory, or the right to search it, at any time."""
     path = written(tmp_path)
 
     def gone(*_: object) -> str:

@@ -1,4 +1,4 @@
-"""What a parent passes on is what the child has, wherever it starts and whatever lies there."""
+"""A child process gets exactly the settings of its parent, in any directory and with any files in it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TEXTS = ("proxy", "config", *Settings._fields[4:-1])
 
 
 def allowed(settings: Settings) -> Settings:
-    """Isolation is by credentials of its own."""
+    """Isolation needs generated credentials, so the last proxy must not have any."""
     made: Settings = settings.replace(isolate="none") if settings.proxy[-1].user is not None else settings
     return made
 
@@ -85,7 +85,7 @@ def test_settings_come_back_exactly(original: Settings, environ: dict[str, str])
 
 
 def test_many_rules_are_passed_on_in_several_variables() -> None:
-    """No string that is longer than the system takes; and what is left of somebody longer does no harm."""
+    """No variable is longer than the system allows, and the rest of older, longer settings is ignored."""
     rules = [f"host{number}.{number * 7919 % 1000003}.example=direct" for number in range(9000)]
     original = load({"proxy": "socks5h://gw", "routes": rules}, {}, "/")
     passed = inherited.variables(original, {})

@@ -33,7 +33,7 @@ tor = "onion:9050"
 
 
 def loaded(directory: Path, arguments: Mapping[str, object], environ: dict[str, str], file: str = "") -> Settings:
-    """With a file that is named, unless another one is."""
+    """Load with this file as the named one, unless the arguments name another."""
     if file:
         (directory / "socksify.toml").write_text(file, encoding="utf-8")
         arguments = {"config": "socksify.toml", **arguments}
@@ -162,7 +162,7 @@ def test_the_same_sources_give_equal_settings(tmp_path: Path) -> None:
 
 
 def test_start_up_is_cheap(tmp_path: Path) -> None:
-    """No module of the standard library beyond those that the interpreter and `socket` load anyway."""
+    """Only those modules of the standard library are loaded that the interpreter and `socket` load anyway."""
     script = (
         "import sys, socket; before = set(sys.modules)\n"
         "import socksify.config\n"
@@ -193,7 +193,7 @@ def test_the_log_stays_where_it_was_named(tmp_path: Path) -> None:
 
 
 class Hook:
-    """The hook as a process has it that was started with it."""
+    """The hook, as in a process that was started with it."""
 
     def __init__(self, state: str, environ: dict[str, str], settings: str, settings_installed: bool) -> None:
         self.state, self.environ = state, environ

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pickle
 
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 
 from socksify.config import proxy_url
 from socksify.config.errors import ConfigError
-from socksify.config.proxy_url import Proxy, quote, unquote
+from socksify.config.proxy_url import Malformed, Proxy, check_credentials, parse_userinfo, quote, unquote
 from socksify.config.settings import Settings
 
 GATEWAY = Proxy("socks5h", "gw", 1080, None, b"joe", b"S3cr3t")
@@ -149,7 +151,7 @@ TRICKY = st.lists(st.sampled_from([*":/@,?#%[]=é \n+&x\udcff", "://", "%zz"]), 
 @example("", "", "://", ":x")
 @example("", "", "@/", "")
 def test_no_error_ever_shows_a_password(scheme: str, before: str, after: str, place: str) -> None:
-    """Whatever is written unquoted in it, and whatever is wrong around it."""
+    """The password may contain any unquoted character, and the text around it may be wrong."""
     text = f"{scheme}user:{before}{SECRET}{after}{SECRET}@gw{place.replace('@', '')}"
     for read in (proxy_url.parse, proxy_url.parse_chain):
         try:
@@ -226,7 +228,7 @@ def test_credentials_that_are_empty_long_or_have_commas(text: str, credentials: 
     "text", ["socks4://u,v@gw", "socks5h://u:12,b:c@gw", "socks5h://gw:1080,u:p@gw2", "http://u,v:p@gw"]
 )
 def test_a_comma_that_may_mean_both_is_refused(text: str) -> None:
-    """To take it for one would send a password to a host that is none of the user's proxies."""
+    """If it were accepted, a password would be sent to a host that is no proxy of the user."""
     with pytest.raises(ConfigError, match="has to be written %2C"):
         proxy_url.parse_chain(text, "")
 
@@ -300,3 +302,51 @@ def test_isolation_does_not_replace_a_user() -> None:
     with pytest.raises(ConfigError, match=r"^--isolate: 'host': .* has a user already") as caught:
         proxy_url.check_isolated((without, with_user), "host", "--isolate")
     assert "S3cr3t" not in str(caught.value)
+
+
+LONGEST = b"x" * 255
+
+
+@pytest.mark.parametrize(
+    ("scheme", "user", "password"),
+    [
+        ("socks5", b"u", b"p"),
+        ("socks5h", LONGEST, LONGEST),
+        ("socks5h", b"\0:@", b"\xff\0"),
+        ("socks4", b"u", None),
+        ("socks4a", LONGEST, None),
+        ("http", b"u", None),
+        ("http", b"u", b""),
+        ("http", "ü".encode(), b":p:"),
+        ("http", b"", b"p"),
+        ("http", LONGEST + b"x", LONGEST + b"x"),
+        ("socks5", b"u", b""),
+    ],
+)
+def test_what_the_protocols_carry(scheme: str, user: bytes, password: bytes | None) -> None:
+    check_credentials(user, password, scheme)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "user", "password", "reason"),
+    [
+        ("socks5h", b"", b"p", "the user has to be 1 to 255 bytes"),
+        ("socks5h", LONGEST + b"x", b"p", "the user has to be 1 to 255 bytes"),
+        ("socks5h", b"u", LONGEST + b"x", "a password of 1 to 255 bytes"),
+        ("socks5", b"u", None, "a password of 1 to 255 bytes"),
+        ("socks4", b"u", b"p", "SOCKS4 has no password"),
+        ("socks4a", b"u", b"", "SOCKS4 has no password"),
+        ("socks4", b"a\0b", None, "null byte"),
+        ("http", b"a:b", b"p", "no colon"),
+        ("http", b"a", b"p\r\nX: y", "control characters"),
+        ("http", b"a\x7f", b"p", "control characters"),
+    ],
+)
+def test_what_they_do_not(scheme: str, user: bytes, password: bytes | None, reason: str) -> None:
+    with pytest.raises(Malformed, match=reason):
+        check_credentials(user, password, scheme)
+
+
+def test_userinfo_is_cut_at_the_first_colon_and_decoded() -> None:
+    assert parse_userinfo("a%3Ab:c:d%40", "socks5h") == (b"a:b", b"c:d@")
+    assert parse_userinfo("name", "socks4") == (b"name", None)

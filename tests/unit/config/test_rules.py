@@ -187,7 +187,7 @@ def test_a_look_up_without_a_port_is_direct_only_if_every_port_is(host: str, por
 
 
 def test_an_undecided_rule_leaves_it_to_the_built_in_end() -> None:
-    """And outranks those behind it, in a look-up as well, where a rule about some ports says nothing yet."""
+    """It also outranks the rules behind it, in look-ups as well, except if it is about some ports only."""
     otherwise = Rule("via('tor')", "scope", "tor")
     undecided = rules.parse("*.corp.example=direct", "test").replace(via=rules.UNDECIDED)
     limited = rules.parse("*.lab.example:80=direct", "test").replace(via=rules.UNDECIDED)

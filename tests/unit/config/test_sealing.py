@@ -1,4 +1,4 @@
-"""Credentials in an environment are read by who has the key's file, and by nobody else."""
+"""Only a process that can read the file of the key can read credentials in an environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from socksify.config.settings import Settings
 
 @pytest.fixture(autouse=True)
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the key is."""
+    """Return the path of the key."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr(sealing, "_last", None)
     return tmp_path / f"socksify-{os.geteuid()}"

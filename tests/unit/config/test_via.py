@@ -1,4 +1,4 @@
-"""What a process is given that is started inside of a block of via()."""
+"""The settings of a process that is started in a block of via()."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTSIDE = load(
 
 
 def started(way: str, isolate: str | None = None, **environ: str) -> Settings:
-    """The settings of a process that is started inside of `via(way, isolate)`."""
+    """Return the settings of a process that is started in `via(way, isolate)`."""
     passed = passed_on(scoped(OUTSIDE, (way,), isolate))
     return load({}, inherited.variables(passed, {}) | environ, ".", "hook")
 
@@ -53,7 +53,7 @@ def test_no_proxy_at_all(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["proxy", "socks5h://b.example", "direct", "block"])
 def test_what_it_is_given_of_its_own_outranks(way: str) -> None:
-    """A proxy as well where the block lets nothing through one: it is named nearer to the process than the block is."""
+    """So does its own proxy, also in a block that uses none: its own settings outrank inherited ones."""
     settings = started(way, SOCKSIFY_PROXY="socks5h://c.example")
     assert hosts(settings, settings.default.via) == ["c.example"]
     assert [rule.via for rule in settings.rules] == ["block", "undecided", "proxy"]

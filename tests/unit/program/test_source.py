@@ -1,4 +1,4 @@
-"""Source files are refused in python's own words, byte for byte, whichever of its two tokenizers found the fault."""
+"""Source files are refused with the same error as by python, for the faults that each of its two tokenizers finds."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_right_file_runs_alike(both: Both, source: bytes) -> None:
 
 
 def test_what_compiling_imports_is_not_the_programs(both: Both) -> None:
-    """Words for an undeclared encoding take tokenize and ctypes; a file so named beside the program stays unread."""
+    """The error for an undeclared encoding needs tokenize and ctypes, but not files of these names beside it."""
     for name in ("ctypes", "tokenize", "struct", "token", "os"):
         both.write(f"{name}.py", f"print('hijacked by {name}')")
     both.write("wrong.py", b"x = '\xe9'")

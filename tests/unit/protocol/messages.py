@@ -1,4 +1,4 @@
-"""Every message, as a value and as bytes, written down from the RFCs by hand: one table for writers and readers."""
+"""Every message as a value and as bytes, written by hand from the RFCs. One table tests encoders and parsers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's scripts against transcripts: what is said, in how many reads, and how each answer is judged."""
+"""The scripts of the client against transcripts: the bytes written, the number of reads, and how answers are judged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
 
 
 def play(script: Script[Any], *turns: tuple[bytes, bytes], at_a_time: int | None = None) -> End:
-    """Run `script`; each turn is what it must have said, and what it hears then."""
+    """Run `script`. Each turn is the bytes that it must write, and the answer to them."""
     end = End(script)
     said = end.advance()
     for expected, heard in turns:
@@ -182,7 +182,7 @@ def test_a_bind_that_somebody_else_came_to_says_who() -> None:
 
 
 def in_one_segment(exchanges: list[client.Exchange]) -> Script[Any]:
-    """What early sending will do: all messages, then all answers, with the exchanges that there are."""
+    """Send all messages of the exchanges, and then read all answers."""
     yield b"".join(message_of(exchange) for exchange in exchanges)
     answer = None
     for exchange in exchanges:

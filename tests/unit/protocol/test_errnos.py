@@ -1,4 +1,4 @@
-"""Reply codes and errnos, written down once more from the documented table."""
+"""Reply codes and errnos, written once more from the table in the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors carry their wire code, quote little, and can be sent to another process."""
+"""Errors carry the code of the wire, quote few bytes, and can be sent to another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP CONNECT beyond the table: heads as they are found in the wild, and what must not get into one."""
+"""HTTP CONNECT beyond the table: heads of real servers, and characters that must not get into a head."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_other_methods_are_told_before_any_empty_line() -> None:
 
 @pytest.mark.parametrize("pieces", [1, 7, 4096])
 def test_an_echo_does_not_put_our_credentials_into_the_error(pieces: int) -> None:
-    """An echo server where a proxy should be says all that it is told."""
+    """An echo server in place of a proxy sends back all that it gets."""
     request = http_connect.ConnectRequest(Address.of("a", 1), (b"alice", b"open sesame")).encode()
     conversation = Conversation(http_script(Address.of("a", 1), (b"alice", b"open sesame")))
     conversation.sent(len(request))

@@ -1,4 +1,4 @@
-"""The table of messages: what writers write is what readers read, however it arrives and whatever follows."""
+"""The table of messages: parsers read what encoders write, in any pieces and with any bytes behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both roles against each other, and each of them against anything at all."""
+"""Both roles against each other, and each of them against random bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ codes = st.integers(0, 255)
 
 
 def answered(verify: Callable[[bytes, bytes], bool] | None, code: int, bound: Address) -> Host:
-    """A server that answers every request the same."""
+    """Return a server that gives the same answer to every request."""
     return Host(verify, lambda request: server.reply(request, code, bound))
 
 

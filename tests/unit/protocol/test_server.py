@@ -1,4 +1,4 @@
-"""The server's script against transcripts: what a client is told, and what the caller learns."""
+"""The server's dialogue against transcripts: the answers to the client, and the results for the caller."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def verify(user: bytes, password: bytes) -> bool:
 
 
 def told(end: Host, data: bytes, error: type[ProtocolError]) -> tuple[bytes, ProtocolError]:
-    """What the client was told, and what became of it."""
+    """Return the answers to the client, and the error at the end."""
     with pytest.raises(error) as caught:
         end.hear(data, 1)
     return end.said, caught.value

@@ -1,4 +1,4 @@
-"""SOCKS4 messages beyond the table: what it has no room for, and strings without end."""
+"""SOCKS4 messages beyond the table: addresses that it cannot carry, and strings without an end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A driver without sockets: what the tunnel does with a conversation, done on byte strings."""
+"""A driver without sockets: it runs a conversation as the tunnel does, on byte strings."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def http_script(target: Address, credentials: Credentials = None) -> Script[Resp
 
 
 def message_of(exchange: client.Exchange) -> bytes:
-    """The message of an exchange without credentials that are hidden."""
+    """Return the message of an exchange that has no hidden credentials."""
     assert isinstance(exchange.message, bytes)
     return exchange.message
 
 
 class End:
-    """One end of a connection: a conversation, the bytes that its kernel holds, and the sizes of its reads."""
+    """One end of a connection: a conversation, the bytes in its kernel buffer, and the sizes of its reads."""
 
     def __init__(self, script: Script[Any]) -> None:
         self.conversation = Conversation(script)
@@ -45,7 +45,7 @@ class End:
         self.most_held = 0
 
     def advance(self) -> bytes:
-        """Go as far as the bytes that are there allow; what was written."""
+        """Continue as far as the present bytes allow. Return the bytes written."""
         written = b""
         conversation = self.conversation
         while not conversation.over:
@@ -62,7 +62,7 @@ class End:
         return written
 
     def hear(self, data: bytes, at_a_time: int | None = None) -> bytes:
-        """`data` arrives, so many bytes at a time; what was written meanwhile."""
+        """Let `data` arrive, `at_a_time` bytes each time. Return the bytes written meanwhile."""
         return b"".join(self._arrive(chunk) for chunk in chunks(data, at_a_time))
 
     def _arrive(self, chunk: bytes) -> bytes:
@@ -77,7 +77,7 @@ class End:
 
 
 class Host:
-    """The server's end of a connection: what a server does with a dialogue. `rest` is what is not for it."""
+    """The server's end of a connection, which runs a dialogue. `rest` are the bytes for the target."""
 
     def __init__(self, verify: Verify | None = None, answer: Callable[[server.Request], bytes] = lambda _: b"") -> None:
         self._verify = verify
@@ -89,11 +89,11 @@ class Host:
         self.said = b""
 
     def advance(self) -> bytes:
-        """A server does not speak first."""
+        """Return nothing, because a server does not speak first."""
         return b""
 
     def hear(self, data: bytes, at_a_time: int | None = None) -> bytes:
-        """As `End.hear`; raises what the dialogue fails with. `said` is all that was written, whatever comes of it."""
+        """Do as `End.hear`. Raises the error of the dialogue. `said` are all bytes written, also with an error."""
         return b"".join(self._arrive(chunk) for chunk in chunks(data, at_a_time))
 
     def _arrive(self, chunk: bytes) -> bytes:
@@ -115,7 +115,7 @@ class Host:
 
 
 def reading(read: Callable[[bytes], tuple[Any, int] | None]) -> Script[Any]:
-    """What is read out of all that was said, as a script: it takes no byte too many, and finds the end by itself."""
+    """Return a script that calls `read` with one more byte each time, and checks the end that it returns."""
     said = b""
     while (found := read(said)) is None:
         said += yield 1
@@ -125,7 +125,7 @@ def reading(read: Callable[[bytes], tuple[Any, int] | None]) -> Script[Any]:
 
 
 def script_of(kind: Any) -> Script[Any]:
-    """What parses a message: a server's says what it needs, a client's is read out of all that was said."""
+    """Return the script that parses a message. A message of a client has no script of its own, so `read` is used."""
     if hasattr(kind, "parse"):
         return kind.parse()  # type: ignore[no-any-return]
     return reading(kind.read if kind is not Address else lambda said: Address.read(said, 0))
@@ -137,7 +137,7 @@ def chunks(data: bytes, size: int | None) -> Iterator[bytes]:
 
 
 def parse(script: Script[Any], data: bytes, at_a_time: int | None = None) -> Any:
-    """The script's result from exactly `data`."""
+    """Return the result of a script that reads exactly `data`."""
     end = End(script)
     end.advance()
     end.hear(data, at_a_time)
@@ -147,7 +147,7 @@ def parse(script: Script[Any], data: bytes, at_a_time: int | None = None) -> Any
 
 
 def talk(one: End | Host, other: End | Host, at_a_time: int | None = None) -> None:
-    """Let two ends talk until neither has anything to say."""
+    """Let two ends talk until both are silent."""
     said = one.advance()
     other.advance()
     while said:

@@ -1,4 +1,4 @@
-"""Names and the fake addresses that stand for them: both ways, both families, bounded, from several threads."""
+"""The fake address table: names and addresses in both families, its bound, threads, forks and child processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def small() -> FakeAddressTable:
 
 
 def add(table: FakeAddressTable, count: int, start: int = 0) -> list[str]:
-    """The addresses of so many new names."""
+    """Add `count` new names, and return their addresses."""
     return [table.address_of(f"{number}.example") for number in range(start, start + count)]
 
 
@@ -54,7 +54,7 @@ def test_a_name_has_one_place_in_both_networks() -> None:
 
 @pytest.mark.parametrize("other", ["NAME.example", "name.example.", "Name.Example."])
 def test_spellings_of_one_name_share_an_address(other: str) -> None:
-    """The proxy is told the one that was asked for last."""
+    """The proxy gets the spelling of the latest look-up."""
     table = FakeAddressTable()
     address = table.address_of("name.example")
     assert table.address_of(other) == address
@@ -150,7 +150,7 @@ def test_the_least_recently_used_name_gives_way(use: str) -> None:
 
 
 def test_a_dropped_address_stands_for_nothing_as_long_as_can_be() -> None:
-    """A client that has kept it is to get an error, and no other host."""
+    """A client that still uses it must get an error, and not another host."""
     table = small()
     first = add(table, ROOM)
     second = add(table, ROOM, start=1000)
@@ -169,7 +169,7 @@ def test_a_dropped_name_is_given_another_address() -> None:
 
 
 def test_it_does_what_a_simple_table_does() -> None:
-    """Random uses, beside a model: which names live, by order of use; no address is anybody else's while one lives."""
+    """Random calls are compared with a model of the names in the table. No two of its names have the same address."""
     table = small()
     chance = random.Random(1)
     model: OrderedDict[str, str] = OrderedDict()
@@ -214,7 +214,7 @@ def test_wide_networks_do_not_make_the_table_wide() -> None:
 
 
 class TestNative:
-    """What a native look-up has returned is no fake address."""
+    """An address from a native look-up is no fake address."""
 
     def test_it_is_a_real_one(self) -> None:
         table = FakeAddressTable()
@@ -293,7 +293,7 @@ def test_a_signal_handler_may_ask_while_the_table_is_being_changed() -> None:
 
 
 class TestFork:
-    """Another thread may be in the middle of a change, which nobody in the child will finish."""
+    """Another thread may be changing the table. In the child, no thread finishes that change."""
 
     def test_in_the_child_nothing_hangs_and_nothing_is_lost(self) -> None:
         table = FakeAddressTable()
@@ -330,7 +330,7 @@ class TestFork:
         assert len(table) == 1
 
     def test_what_one_makes_up_stands_for_nothing_to_the_other(self) -> None:
-        """But for an accident: the lot falls on one of 130,048 places."""
+        """This can fail by accident: the first index is one of 130,048."""
         table = FakeAddressTable()
         read, write = os.pipe()
         pid = os.fork()
@@ -367,7 +367,7 @@ def test_every_place_is_used_before_one_is_used_again() -> None:
 
 
 def _child(table: FakeAddressTable, known: str) -> int:
-    """Exit status 0 if the table is whole. SIGALRM ends a child that hangs."""
+    """Return the exit status of a child: 0 if its table is whole. SIGALRM ends a child that hangs."""
     signal.alarm(10)
     _signal_safety.after_fork()
     table.after_fork()
@@ -382,7 +382,7 @@ def _child(table: FakeAddressTable, known: str) -> int:
 
 
 class TestSharing:
-    """Child processes read what a fake address stands for."""
+    """Child processes read the names of fake addresses."""
 
     def test_a_child_is_told_a_path_before_there_is_a_name(self) -> None:
         table = small()

@@ -1,4 +1,4 @@
-"""The hosts file: read as the resolver reads it, and again when it has changed."""
+"""The hosts file: it is read as the resolver reads it, and again when it has changed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_where_its_names_are() -> None:
 
 
 def test_all_names_of_loopback_are_here() -> None:
-    """With whatever else the file has for them."""
+    """They are known with all their names and addresses in the file."""
     found = Hosts(
         b"127.0.0.1 localhost\n::1 localhost ip6-localhost IP6-Loopback\n127.0.0.1 advertiser.example tracker.example\n"
         b"192.0.2.5 tracker.example other\nff02::1 ip6-allnodes",
@@ -120,7 +120,7 @@ class TestFile:
         assert file.read() is first
 
     def test_an_event_loop_does_not_look_itself(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It gets what is known; whoever asks when the look is over gets what is new."""
+        """It gets the known content. The next caller after the check gets the new content."""
         path = tmp_path / "hosts"
         path.write_bytes(b"192.0.2.5 one\n")
         file = HostsFile(str(path))

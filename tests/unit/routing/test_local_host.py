@@ -1,4 +1,4 @@
-"""What this machine is called, which addresses it has, whom it asks: compared with what the stdlib says of the same."""
+"""The names, addresses and name servers of this machine, compared with the answers of the stdlib."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 
 from socksify.routing import hosts_file, local_host
 from socksify.routing.hosts_file import SystemFile
+from socksify.routing.local_host import stays_here
+from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.paths import ROOT
 from tests.support.processes import require, unavailable
 
@@ -23,7 +26,7 @@ Here = Callable[..., None]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """Makes the machine one of a certain name, with such a hosts file."""
+    """Give the machine a name and a hosts file."""
 
     def become(hostname: str, content: str = "") -> None:
         path = tmp_path / "hosts"
@@ -97,7 +100,7 @@ def test_names_that_never_leave_the_machine(
     ],
 )
 def test_the_address_for_a_socket(here: Here, name: str, family: int, address: str | None) -> None:
-    """Without one of its family, the kernel is to refuse it."""
+    """Without an address of the family, the kernel has to refuse it."""
     here("host", "127.0.0.1 localhost\n2001:db8::5 host\n192.0.2.5 host")
     assert local_host.address_here(name, family) == address
 
@@ -135,7 +138,7 @@ def test_an_entry_is_the_callers_to_change(here: Here) -> None:
     ],
 )
 def test_own_addresses(address: str, expected: bool) -> None:
-    """A socket can be bound to a broadcast address and to a group, too: they are nobody's own."""
+    """A socket can also be bound to a broadcast address or to a group, but no machine owns these."""
     assert local_host.is_own(address) is expected
 
 
@@ -243,7 +246,7 @@ print(json.dumps([before, own(), local_host._outgoing()]))
 
 
 def in_namespaces(setup: str, program: str) -> Any:
-    """What a program prints in network, mount and host-name namespaces of its own, after some commands."""
+    """Run commands and then a program in its own network, mount and UTS namespaces. Return its output."""
     if os.geteuid() != 0:
         unavailable("namespaces need root")
     unshare = [require("unshare"), "--net", "--mount", "--uts", "sh", "-ec", f'{setup}\nexec "$@"', "sh"]
@@ -270,7 +273,7 @@ def test_hosts_are_read_as_the_stdlib_reads_them(tmp_path: Path) -> None:
 
 
 def test_own_is_not_all_that_a_socket_can_be_bound_to() -> None:
-    """With net.ipv4.ip_nonlocal_bind, as on machines that take over others' addresses, that is every address."""
+    """With net.ipv4.ip_nonlocal_bind a socket can be bound to every address. Machines of a failover pair have it."""
     setup = """
         ip link add d0 type veth peer name d1
         ip addr add 10.9.0.5/24 dev d0
@@ -297,3 +300,65 @@ def test_the_hosts_file_is_asked_for_any_name(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(local_host, "HOSTS_FILE", str(tmp_path / "hosts"))
     assert local_host.hosts_addresses("one") == ("192.0.2.5",)
     assert local_host.hosts_addresses("two") == ()
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
+    """Make a router with an address, and with a network that is routed to it."""
+    needs_root()
+    with Namespace(etc(tmp_path_factory.mktemp("router") / "etc", {"hosts": ""}), "router") as router:
+        forwarding = Path("/proc/sys/net/ipv6/conf/all/forwarding")
+        subprocess.run(router.command(require("sh"), "-c", f"echo 1 >{forwarding}"), check=True, timeout=30)
+        router.ip(
+            "link add inner type veth peer name outer",
+            "link set inner up",
+            "link set outer up",
+            "address add fd77:1::5/64 dev inner nodad",
+            "route add local fd77:2::/48 dev lo",
+            "route add blackhole fd77:3::/48",
+            "route add fd77:4::/48 via fd77:1::9",
+        )
+        yield router
+
+
+@pytest.mark.parametrize(
+    ("address", "stays"),
+    [
+        ("::1", True),
+        ("fd77:1::5", True),
+        ("fd77:1::6", False),
+        # The subnet-router anycast address.
+        ("fd77:1::", True),
+        ("fd77:2::1234", True),
+        ("fd77:4::1", False),
+    ],
+)
+def test_what_stays_here(address: str, stays: bool, router: Namespace) -> None:
+    with router.inside(), ExitStack() as stack:
+        receiver, sender = (stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) for _ in range(2))
+        receiver.bind(("::", 0))
+        sender.sendto(b"x", (address, receiver.getsockname()[1]))
+        # On a busy machine the kernel delivers a packet to itself a little later.
+        receiver.settimeout(5 if stays else 0)
+        came = True
+        try:
+            receiver.recv(1)
+        except (BlockingIOError, TimeoutError):
+            came = False
+        assert (stays_here(address), came) == (stays, stays)
+
+
+@pytest.mark.parametrize("address", ["fd77:3::1", "fd77:5::1"])
+def test_there_may_be_no_route(address: str, router: Namespace) -> None:
+    with router.inside(), pytest.raises(OSError, match="no route"):
+        stays_here(address)
+
+
+def test_addresses_of_ipv4() -> None:
+    assert stays_here("127.0.0.1")
+    assert stays_here("127.0.0.1", socket.if_nametoindex("lo"))
+
+
+def test_what_is_no_address() -> None:
+    with pytest.raises(OSError):
+        stays_here("192.0.2")

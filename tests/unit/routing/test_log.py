@@ -93,7 +93,7 @@ def test_init_names_the_client(file: Path, echo_server: Target) -> None:
 
 
 def test_what_a_hostile_name_holds_is_written_out(file: Path) -> None:
-    """A server may have told the client such a name."""
+    """A client may have such a name from a server."""
     with routed("socks5h://192.0.2.1:1080", log=str(file)):
         log.denied(("evil\nsocksify forged\x1b[2J", 80), "no")
     assert len(file.read_text().splitlines()) == 1
@@ -164,7 +164,7 @@ def test_a_warning_is_told_on_stderr_and_in_the_log(file: Path, capfd: pytest.Ca
 
 
 def test_a_log_that_the_program_has_closed_is_opened_again(file: Path) -> None:
-    """As a daemon does, which closes every descriptor that it did not open."""
+    """Daemons close every descriptor that they have not opened."""
     log.open_log(str(file))
     try:
         log.line("before")

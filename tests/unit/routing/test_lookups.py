@@ -1,4 +1,4 @@
-"""What a host stands for without a question to anybody, and what has to be asked."""
+"""The answers that need no question to a name server, and the names that need one."""
 
 from __future__ import annotations
 

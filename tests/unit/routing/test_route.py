@@ -1,4 +1,4 @@
-"""Routes: what each hop of a chain is asked for, and with which credentials."""
+"""Routes: the request and the credentials for each hop of a chain."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def via(*chain: Proxy, command: int = CONNECT, isolation: bytes | None = None) -
 
 
 def first_words(hop: Hop) -> bytes:
-    """What a hop is told before it has answered."""
+    """Return the bytes for a hop before its first answer."""
     return Conversation(hop.script()).outgoing
 
 
@@ -80,7 +80,7 @@ def test_http_cannot_listen() -> None:
 
 
 def test_a_user_without_an_entry_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in containers that run with a number of their own."""
+    """Containers often run with a uid that has no entry."""
     assert route.user_name() == os.fsencode(pwd.getpwuid(os.geteuid()).pw_name)
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     assert route.user_name.__wrapped__() == str(os.geteuid()).encode()

@@ -1,4 +1,4 @@
-"""Which way a connection takes, by address, rule and scheme."""
+"""The way of a connection, by address, rule and scheme."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bytes_are_not_compared_to_str() -> None:
-    """`python -bb` forbids it."""
+    """`python -bb` forbids such comparisons."""
     subject = router()
     for host in ("203.0.113.5", b"203.0.113.5", bytearray(b"203.0.113.5"), "203.0.113.5"):
         assert isinstance(subject.decide(V4, (host, 80)), Via)

@@ -1,4 +1,4 @@
-"""The table that child processes read: what a place stands for, in another process and after the parent's end."""
+"""The table for child processes: names of indices, in another process and after the end of the parent."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_table_that_was_closed_is_written_no_more(path: str) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_no_error(table: SharedTable, path: str) -> None:
-    """setrlimit(2) has a limit for files, which a table cannot exceed either."""
+    """The limit of setrlimit(2) for the size of files also holds for a table."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_written_is_no_error(table: SharedTable, path: str
 def test_descriptors_that_are_closed_meanwhile_are_passed_over(
     table: SharedTable, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parent opens and closes descriptors while a child goes through them."""
+    """The parent opens and closes descriptors while a child lists them."""
     table.put(0, "name.example")
     original = os.listdir
     monkeypatch.setattr(os, "listdir", lambda directory: ["999999", *original(directory)])

@@ -1,4 +1,4 @@
-"""What a host is: a number, a name, or nobody's name."""
+"""The kind of a host: a number, a name, or a name that no host can have."""
 
 from __future__ import annotations
 

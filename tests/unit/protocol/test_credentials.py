@@ -1,4 +1,4 @@
-"""Logins: the messages that hold a user and a password, and what is never shown of them."""
+"""Logins: the messages with user and password, which are never shown."""
 
 from __future__ import annotations
 
