@@ -75,12 +75,13 @@ def test_every_module_has_its_place_in_the_tree() -> None:
 
 
 def test_the_examples_are_lines_of_the_code() -> None:
+    """Comments aside, which an example has of its own."""
     files = [path for folder in ("socksify", "tests") for path in (ROOT / folder).rglob("*.py")]
     lines = {line.strip() for path in files if path != Path(__file__) for line in path.read_text().splitlines()}
     shown = re.findall(r"^ *```python\n(.*?)```$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
     assert shown
     examples = [line.strip() for example in shown for line in example.splitlines()]
-    assert [line for line in examples if line not in lines and not line.startswith("...")] == []
+    assert [line for line in examples if line not in lines and not line.startswith(("...", "#"))] == []
 
 
 @pytest.mark.parametrize(
