@@ -54,7 +54,8 @@ class Session:
     """Serves a client that was just accepted, and calls `on_end` when that is over.
 
     `stream` is the client's connection, `number` the session's number in this process. `host` and `port` are the
-    client's address, empty and 0 on a Unix socket. There may be thousands of sessions, so each is small.
+    client's address, empty and 0 on a Unix socket. There may be thousands of sessions, so each is small. The methods
+    that stages call are described in `SessionContext`.
     """
 
     __slots__ = (
