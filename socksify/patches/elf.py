@@ -67,11 +67,13 @@ class _File:
         place, size, count = _HEADER.unpack_from(head)
         table = os.pread(self._fd, size * min(count, _MOST_SEGMENTS), place)
         self._segments = [_SEGMENT.unpack_from(table, start) for start in range(0, len(table), size)] if size else []
-        kinds = {segment[0] for segment in self._segments}
         dynamic = next((segment for segment in self._segments if segment[0] == _DYNAMIC), None)
         if dynamic is None:
-            return Library(is_static=_INTERPRETER not in kinds)
-        data = os.pread(self._fd, min(dynamic[5], _LONGEST_DYNAMIC), dynamic[2])
+            return Library(is_static=_INTERPRETER not in {segment[0] for segment in self._segments})
+        return self._dynamic(dynamic, names)
+
+    def _dynamic(self, segment: tuple[int, ...], names: Collection[bytes]) -> Library:
+        data = os.pread(self._fd, min(segment[5], _LONGEST_DYNAMIC), segment[2])
         entries = list(iter_unpack("<QQ", data[: len(data) // 16 * 16]))
         values = dict(reversed(entries))
         strings = self._at(values.get(_STRINGS, 0), min(values.get(_STRINGS_SIZE, 0), _LONGEST_STRINGS))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from socksify.config.settings import Settings
+    from socksify.patches.journal import Replacement
 
 # Seconds: how long install() waits for another thread's install(), and how long a fork does.
 _PATIENCE = 60.0
@@ -280,19 +281,12 @@ def _apply(journal: Journal) -> None:
     from socksify import _originals
     from socksify.patches import adapters, early_references, executors, polling
     from socksify.patches.children import process_calls
-    from socksify.patches.sockets import connect, datagrams, lifecycle, listen, lookups, other_classes
+    from socksify.patches.sockets import other_classes
     from socksify.routing import log
     from socksify.tunnel.registry import registry
 
-    for name in _NETWORK_BLOCKS:
-        # The file of the hook may be damaged.
-        block = getattr(sys.modules.get(name), "BLOCK", None)
-        if block is not None:
-            # The originals that the journal keeps have to be the stdlib's.
-            block.free_methods()
-    modules = (lifecycle, lookups, connect, listen, datagrams, process_calls)
-    replacements = [replacement for module in modules for replacement in module.REPLACEMENTS]
-    replacements += polling.replacements()
+    _free_methods()
+    replacements = _replacements()
     registry.epoll_masks.prime()
     process_calls.replace_in_supports_fd(journal)
     early_references.rebind(replacements, journal, log.notice)
@@ -303,6 +297,24 @@ def _apply(journal: Journal) -> None:
     executors.carry(journal)
     early_references.change_tables(journal)
     adapters.adapt(journal)
+
+
+def _free_methods() -> None:
+    """Have the network blocks put back the stdlib's methods: the journal keeps what it finds as the originals."""
+    for name in _NETWORK_BLOCKS:
+        # The file of the hook may be damaged.
+        block = getattr(sys.modules.get(name), "BLOCK", None)
+        if block is not None:
+            block.free_methods()
+
+
+def _replacements() -> list[Replacement]:
+    from socksify.patches import polling
+    from socksify.patches.children import process_calls
+    from socksify.patches.sockets import connect, datagrams, lifecycle, listen, lookups
+
+    modules = (lifecycle, lookups, connect, listen, datagrams, process_calls)
+    return [replacement for module in modules for replacement in module.REPLACEMENTS] + polling.replacements()
 
 
 def _hide_variables(settings: Settings, journal: Journal) -> None:

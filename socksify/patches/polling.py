@@ -19,7 +19,7 @@ from socksify.tunnel.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable, Mapping
     from select import epoll as Epoll
     from typing import Any
 
@@ -254,27 +254,37 @@ class _Selection:
         stand_ins = {fd: events for fd in self._unsettled() if (events := readiness.wanted(fd)) is not None}
         # A listening socket needs no stand-in for reading, and is never writable.
         pending = {fd: events for fd, events in stand_ins.items() if events}
-        rlist, wlist, xlist = (
-            [file for file, fd in zip(files, fds, strict=True) if fd not in without]
-            for files, fds, without in zip(self._lists, self._fds, (pending, stand_ins, pending), strict=True)
-        )
+        own = self._lists_without(pending, stand_ins, pending)
         others = registry.unattended.beside(fds=self._own)
         beside = {fd: events for fd, events in others.fds.items() if fd < _FD_SETSIZE}
-        reading = [fd for fd, events in (pending | beside).items() if events & POLLIN]
-        writing = [fd for fd, events in (pending | beside).items() if events & POLLOUT]
         seconds = clock.short_timeout() if pending or others else clock.timeout()
         try:
-            readable, writable, exceptional = self._select(rlist + reading, wlist + writing, xlist, seconds)
+            lists, found = self._select_with(own, pending | beside, seconds)
         except OSError:
             if not beside:
                 raise
             # Another thread has closed one of the other fds. If it is one of the client's own, this raises again.
-            readable, writable, exceptional = self._select(rlist, wlist, xlist, 0)
-        found = {fd for fd in (*readable, *writable) if type(fd) is int}
-        ready = found & pending.keys()
+            lists, found = self._select_with(own, {}, 0)
         readiness.drive_ready(others, (found & beside.keys()) | (others.fds.keys() - beside.keys()))
-        _, moved = readiness.sift([(fd, pending[fd]) for fd in ready], lambda _: 0)
-        return (_without(readable, reading), _without(writable, writing), exceptional), moved
+        _, moved = readiness.sift([(fd, pending[fd]) for fd in found & pending.keys()], lambda _: 0)
+        return lists, moved
+
+    def _lists_without(self, *fds: Container[int | None]) -> Lists:
+        """The client's three lists, each without the files whose fds are in the argument at its place."""
+        rlist, wlist, xlist = (
+            [file for file, fd in zip(files, own, strict=True) if fd not in without]
+            for files, own, without in zip(self._lists, self._fds, fds, strict=True)
+        )
+        return rlist, wlist, xlist
+
+    def _select_with(self, own: Lists, more: Mapping[int, int], seconds: float | None) -> tuple[Lists, set[int]]:
+        """Select on the client's lists and on `more` fds. Return what is ready of the lists, and all ready fds."""
+        rlist, wlist, xlist = own
+        reading = [fd for fd, events in more.items() if events & POLLIN]
+        writing = [fd for fd, events in more.items() if events & POLLOUT]
+        readable, writable, exceptional = self._select(rlist + reading, wlist + writing, xlist, seconds)
+        found = {fd for fd in (*readable, *writable) if type(fd) is int}
+        return (_without(readable, reading), _without(writable, writing), exceptional), found
 
     def _unsettled(self) -> set[int]:
         return {fd for fd in self._own if fd in unsettled}
