@@ -17,9 +17,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support import far as places
-from tests.support.far import EVERYWHERE, NAME, SERVER, SERVER6, Far
 from tests.support.ftpd import PASSWORD, USER, Ftpd, vsftpd
+from tests.support.network import separated
+from tests.support.network.separated import EVERYWHERE, NAME, SERVER, SERVER6, SeparatedNetwork
 from tests.support.paths import ROOT
 from tests.support.routing import routed
 from tests.support.servers import Server
@@ -40,22 +40,22 @@ DATA = bytes(range(256)) * 1000
 
 
 @pytest.fixture(scope="module")
-def far() -> Iterator[Far]:
-    with places.network() as far:
-        yield far
+def network() -> Iterator[SeparatedNetwork]:
+    with separated.separated_network() as network:
+        yield network
 
 
 @pytest.fixture(scope="module")
-def proxies(far: Far) -> Iterator[dict[str, Server]]:
-    with places.sockd(far.proxy) as sockd:
-        yield {"danted": far.danted, "sockd": sockd}
+def proxies(network: SeparatedNetwork) -> Iterator[dict[str, Server]]:
+    with separated.sockd(network.proxy) as sockd:
+        yield {"danted": network.danted, "sockd": sockd}
 
 
 @pytest.fixture(scope="module")
-def ftpds(far: Far) -> Iterator[dict[str, Ftpd]]:
+def ftpds(network: SeparatedNetwork) -> Iterator[dict[str, Ftpd]]:
     """By the host that a client asks for."""
     with ExitStack() as stack:
-        with far.server.inside():
+        with network.server.inside():
             servers = {host: stack.enter_context(vsftpd(OPTIONS, host, 21)) for host in (SERVER, SERVER6)}
         yield {**servers, NAME: servers[SERVER]}
 
@@ -76,11 +76,13 @@ once = ways("socks5, an address")
 
 
 @pytest.fixture
-def host(far: Far, proxies: dict[str, Server], ftpds: dict[str, Ftpd], way: tuple[str, str, str]) -> Iterator[str]:
+def host(
+    network: SeparatedNetwork, proxies: dict[str, Server], ftpds: dict[str, Ftpd], way: tuple[str, str, str]
+) -> Iterator[str]:
     """The server as one of the ways names it; the test runs at the client's place, its connections routed."""
     proxy, scheme, host = way
     ftpds[host].clear()
-    with far.client.inside(), routed(proxies[proxy].url(scheme), routes=EVERYWHERE):
+    with network.client.inside(), routed(proxies[proxy].url(scheme), routes=EVERYWHERE):
         yield host
 
 
@@ -97,9 +99,9 @@ def download(ftp: ftplib.FTP, name: str, rest: int | None = None) -> bytes:
     return b"".join(pieces)
 
 
-def test_the_server_cannot_reach_the_client(far: Far) -> None:
-    ping = ["ping", "-c1", "-W1", places.CLIENT]
-    assert subprocess.run(far.server.command(*ping), capture_output=True, timeout=30).returncode != 0
+def test_the_server_cannot_reach_the_client(network: SeparatedNetwork) -> None:
+    ping = ["ping", "-c1", "-W1", separated.CLIENT]
+    assert subprocess.run(network.server.command(*ping), capture_output=True, timeout=30).returncode != 0
 
 
 @every_way
@@ -222,44 +224,46 @@ def url(proxies: dict[str, Server], proxy: str, scheme: str) -> str:
     return proxies[proxy].url(scheme)
 
 
-def run(far: Far, argv: list[str]) -> subprocess.CompletedProcess[str]:
+def run(network: SeparatedNetwork, argv: list[str]) -> subprocess.CompletedProcess[str]:
     """A program at the client's place."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(far.client.command(*argv), capture_output=True, text=True, timeout=60, env=environ)
+    return subprocess.run(network.client.command(*argv), capture_output=True, text=True, timeout=60, env=environ)
 
 
 @pytest.mark.parametrize(("proxy", "scheme"), through("socks5h", "socks4"))
-def test_an_unmodified_program_is_launched(far: Far, ftpds: dict[str, Ftpd], url: str) -> None:
+def test_an_unmodified_program_is_launched(network: SeparatedNetwork, ftpds: dict[str, Ftpd], url: str) -> None:
     ftpds[SERVER].clear()
     launched = [sys.executable, "-m", "socksify", "--proxy", url]
-    done = run(far, [*launched, str(CLIENTS / "ftp_active.py"), SERVER, USER, PASSWORD])
+    done = run(network, [*launched, str(CLIENTS / "ftp_active.py"), SERVER, USER, PASSWORD])
     assert (done.returncode, done.stdout, done.stderr) == (0, "greeting.txt\nhello from the client\n", "")
 
 
 @pytest.mark.parametrize(("proxy", "scheme"), through("socks5h", "socks4"))
-def test_twisted(far: Far, ftpds: dict[str, Ftpd], url: str) -> None:
+def test_twisted(network: SeparatedNetwork, ftpds: dict[str, Ftpd], url: str) -> None:
     """It asks its port for its name before it listens, and again after."""
     ftpds[SERVER].clear()
     launched = [sys.executable, "-m", "socksify", "--proxy", url]
-    done = run(far, [*launched, str(CLIENTS / "twisted_ftp.py"), SERVER, USER, PASSWORD])
+    done = run(network, [*launched, str(CLIENTS / "twisted_ftp.py"), SERVER, USER, PASSWORD])
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello from twisted\n", "")
 
 
 @pytest.mark.parametrize("kind", ["blocking", "nonblocking"])
 @pytest.mark.parametrize(("proxy", "scheme"), through("socks5", "socks4", "socks4a"))
-def test_the_originals_contract(far: Far, ftpds: dict[str, Ftpd], url: str, scheme: str, kind: str) -> None:
+def test_the_originals_contract(
+    network: SeparatedNetwork, ftpds: dict[str, Ftpd], url: str, scheme: str, kind: str
+) -> None:
     """A client that does literally what the original's documentation asks for."""
     ftpds[SERVER].clear()
     ftpds[SERVER].give("data", b"by the contract\n")
     launched = [sys.executable, "-m", "socksify", "--proxy", url, "--bind", "always"]
     host = NAME if scheme == "socks4a" else SERVER
-    done = run(far, [*launched, str(CLIENTS / "contract.py"), host, "21", kind, "data"])
+    done = run(network, [*launched, str(CLIENTS / "contract.py"), host, "21", kind, "data"])
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{SERVER}\nby the contract\n", "")
 
 
-def test_without_bind_the_server_calls_in_vain(far: Far, ftpds: dict[str, Ftpd]) -> None:  # noqa: ARG001
+def test_without_bind_the_server_calls_in_vain(network: SeparatedNetwork, ftpds: dict[str, Ftpd]) -> None:  # noqa: ARG001
     """What shows that the tests above can fail."""
-    launched = [sys.executable, "-m", "socksify", "--proxy", far.url("socks5h"), "--bind", "never"]
-    done = run(far, [*launched, str(CLIENTS / "ftp_active.py"), SERVER, USER, PASSWORD])
+    launched = [sys.executable, "-m", "socksify", "--proxy", network.url("socks5h"), "--bind", "never"]
+    done = run(network, [*launched, str(CLIENTS / "ftp_active.py"), SERVER, USER, PASSWORD])
     assert done.returncode == 1
     assert "ftplib.error_perm: 500 Illegal PORT command" in done.stderr or "425" in done.stderr

@@ -1,14 +1,14 @@
-"""A proxy that does as it is told, for what real servers will not do on demand.
+"""A scripted proxy, for behaviour that real servers do not show on demand.
 
-A script is a list of steps from `tests.support.steps`; each connection is played one, in a thread of its own:
+A script is a list of steps from `tests.support.steps`. Each connection runs a script, in a thread of its own:
 
     with BadProxy([READ_GREETING, Send(b"\\x05\\x00"), READ_REQUEST, HANG]) as proxy:
         connect_through(proxy.url("socks5h"))
     assert proxy.sessions[0].received == b"..."
 
-`good(scheme)` is the script of a proxy that works, so a bad one is a good one cut short (`good("socks5")[:2]` and
-`RESET`), slowed (`trickled`, `delayed`) or with one answer changed (`good("socks5", reply=5)`). With several scripts
-the n-th connection is played the n-th, and the last one again after that.
+`good(scheme)` is the script of a proxy that works. A bad script is a good one that is cut short (`good("socks5")[:2]`
+and `RESET`), slowed (`trickled`, `delayed`) or has another answer (`good("socks5", reply=5)`). With several scripts,
+the n-th connection runs the n-th script, and later connections run the last one.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from typing import Self
 
 from tests.support.processes import free_port
 
-# Captured before any test patches it: the proxy's thread is not to take part in the client's handshakes.
+# Taken before any test patches it: the proxy's threads must not take part in the client's handshakes.
 _accept = socket.socket.accept
 
-# How long a thread may take to end once its sockets are shut down.
+# Seconds that a thread may take to end after its sockets were shut down.
 END_SECONDS = 5.0
 
 
 @dataclass
 class Session:
-    """One connection to the proxy: what came from the client, and which target it asked for."""
+    """One connection to the proxy, the bytes received from the client, and the target that it asked for."""
 
     stream: socket.socket
     received: bytearray = field(default_factory=bytearray)
     target: tuple[str, int] | None = None
     outbound: socket.socket | None = None
-    # What ended the script early, when that was the client's or the network's doing.
+    # The exception that ended the script early, if the client or the network caused it.
     error: OSError | None = None
-    # Set when the proxy is being ended: a step that waits, waits for this.
+    # Set when the proxy ends. Steps that wait, wait for this event.
     ended: threading.Event = field(default_factory=threading.Event)
-    # Set when the script is over, so that a test can wait for it.
+    # Set when the script has ended, so that a test can wait for the end.
     over: threading.Event = field(default_factory=threading.Event)
 
     def read(self, count: int) -> bytes:
-        """Exactly `count` bytes, recorded; ConnectionError if the client closes before."""
+        """Read and record exactly `count` bytes. Raise ConnectionError if the client closes before."""
         data = b""
         while len(data) < count:
             piece = self.stream.recv(count - len(data))
@@ -57,14 +57,14 @@ class Session:
         return data
 
     def read_until(self, end: bytes) -> bytes:
-        """Up to and including `end`."""
+        """Read up to `end`, and including it."""
         data = b""
         while not data.endswith(end):
             data += self.read(1)
         return data
 
     def end(self) -> None:
-        """Wakes whatever the script waits for."""
+        """Wake the script, whatever it waits for."""
         self.ended.set()
         for stream in (self.stream, self.outbound):
             if stream is not None:
@@ -76,7 +76,7 @@ Script = Sequence[Callable[[Session], None]]
 
 
 class BadProxy:
-    """Listens on 127.0.0.1, or on the Unix socket `path`, and plays `scripts` to whoever connects."""
+    """Listens on 127.0.0.1, or on the Unix socket `path`, and runs `scripts` for its connections."""
 
     def __init__(self, *scripts: Script, path: Path | None = None) -> None:
         self.sessions: list[Session] = []
@@ -99,8 +99,8 @@ class BadProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends every connection and thread; raises what a script raised, unless it was a client's going away."""
-        # On Linux this wakes accept(), which close() would not.
+        """End all connections and threads. Raise a script's exception, unless a client that closed caused it."""
+        # On Linux, this wakes accept(); close() does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._acceptor.join(END_SECONDS)
         self._listener.close()
@@ -117,7 +117,7 @@ class BadProxy:
         return f"{scheme}://localhost{self._path}" if self._path else f"{scheme}://{self.host}:{self.port}"
 
     def finished(self, index: int = 0, timeout: float = 10.0) -> Session:
-        """Waits for the script of the connection `index` to be over."""
+        """Wait until the script of the connection `index` has ended."""
         with self._accepted:
             assert self._accepted.wait_for(lambda: len(self.sessions) > index, timeout), "nobody connected"
         session = self.sessions[index]
@@ -144,7 +144,7 @@ class BadProxy:
             for step in script:
                 step(session)
         except OSError as error:
-            # The client went away, or the target would not be reached: what the test wanted to see.
+            # The client closed, or the target could not be reached, as the test wanted.
             session.error = error
         except BaseException as error:
             self._failure = error

@@ -1,4 +1,4 @@
-"""Runs a program twice, under python and under socksify, and hands back what anyone outside could see of it."""
+"""Runs a program twice, under python and under socksify, and compares exit status and output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Nothing listens there, and nothing here connects.
+# Nothing listens there, and the programs do not connect.
 OPTIONS = ("--proxy", "socks5h://127.0.0.1:9")
 CONSOLE_SCRIPT = str(Path(sys.executable).parent / "socksify")
 
@@ -20,7 +20,7 @@ Result = subprocess.CompletedProcess[bytes]
 
 @dataclass
 class Both:
-    """A directory to run programs in, under either command."""
+    """A directory in which programs run under either command."""
 
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Both:
         return self._run([sys.executable, CONSOLE_SCRIPT, *OPTIONS, *words], stdin, cwd)
 
     def alike(self, *words: str, flags: Sequence[str] = (), stdin: bytes = b"", cwd: Path | None = None) -> Result:
-        """Runs it both ways, asserts that status and outputs are the same but for addresses in memory; returns them."""
+        """Run a program both ways. Assert that status and outputs are the same except for memory addresses."""
         expected = self.python(*words, flags=flags, stdin=stdin, cwd=cwd)
         got = self.socksify(*words, flags=flags, stdin=stdin, cwd=cwd)
         assert (got.returncode, got.stdout, got.stderr) == (expected.returncode, expected.stdout, expected.stderr)
@@ -55,7 +55,7 @@ class Both:
             cwd=cwd or self.directory,
             env=self._environment(),
             timeout=60,
-            # A test run in the background of a shell inherits SIGINT ignored, and python then never raises it.
+            # In the background of a shell, SIGINT is ignored, and Python would then never raise KeyboardInterrupt.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         result.stdout, result.stderr = (re.sub(rb"0x[0-9a-f]+", b"0x", text) for text in (result.stdout, result.stderr))
@@ -63,6 +63,6 @@ class Both:
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
-        # Bytecode that the first run left behind would keep the second from compiling, and from its warnings.
+        # With bytecode of the first run, the second run would not compile, and would not show the compiler's warnings.
         fixed = {"HOME": str(self.directory), "PYTHONDONTWRITEBYTECODE": "1"}
         return inherited | fixed | self.environment

@@ -1,4 +1,4 @@
-"""A throwaway certificate authority, for as long as a test runs."""
+"""A temporary certificate authority for tests."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class Certificates:
 
     @property
     def authority(self) -> Path:
-        """The file of the authority's own certificate."""
+        """The file of the authority's certificate."""
         return self._authority
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """The certificate's and its key's, for servers that read them."""
+        """The files of the certificate and of its key."""
         return self._certificate, self._key
 
     def server(self) -> ssl.SSLContext:
-        """What a server shows itself with."""
+        """Return a context for a server with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificate, self._key)
         return context
 
     def client(self) -> ssl.SSLContext:
-        """What a client checks it with: chain and host name."""
+        """Return a context for a client that checks the chain and the host name."""
         return ssl.create_default_context(cafile=str(self._authority))
 
 

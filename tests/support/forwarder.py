@@ -1,4 +1,4 @@
-"""A forwarder before a real proxy, for the addresses that the real one does not listen on: IPv6, a Unix socket."""
+"""A forwarder to a real proxy, for addresses that the proxy does not listen on: IPv6, a Unix socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.steps import _pump
 
 @contextlib.contextmanager
 def forwarding(address: tuple[str, int], listener: socket.socket) -> Iterator[list[object]]:
-    """Passes what `listener` accepts on to `address`; yields the list of who has connected."""
+    """Forward connections that `listener` accepts to `address`. Yield the list of their peers."""
     peers: list[object] = []
     threads: list[threading.Thread] = []
     streams: list[socket.socket] = []
@@ -48,7 +48,7 @@ def forwarding(address: tuple[str, int], listener: socket.socket) -> Iterator[li
 def _forward(client: socket.socket, address: tuple[str, int], streams: list[socket.socket]) -> None:
     with client, socket.socket() as upstream:
         streams.append(upstream)
-        # The original connect: the way to the proxy is never routed.
+        # The original connect() is never routed.
         _originals.connect(upstream, _originals.InternalAddress(address))
         back = threading.Thread(target=_pump, args=(upstream, client), daemon=True)
         back.start()
@@ -62,12 +62,12 @@ def _shut(stream: socket.socket) -> None:
 
 
 def listen_ipv6() -> socket.socket:
-    """A listener on ::1."""
+    """Forward from a port of ::1."""
     return socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=256)
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """A listener on a Unix socket."""
+    """Forward from a Unix socket."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     listener.listen(256)

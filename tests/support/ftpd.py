@@ -1,4 +1,4 @@
-"""A real FTP server: vsftpd on loopback, for anonymous and for one user, plain and under TLS."""
+"""A real FTP server: vsftpd on loopback, for anonymous and for one user, without and with TLS."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.processes import free_port, require, running
 from tests.support.servers import with_account
 
 USER, PASSWORD = "alice", "open sesame"
-# What servers.with_account() gives its user.
+# servers.with_account() gives its user this uid.
 _UID, _GID = 65533, 65534
 
 
 @dataclass(frozen=True)
 class Ftpd:
-    """A running server; `home` is where the user lands, `public` where anonymous does."""
+    """A running server. The user starts in `home`, anonymous in `public`."""
 
     host: str
     port: int
@@ -31,12 +31,12 @@ class Ftpd:
     log: Path
 
     def clear(self) -> None:
-        """Makes the user's home empty."""
+        """Empty the user's home directory."""
         for path in self.home.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def give(self, name: str, data: bytes) -> Path:
-        """A file in the user's home."""
+        """Return the path of a file in the user's home directory."""
         path = self.home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -52,7 +52,7 @@ def vsftpd(options: str = "", host: str = "127.0.0.1", port: int | None = None) 
     with tempfile.TemporaryDirectory(prefix="socksify-vsftpd-") as name:
         directory = Path(name)
         home, public = directory / "home", directory / "public"
-        # vsftpd's anonymous users may not write to their root, and all have to come through this directory.
+        # Anonymous users of vsftpd must not be able to write to their root. All users must be able to enter it.
         for path in (directory, home, public):
             path.mkdir(exist_ok=True)
             path.chmod(0o755)

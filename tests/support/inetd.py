@@ -1,4 +1,4 @@
-"""inetd, as small as can be: runs a server program for each connection, the connection being its stdin and stdout.
+"""A small inetd: runs a server program for each connection, with the connection as its stdin and stdout.
 
 python tests/support/inetd.py HOST PORT PROGRAM ARGUMENTS...
 """
@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Service:
-    """A program that answers on `port` of `host`; `log` holds what it wrote to stderr."""
+    """A program that serves on `port` of `host`. The file `log` has its stderr."""
 
     port: int
     log: Path
@@ -31,7 +31,7 @@ class Service:
 
 @contextlib.contextmanager
 def service(*argv: str, host: str = HOST, port: int | None = None) -> Iterator[Service]:
-    """Runs `argv` for whoever connects, for the length of the block."""
+    """Run `argv` for each connection, for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="socksify-inetd-") as directory:
         found = Service(port or free_port(host), Path(directory, "log"), host)
         command = [sys.executable, "-m", "tests.support.inetd", host, str(found.port), *argv]

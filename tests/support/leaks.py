@@ -1,4 +1,4 @@
-"""Connections made and ended by the thousand, in every way there is; `routing` looks what is left of them."""
+"""Makes and ends thousands of connections in every possible way; `routing` checks that nothing is left of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def leave(sock: socket.socket) -> None:
 
 
 def forget(sock: socket.socket) -> None:
-    """The caller's reference is the last one: the garbage collector closes it."""
+    """Keep no reference. The caller's is the last one, and the garbage collector closes the socket."""
 
 
 def detach(sock: socket.socket) -> None:
@@ -32,7 +32,7 @@ def detach(sock: socket.socket) -> None:
 
 
 def close_the_fd(sock: socket.socket) -> None:
-    """Behind the object's back, and nobody tells the object."""
+    """Close the descriptor; the socket object is not told."""
     fd = os.dup(sock.fileno())
     sock.close()
     os.close(fd)
@@ -68,7 +68,7 @@ ENDINGS: tuple[Ending, ...] = (close, leave, forget, detach, close_the_fd, copy,
 
 
 def tls(context: ssl.SSLContext) -> Ending:
-    """Wrap, shake hands, unwrap."""
+    """Do a TLS handshake and unwrap the socket."""
 
     def end(sock: socket.socket) -> None:
         with context.wrap_socket(sock, server_hostname="target.example") as wrapped:
@@ -78,7 +78,7 @@ def tls(context: ssl.SSLContext) -> Ending:
 
 
 def cycle(address: tuple[str, int], ending: Ending, count: int) -> None:
-    """Connects and ends, `count` times; checks all the while that nothing piles up."""
+    """Connect and end `count` times, and check meanwhile that nothing accumulates."""
     for number in range(count):
         ending(socket.create_connection(address, timeout=30))
         if number % 500 == 499:
@@ -88,7 +88,7 @@ def cycle(address: tuple[str, int], ending: Ending, count: int) -> None:
 
 
 def fail(address: tuple[str, int], ending: Ending, count: int) -> None:
-    """Connects in vain and ends, `count` times."""
+    """Let a connect fail and end the socket, `count` times."""
     for _ in range(count):
         sock = socket.socket()
         sock.settimeout(30)
@@ -102,7 +102,7 @@ def fail(address: tuple[str, int], ending: Ending, count: int) -> None:
 
 
 def quietly(run: Callable[[], None]) -> None:
-    """Sockets left to the garbage collector are warned about, as the stdlib does; here it is what is tested."""
+    """Ignore the ResourceWarning for sockets that the garbage collector closes: this is what is tested."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         run()

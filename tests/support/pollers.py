@@ -1,4 +1,4 @@
-"""Every way in which a client can wait for a socket, behind one face.
+"""All ways in which a client can wait for a socket, with one interface.
 
 `wait` returns what was reported of the socket as the poll(2) bits that were asked for (for select: POLLIN for
 readable, POLLOUT for writable), 0 for nothing.
@@ -22,7 +22,7 @@ class Poller(Protocol):
 
 
 class Select:
-    """select.select, looked up at each call as most programs do."""
+    """select.select(), looked up at each call as in most programs."""
 
     def __init__(self, wanted: int = POLLOUT) -> None:
         self._wanted = wanted
@@ -108,12 +108,12 @@ class Selector:
 
 
 def only(events: list[tuple[int, int]]) -> int:
-    """The events of the one socket that is waited for."""
+    """Return the events of the socket that is waited for."""
     assert len(events) <= 1
     return events[0][1] if events else 0
 
 
-# Name -> a poller for a mask.
+# Makers of pollers by name. The argument is the mask.
 POLLERS: dict[str, Callable[[int], Poller]] = {
     "select": Select,
     "poll": Poll,

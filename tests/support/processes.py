@@ -1,4 +1,4 @@
-"""Programs that the tests start: found or loudly missed, waited for by connecting, ended by their own handle."""
+"""Finds, starts and ends the programs that tests need, and gives each server a free port."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ BLOCK = 400
 
 
 def require(binary: str) -> str:
-    """The path of a program that the tests need; without it they fail under CI, and elsewhere say what is missing."""
-    # Servers live in /usr/sbin, which is not on everybody's PATH.
+    """Return the path of a program. If it is missing, the test fails in CI and is skipped elsewhere."""
+    # Servers are in /usr/sbin, which is not on every user's PATH.
     found = shutil.which(binary, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
     return found or unavailable(f"{binary} is not installed (make test, as root, installs what the tests need)")
 
 
 def unavailable(reason: str) -> str:
-    """Ends the test: what it needs cannot be had here. Under CI that is a failure, so that no skip passes for green."""
+    """Skip the test since something is missing. In CI the test fails, so that a skip does not look like a success."""
     if os.environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(f"NOT TESTED: {reason}", pytrace=False)
     pytest.skip(f"NOT TESTED: {reason}")
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody has, and that no other test is told of.
+    """Return a free TCP port that no other test gets.
 
-    It is below the ephemeral range, so that no outgoing connection takes it before the server does, and there is one
-    even when a test has left every ephemeral port in TIME_WAIT.
+    The port is below the ephemeral range, so no outgoing connection can take it before the server does. There is a free
+    one even if a test has left every ephemeral port in TIME_WAIT.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in itertools.islice(_claim()[1], BLOCK):
@@ -51,11 +51,11 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 @functools.cache
 def _claim() -> tuple[socket.socket, Iterator[int]]:
-    """The ports that this process alone hands out, round and round, and what holds them.
+    """Return a socket that holds a claim on a block of ports, and an endless iterator over these ports.
 
-    A port that is free when it is found belongs to nobody until the server binds it, and processes that look at the
-    same ports take them from each other then. So each claims a block of them first, by an abstract Unix socket: the
-    kernel gives that to one process of a network namespace (unix(7)), as it does ports, and takes it back at its end.
+    A free port belongs to no process until the server binds it, so two processes could choose the same port. Each
+    process therefore claims a block of ports first, by binding an abstract Unix socket. The kernel gives such a name to
+    one process of a network namespace (unix(7)), and frees the name when the process ends.
     """
     for first in range(20_000, 32_000, BLOCK):
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -72,7 +72,7 @@ def _claim() -> tuple[socket.socket, Iterator[int]]:
 def running(
     argv: list[str], name: str, address: tuple[str, int], log: Path, seconds: float = START_SECONDS
 ) -> Iterator[None]:
-    """Runs a server for the length of the block, which begins when `address` can be connected to."""
+    """Run a server for the length of the block. The block begins when `address` accepts connections."""
     with open(log, "wb") as output:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
@@ -89,13 +89,13 @@ def _listens(process: subprocess.Popen[bytes], address: tuple[str, int], seconds
         with contextlib.suppress(OSError):
             socket.create_connection(address, timeout=seconds).close()
             return True
-        # Nothing tells when somebody else's program begins to listen.
+        # There is no event for a server that begins to listen.
         time.sleep(0.02)
     return False
 
 
 def end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """Ends a child process: politely, then not."""
+    """End a child process with SIGTERM; if it does not end in time, with SIGKILL."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

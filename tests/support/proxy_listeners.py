@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import socket
 
-from tests.support.calling import (
+from tests.support.bind_proxy import (
     PEER,
-    Calling,
+    BindProxy,
 )
 
 MOMENT = 0.02
 
 
-def accepted(listener: socket.socket, proxy: Calling, glued: bytes = b"") -> socket.socket:
+def accepted(listener: socket.socket, proxy: BindProxy, glued: bytes = b"") -> socket.socket:
     """Has the peer come, and accepts it."""
     proxy.come(glued)
     stream, peer = listener.accept()

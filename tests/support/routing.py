@@ -1,6 +1,6 @@
-"""Routing in the test's own process: installed for the length of a block, and nothing left behind after it.
+"""Routes the test's own process for the length of a block, and checks that nothing is left afterwards.
 
-Loopback is direct by default; here it is what goes through the proxy.
+By default loopback is direct; here loopback goes through the proxy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS = 10.0
 
 @contextlib.contextmanager
 def routed(*urls: str, routes: tuple[str, ...] = LOOPBACK, **settings: Any) -> Iterator[None]:
-    """Connections go through the chain of `urls`; afterwards no entry and no fd may be left."""
+    """Route connections through the chain of `urls`. Afterwards, no registry entry and no descriptor may be left."""
     fds = open_fds()
     socksify.install(list(urls), routes=list(routes), **settings)
     try:
@@ -35,13 +35,13 @@ def routed(*urls: str, routes: tuple[str, ...] = LOOPBACK, **settings: Any) -> I
 
 
 def entries() -> list[object]:
-    """What the registry holds of sockets that still mean something."""
+    """Return the registry's entries of sockets that still exist."""
     registry.sweep()
     return [*registry.by_fd, *registry.unsettled, *registry.deadlines.everyone()]
 
 
 def open_fds() -> set[int]:
-    """The open descriptors, without the one that is used to look."""
+    """Return the open descriptors, without the one that reads the directory."""
     return {fd for fd in map(int, os.listdir("/proc/self/fd")) if _is_open(fd)}
 
 
@@ -62,5 +62,5 @@ def gone(look: Callable[[], object]) -> None:
     gc.collect()
     while left := look():
         assert time.monotonic() < deadline, left
-        # Nothing tells when another thread has closed a descriptor.
+        # There is no event for a descriptor that another thread closes.
         time.sleep(0.01)

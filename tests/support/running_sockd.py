@@ -1,4 +1,4 @@
-"""sockd as a user starts it, for the tests: a process of its own, ended by its own handle."""
+"""Runs sockd for the tests as a user does: as a process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LISTENING = re.compile(r'listening on ([^"\n]*)')
 
 
 class Sockd:
-    """A running server: where it listens, and what it writes to stderr, a line at a time."""
+    """A running server, its address, and the lines that it writes to stderr."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -31,7 +31,7 @@ class Sockd:
         self.addresses: list[tuple[str, int]] = []
 
     def listens(self) -> Sockd:
-        """Waits until it does."""
+        """The server's address. Wait until the server listens."""
         places = _LISTENING.search(self.line("listening on"))
         assert places is not None
         self.addresses = [(place.rpartition(":")[0].strip("[]"), _port(place)) for place in places[1].split(", ")]
@@ -45,7 +45,7 @@ class Sockd:
         return socket.create_connection(self.address, timeout=10)
 
     def line(self, part: str) -> str:
-        """The next line with `part` in it; those before it are passed over."""
+        """Return the next line with `part` in it, and skip the lines before."""
         passed = ""
         for line in iter(lambda: self._lines.get(timeout=WAIT_SECONDS), ""):
             if part in line:
@@ -54,13 +54,13 @@ class Sockd:
         raise AssertionError(f"{part!r} was never said, but: {passed}")
 
     def end(self) -> str:
-        """The rest of what was said, once the process has ended."""
+        """Wait for the end of the process, and return the remaining lines."""
         self.process.wait(WAIT_SECONDS)
         self._reader.join(WAIT_SECONDS)
         return "".join(iter(lambda: self._lines.get(timeout=WAIT_SECONDS), ""))
 
     def stop(self) -> None:
-        """The first SIGTERM lets sessions end that the test may have left; signals that come together may be one."""
+        """End the server. The first SIGTERM lets sessions end; two signals sent together may arrive as one."""
         for _ in range(20):
             self.process.terminate()
             try:
@@ -70,14 +70,14 @@ class Sockd:
                 pass
         else:
             end(self.process)
-        # Before what it reads from is closed under it.
+        # The thread must end before its pipe is closed.
         self._reader.join(WAIT_SECONDS)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self._lines.put(line)
-        # Nothing is said any more, to however many ask.
+        # Tell all waiting threads that no more lines will come.
         self._lines.put("")
 
 
@@ -88,9 +88,10 @@ def sockd(
     pass_fds: tuple[int, ...] = (),
     **variables: str,
 ) -> Iterator[Sockd]:
-    """Runs the command with these options and variables, behind the words of `prefix`.
+    """Run the command with these options and variables. The words of `prefix` precede the command.
 
-    It listens on a free port of 127.0.0.1 unless the options say where, and tells its sessions nowhere.
+    Unless the options name an address, the server listens on a free port of 127.0.0.1. It has no directory for its
+    status.
     """
     where = () if "--listen" in options or "LISTEN_FDS" in variables or pass_fds else ("--listen", "127.0.0.1:0")
     with subprocess.Popen(
@@ -109,7 +110,7 @@ def sockd(
 
 
 def ask(*options: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
+    """Run the command to its end."""
     words = [*PROGRAM, *options]
     return subprocess.run(
         words, capture_output=True, text=True, input=stdin, cwd=ROOT, env=environment(variables), timeout=60
@@ -117,7 +118,7 @@ def ask(*options: str, stdin: str = "", **variables: str) -> subprocess.Complete
 
 
 def environment(variables: dict[str, str]) -> dict[str, str]:
-    # An unusable directory, so that no test leaves anything in the machine's own.
+    # A directory that cannot be used, so that no test leaves files in the machine's own.
     return {**os.environ, "RUNTIME_DIRECTORY": "/dev/null/none", **variables}
 
 

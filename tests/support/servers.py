@@ -1,8 +1,8 @@
-"""The real SOCKS servers that the tests run against: danted, microsocks and `ssh -D`.
+"""Real SOCKS servers for the tests: danted, microsocks and `ssh -D`.
 
-A client that works only with a server of its own author's making has proved nothing, so the tests start the ones
-that people run. Each is a context manager that yields a `Server` when a connection to it has succeeded, and ends the
-process by its own handle. What the server wrote is kept in `Server.log` for the failure message.
+A client that works only with its own author's server proves nothing, so the tests start servers that people use. Each
+function is a context manager. It yields a `Server` when a connection has succeeded, and ends the process afterwards.
+The server's output is in `Server.log`, for the message of a failed test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.processes import free_port, require, running, unavailable
 
 @dataclass(frozen=True)
 class Server:
-    """A running SOCKS server, listening on `host`:`port`; `log` is the file that holds what it printed."""
+    """A running SOCKS server on `host`:`port`. The file `log` has its output."""
 
     name: str
     host: str
@@ -32,13 +32,13 @@ class Server:
     password: str | None = None
 
     def url(self, scheme: str = "socks5h") -> str:
-        """The server's URL for a client, with the credentials it asks for."""
+        """Return the server's URL for a client, with the credentials that the server requires."""
         credentials = "" if self.user is None else f"{quote(self.user, '')}:{quote(self.password or '', '')}@"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{credentials}{host}:{self.port}"
 
     def running(self, argv: list[str]) -> contextlib.AbstractContextManager[None]:
-        """Runs the server for the length of the block."""
+        """Run the server for the length of the block."""
         return running(argv, self.name, (self.host, self.port), self.log)
 
 
@@ -46,9 +46,9 @@ class Server:
 def danted(
     user: str | None = None, password: str | None = None, host: str = "127.0.0.1", hosts: Path | None = None
 ) -> Iterator[Server]:
-    """Dante's server: SOCKS4 and 5, CONNECT, BIND and UDP, to and from loopback; with a user, RFC 1929 is required.
+    """Dante's server: SOCKS4 and 5 with CONNECT, BIND and UDP, from and to loopback.
 
-    `hosts` is its hosts(5) file, for names that nobody else knows.
+    With a user, it requires a name and a password (RFC 1929). `hosts` is the server's hosts(5) file.
     """
     binary = require("danted")
     with _directory("danted") as directory:
@@ -96,10 +96,10 @@ def with_account(
     home: str = "/nonexistent",
     shell: str = "/usr/sbin/nologin",
 ) -> list[str]:
-    """The command, run where `user` has an account with `password`, and the uid 65533.
+    """Return the command that runs `argv` on a system where `user` has an account with `password` and the uid 65533.
 
-    Dante asks the system's own password database. It gets one to itself, mounted over the real one in a mount
-    namespace that ends with the process, so that no account is ever made on the machine.
+    Dante reads the system's password database. A database of its own is mounted over the real one, in a mount namespace
+    that ends with the process. So no account is made on the machine.
     """
     if os.geteuid() != 0:
         unavailable(f"{argv[0]} with passwords needs root, to give it a password database of its own")
@@ -115,7 +115,7 @@ def with_account(
 
 
 def _with_hosts(argv: list[str], hosts: Path) -> list[str]:
-    """The command, run in a mount namespace of its own where `hosts` is the hosts file."""
+    """Return the command that runs `argv` in a mount namespace in which `hosts` is the hosts file."""
     if os.geteuid() != 0:
         unavailable("a server with a hosts file of its own needs root")
     script = 'mount --bind "$0" /etc/hosts && exec "$@"'
@@ -124,7 +124,7 @@ def _with_hosts(argv: list[str], hosts: Path) -> list[str]:
 
 @contextlib.contextmanager
 def microsocks(user: str | None = None, password: str | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
-    """microsocks: SOCKS5 CONNECT alone; it wants each message whole in one segment."""
+    """microsocks: SOCKS5 with CONNECT alone. It needs each message complete in one segment."""
     binary = require("microsocks")
     with _directory("microsocks") as directory:
         server = Server("microsocks", host, free_port(host), directory / "log", user, password)
@@ -135,7 +135,7 @@ def microsocks(user: str | None = None, password: str | None = None, host: str =
 
 @contextlib.contextmanager
 def ssh_dynamic() -> Iterator[Server]:
-    """`ssh -D`: SOCKS4, 4A and 5 CONNECT through an sshd of our own, with keys made for the occasion."""
+    """`ssh -D`: CONNECT of SOCKS4, 4A and 5 through an own sshd, with keys that are made here."""
     ssh, sshd = require("ssh"), require("sshd")
     with _directory("ssh") as directory:
         for key in ("host_key", "user_key"):
@@ -150,7 +150,7 @@ def ssh_dynamic() -> Iterator[Server]:
 
 def _sshd_argv(sshd: str, daemon: Server, directory: Path) -> list[str]:
     if os.geteuid() == 0:
-        # Debian's sshd will not start as root without the directory that its service file makes.
+        # As root, Debian's sshd needs the directory that its service file makes.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     options = {
         "ListenAddress": f"{daemon.host}:{daemon.port}",
@@ -160,7 +160,7 @@ def _sshd_argv(sshd: str, daemon: Server, directory: Path) -> list[str]:
         "PermitRootLogin": "prohibit-password",
         "PasswordAuthentication": "no",
         "UsePAM": "no",
-        # The key's directory is under /tmp, which others may write to.
+        # The key's directory is in /tmp, to which every user may write.
         "StrictModes": "no",
     }
     return [sshd, "-D", "-e", "-f", "/dev/null", *_ssh_options(options)]

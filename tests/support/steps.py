@@ -1,6 +1,6 @@
-"""The steps that a scripted proxy plays, and the scripts made of them (see `tests.support.bad_proxy`).
+"""The steps of a scripted proxy, and scripts made of them (see `tests.support.bad_proxy`).
 
-The messages are written out by hand: a proxy that shared the product's parsers would share their mistakes.
+The messages are written by hand: a proxy that used the product's parsers would have the same mistakes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Send:
-    """Sends `data` in one call: what is glued together here arrives in one segment."""
+    """Sends `data` in one call, so that all of it arrives in one segment."""
 
     data: bytes
 
@@ -41,7 +41,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Trickle:
-    """Sends `data` byte by byte, a segment each, `pause` seconds apart."""
+    """Sends `data` byte by byte, each in a segment, with `pause` seconds between them."""
 
     data: bytes
     pause: float = 0.002
@@ -54,7 +54,7 @@ class Trickle:
 
 @dataclass(frozen=True)
 class Delay:
-    """Does nothing for `seconds`."""
+    """Waits for `seconds`."""
 
     seconds: float
 
@@ -64,7 +64,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Wait:
-    """Does nothing until the test sets `event`."""
+    """Waits until the test sets `event`."""
 
     event: threading.Event
 
@@ -74,25 +74,25 @@ class Wait:
 
 
 def READ_GREETING(session: Session) -> None:
-    """RFC 1928 section 3."""
+    """Read a SOCKS5 greeting (RFC 1928, section 3)."""
     session.read(session.read(2)[1])
 
 
 def READ_CREDENTIALS(session: Session) -> None:
-    """RFC 1929 section 2."""
+    """Read a name and a password (RFC 1929, section 2)."""
     session.read(session.read(2)[1])
     session.read(session.read(1)[0])
 
 
 def READ_REQUEST(session: Session) -> None:
-    """RFC 1928 section 4."""
+    """Read a SOCKS5 request (RFC 1928, section 4)."""
     kind = session.read(4)[3]
     host = session.read({1: 4, 4: 16}[kind] if kind != 3 else session.read(1)[0])
     session.target = _host(kind, host), int.from_bytes(session.read(2))
 
 
 def READ_SOCKS4(session: Session) -> None:
-    """SOCKS4, and SOCKS4A where the address is 0.0.0.x."""
+    """Read a SOCKS4 request; with an address of 0.0.0.x it is SOCKS4A."""
     _, _, port, host = struct.unpack("!BBH4s", session.read(8))
     session.read_until(b"\0")
     named = host[:3] == b"\0\0\0" and host[3] != 0
@@ -100,42 +100,42 @@ def READ_SOCKS4(session: Session) -> None:
 
 
 def READ_HTTP(session: Session) -> None:
-    """The head of an HTTP CONNECT."""
+    """Read the head of an HTTP CONNECT."""
     authority = session.read_until(b"\r\n\r\n").split()[1].decode()
     host, _, port = authority.rpartition(":")
     session.target = host.strip("[]"), int(port)
 
 
 def HANG(session: Session) -> None:
-    """Says nothing more; notes what still comes, until the client closes or the proxy ends."""
+    """Send nothing more, and record all input until the client closes or the proxy ends."""
     while data := session.stream.recv(65536):
         session.received += data
 
 
 def CLOSE(session: Session) -> None:
-    """Ends the connection by FIN; what the client still sends is taken, which would else turn it into RST."""
+    """End the connection with FIN. Read what the client still sends: unread data would turn FIN into RST."""
     session.stream.shutdown(socket.SHUT_WR)
     HANG(session)
 
 
 def RESET(session: Session) -> None:
-    """Ends the connection by RST."""
+    """End the connection with RST."""
     session.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     session.stream.close()
 
 
 def DIAL(session: Session) -> None:
-    """Connects to the target that was asked for."""
+    """Connect to the target that the client asked for."""
     assert session.target is not None
     host, port = session.target
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     session.outbound = socket.socket(family, kind, protocol)
-    # Neither routed through the proxy nor refused by strict.
+    # The original socket class is neither routed through the proxy nor refused by strict.
     _originals.connect(session.outbound, _originals.InternalAddress(address))
 
 
 def RELAY(session: Session) -> None:
-    """Passes bytes both ways, each direction to its own end of file."""
+    """Relay bytes in both directions, each until its end of file."""
     assert session.outbound is not None
     back = threading.Thread(target=_pump, args=(session.outbound, session.stream), daemon=True)
     back.start()
@@ -155,7 +155,7 @@ def _host(kind: int, data: bytes) -> str:
 
 
 def good(scheme: str, reply: int | None = None, password: bool = False) -> list[Step]:
-    """The script of a proxy that works, for `socks4`, `socks4a`, `socks5`, `socks5h` or `http`.
+    """Return the script of a proxy that works, for `socks4`, `socks4a`, `socks5`, `socks5h` or `http`.
 
     With `reply`, the request is answered with that code, and the connection closed if it is a refusal. With `password`
     SOCKS5 demands user and password, and takes any.
@@ -193,12 +193,12 @@ _EXCHANGE: dict[str, tuple[Step, int, Callable[[int], bytes]]] = {
 
 
 def trickled(script: Script, pause: float = 0.002) -> list[Step]:
-    """The script, with everything sent byte by byte."""
+    """Return the script with everything sent byte by byte."""
     return [Trickle(step.data, pause) if isinstance(step, Send) else step for step in script]
 
 
 def delayed(script: Script, seconds: float) -> list[Step]:
-    """The script, with `seconds` of thought before each answer."""
+    """Return the script with a pause of `seconds` before each answer."""
     slowed: list[Step] = []
     for step in script:
         slowed += [Delay(seconds), step] if isinstance(step, Send) else [step]
@@ -206,5 +206,5 @@ def delayed(script: Script, seconds: float) -> list[Step]:
 
 
 def garbage(count: int = 1 << 20) -> Step:
-    """Noise, the same every time, that is no message of any version."""
+    """Return bytes that are no message of any version, the same bytes in each run."""
     return Send(b"\xaa\x55\x00\xff" * (count // 4))

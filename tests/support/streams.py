@@ -1,4 +1,4 @@
-"""Reading from a stream socket, for tests that speak by hand."""
+"""Reads from a stream socket, for tests that send and receive bytes themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 
 def receive(stream: socket.socket, count: int) -> bytes:
-    """`count` bytes, fewer only at end of file."""
+    """Return `count` bytes, fewer only at end of file."""
     data = b""
     while len(data) < count and (piece := stream.recv(count - len(data))):
         data += piece
@@ -14,5 +14,5 @@ def receive(stream: socket.socket, count: int) -> bytes:
 
 
 def receive_all(stream: socket.socket) -> bytes:
-    """Everything up to the end of file."""
+    """Return everything up to the end of file."""
     return b"".join(iter(lambda: stream.recv(65536), b""))

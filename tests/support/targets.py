@@ -1,4 +1,4 @@
-"""What the clients under test connect to: an echo server and an HTTP server, threaded, on loopback."""
+"""Targets for the clients under test: an echo server and an HTTP server, threaded, on loopback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AnyServer = TypeVar("AnyServer", bound=socketserver.BaseServer)
 
 @dataclass(frozen=True)
 class Target:
-    """A server on `port` of each of `hosts`; `host` is the IPv4 one."""
+    """A server on `port` of each of `hosts`. The first host is the IPv4 address."""
 
     port: int
     hosts: tuple[str, ...]
@@ -34,12 +34,12 @@ class Target:
 
     @property
     def url(self) -> str:
-        """The IPv4 address as a base URL, for the HTTP server."""
+        """The HTTP server's base URL with the IPv4 address."""
         return f"http://{self.host}:{self.port}"
 
 
 class Echo(socketserver.BaseRequestHandler):
-    """Sends everything back; a half-close is answered by one, after the last byte has gone."""
+    """Sends everything back. After a half-close, it closes when the last byte was sent."""
 
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -48,7 +48,7 @@ class Echo(socketserver.BaseRequestHandler):
 
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """GET answers `PAGE`; POST answers what was posted."""
+    """Answers GET with `PAGE`, and POST with the posted body."""
 
     protocol_version = "HTTP/1.1"
 
@@ -66,17 +66,17 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: pytest's output is for the tests."""
+        """Print nothing into the output of pytest."""
 
 
 class Server4(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
-    # The tests connect by the thousand; Linux caps this at net.core.somaxconn.
+    # Tests make thousands of connections; Linux limits this number to net.core.somaxconn.
     request_queue_size = 4096
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is what many tests are about, and no news."""
+        """Ignore errors: many tests close connections on purpose."""
 
 
 class Server6(Server4):
@@ -85,7 +85,7 @@ class Server6(Server4):
 
 @contextlib.contextmanager
 def serve(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Target]:
-    """Serves on one port of 127.0.0.1 and, where the machine has IPv6, ::1."""
+    """Serve on a port of 127.0.0.1 and, if the machine has IPv6, of ::1."""
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(serving(Server4(("127.0.0.1", free_port()), handler)))
         port: int = first.server_address[1]
@@ -98,7 +98,7 @@ def serve(handler: type[socketserver.BaseRequestHandler]) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def serving(server: AnyServer) -> Iterator[AnyServer]:
-    """Serves in a thread for the length of the block."""
+    """Serve in a thread for the length of the block."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""A program in a terminal of its own: what it shows is read, and what a user would type is written."""
+"""Runs a program in a pseudo-terminal: a test reads the program's output and types input."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """All that was shown, without what moves the cursor."""
+        """The output so far, without control sequences for the cursor."""
         return _LEFT.sub(b"", self.shown).decode(errors="replace").replace("\r", "")
 
     def see(self, text: str) -> str:
-        """Waits until a text is shown that was not seen before; what was shown up to its end."""
+        """Wait until new output has `text` in it. Return the new output up to the end of the text."""
         wanted = text.encode()
         while (at := self.shown.find(wanted, self._read_to)) < 0:
             if not self._read():
@@ -44,40 +44,40 @@ class Terminal:
         return self.shown[begin : self._read_to].decode(errors="replace")
 
     def type(self, text: str) -> None:
-        """Types; a return key is \\r."""
+        """Type. The return key is \\r."""
         os.write(self._fd, text.encode())
 
     def sleeps(self) -> None:
-        """Waits until the program does. CPython's readline passes over a Ctrl-C that comes before its select(2)."""
+        """Wait until the program reads. CPython's readline misses a Ctrl-C that comes before its select(2)."""
         status = Path(f"/proc/{self._process.pid}/stat")
         soon(lambda: status.read_text().rpartition(")")[2].split()[0] == "S", "the program goes on and on")
 
     def resize(self, rows: int, columns: int) -> None:
-        """Gives the window a size, which its program is told of."""
+        """Set the size of the window. The program gets a signal."""
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     @property
     def echoes(self) -> bool:
-        """Whether the terminal itself shows what is typed."""
+        """Whether the terminal echoes what is typed."""
         return bool(termios.tcgetattr(self._fd)[3] & termios.ECHO)
 
     @property
     def modes(self) -> list[object]:
-        """What tcgetattr() tells."""
+        """The result of tcgetattr()."""
         return list(termios.tcgetattr(self._fd))
 
     def end(self) -> int:
-        """Waits until the program has ended; its exit status."""
+        """Wait until the program has ended, and return its exit status."""
         while self._read():
             pass
         return self._process.wait(SECONDS)
 
     def _read(self) -> bool:
-        """Whether something more was shown."""
+        """Read once. Return whether there was more output."""
         readable, _, _ = select.select([self._fd], [], [], SECONDS)
         if not readable:
             raise AssertionError(f"nothing more was shown after {self.shown[self._read_to :]!r}")
-        # Linux: EIO when nobody has the other end open any more.
+        # Linux returns EIO when no process has the other end open.
         with contextlib.suppress(OSError):
             if piece := os.read(self._fd, 65536):
                 self.shown += piece
@@ -87,7 +87,7 @@ class Terminal:
 
 @contextlib.contextmanager
 def terminal(argv: list[str], environment: Mapping[str, str], directory: Path) -> Iterator[Terminal]:
-    """Runs a program in a terminal of 24 rows and 80 columns, for the length of the block."""
+    """Run a program in a terminal of 24 rows and 80 columns for the length of the block."""
     user, program = os.openpty()
     fcntl.ioctl(user, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
@@ -109,16 +109,16 @@ def terminal(argv: list[str], environment: Mapping[str, str], directory: Path) -
 
 
 def _take_terminal() -> None:
-    # /dev/tty is it then, and its keys make signals.
+    # The terminal is then /dev/tty, and its keys send signals.
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # A test run in the background of a shell inherits SIGINT ignored.
+    # In the background of a shell, SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def soon(look: Callable[[], object], what: Callable[[], str] | str) -> None:
-    """Waits until a call gives something true, such as a file that another program is about to write."""
+    """Wait until a call returns a true value, such as the content of a file that another program writes."""
     deadline = time.monotonic() + SECONDS
     while not look():
         assert time.monotonic() < deadline, what if isinstance(what, str) else what()
-        # Nothing tells when another program has done what it is to do.
+        # There is no event for what another program does.
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A real terminal emulator around a program: tmux keeps the screen, and tells what stands on it."""
+"""Runs a program in a real terminal emulator: tmux keeps the screen, and a test reads it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ROWS, _COLUMNS = 24, 80
 
 
 class Screen:
-    """80 columns and 24 rows, of a tmux server of our own behind `socket`."""
+    """A screen of 80 columns and 24 rows in an own tmux server, which is reached by `socket`."""
 
     def __init__(self, socket: Path) -> None:
         self._tmux = [require("tmux"), "-S", str(socket), "-f", "/dev/null"]
 
     def start(self, argv: list[str], environment: Mapping[str, str], directory: Path) -> None:
         size = ["-x", str(_COLUMNS), "-y", str(_ROWS)]
-        # Something stays when the program has ended, so that its last screen can be read.
+        # `cat` keeps the window open after the program has ended, so that the last screen can be read.
         command = f"{shlex.join(argv)}; exec cat"
         self._do("new-session", "-d", *size, "-c", str(directory), command, environment=environment)
 
@@ -32,17 +32,17 @@ class Screen:
 
     @property
     def rows(self) -> list[str]:
-        """The screen's lines, without what is empty at their ends and at its end."""
+        """Return the lines of the screen, without trailing blanks and without empty lines at the end."""
         return self._do("capture-pane", "-p").rstrip("\n").split("\n")
 
     @property
     def cursor(self) -> tuple[int, int]:
-        """Column and row, from 0."""
+        """Return column and row of the cursor, from 0."""
         column, row = self._do("display-message", "-p", "#{cursor_x} #{cursor_y}").split()
         return int(column), int(row)
 
     def see(self, text: str) -> list[str]:
-        """Waits until a line is, or begins with, the text; the screen then."""
+        """Wait until a line is `text` or begins with it. Return the screen."""
         soon(
             lambda: any(row.startswith(text) for row in self.rows),
             lambda: f"{text!r} is not on\n" + "\n".join(self.rows),
@@ -50,7 +50,7 @@ class Screen:
         return self.rows
 
     def type(self, text: str) -> None:
-        """Types; a return key is \\r."""
+        """Type. The return key is \\r."""
         self._do("send-keys", "-H", *(f"{byte:x}" for byte in text.encode()))
 
     def resize(self, columns: int, rows: int) -> None:
@@ -65,7 +65,7 @@ class Screen:
 
 @contextlib.contextmanager
 def screen(argv: list[str], environment: Mapping[str, str], directory: Path) -> Iterator[Screen]:
-    """Runs a program in a terminal of its own, for the length of the block."""
+    """Run a program in its own terminal for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="socksify-tmux-") as name:
         shown = Screen(Path(name, "socket"))
         shown.start(argv, environment, directory)

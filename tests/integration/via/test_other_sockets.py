@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import socksify
-from tests.support.calling import calling
+from tests.support.bind_proxy import bind_proxy
 
 PROXY = "socks5h://192.0.2.1:1080"
 
@@ -92,7 +92,7 @@ def test_strict_looks_by_the_block() -> None:
 
 
 def test_a_peer_calls_back_through_the_proxy_of_its_block() -> None:
-    with calling("socks5") as proxy:
+    with bind_proxy("socks5") as proxy:
         socksify.install(PROXY, routes=["*=proxy"])
         with socksify.via(proxy.url), proxy.control() as control:
             local = control.getsockname()
@@ -115,7 +115,7 @@ def test_a_peer_calls_back_through_the_proxy_of_its_block() -> None:
 
 def test_a_listener_outside_is_that_of_its_caller() -> None:
     """The expected caller is the peer of a connection, so the listener goes by the proxy of that connection."""
-    with calling("socks5") as proxy:
+    with bind_proxy("socks5") as proxy:
         socksify.install(PROXY, routes=["*=proxy"])
         with socksify.via(proxy.url):
             control = proxy.control()

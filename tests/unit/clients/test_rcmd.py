@@ -21,9 +21,9 @@ from pathlib import Path
 import pytest
 
 import socksify
-from tests.support import far as places
-from tests.support.far import EVERYWHERE, NAME, SERVER, SERVER6, Far
 from tests.support.inetd import service
+from tests.support.network import separated
+from tests.support.network.separated import EVERYWHERE, NAME, SERVER, SERVER6, SeparatedNetwork
 from tests.support.paths import ROOT
 from tests.support.processes import require, unavailable
 from tests.support.routing import routed
@@ -40,46 +40,46 @@ WAYS = {
 
 
 @pytest.fixture(scope="module")
-def far() -> Iterator[Far]:
-    with places.network() as far:
-        yield far
+def network() -> Iterator[SeparatedNetwork]:
+    with separated.separated_network() as network:
+        yield network
 
 
 @pytest.fixture(scope="module")
-def danted(far: Far) -> Iterator[Server]:
+def danted(network: SeparatedNetwork) -> Iterator[Server]:
     """With `sameport`, says Dante's manual, danted tries to use the client's port, also if it is reserved."""
     with (
         tempfile.TemporaryDirectory(prefix="socksify-rcmd-") as name,
-        places.danted(far.proxy, Path(name), "compatibility: sameport\n") as server,
+        separated.danted(network.proxy, Path(name), "compatibility: sameport\n") as server,
     ):
         yield server
 
 
 @pytest.fixture(scope="module", autouse=True)
-def rshd(far: Far) -> Iterator[None]:
+def rshd(network: SeparatedNetwork) -> Iterator[None]:
     """rshd of rsh-redone. It lets joe, coming from the proxy, act as alice."""
     binary = require("in.rshd")
     with tempfile.TemporaryDirectory(prefix="socksify-rshd-") as name, contextlib.ExitStack() as stack:
         home = Path(name)
         home.chmod(0o755)
         trusted = home / ".rhosts"
-        trusted.write_text(f"{places.OUTER} {LOCAL}\n{places.OUTER6} {LOCAL}\n")
+        trusted.write_text(f"{separated.OUTER} {LOCAL}\n{separated.OUTER6} {LOCAL}\n")
         trusted.chmod(0o600)
         for path in (home, trusted):
             os.chown(path, 65533, 65534)
         # As inetd does: without a second channel, stderr is the connection as well.
         inetd = ["sh", "-c", 'exec "$0" 2>&1', binary]
-        argv = far.server.command(*with_account(inetd, home, REMOTE, "unused", str(home), "/bin/sh"))
-        with far.server.inside():
+        argv = network.server.command(*with_account(inetd, home, REMOTE, "unused", str(home), "/bin/sh"))
+        with network.server.inside():
             for host in (SERVER, SERVER6):
                 stack.enter_context(service(*argv, host=host, port=514))
         yield
 
 
 @pytest.fixture(params=WAYS)
-def host(request: pytest.FixtureRequest, far: Far, danted: Server) -> Iterator[str]:
+def host(request: pytest.FixtureRequest, network: SeparatedNetwork, danted: Server) -> Iterator[str]:
     scheme, host = WAYS[request.param]
-    with far.client.inside(), routed(danted.url(scheme), routes=EVERYWHERE):
+    with network.client.inside(), routed(danted.url(scheme), routes=EVERYWHERE):
         yield host
 
 

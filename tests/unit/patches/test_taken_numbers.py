@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bad_proxy import BadProxy
-from tests.support.closing import program
+from tests.support.descriptor_closing import program
 from tests.support.servers import Server
 from tests.support.steps import HANG, READ_GREETING, RESET, good
 from tests.support.targets import Target

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import steps
 from tests.support.bad_proxy import BadProxy, Script, Session
-from tests.support.calling import calling
+from tests.support.bind_proxy import bind_proxy
 from tests.support.routing import routed
 from tests.support.steps import (
     CLOSE,
@@ -127,7 +127,7 @@ def test_a_grant_has_to_be_complete(scheme: str, before: Script, said: bytes, en
 @pytest.mark.parametrize("end", [HANG, CLOSE, RESET])
 @pytest.mark.parametrize(("scheme", "said"), [("socks5", b"\x05\x01\x00"), ("socks4", b"\x00\x5b")])
 def test_so_it_is_with_the_second_answer_of_bind(scheme: str, said: bytes, end: steps.Step) -> None:
-    with calling(scheme, bind="always") as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
+    with bind_proxy(scheme, bind="always") as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
         listener.settimeout(SECONDS)
         listener.getsockname()
         proxy.then(answered(said, end))

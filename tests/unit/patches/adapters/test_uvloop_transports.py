@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from tests.support.calling import OUTSIDE, PEER, Calling, calling, refuse, reply
+from tests.support.bind_proxy import OUTSIDE, PEER, BindProxy, bind_proxy, refuse, reply
 from tests.support.certificates import Certificates
 from tests.support.routing import routed
 from tests.support.stepping import MOMENT, SECONDS
@@ -116,7 +116,7 @@ def test_servers(run: Run) -> None:
 def test_accepting_what_the_proxy_listens_for(run: Run) -> None:
     """Its fd is another connection with each peer."""
 
-    async def main(proxy: Calling) -> None:
+    async def main(proxy: BindProxy) -> None:
         loop = asyncio.get_running_loop()
         with proxy.control(), socket.create_server(("", 0)) as listener:
             listener.setblocking(False)
@@ -134,14 +134,14 @@ def test_accepting_what_the_proxy_listens_for(run: Run) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await given_up
 
-    with calling() as proxy:
+    with bind_proxy() as proxy:
         run(main(proxy))
 
 
 @pytest.mark.parametrize("how", ["host", "sock", "outside"])
 @pytest.mark.parametrize("starts", [True, False])
 def test_a_server_that_listens_through_the_proxy(run: Run, how: str, starts: bool) -> None:
-    async def main(proxy: Calling) -> None:
+    async def main(proxy: BindProxy) -> None:
         served: asyncio.Queue[object] = asyncio.Queue()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,14 +162,14 @@ def test_a_server_that_listens_through_the_proxy(run: Run, how: str, starts: boo
                     proxy.come(b"glued")
                     assert await served.get() == (PEER, b"glued")
 
-    with calling() as proxy:
+    with bind_proxy() as proxy:
         run(main(proxy))
 
 
 def test_tls_of_a_server_that_listens_through_the_proxy(run: Run, certificates: Certificates) -> None:
     """Its peer is no TLS client, which the loop is told; the next one may be."""
 
-    async def main(proxy: Calling) -> Exception:
+    async def main(proxy: BindProxy) -> Exception:
         told = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.set_result(context["exception"]))
         with proxy.control():
@@ -178,17 +178,17 @@ def test_tls_of_a_server_that_listens_through_the_proxy(run: Run, certificates: 
                 error: Exception = await told
                 return error
 
-    with calling() as proxy:
+    with bind_proxy() as proxy:
         assert isinstance(run(main(proxy)), ssl.SSLError)
 
 
 def test_a_server_that_the_proxy_does_not_listen_for(run: Run) -> None:
-    async def main(proxy: Calling) -> None:
+    async def main(proxy: BindProxy) -> None:
         proxy.first = refuse(reply("socks5", 7, PEER))
         with proxy.control():
             await asyncio.start_server(lambda *_: None, "0.0.0.0", 0)
 
-    with calling() as proxy, pytest.raises(OSError, match="BIND") as caught:
+    with bind_proxy() as proxy, pytest.raises(OSError, match="BIND") as caught:
         run(main(proxy))
     assert caught.value.errno == EOPNOTSUPP
 
@@ -197,11 +197,11 @@ def test_a_server_that_the_proxy_does_not_listen_for(run: Run) -> None:
 def test_a_server_on_this_machine_stays_there(run: Run, host: str) -> None:
     """Though somebody might call."""
 
-    async def main(proxy: Calling) -> type:
+    async def main(proxy: BindProxy) -> type:
         with proxy.control():
             async with await asyncio.start_server(lambda *_: None, host, 0) as server:
                 return type(server)
 
-    with calling() as proxy:
+    with bind_proxy() as proxy:
         assert run(main(proxy)) is uvloop.loop.Server  # type: ignore[attr-defined]  # uvloop's stub lacks it
         assert proxy.binds == 0

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from socksify import _originals
-from tests.support.calling import SERVER, Calling, calling
+from tests.support.bind_proxy import SERVER, BindProxy, bind_proxy
 
 # An HTTP server, say: nobody expects it to call back.
 WEB = (SERVER[0], 80)
@@ -161,14 +161,14 @@ SERVERS = [
 
 
 @pytest.fixture(scope="module")
-def web() -> Iterator[Calling]:
-    with calling() as proxy:
+def web() -> Iterator[BindProxy]:
+    with bind_proxy() as proxy:
         yield proxy
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "", "0.0.0.0", "localhost"])
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.__name__)
-def test_before_between_and_after(web: Calling, server: Callable[[str], None], host: str) -> None:
+def test_before_between_and_after(web: BindProxy, server: Callable[[str], None], host: str) -> None:
     server(host)
     with web.control(WEB):
         server(host)
@@ -178,7 +178,7 @@ def test_before_between_and_after(web: Calling, server: Callable[[str], None], h
     assert web.binds == 0
 
 
-def test_made_before_and_serving_meanwhile(web: Calling) -> None:
+def test_made_before_and_serving_meanwhile(web: BindProxy) -> None:
     with serving(socketserver.ThreadingTCPServer(("", 0), Echo)) as port:
         assert ask(("", port)) == b"hello"
         with web.control():
@@ -190,13 +190,13 @@ def test_made_before_and_serving_meanwhile(web: Calling) -> None:
 @pytest.mark.parametrize(
     "server", [http_server, socket_server, asyncio_server, free_port, oauth_callback, by_hand], ids=lambda f: f.__name__
 )
-def test_on_loopback_while_connected_to_ftp(web: Calling, server: Callable[[str], None]) -> None:
+def test_on_loopback_while_connected_to_ftp(web: BindProxy, server: Callable[[str], None]) -> None:
     with web.control():
         server("127.0.0.1")
     assert web.binds == 0
 
 
-def test_on_a_port_of_its_own_while_connected_to_ftp(web: Calling) -> None:
+def test_on_a_port_of_its_own_while_connected_to_ftp(web: BindProxy) -> None:
     with web.control(), socket.socket() as probe:
         probe.bind(("", 0))
         port = probe.getsockname()[1]
@@ -206,7 +206,7 @@ def test_on_a_port_of_its_own_while_connected_to_ftp(web: Calling) -> None:
     assert web.binds == 0
 
 
-def test_in_another_thread_while_connected_to_ftp(web: Calling) -> None:
+def test_in_another_thread_while_connected_to_ftp(web: BindProxy) -> None:
     with web.control():
         thread = threading.Thread(target=socket_server, args=("",))
         thread.start()
@@ -214,7 +214,7 @@ def test_in_another_thread_while_connected_to_ftp(web: Calling) -> None:
     assert web.binds == 0
 
 
-def test_when_ftp_is_over(web: Calling) -> None:
+def test_when_ftp_is_over(web: BindProxy) -> None:
     """Bound while it was connected, too."""
     listener = socket.socket()
     with web.control():
@@ -228,7 +228,7 @@ def test_when_ftp_is_over(web: Calling) -> None:
 
 
 def test_who_goes_direct_is_called_directly() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as ftp, calling(bind_services=[ftp.getsockname()[1]]) as proxy:
+    with socket.create_server(("127.0.0.1", 0)) as ftp, bind_proxy(bind_services=[ftp.getsockname()[1]]) as proxy:
         with socket.create_connection(ftp.getsockname()):
             by_hand("")
         assert proxy.binds == 0
@@ -236,7 +236,7 @@ def test_who_goes_direct_is_called_directly() -> None:
 
 @pytest.mark.parametrize("address", [SERVER, WEB])
 def test_never(address: tuple[str, int]) -> None:
-    with calling(bind="never") as proxy, proxy.control(address) as control:
+    with bind_proxy(bind="never") as proxy, proxy.control(address) as control:
         by_hand("")
         with socket.socket() as sock, pytest.raises(OSError, match="Cannot assign requested address"):
             sock.bind((control.getsockname()[0], 0))
@@ -244,7 +244,7 @@ def test_never(address: tuple[str, int]) -> None:
 
 
 def test_always_is_after_a_connection_and_never_loopback() -> None:
-    with calling(bind="always") as proxy:
+    with bind_proxy(bind="always") as proxy:
         by_hand("")
         with proxy.control(WEB):
             by_hand("127.0.0.1")
@@ -257,7 +257,7 @@ def test_always_is_after_a_connection_and_never_loopback() -> None:
 
 
 def test_always_from_another_thread() -> None:
-    with calling(bind="always") as proxy, proxy.control(WEB):
+    with bind_proxy(bind="always") as proxy, proxy.control(WEB):
         names: list[object] = []
 
         def listen() -> None:
@@ -271,14 +271,14 @@ def test_always_from_another_thread() -> None:
 
 
 def test_which_services_call_back() -> None:
-    with calling(bind_services=[2121]) as proxy:
+    with bind_proxy(bind_services=[2121]) as proxy:
         with proxy.control():
             by_hand("")
         with proxy.control((SERVER[0], 2121)), socket.create_server(("", 0)) as listener:
             assert listener.getsockname() == proxy.listening
 
 
-def test_datagram_and_unix_sockets_bind_as_ever(web: Calling, tmp_path: Any) -> None:
+def test_datagram_and_unix_sockets_bind_as_ever(web: BindProxy, tmp_path: Any) -> None:
     with web.control(), socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket(socket.AF_UNIX) as local:
         datagrams.bind(("", 0))
         assert datagrams.getsockname()[0] == "0.0.0.0"
@@ -289,7 +289,7 @@ def test_datagram_and_unix_sockets_bind_as_ever(web: Calling, tmp_path: Any) -> 
 
 
 @pytest.mark.parametrize("address", [("203.0.113.77", 0), ("127.0.0.1", -1), "x", ("127.0.0.1",), (1, 2), None])
-def test_what_cannot_be_bound(web: Calling, address: Any) -> None:
+def test_what_cannot_be_bound(web: BindProxy, address: Any) -> None:
     """The stdlib's own error, class and text."""
     with web.control(), socket.socket() as sock:
         outcomes = []

@@ -18,8 +18,8 @@ from textwrap import dedent
 
 import pytest
 
-from tests.support.naming_calls import OWN, OWN_ADDRESS
-from tests.support.naming_world import HERE, OTHERS, PROXY, A, World, world
+from tests.support.lookup_calls import OWN, OWN_ADDRESS
+from tests.support.network.lookup_network import HERE, OTHERS, PROXY, A, LookupNetwork, lookup_network
 from tests.support.processes import require
 
 DIFFERENT = re.compile(r"'(LOCALHOST\.|sub\.localhost|desk\.|::ffff:198\.18\.0\.6)'")
@@ -29,14 +29,14 @@ NAMES_BACK = re.compile(r"(gethostbyaddr|getfqdn|getnameinfo)\(")
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[World]:
-    with world() as here:
+def here() -> Iterator[LookupNetwork]:
+    with lookup_network() as here:
         yield here
 
 
 @pytest.mark.parametrize("words", [[PROXY], [PROXY, "strict"]], ids=["routed", "strict"])
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
-def test_a_routed_look_up_comes_to_what_a_native_one_does(here: World, family: int, words: list[str]) -> None:
+def test_a_routed_look_up_comes_to_what_a_native_one_does(here: LookupNetwork, family: int, words: list[str]) -> None:
     native = here.outcomes(family)
     assert here.queries, "natively nobody has asked for anything"
     here.queries.clear()
@@ -55,7 +55,7 @@ def _alike(call: str, outcome: str) -> str:
 
 
 @pytest.fixture
-def unasked(here: World) -> Iterator[World]:
+def unasked(here: LookupNetwork) -> Iterator[LookupNetwork]:
     """The world; nobody may ask its name server anything."""
     here.queries.clear()
     yield here
@@ -73,14 +73,14 @@ OWN_NAME = """
 """
 
 
-def test_the_own_name_is_told_by_the_hosts_file(unasked: World) -> None:
+def test_the_own_name_is_told_by_the_hosts_file(unasked: LookupNetwork) -> None:
     routed = unasked.run("-m", "socksify", "--proxy", PROXY, "-c", dedent(OWN_NAME))
     assert json.loads(routed)[:2] == [f"{OWN}.lan", OWN_ADDRESS]
     assert routed == unasked.run("-c", dedent(OWN_NAME))
 
 
 def test_the_own_name_needs_no_hosts_file() -> None:
-    with world(hosts="") as bare:
+    with lookup_network(hosts="") as bare:
         answers = json.loads(bare.run("-m", "socksify", "--proxy", PROXY, "-c", dedent(OWN_NAME)))
         assert bare.queries == []
     assert answers[0] == answers[2][0] == answers[3][0] == OWN
@@ -104,7 +104,7 @@ BOTH_FAMILIES = f"""
 
 
 def test_own_names_have_addresses_of_both_families_in_the_native_order() -> None:
-    with world(hosts=DEBIANS) as debian:
+    with lookup_network(hosts=DEBIANS) as debian:
         routed = json.loads(debian.run("-m", "socksify", "--proxy", PROXY, "-c", dedent(BOTH_FAMILIES)))
         assert debian.queries == []
         assert routed == json.loads(debian.run("-c", dedent(BOTH_FAMILIES)))
@@ -130,7 +130,7 @@ CONFIGURED = """
     ],
 )
 def test_a_machine_with_ipv6_alone_has_ipv4_through_the_proxy(addresses: tuple[str, ...], found: list[str]) -> None:
-    with world(addresses=addresses) as machine:
+    with lookup_network(addresses=addresses) as machine:
         assert machine.run("-m", "socksify", "--proxy", PROXY, "-c", dedent(CONFIGURED)).split() == found
 
 
@@ -155,7 +155,7 @@ LOOK = """
         (["--proxy", PROXY, "--dns", "local"], {}),
     ],
 )
-def test_direct_names_are_asked_for(here: World, options: list[str], environment: dict[str, str]) -> None:
+def test_direct_names_are_asked_for(here: LookupNetwork, options: list[str], environment: dict[str, str]) -> None:
     here.zone.type = A
     here.queries.clear()
     command = ["-m", "socksify", *options, "-c", dedent(LOOK)]
@@ -178,7 +178,7 @@ DIRECT_PORT = """
 """
 
 
-def test_a_fake_address_leads_to_the_real_one_where_a_port_is_direct(here: World) -> None:
+def test_a_fake_address_leads_to_the_real_one_where_a_port_is_direct(here: LookupNetwork) -> None:
     here.zone.type = A
     here.queries.clear()
     code = dedent(DIRECT_PORT.format(here=HERE[0], proxy=PROXY))
@@ -213,7 +213,7 @@ OUTWARD = re.compile(r"sa_family=AF_INET6?, .*")
 DISCARD = "sin_port=htons(9)", "sin6_port=htons(9)"
 
 
-def test_no_socket_is_turned_to_a_name_server(unasked: World, tmp_path: Path) -> None:
+def test_no_socket_is_turned_to_a_name_server(unasked: LookupNetwork, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     calls = "trace=connect,sendto,sendmsg,sendmmsg"
     strace = [require("strace"), "-f", "-qq", "-e", calls, "-o", str(trace)]

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.calling import (
-    Calling,
-    calling,
+from tests.support.bind_proxy import (
+    BindProxy,
+    bind_proxy,
 )
 
 
 @pytest.fixture
-def proxy() -> Iterator[Calling]:
-    with calling() as proxy:
+def proxy() -> Iterator[BindProxy]:
+    with bind_proxy() as proxy:
         yield proxy
 
 
 @pytest.fixture
-def control(proxy: Calling) -> Iterator[socket.socket]:
+def control(proxy: BindProxy) -> Iterator[socket.socket]:
     with proxy.control() as control:
         yield control
 

@@ -15,13 +15,13 @@ import pytest
 import socksify
 from socksify.tunnel.registry import registry
 from tests.support.bad_proxy import BadProxy
-from tests.support.calling import (
+from tests.support.bind_proxy import (
     ANYWHERE,
     OUTSIDE,
     SERVER,
     STRANGER,
-    Calling,
-    calling,
+    BindProxy,
+    bind_proxy,
     refuse,
     reply,
 )
@@ -36,7 +36,7 @@ from tests.support.targets import Target
 
 @pytest.mark.parametrize(("scheme", "code"), [("socks5", 2), ("socks5", 1), ("socks4", 91)])
 def test_the_wrong_peer(scheme: str, code: int) -> None:
-    with calling(scheme) as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
+    with bind_proxy(scheme) as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
         proxy.come(peer=STRANGER, code=code)
         with pytest.raises(ConnectionAbortedError, match=r"203\.0\.113\.99 port 666 came") as raised:
             listener.accept()
@@ -49,7 +49,7 @@ def test_the_wrong_peer(scheme: str, code: int) -> None:
 
 
 @pytest.mark.parametrize("way", ["blocking", "select", "asyncio"])
-def test_the_wrong_peer_however_one_waits(proxy: Calling, listener: socket.socket, way: str) -> None:
+def test_the_wrong_peer_however_one_waits(proxy: BindProxy, listener: socket.socket, way: str) -> None:
     proxy.come(peer=STRANGER, code=2)
     if way == "asyncio":
         listener.setblocking(False)
@@ -69,7 +69,7 @@ def test_the_wrong_peer_however_one_waits(proxy: Calling, listener: socket.socke
 @pytest.mark.parametrize(("ending", "error"), [(CLOSE, ConnectionResetError), (RESET, ConnectionResetError)])
 @pytest.mark.parametrize("waits", [True, False])
 def test_the_proxy_goes_while_one_waits(
-    proxy: Calling, listener: socket.socket, ending: Any, error: type[OSError], waits: bool
+    proxy: BindProxy, listener: socket.socket, ending: Any, error: type[OSError], waits: bool
 ) -> None:
     if waits:
         threading.Timer(MOMENT, proxy.then, [ending]).start()
@@ -85,14 +85,14 @@ def test_the_proxy_goes_while_one_waits(
     [("socks5", 6, TimeoutError), ("socks5", 1, ConnectionAbortedError), ("socks4", 91, ConnectionAbortedError)],
 )
 def test_the_proxys_two_minutes_are_over(scheme: str, code: int, error: type[OSError]) -> None:
-    with calling(scheme) as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
+    with bind_proxy(scheme) as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
         proxy.then(refuse(reply(scheme, code, ("0.0.0.0", 0))))
         with pytest.raises(error) as raised:
             listener.accept()
         assert "came" not in str(raised.value)
 
 
-def test_the_proxy_is_gone_when_it_is_asked_again(proxy: Calling, listener: socket.socket) -> None:
+def test_the_proxy_is_gone_when_it_is_asked_again(proxy: BindProxy, listener: socket.socket) -> None:
     accepted(listener, proxy).close()
     proxy.first = CLOSE
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_the_proxy_is_gone_when_it_is_asked_again(proxy: Calling, listener: sock
     ids=["reply 7", "hangs up", "SOCKS4 hangs up", "SOCKS4 refuses"],
 )
 def test_a_proxy_that_will_not_listen(scheme: str, first: Any, number: int) -> None:
-    with calling(scheme) as proxy, proxy.control(), socket.socket() as listener:
+    with bind_proxy(scheme) as proxy, proxy.control(), socket.socket() as listener:
         proxy.first = first
         listener.bind(("", 0))
         for _ in range(2):
@@ -167,7 +167,7 @@ def test_http_has_no_bind() -> None:
 
 
 def test_a_proxy_that_says_nothing() -> None:
-    with calling(connect_timeout=0.1) as proxy, proxy.control(), socket.socket() as listener:
+    with bind_proxy(connect_timeout=0.1) as proxy, proxy.control(), socket.socket() as listener:
         proxy.first = HANG
         # This is for accept().
         listener.settimeout(30)
@@ -178,14 +178,14 @@ def test_a_proxy_that_says_nothing() -> None:
 # --- ends ---
 
 
-def test_closed_before_a_peer_came(proxy: Calling, listener: socket.socket) -> None:
+def test_closed_before_a_peer_came(proxy: BindProxy, listener: socket.socket) -> None:
     listener.close()
     assert proxy.proxy.finished(1).over.is_set()
     assert not registry.unsettled
 
 
 @pytest.mark.parametrize("timeout", [None, 10])
-def test_closed_by_another_thread(proxy: Calling, listener: socket.socket, timeout: float | None) -> None:  # noqa: ARG001
+def test_closed_by_another_thread(proxy: BindProxy, listener: socket.socket, timeout: float | None) -> None:  # noqa: ARG001
     listener.settimeout(timeout)
     failures: list[OSError] = []
 
@@ -203,14 +203,14 @@ def test_closed_by_another_thread(proxy: Calling, listener: socket.socket, timeo
     assert len(failures) == 1
 
 
-def test_forgotten(proxy: Calling, control: socket.socket) -> None:  # noqa: ARG001
+def test_forgotten(proxy: BindProxy, control: socket.socket) -> None:  # noqa: ARG001
     with pytest.warns(ResourceWarning):
         listener = socket.create_server(("", 0))
         del listener
     assert proxy.proxy.finished(1).over.is_set()
 
 
-def test_a_forked_child_leaves_the_peer_to_its_parent(proxy: Calling, listener: socket.socket) -> None:
+def test_a_forked_child_leaves_the_peer_to_its_parent(proxy: BindProxy, listener: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         listener.close()
@@ -220,7 +220,7 @@ def test_a_forked_child_leaves_the_peer_to_its_parent(proxy: Calling, listener: 
         assert echoes(stream)
 
 
-def test_a_forked_child_that_uninstalls_does_too(proxy: Calling, listener: socket.socket) -> None:
+def test_a_forked_child_that_uninstalls_does_too(proxy: BindProxy, listener: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         try:
@@ -232,7 +232,7 @@ def test_a_forked_child_that_uninstalls_does_too(proxy: Calling, listener: socke
         assert echoes(stream)
 
 
-def test_uninstalled_while_it_listens(proxy: Calling, listener: socket.socket) -> None:
+def test_uninstalled_while_it_listens(proxy: BindProxy, listener: socket.socket) -> None:
     socksify.uninstall()
     assert type(listener) is socket.socket
     with pytest.raises(OSError):
@@ -240,7 +240,7 @@ def test_uninstalled_while_it_listens(proxy: Calling, listener: socket.socket) -
     assert proxy.proxy.finished(1).over.is_set()
 
 
-def test_nothing_piles_up(proxy: Calling, control: socket.socket) -> None:  # noqa: ARG001
+def test_nothing_piles_up(proxy: BindProxy, control: socket.socket) -> None:  # noqa: ARG001
     for _ in range(30):
         with socket.create_server(("", 0)) as listener:
             accepted(listener, proxy).close()
@@ -248,7 +248,7 @@ def test_nothing_piles_up(proxy: Calling, control: socket.socket) -> None:  # no
 
 
 @pytest.mark.parametrize("host", [b"\xff\xfe", "\udcff", "x" * 64 + ".example"])
-def test_bind_refuses_what_is_no_name_as_it_does_natively(host: str | bytes, proxy: Calling) -> None:  # noqa: ARG001
+def test_bind_refuses_what_is_no_name_as_it_does_natively(host: str | bytes, proxy: BindProxy) -> None:  # noqa: ARG001
     with socket.socket() as sock:
         natively = TypeError if host == "\udcff" else socket.gaierror
         with pytest.raises(natively):

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.bad_proxy import BadProxy
-from tests.support.calling import (
+from tests.support.bind_proxy import (
     ANYWHERE,
     NAME,
     OUTSIDE,
     OUTSIDE6,
     PEER,
     SERVER,
-    Calling,
-    calling,
+    BindProxy,
+    bind_proxy,
 )
 from tests.support.proxy_listeners import accepted, echoes
 from tests.support.routing import routed
@@ -28,7 +28,7 @@ SCHEMES = ["socks5", "socks5h", "socks4", "socks4a"]
 # --- what is asked, and both orders ---
 
 
-def test_bind_getsockname_listen_accept(proxy: Calling, control: socket.socket) -> None:
+def test_bind_getsockname_listen_accept(proxy: BindProxy, control: socket.socket) -> None:
     """The original's order; the socket is bound to an address that only the proxy has."""
     with socket.socket() as listener:
         listener.bind((control.getsockname()[0], 0))
@@ -42,7 +42,7 @@ def test_bind_getsockname_listen_accept(proxy: Calling, control: socket.socket) 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("told_first", [True, False], ids=["getsockname, listen", "listen, getsockname"])
 def test_the_originals_order_under_always(scheme: str, told_first: bool) -> None:
-    with calling(scheme, bind="always") as proxy, proxy.control(), socket.socket() as listener:
+    with bind_proxy(scheme, bind="always") as proxy, proxy.control(), socket.socket() as listener:
         listener.bind(("", 0))
         if told_first:
             assert listener.getsockname() == (OUTSIDE, 40001)
@@ -55,7 +55,7 @@ def test_the_originals_order_under_always(scheme: str, told_first: bool) -> None
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_bind_listen_getsockname_accept(scheme: str) -> None:
-    with calling(scheme) as proxy, proxy.control() as control, socket.socket() as listener:
+    with bind_proxy(scheme) as proxy, proxy.control() as control, socket.socket() as listener:
         listener.bind(("", 0))
         local = listener.getsockname()
         assert local[0] == "0.0.0.0" and proxy.binds == 0
@@ -68,7 +68,7 @@ def test_bind_listen_getsockname_accept(scheme: str) -> None:
             assert echoes(stream)
 
 
-def test_listen_without_bind(proxy: Calling, control: socket.socket) -> None:  # noqa: ARG001
+def test_listen_without_bind(proxy: BindProxy, control: socket.socket) -> None:  # noqa: ARG001
     with socket.socket() as listener:
         listener.listen()
         assert listener.getsockname() == proxy.listening
@@ -91,26 +91,26 @@ def test_listen_without_bind(proxy: Calling, control: socket.socket) -> None:  #
 def test_the_proxy_is_asked_for_the_peer_of_the_connection(
     scheme: str, target: tuple[str, int], request_: bytes
 ) -> None:
-    with calling(scheme) as proxy, proxy.control(target), socket.create_server(("", 0)):
+    with bind_proxy(scheme) as proxy, proxy.control(target), socket.create_server(("", 0)):
         asked = bytes(proxy.proxy.sessions[1].received)
         assert asked.removeprefix(b"\x05\x01\x00").startswith(request_)
         assert scheme != "socks4a" or asked.endswith(b"\0server.example\0")
 
 
-def test_several_servers_of_one_thread_may_all_call(proxy: Calling) -> None:
+def test_several_servers_of_one_thread_may_all_call(proxy: BindProxy) -> None:
     with proxy.control(), proxy.control(("203.0.113.6", 21)), socket.create_server(("", 0)):
         assert bytes(proxy.proxy.sessions[2].received[3:]) == b"\x05\x02\x00\x01\0\0\0\0\0\0"
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-def test_the_address_may_be_bytes(proxy: Calling, control: socket.socket, kind: type) -> None:
+def test_the_address_may_be_bytes(proxy: BindProxy, control: socket.socket, kind: type) -> None:
     with socket.socket() as listener:
         listener.bind((kind(control.getsockname()[0].encode()), 0))
         listener.listen()
         assert listener.getsockname() == proxy.listening
 
 
-def test_a_port_that_only_the_proxy_has(proxy: Calling, control: socket.socket) -> None:
+def test_a_port_that_only_the_proxy_has(proxy: BindProxy, control: socket.socket) -> None:
     with socket.socket() as listener:
         listener.bind((control.getsockname()[0], 4321))
         listener.listen()
@@ -118,7 +118,7 @@ def test_a_port_that_only_the_proxy_has(proxy: Calling, control: socket.socket) 
         assert listener.getsockname() == proxy.listening
 
 
-def test_rsh_binds_reserved_ports_by_number(proxy: Calling) -> None:
+def test_rsh_binds_reserved_ports_by_number(proxy: BindProxy) -> None:
     with proxy.control((SERVER[0], 514)), socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port = next(port for port in range(1023, 511, -1) if _binds(listener, port))
@@ -142,7 +142,7 @@ def _binds(sock: socket.socket, port: int) -> bool:
     return True
 
 
-def test_ipv6(proxy: Calling) -> None:
+def test_ipv6(proxy: BindProxy) -> None:
     with proxy.control(), socket.create_server(("::", 0), family=socket.AF_INET6) as listener:
         assert listener.getsockname() == (f"::ffff:{OUTSIDE}", 40001, 0, 0)
         proxy.come()
@@ -154,7 +154,7 @@ def test_ipv6(proxy: Calling) -> None:
 
 def test_ipv6_all_the_way() -> None:
     with (
-        calling(outside=OUTSIDE6) as proxy,
+        bind_proxy(outside=OUTSIDE6) as proxy,
         proxy.control(("2001:db8::5", 21)) as control,
         socket.create_server(("", 0), family=socket.AF_INET6) as listener,
     ):
@@ -167,7 +167,7 @@ def test_ipv6_all_the_way() -> None:
 
 
 def test_a_unix_socket_proxy(tmp_path: Path) -> None:
-    with calling(path=tmp_path / "proxy") as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
+    with bind_proxy(path=tmp_path / "proxy") as proxy, proxy.control(), socket.create_server(("", 0)) as listener:
         for _ in range(2):
             assert listener.getsockname() == proxy.listening
             with accepted(listener, proxy) as stream:
@@ -176,7 +176,7 @@ def test_a_unix_socket_proxy(tmp_path: Path) -> None:
 
 def test_through_a_chain() -> None:
     """The last proxy listens; those before are asked to connect."""
-    last = Calling("socks5")
+    last = BindProxy("socks5")
     with (
         BadProxy(good("socks5")) as first,
         last.proxy,
@@ -193,7 +193,7 @@ def test_through_a_chain() -> None:
 @pytest.mark.parametrize("scheme", ["socks4", "socks5"])
 def test_address_zero_is_the_proxys_own(scheme: str) -> None:
     with (
-        calling(scheme, outside="0.0.0.0") as proxy,
+        bind_proxy(scheme, outside="0.0.0.0") as proxy,
         proxy.control() as control,
         socket.create_server(("", 0)) as listener,
     ):

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.calling import (
+from tests.support.bind_proxy import (
     PEER,
-    Calling,
+    BindProxy,
 )
 from tests.support.pollers import POLLERS
 from tests.support.proxy_listeners import MOMENT, accepted, echoes
@@ -24,7 +24,7 @@ from tests.support.proxy_listeners import MOMENT, accepted, echoes
 # --- waiting ---
 
 
-def test_a_blocking_accept_waits(proxy: Calling, listener: socket.socket) -> None:
+def test_a_blocking_accept_waits(proxy: BindProxy, listener: socket.socket) -> None:
     listener.settimeout(None)
     timer = threading.Timer(MOMENT, proxy.come)
     timer.start()
@@ -34,7 +34,7 @@ def test_a_blocking_accept_waits(proxy: Calling, listener: socket.socket) -> Non
         assert peer == PEER and stream.gettimeout() is None and echoes(stream)
 
 
-def test_a_timeout_of_accept(proxy: Calling, listener: socket.socket) -> None:
+def test_a_timeout_of_accept(proxy: BindProxy, listener: socket.socket) -> None:
     listener.settimeout(MOMENT)
     with pytest.raises(TimeoutError, match="timed out"):
         listener.accept()
@@ -43,7 +43,7 @@ def test_a_timeout_of_accept(proxy: Calling, listener: socket.socket) -> None:
         assert stream.gettimeout() is None and os.get_blocking(stream.fileno()) and echoes(stream)
 
 
-def test_a_default_timeout_is_for_accepted_sockets_too(proxy: Calling, listener: socket.socket) -> None:
+def test_a_default_timeout_is_for_accepted_sockets_too(proxy: BindProxy, listener: socket.socket) -> None:
     socket.setdefaulttimeout(7)
     try:
         with accepted(listener, proxy) as stream:
@@ -52,7 +52,7 @@ def test_a_default_timeout_is_for_accepted_sockets_too(proxy: Calling, listener:
         socket.setdefaulttimeout(None)
 
 
-def test_a_non_blocking_accept(proxy: Calling, listener: socket.socket) -> None:
+def test_a_non_blocking_accept(proxy: BindProxy, listener: socket.socket) -> None:
     listener.setblocking(False)
     with pytest.raises(BlockingIOError) as raised:
         listener.accept()
@@ -64,7 +64,7 @@ def test_a_non_blocking_accept(proxy: Calling, listener: socket.socket) -> None:
         assert stream.gettimeout() is None and os.get_blocking(stream.fileno()) and echoes(stream)
 
 
-def test_listen_waits_on_a_non_blocking_socket(proxy: Calling, control: socket.socket) -> None:  # noqa: ARG001
+def test_listen_waits_on_a_non_blocking_socket(proxy: BindProxy, control: socket.socket) -> None:  # noqa: ARG001
     with socket.socket() as listener:
         listener.setblocking(False)
         listener.bind(("", 0))
@@ -75,7 +75,7 @@ def test_listen_waits_on_a_non_blocking_socket(proxy: Calling, control: socket.s
 
 @pytest.mark.parametrize("wanted", [POLLIN, POLLIN | POLLOUT], ids=["in", "in and out"])
 @pytest.mark.parametrize("name", POLLERS)
-def test_pollers(proxy: Calling, listener: socket.socket, name: str, wanted: int) -> None:
+def test_pollers(proxy: BindProxy, listener: socket.socket, name: str, wanted: int) -> None:
     """Readable when the peer has come, and until it is accepted; never writable; so for each peer."""
     poller = POLLERS[name](wanted)
     listener.setblocking(False)
@@ -100,7 +100,7 @@ def test_pollers(proxy: Calling, listener: socket.socket, name: str, wanted: int
 
 
 @pytest.mark.parametrize("name", POLLERS)
-def test_registered_before_listen(proxy: Calling, control: socket.socket, name: str) -> None:  # noqa: ARG001
+def test_registered_before_listen(proxy: BindProxy, control: socket.socket, name: str) -> None:  # noqa: ARG001
     poller = POLLERS[name](POLLIN)
     with socket.socket() as listener:
         listener.setblocking(False)
@@ -117,7 +117,7 @@ def test_registered_before_listen(proxy: Calling, control: socket.socket, name: 
     poller.close()
 
 
-def test_an_accepted_socket_is_watched_apart_from_its_listener(proxy: Calling, listener: socket.socket) -> None:
+def test_an_accepted_socket_is_watched_apart_from_its_listener(proxy: BindProxy, listener: socket.socket) -> None:
     """They were one kernel socket until a moment ago."""
     with select.epoll() as epoll:
         epoll.register(listener, POLLIN)
@@ -131,7 +131,7 @@ def test_an_accepted_socket_is_watched_apart_from_its_listener(proxy: Calling, l
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_an_answer_that_comes_byte_by_byte(proxy: Calling, listener: socket.socket, blocking: bool) -> None:
+def test_an_answer_that_comes_byte_by_byte(proxy: BindProxy, listener: socket.socket, blocking: bool) -> None:
     proxy.pause = 0.002
     proxy.come(b"glued to it")
     listener.setblocking(blocking)
@@ -145,7 +145,7 @@ def test_an_answer_that_comes_byte_by_byte(proxy: Calling, listener: socket.sock
         assert b"".join(stream.recv(1) for _ in range(11)) == b"glued to it"
 
 
-def test_threads_that_accept_on_one_listener(proxy: Calling, listener: socket.socket) -> None:
+def test_threads_that_accept_on_one_listener(proxy: BindProxy, listener: socket.socket) -> None:
     """Each takes one peer; the proxy is asked again for those who wait on."""
     streams: list[socket.socket] = []
     threads = [threading.Thread(target=lambda: streams.append(listener.accept()[0])) for _ in range(3)]
@@ -165,7 +165,7 @@ def test_threads_that_accept_on_one_listener(proxy: Calling, listener: socket.so
 # --- asyncio ---
 
 
-def test_sock_accept(proxy: Calling, listener: socket.socket) -> None:
+def test_sock_accept(proxy: BindProxy, listener: socket.socket) -> None:
     listener.setblocking(False)
 
     async def main() -> None:
@@ -182,7 +182,7 @@ def test_sock_accept(proxy: Calling, listener: socket.socket) -> None:
     asyncio.run(main())
 
 
-def test_start_server(proxy: Calling, control: socket.socket) -> None:  # noqa: ARG001
+def test_start_server(proxy: BindProxy, control: socket.socket) -> None:  # noqa: ARG001
     async def main(**where: Any) -> list[object]:
         served: asyncio.Queue[object] = asyncio.Queue()
 

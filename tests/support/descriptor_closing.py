@@ -1,4 +1,4 @@
-"""Programs that close descriptors behind our back, as daemons do, with loopback proxied."""
+"""Programs that close all descriptors, as daemons do, with loopback routed through the proxy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRELUDE = """if True:
         os.closerange(lowest, 256)
     def data(lowest=3):
         close(lowest)
-        # As many as were closed: whatever number we kept, a file of the program's has it.
+        # As many files as descriptors were closed: each number that socksify kept now belongs to the program.
         return [open("data.db", "a+b", buffering=0) for _ in range(32)]
     def connect():
         sock = socket.create_connection(("127.0.0.1", PORT), timeout=20)

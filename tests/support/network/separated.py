@@ -1,9 +1,9 @@
-"""A network where the proxy has to listen: the client and the server share no route, and each reaches the proxy.
+"""A network for BIND: the client and the server have no route to each other, and both have one to the proxy.
 
     client 203.0.113.1 -- 203.0.113.2 proxy 198.51.100.1 -- 198.51.100.2 server
 
-Each is a network namespace of its own. danted listens on the proxy's inner addresses and goes out by its outer ones;
-`Far.inside` is where the client's part of a test runs.
+Each of the three hosts is a network namespace. danted listens on the proxy's inner addresses and connects from its
+outer addresses. The client's part of a test runs in `client.inside()`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _FILES_ALONE = {"nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nho
 
 
 @dataclass(frozen=True)
-class Far:
-    """The three places, and danted on both inner addresses of the proxy."""
+class SeparatedNetwork:
+    """The three hosts, and danted on both inner addresses of the proxy."""
 
     client: Namespace
     proxy: Namespace
@@ -42,16 +42,16 @@ class Far:
 
 
 @contextlib.contextmanager
-def network() -> Iterator[Far]:
-    """The network, with danted running."""
+def separated_network() -> Iterator[SeparatedNetwork]:
+    """Build the network and run danted for the length of the block."""
     needs_root()
     with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="socksify-far-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="socksify-separated-")))
         hosts = f"127.0.0.1 localhost\n{SERVER} {NAME}\n"
         files = {
             "client": {"hosts": "127.0.0.1 localhost\n"},
             "proxy": {"hosts": hosts},
-            # rshd wants to know a name for whoever calls.
+            # rshd needs a name for each caller's address.
             "server": {"hosts": f"127.0.0.1 localhost\n{OUTER} proxy.example\n{OUTER6} proxy.example\n"},
         }
         client, proxy, server = (
@@ -60,7 +60,7 @@ def network() -> Iterator[Far]:
         )
         _wire(proxy, "inner", (f"{INNER}/24", f"{INNER6}/64"), client, (f"{CLIENT}/24", "2001:db8:1::1/64"))
         _wire(proxy, "outer", (f"{OUTER}/24", f"{OUTER6}/64"), server, (f"{SERVER}/24", f"{SERVER6}/64"))
-        yield Far(client, proxy, server, stack.enter_context(danted(proxy, directory)))
+        yield SeparatedNetwork(client, proxy, server, stack.enter_context(danted(proxy, directory)))
 
 
 def _wire(here: Namespace, name: str, ours: tuple[str, ...], there: Namespace, theirs: tuple[str, ...]) -> None:
@@ -72,7 +72,7 @@ def _wire(here: Namespace, name: str, ours: tuple[str, ...], there: Namespace, t
 
 @contextlib.contextmanager
 def danted(proxy: Namespace, directory: Path, options: str = "") -> Iterator[Server]:
-    """danted in the proxy's place; `options` are more lines of its configuration."""
+    """Run danted on the proxy host. `options` are additional lines of its configuration."""
     with proxy.inside():
         server = Server("danted", INNER, free_port(INNER), directory / f"danted{len(options)}.log")
         config = directory / f"danted{len(options)}.conf"
@@ -83,10 +83,10 @@ def danted(proxy: Namespace, directory: Path, options: str = "") -> Iterator[Ser
 
 @contextlib.contextmanager
 def sockd(proxy: Namespace) -> Iterator[Server]:
-    """Our own server in the proxy's place."""
+    """Run sockd on the proxy host."""
     options = ("--open", "--listen", f"{INNER}:0")
     with running_sockd.sockd(*options, prefix=tuple(proxy.command())) as server:
-        # What it says is kept by the helper, not in a file.
+        # The helper keeps the messages of sockd, so there is no log file.
         yield Server("sockd", *server.address, Path(os.devnull))
 
 

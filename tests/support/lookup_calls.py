@@ -1,8 +1,8 @@
-"""The same thousands of look-ups, natively and routed: run as a program in `naming_world`, told what it is to be.
+"""Thousands of look-ups, to compare native with routed results; a program that runs in `network.lookup_network`.
 
-    python -m tests.support.naming_calls SET [PROXY [strict]]
+    python -m tests.support.lookup_calls SET [PROXY [strict]]
 
-Prints a JSON object: each call of the set, as it would be written, and what came of it, to the last letter.
+The output is a JSON object: the source text of each call of the set, and the exact outcome.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from socksify.routing.fake_addresses import FakeAddressTable
 
 LABEL = "a" * 63
 LONGEST = ".".join([LABEL] * 3 + ["b" * 61])
-# As the resolver asks for them: the order in which they are given addresses, here and in the zone of `naming_world`.
+# In the order in which names get addresses, here and in the zone of `network.lookup_network`.
 NAMES = (
     "host.example", "xn--bcher-kva.example", "strasse.example", "under_score.example", "_sip._tcp.example", "intranet",
     "dash-.example", f"{LABEL}.example", LONGEST, "1.2.3.x", "0x", "1e3", "host",
-    # A digit that IDNA takes for a letter.
+    # IDNA takes this digit for a letter.
     "\u0663".encode("idna").decode(),
 )  # fmt: skip
-# The machine's own name, which its hosts file knows, as Debian writes it.
+# The machine's own name and address, as Debian writes them into the hosts file.
 OWN, OWN_ADDRESS = "desk", "127.0.1.1"
 
 
 def _table() -> FakeAddressTable:
-    """The same addresses in every process."""
+    """Return a table that gives the same addresses in every process."""
     return FakeAddressTable(random_index=lambda _: 0)
 
 
@@ -42,7 +42,7 @@ FAKE = {name: (_TABLE.address_of(name), _TABLE.address_of(name, AF_INET6)) for n
 
 
 class Text(str):
-    """A string of a client's own making."""
+    """A client's own subclass of str."""
 
 
 class Port(IntEnum):
@@ -78,7 +78,7 @@ HERE = (
 )  # fmt: skip
 NO_HOSTS = (1, 1.5, True, (), ["host.example"], range(3), object)
 HOSTS = (*SPELLINGS, *NOBODY, *NUMBERS, *HERE, *NO_HOSTS)
-# One of each kind, for the products that would grow too large.
+# One host of each kind, for products that would become too large.
 CHOSEN_HOSTS = ("host.example", b"HOST.example.", "192.0.2.7", "2001:db8::7", "fe80::1%lo", None, "", "localhost", OWN)
 
 PORTS = (
@@ -101,7 +101,7 @@ FLAGS = (
     socket.AI_CANONNAME | socket.AI_ADDRCONFIG | socket.AI_V4MAPPED,
     socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
     socket.AI_PASSIVE | socket.AI_NUMERICSERV,
-    # AI_IDN, AI_CANONIDN and two that were withdrawn; bits that nobody has given a meaning.
+    # AI_IDN, AI_CANONIDN and two withdrawn flags; bits without a meaning.
     0x40, 0x80, 0x42, 0x100, 0x800, 0x10000, -1,
 )  # fmt: skip
 
@@ -126,7 +126,7 @@ def _getaddrinfo() -> Iterator[Call]:
         yield "getaddrinfo", (name, port, AF_UNSPEC, kind, 0, bits), {}
     for hints in itertools.product(("host.example", "::1", None), (80, "domain", None), FAMILIES, TYPES, PROTOCOLS):
         yield "getaddrinfo", hints, {}
-    # And anything with anything.
+    # Random combinations of all arguments.
     chance = random.Random(3)
     for _ in range(2000):
         chosen = [chance.choice(values) for values in (HOSTS, PORTS, FAMILIES, TYPES, PROTOCOLS, FLAGS)]
@@ -166,7 +166,7 @@ def _wrongly_called() -> Iterator[Call]:
 
 
 def outcome(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """What came of a call, with every type and number in it."""
+    """Return the outcome of a call, with all its types and numbers."""
     try:
         return repr(call(*args, **kwargs))
     except Exception as error:
@@ -175,13 +175,13 @@ def outcome(call: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str
 
 
 def written(call: Call) -> str:
-    """The call as one would write it."""
+    """Return the source text of the call."""
     name, args, kwargs = call
     return f"{name}({', '.join([*map(ascii, args), *(f'{key}={value!r}' for key, value in kwargs.items())])})"
 
 
 def is_ipv6(call: Call) -> bool:
-    """Whether IPv6 alone was asked for, for which there is a network of its own."""
+    """Whether the call asks for IPv6 alone. These calls run with another zone."""
     _, args, kwargs = call
     return (len(args) > 2 and args[2] == AF_INET6) or kwargs.get("family") == AF_INET6
 

@@ -11,24 +11,24 @@ from pathlib import Path
 import pytest
 
 import socksify
-from tests.support import far as places
-from tests.support.far import NAME, SERVER, SERVER6, Far
 from tests.support.ftpd import PASSWORD, USER, Ftpd, vsftpd
+from tests.support.network import separated
+from tests.support.network.separated import NAME, SERVER, SERVER6, SeparatedNetwork
 from tests.unit.clients.rftp.runs import knows
 
 DATA = bytes(range(256)) * 1000
 
 
 @pytest.fixture(scope="module")
-def far() -> Iterator[Far]:
-    with places.network() as far:
-        yield far
+def network() -> Iterator[SeparatedNetwork]:
+    with separated.separated_network() as network:
+        yield network
 
 
 @pytest.fixture(scope="module")
-def ftpds(far: Far) -> Iterator[dict[str, Ftpd]]:
+def ftpds(network: SeparatedNetwork) -> Iterator[dict[str, Ftpd]]:
     """FTP servers by host. Their ports are not FTP's own."""
-    with ExitStack() as stack, far.server.inside():
+    with ExitStack() as stack, network.server.inside():
         servers = {host: stack.enter_context(vsftpd("", host)) for host in (SERVER, SERVER6)}
         yield {**servers, NAME: servers[SERVER]}
 
@@ -39,7 +39,7 @@ def ftpds(far: Far) -> Iterator[dict[str, Ftpd]]:
     ("scheme", "host"), [("socks5h", NAME), ("socks5", SERVER), ("socks5", SERVER6), ("socks4", SERVER)]
 )
 def test_there_and_back(
-    far: Far, ftpds: dict[str, Ftpd], home: Path, scheme: str, host: str, mode: str, tls: list[str]
+    network: SeparatedNetwork, ftpds: dict[str, Ftpd], home: Path, scheme: str, host: str, mode: str, tls: list[str]
 ) -> None:
     ftpd = ftpds[host]
     ftpd.clear()
@@ -47,10 +47,10 @@ def test_there_and_back(
     (home / "here").write_bytes(DATA)
     # The command that enters a namespace does not keep the working directory.
     commands = f"lcd {home}; {mode}; put here; ls; get here back; mget h*; append here"
-    options = ["--proxy", far.url(scheme), *tls, "-c", commands]
+    options = ["--proxy", network.url(scheme), *tls, "-c", commands]
     words = [sys.executable, "-m", "socksify.clients.rftp", *options, f"{USER}@{host}", str(ftpd.port)]
     environment = {"HOME": str(home), "PYTHONPATH": str(Path(socksify.__file__).parents[1])}
-    done = subprocess.run(far.client.command(*words), capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(network.client.command(*words), capture_output=True, text=True, timeout=60, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert (home / "back").read_bytes() == DATA
     assert (ftpd.home / "here").read_bytes() == DATA * 2

@@ -1,6 +1,6 @@
-"""A scripted proxy that listens for its clients: each BIND is answered when the test says that the peer has come.
+"""A scripted proxy with BIND: the second answer is sent when the test says that the peer has connected.
 
-with calling("socks5") as proxy:
+with bind_proxy("socks5") as proxy:
     control = proxy.control()
     listener = socket.create_server(("", 0))
     proxy.come(b"glued to the second answer")
@@ -21,10 +21,10 @@ from tests.support.routing import routed
 from tests.support.stepping import ECHO
 from tests.support.steps import CLOSE, READ_GREETING, READ_REQUEST, READ_SOCKS4, Step
 
-# The server that calls back, and who else may call.
+# The server that connects back, and another host that may connect.
 SERVER, STRANGER = ("203.0.113.5", 21), ("203.0.113.99", 666)
 NAME = ("server.example", 21)
-# Where the proxy is said to speak and to listen, outside.
+# The proxy's external address, from which it connects and on which it listens.
 OUTSIDE, FIRST_PORT = "198.51.100.9", 40001
 OUTSIDE6 = "2001:db8::9"
 PEER = (SERVER[0], 20)
@@ -42,16 +42,16 @@ def reply(scheme: str, code: int, address: tuple[str, int]) -> bytes:
     return bytes((5, code, 0, 4 if ":" in host else 1)) + packed + port.to_bytes(2, "big")
 
 
-class Calling:
-    """The running proxy: `binds` counts the questions to listen, `sessions` are all connections to it."""
+class BindProxy:
+    """The running proxy. `binds` counts the BIND requests, `sessions` are all connections to the proxy."""
 
     def __init__(self, scheme: str, outside: str = OUTSIDE, path: Path | None = None) -> None:
         self.scheme = scheme
         self.binds = 0
         self.outside = outside
-        # What becomes of a BIND instead of a good first answer, when set.
+        # If set, this step replaces the good first answer to a BIND.
         self.first: Step | None = None
-        # How the second answer is sent: whole, or byte by byte.
+        # Seconds between the bytes of the second answer; 0 sends it in one piece.
         self.pause = 0.0
         self._changed = threading.Condition()
         self._second: list[bytes | Step] = []
@@ -65,29 +65,29 @@ class Calling:
 
     @property
     def listening(self) -> tuple[str, int]:
-        """The address of the latest first answer."""
+        """The address in the latest first answer."""
         return self.outside, FIRST_PORT + self.binds - 1
 
     def control(self, address: tuple[str, int] = SERVER) -> socket.socket:
         return socket.create_connection(address, timeout=SECONDS)
 
     def come(self, glued: bytes = b"", peer: tuple[str, int] = PEER, code: int = 0) -> None:
-        """The peer has come, or with another code somebody else."""
+        """Send the second answer to the oldest BIND. With another code, the connection came from another host."""
         self.then(reply(self.scheme, code, peer) + glued)
 
     def then(self, step: bytes | Step) -> None:
-        """What happens to the oldest BIND that is waiting."""
+        """Send bytes, or do a step, for the oldest BIND that is waiting."""
         with self._changed:
             self._second.append(step)
             self._changed.notify_all()
 
     def asked(self, count: int) -> None:
-        """Waits for the count-th BIND."""
+        """Wait for the BIND number `count`."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.binds >= count, SECONDS), f"{self.binds} questions"
 
     def _answer(self, session: Session) -> None:
-        # CD is the second byte of SOCKS4's request, CMD that of SOCKS5's, which has a greeting of three before it.
+        # CD is the second byte of a SOCKS4 request, CMD of a SOCKS5 request, which follows a greeting of three bytes.
         if session.received[1 if self.scheme.startswith("socks4") else 4] == CONNECT:
             session.stream.sendall(reply(self.scheme, 0, (self.outside, 5555)))
             ECHO(session)
@@ -127,7 +127,7 @@ def _send(data: bytes) -> Step:
 
 
 def refuse(data: bytes) -> Step:
-    """Say so, and hang up."""
+    """Send `data`, then close the connection."""
 
     def step(session: Session) -> None:
         session.stream.sendall(data)
@@ -144,10 +144,10 @@ def _is_closed(stream: socket.socket) -> bool:
 
 
 @contextlib.contextmanager
-def calling(
+def bind_proxy(
     scheme: str = "socks5", outside: str = OUTSIDE, path: Path | None = None, **settings: Any
-) -> Iterator[Calling]:
-    """The proxy, and everything routed through it that is not on this machine."""
-    proxy = Calling(scheme, outside, path)
+) -> Iterator[BindProxy]:
+    """Run the proxy, and route everything that is not on this machine through it."""
+    proxy = BindProxy(scheme, outside, path)
     with proxy.proxy, routed(proxy.url, routes=(), **settings):
         yield proxy

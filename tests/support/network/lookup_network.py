@@ -1,8 +1,8 @@
-"""A world in which every name of `naming_calls` has one address, the fake address that it gets when it is routed.
+"""A network in which each name of `lookup_calls` has the address that is its fake address when the name is routed.
 
-A network namespace whose only machine is this one, its hosts file, and a name server that writes down what it is
-asked: natively it answers what the table of fake addresses would, so that results compare letter for letter; when
-routed, nobody may ask it anything.
+The network is a namespace with this machine alone, its hosts file, and a name server that records its queries. Native
+look-ups get the same addresses as the table of fake addresses gives, so results can be compared exactly. When names are
+routed, no query may reach the name server.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.support.naming_calls import FAKE, OWN, OWN_ADDRESS
+from tests.support.lookup_calls import FAKE, OWN, OWN_ADDRESS
 from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.network.packets import question
 from tests.support.paths import ROOT
 
-# The machine's addresses that others see, and names that the name server knows besides.
+# The machine's addresses outside loopback, and other names that the name server knows.
 HERE = ("203.0.113.7", "2001:db8:ffff::7")
 OTHERS = ("printer.lan", "www.corp.example")
 PROXY = "socks5h://192.0.2.1:1080"
@@ -37,12 +37,12 @@ FILES = {
 A, PTR, AAAA, IN = 1, 12, 28, 1
 RESPONSE, NO_SUCH_NAME = 0x8180, 3
 HEADER = struct.Struct("!6H")
-# A pointer to the name in the question, which comes right behind the header (4.1.4).
+# A compression pointer to the name in the question, which follows the header (4.1.4).
 THE_NAME_ASKED_FOR = 0xC000 | HEADER.size
 
 
 class Zone:
-    """What the name server knows: the addresses of one family, and whose they are."""
+    """The records of the name server: addresses of one family, and their names."""
 
     def __init__(self) -> None:
         known = {**FAKE, **dict.fromkeys(OTHERS, HERE)}
@@ -51,7 +51,7 @@ class Zone:
         self.type = A
 
     def answer(self, query: bytes) -> bytes:
-        """The answer, as a name server gives it whose hosts have an address each."""
+        """Return the answer to a query. Each host has one address."""
         number, *_ = HEADER.unpack_from(query)
         name = (question(query) or "").lower()
         end = query.index(b"\0", HEADER.size) + 5
@@ -79,14 +79,14 @@ def _reverse(literal: str) -> str:
     return ".".join(reversed(literal.split("."))) + ".in-addr.arpa"
 
 
-class World:
-    """Programs run in it; `queries` are what they have asked the name server."""
+class LookupNetwork:
+    """Runs programs in the network. `queries` has the names that they asked the name server for."""
 
     def __init__(self, namespace: Namespace, zone: Zone, queries: list[str]) -> None:
         self._namespace, self.zone, self.queries = namespace, zone, queries
 
     def run(self, *argv: str, **environment: str) -> str:
-        """What a program prints that ends well; Python, unless the first word is another program's path."""
+        """Run a program that must succeed, and return its output. It is Python unless the first word is a path."""
         command = self._namespace.command(*self._argv(argv))
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, cwd=ROOT,
@@ -100,26 +100,26 @@ class World:
         return list(argv) if argv[0].startswith("/") else [sys.executable, "-bb", "-W", "error", *argv]
 
     def outcomes(self, family: int, *words: str) -> Mapping[str, str]:
-        """What the calls that ask for this family come to, natively or, given a proxy, routed."""
+        """Return the outcomes of the calls that ask for this family: native ones or, given a proxy, routed ones."""
         self.zone.type = AAAA if family == socket.AF_INET6 else A
         wanted = "6" if family == socket.AF_INET6 else "4"
-        printed = self.run("-m", "tests.support.naming_calls", wanted, *words)
+        printed = self.run("-m", "tests.support.lookup_calls", wanted, *words)
         outcomes: dict[str, str] = json.loads(printed)
         return outcomes
 
 
 @contextlib.contextmanager
-def world(hosts: str = FILES["hosts"], addresses: Sequence[str] = HERE) -> Iterator[World]:
-    """The world, for the length of the block."""
+def lookup_network(hosts: str = FILES["hosts"], addresses: Sequence[str] = HERE) -> Iterator[LookupNetwork]:
+    """Build the network for the length of the block."""
     needs_root()
     with tempfile.TemporaryDirectory(prefix="socksify-naming-") as path:
         files = etc(Path(path) / "etc", {**FILES, "hosts": hosts})
         with Namespace(files, OWN) as namespace:
-            # AI_ADDRCONFIG asks whether there is an address beside loopback's.
+            # AI_ADDRCONFIG needs an address that is not loopback's.
             namespace.ip(*(f"addr add {literal} dev lo" for literal in addresses))
             zone, queries = Zone(), list[str]()
             with _served(namespace, zone, queries):
-                yield World(namespace, zone, queries)
+                yield LookupNetwork(namespace, zone, queries)
 
 
 @contextlib.contextmanager
