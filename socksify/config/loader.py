@@ -7,11 +7,11 @@ from os.path import join, lexists
 
 from socksify._record import Record
 from socksify.config import environ as variables
-from socksify.config import file_search, proxy_url, rules, toml_file, via
+from socksify.config import file_search, proxy_url, rules, toml_file
 from socksify.config import inherited as config_inherited
 from socksify.config.errors import ConfigError
 from socksify.config.schema import BY_NAME
-from socksify.config.settings import Settings
+from socksify.config.settings import Settings, without_block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load(
     if inherited is None:
         base = _base(names_proxy, environ)
     else:
-        base = via.without_block(inherited.settings) if names_proxy else inherited.settings
+        base = without_block(inherited.settings) if names_proxy else inherited.settings
     return _settings(layers, base, file, directory)
 
 

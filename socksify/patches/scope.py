@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from _contextvars import ContextVar
 
-from socksify.config import via as config
+from socksify.config import settings as config
 from socksify.config.errors import ConfigError
 from socksify.routing.lookups import Lookups
 from socksify.routing.router import Router

@@ -15,7 +15,7 @@ from socksify import _originals
 from socksify._hook_location import template
 from socksify.config import environ as variables
 from socksify.config import inherited
-from socksify.config import via as blocks
+from socksify.config import settings as config_settings
 from socksify.patches import adapters, scope
 from socksify.routing import fake_addresses
 from socksify.tunnel.handover import handover
@@ -82,7 +82,7 @@ class ChildEnvironment:
         block = scope.entered()
         if block is None:
             return self.variables
-        return self.variables | self._passed(blocks.passed_on(scope.of(block).settings))
+        return self.variables | self._passed(config_settings.passed_on(scope.of(block).settings))
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         """Return an environment with what children are given."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from socksify import _originals, config
-from socksify.config.via import scoped
+from socksify.config.settings import scoped
 from socksify.routing import fake_addresses, local_host, log
 from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.router import Router
