@@ -43,9 +43,7 @@ FOREIGN: dict[str, set[str]] = {
 }
 
 # Assignments that are still to become methods of the object. An entry that has become unnecessary is an error.
-TO_MEND: dict[str, set[str]] = {
-    "socksify/tunnel/errors.py": {"error.hop", "error.proxy", "error.reply", "error.target"},
-}
+TO_MEND: dict[str, set[str]] = {}
 
 # Module-level names that functions change: caches that are bounded, and the state of the interpreter that is one for
 # a process. By file; each has its bound or reason beside it.

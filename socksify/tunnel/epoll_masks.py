@@ -1,11 +1,11 @@
-"""Which epoll objects watch which fds, and with what mask: what the client asked for, whatever the kernel is told.
+"""The masks with which the client's epoll objects watch fds, as the client has set them.
 
-While a handshake is pending the kernel is told a stand-in: the event that the handshake waits for, level-
-triggered. When it is settled the client's own mask goes back in, which re-arms EPOLLET and EPOLLONESHOT too.
+While a handshake is pending, the kernel's mask is a stand-in: the event that the handshake waits for, level-triggered.
+When the handshake is settled, the client's own mask is restored, which re-arms EPOLLET and EPOLLONESHOT too.
 
-Epoll objects all share one inode and take no weak reference, so registrations are kept by fd numbers, and a
-number that no longer means what it did shows itself when the kernel is asked to change it (ENOENT, EBADF). fds
-are small numbers that are used again: the table cannot grow beyond the most that were ever open.
+All epoll objects share one inode, and they take no weak references. So registrations are kept by fd numbers. Where a
+number means something else by now, the kernel refuses to change the registration (ENOENT, EBADF). fds are small
+numbers that are used again, so the table never has more entries than there were open fds at one time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class EpollMasks:
             watchers[epoll_fd] = mask
 
     def join(self, tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
-        """The client registered a pending fd, or changed its mask, while the kernel was told a stand-in."""
+        """The client has registered the fd of a pending tunnel, or changed its mask: set the stand-in."""
         if tunnel is not None:
             self._unattended.discard(tunnel)
             tunnel.watchers[fd, epoll.fileno()] = epoll
@@ -64,11 +64,11 @@ class EpollMasks:
             self._unattended.add(tunnel)
 
     def mask_of(self, epoll_fd: int, fd: int, default: Mask = 0) -> Mask:
-        """What the client asked to be told of an fd, as far as it is known."""
+        """Return the client's mask for an fd, `default` if it is not known."""
         return self.registrations.get(fd, {}).get(epoll_fd, default)
 
     def forget(self, epoll_fd: int, fd: int) -> None:
-        """An epoll object does not watch an fd, or no longer."""
+        """An epoll object does not watch an fd any longer."""
         watchers = self.registrations.get(fd)
         if watchers is not None:
             watchers.pop(epoll_fd, None)
@@ -78,12 +78,12 @@ class EpollMasks:
         self.registrations.pop(fd, None)
 
     def stand_in(self, tunnel: Tunnel, fd: int) -> None:
-        """Tell every epoll object that watches an fd to wait for what its tunnel waits for."""
+        """Have every epoll object that watches an fd wait for what the tunnel of the fd waits for."""
         for epoll_fd in list(self.registrations.get(fd, ())):
             known = tunnel.watchers.get((fd, epoll_fd))
             epoll = known or _reopened(epoll_fd)
             if epoll is not None and _set(epoll, fd, tunnel.awaited(self.mask_of(epoll_fd, fd))):
-                # Ours is not kept: at its end it would close whatever has its number by then.
+                # Our own object is not kept: at its end it would close whatever has its number by then.
                 tunnel.watchers[fd, epoll_fd] = known
             else:
                 self.forget(epoll_fd, fd)
@@ -100,7 +100,7 @@ class EpollMasks:
         self.registrations.clear()
 
     def restore(self, tunnel: Tunnel) -> None:
-        """Tell the kernel what the client asked for, of a listening socket without what that can never be."""
+        """Give the kernel the client's masks again; a listening socket is never writable, so not that part."""
         for (fd, epoll_fd), known in tunnel.watchers.copy().items():
             epoll = known or _reopened(epoll_fd)
             if epoll is not None:
@@ -176,7 +176,7 @@ def _set_anew(epoll: Epoll, fd: int, mask: Mask) -> bool:
 
 
 def _reopened(epoll_fd: int) -> Epoll | None:
-    """An object of ours for the client's epoll instance; closing it closes only its own fd."""
+    """Return an object of ours for the client's epoll instance. When it is closed, only its own fd is."""
     try:
         return select.epoll.fromfd(os.dup(epoll_fd))
     except ours(OSError):

@@ -1,6 +1,6 @@
-"""What a client is told when a tunnel fails: the builtin OSError it expects, with the proxy's story in it.
+"""The errors that a client gets when a tunnel fails: the builtin OSError that it expects, and what the proxy said.
 
-The protocol's errors, which know reply codes but no errno, are translated here, once, on their way out.
+The errors of the protocol layer know reply codes, but no errno. They are translated here, once, on their way out.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 class ProxyError(OSError):
     """A connection through a proxy failed; also an instance of the builtin that its errno stands for.
 
-    proxy is the URL of the proxy that failed (password masked), target what it was asked for ("host:port"),
-    hop its place in the chain (1 is the first), reply the code it answered (RFC 1928 section 6, SOCKS4's 91
-    to 93, an HTTP status), None where it answered none.
+    proxy is the URL of the proxy that failed (password masked). target is the destination that the proxy was asked
+    for ("host:port"). hop is the place of the proxy in the chain (1 is the first). reply is the code that the proxy
+    answered (RFC 1928 section 6, SOCKS4's 91 to 93, an HTTP status). Each of them is None where it is not known.
     """
 
     proxy: str | None = None
@@ -48,13 +48,21 @@ class ProxyError(OSError):
     hop: int | None = None
     reply: int | None = None
 
+    def _describe(
+        self, target: str, proxy: str | None = None, hop: int | None = None, reply: int | None = None
+    ) -> None:
+        self.target = target
+        self.proxy = proxy
+        self.hop = hop
+        self.reply = reply
+
 
 class ProxyConnectionRefusedError(ProxyError, ConnectionRefusedError):
     """ECONNREFUSED."""
 
 
 class ProxyConnectionResetError(ProxyError, ConnectionResetError):
-    """ECONNRESET: the proxy hung up in the middle of the handshake."""
+    """ECONNRESET: the proxy closed the connection in the middle of the handshake."""
 
 
 class ProxyConnectionAbortedError(ProxyError, ConnectionAbortedError):
@@ -83,7 +91,7 @@ _CLASSES: dict[int, type[ProxyError]] = {
     ENOENT: ProxyNotFoundError,
 }
 
-# What the person who reads the message can do about it.
+# What the reader of the message can do.
 _ADVICE = {
     EACCES: "allow the destination in the proxy's rules or give it credentials",
     EAFNOSUPPORT: "use a proxy that speaks this kind of address, such as SOCKS5",
@@ -97,13 +105,13 @@ _BIND_ADVICE = "to be called back takes a proxy with BIND, such as Dante; else u
 
 
 def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
-    """Translate what went wrong in the conversation with one proxy."""
+    """Return the error for a conversation with a proxy that went wrong; `hop` is the proxy's place in the chain."""
     number = errno_of(cause)
     if number == EAFNOSUPPORT and not route.target.port and route.command != BIND:
-        # Nobody listens on port 0, says a kernel; to Dante's server it is no address at all.
+        # A kernel says that nobody listens on port 0. For Dante's server it is no address at all.
         number = ECONNREFUSED
     if route.command == BIND and hop == len(route.chain) and isinstance(cause, Closed):
-        # It took a CONNECT before: `ssh -D` and SOCKS 4.2's sockd say no by hanging up.
+        # The proxy took a CONNECT before. `ssh -D` and SOCKS 4.2's sockd refuse by closing the connection.
         number = EOPNOTSUPP
     reply = f" (reply {cause.reply})" if cause.reply is not None else ""
     wants = isinstance(cause, AuthenticationRefused) or cause.wanted
@@ -112,16 +120,14 @@ def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
 
 
 def unsayable(cause: ProtocolError, route: Via) -> ProxyError:
-    """A proxy of the chain speaks a protocol that has no words for what it is to be asked."""
+    """Return the error for a request that the protocol of a proxy cannot express."""
     number = errno_of(cause)
-    error = _at_hop(number, f"{cause}; {_advice(number, route)}", route, len(route.chain), cause)
-    # The cause has the reply that a server would have given; nobody was asked.
-    error.reply = None
-    return error
+    # The cause has the reply that a server would have given, but no server was asked.
+    return _at_hop(number, f"{cause}; {_advice(number, route)}", route, len(route.chain), cause, is_answer=False)
 
 
 def wrong_peer(cause: ProtocolError, route: Via) -> ProxyError:
-    """The proxy's second answer to BIND says that the peer did not come, but perhaps somebody else.
+    """Return the error for a second answer to BIND which says that the peer did not come, or that another one came.
 
     accept(2), ECONNABORTED: "A connection has been aborted."
     """
@@ -131,71 +137,67 @@ def wrong_peer(cause: ProtocolError, route: Via) -> ProxyError:
 
 
 def broken(cause: OSError, route: Via, hop: int) -> ProxyError:
-    """The connection to a proxy broke in the middle of its handshake."""
+    """Return the error for a connection that broke in the middle of the handshake with a proxy."""
     what = f"the connection broke during the handshake: {cause.strerror or cause}"
-    # send(2) tells of the same end by another name.
+    # send(2) has other numbers for the same end.
     number = ECONNRESET if cause.errno in (None, EPIPE, ESHUTDOWN) else cause.errno
     return _at_hop(number, what, route, hop, cause)
 
 
 def silent(route: Via, hop: int, seconds: float, stage: str) -> ProxyError:
-    """Time ran out while `stage` was awaited from a proxy."""
+    """Return the error for a proxy that did not answer in time; `stage` is what was awaited, for `seconds`."""
     return _at_hop(ETIMEDOUT, f"timed out after {seconds:g} s waiting for {stage}", route, hop)
 
 
 def unreachable(cause: OSError, route: Via) -> ProxyError:
-    """The first proxy itself could not be connected to: the errno of that connect, naming the proxy."""
+    """Return the error for a first proxy that cannot be connected to: the errno of that connect, and the proxy."""
     if isinstance(cause, ProxyError):
         return cause
     if isinstance(cause, TimeoutError) or cause.errno is None:
         number = ETIMEDOUT
     else:
-        # A name that cannot be resolved has a code of getaddrinfo(3) for an errno.
+        # The errno of a gaierror is a code of getaddrinfo(3).
         number = EHOSTUNREACH if isinstance(cause, gaierror) else cause.errno
     what = f"the proxy itself cannot be reached: {cause.strerror or cause}; is it running, and is its URL right?"
     return _at_hop(number, what, route, 1, cause)
 
 
 def taken(port: int, route: Via) -> ProxyError:
-    """The client chose a source port that another connection of its to the same target has."""
+    """Return the error for a source port that another connection of the client to the same target has."""
     target = host_port(route.target.host, route.target.port)
-    error = _error(EADDRNOTAVAIL, f"another connection to {target} has source port {port}")
-    error.target = target
-    return error
+    return _error(EADDRNOTAVAIL, f"another connection to {target} has source port {port}", target)
 
 
 def denied(why: str, address: tuple[object, ...]) -> ProxyError:
-    """One of our own rules forbids the connection."""
-    error = _error(EACCES, f"connection to {address[0]}:{address[1]} not made: {why}")
-    error.target = f"{address[0]}:{address[1]}"
-    return error
+    """Return the error for a connection that a rule of the configuration forbids."""
+    target = f"{address[0]}:{address[1]}"
+    return _error(EACCES, f"connection to {target} not made: {why}", target)
 
 
 def not_sent(what: str, target: str, why: str) -> ProxyError:
-    """Something that is no TCP ("UDP", "SCTP") does not leave this machine."""
-    error = _error(EACCES, f"{what} to {target} refused: {why}")
-    error.target = target
-    return error
+    """Return the error for a datagram that does not leave this machine; `what` is its protocol ("UDP", "SCTP")."""
+    return _error(EACCES, f"{what} to {target} refused: {why}", target)
 
 
 def not_applied(what: str, why: str) -> ProxyError:
-    """An option, ancillary data or a header that chooses a destination of its own."""
+    """Return the error for an option, ancillary data or a header that chooses a destination of its own."""
     return _error(EACCES, f"{what} refused: {why}")
 
 
 def forbidden(what: str, instead: str) -> ProxyError:
-    """strict forbids what would go past us."""
+    """Return the error for a way past the patches, which the setting `strict` forbids."""
     return _error(EACCES, f"{what} goes past socksify, which strict forbids; {instead}")
 
 
-def _at_hop(number: int, what: str, route: Via, hop: int, cause: Exception | None = None) -> ProxyError:
+def _at_hop(
+    number: int, what: str, route: Via, hop: int, cause: Exception | None = None, *, is_answer: bool = True
+) -> ProxyError:
     proxy, hops = route.chain[hop - 1], len(route.chain)
     target = host_port(route.target.host, route.target.port)
     asked = f"a connection from {route.target.host}" if route.command == BIND else target
     place = f" (hop {hop} of {hops})" if hops > 1 else ""
     error = _error(number, f"proxy {proxy.url}{place} for {asked}: {what}")
-    error.proxy, error.target, error.hop = proxy.url, target, hop
-    error.reply = getattr(cause, "reply", None)
+    error._describe(target, proxy.url, hop, getattr(cause, "reply", None) if is_answer else None)
     if cause is not None:
         # The error is kept for as long as the socket; the frames that a traceback holds would keep the socket.
         error.__cause__ = cause.with_traceback(None)
@@ -210,7 +212,7 @@ def _advice(number: int, route: Via) -> str:
 
 
 def _credentials_advice(cause: ProtocolError, proxy: Proxy) -> str:
-    """What to do where a proxy wants other credentials than it was given."""
+    """Return what to do if a proxy wants other credentials than it was given."""
     ours = "Basic" if proxy.scheme == "http" else METHODS[USERNAME_PASSWORD]
     wanted = [method for method in cause.wanted if method.lower() != ours.lower()]
     if cause.wanted and len(wanted) == len(cause.wanted):
@@ -225,13 +227,16 @@ def _credentials_advice(cause: ProtocolError, proxy: Proxy) -> str:
 
 
 def to_raise(error: OSError) -> OSError:
-    """A copy of an error that is kept: raising gives an exception a traceback, whose frames hold the socket."""
+    """Return a copy of an error that is kept. A raised exception has a traceback, and its frames hold the socket."""
     copy = type(error)(*error.args)
     copy.__dict__.update(error.__dict__)
     copy.__cause__ = error.__cause__
     return copy
 
 
-def _error(number: int, message: str) -> ProxyError:
-    """The ProxyError whose class fits an errno."""
-    return _CLASSES.get(number, ProxyError)(number, message)
+def _error(number: int, message: str, target: str | None = None) -> ProxyError:
+    """Return a ProxyError of the class that fits an errno."""
+    error = _CLASSES.get(number, ProxyError)(number, message)
+    if target is not None:
+        error._describe(target)
+    return error
