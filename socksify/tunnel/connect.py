@@ -166,7 +166,7 @@ def _drive(tunnel: Tunnel, handshake: Handshake, sock: Socket) -> int:
         return 0
     except ours(OSError) as error:
         if not handshake.begun:
-            return first_hop.go_on(sock, tunnel, handshake, error)
+            return first_hop.try_next(sock, tunnel, handshake, error)
         fail(tunnel, errors.broken(error, handshake.route, handshake.hop_number))
         return 0
     if events == 0:

@@ -1,7 +1,8 @@
-"""Connect the client's fd to the first proxy: its own kernel socket where that can serve, else a fresh one.
+"""Connect the client's fd to the first proxy: by its own kernel socket where that is possible, else by a fresh one.
 
 An AF_INET6 socket reaches an IPv4 proxy by a mapped address (RFC 4291 section 2.5.5.2), for which IPV6_V6ONLY
-must be off (RFC 3493 section 5.3); the client goes on seeing what it set.
+must be off (RFC 3493 section 5.3). getsockopt() goes on to tell the client the value that it has set. The addresses of
+a proxy are tried one after another, each for its share of the time.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
         handshake.has_reached()
 
 
-def go_on(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError, is_spent: bool = False) -> int:
+def try_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError, is_spent: bool = False) -> int:
     """The connect itself has failed, with `error`: try the next address, or fail the tunnel if there is none.
 
     Returns the events to wait for, 0 if it has failed. A socket `is_spent` that still connects, or is connected, to
@@ -77,7 +78,7 @@ def leave_silent(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
     if handshake.attempted is not None:
         registry.proxy_addresses.demote(handshake.route.chain[0], handshake.attempted)
     handshake.begin_again()
-    go_on(sock, tunnel, handshake, OSError(ETIMEDOUT, os.strerror(ETIMEDOUT)), is_spent=True)
+    try_next(sock, tunnel, handshake, OSError(ETIMEDOUT, os.strerror(ETIMEDOUT)), is_spent=True)
 
 
 def _look_again(sock: Socket, handshake: Handshake, error: OSError) -> None:
@@ -137,17 +138,17 @@ def _connect(sock: Socket, tunnel: Tunnel, handshake: Handshake, candidate: Cand
 
 
 def _connect_own(sock: Socket, tunnel: Tunnel, address: Any, handshake: Handshake | None) -> None:
-    """connect(2); with a handshake, whose first message the same system call is to send, if it can."""
+    """Connect. If `handshake` is given, the same system call sends its first message where that is possible."""
     try:
         if handshake is None or not _fast_open(sock, address, handshake):
-            _connect_plainly(sock, address)
+            _connect_once_or_twice(sock, address)
     except ours(OSError) as error:
         if error.errno != EADDRNOTAVAIL or not _originals.getsockname(sock)[1]:
             raise
         _connect_from_another_port(sock, tunnel, address)
 
 
-def _connect_plainly(sock: Socket, address: Any) -> None:
+def _connect_once_or_twice(sock: Socket, address: Any) -> None:
     try:
         _originals.connect(sock, address)
     except ours(ConnectionAbortedError):
@@ -156,24 +157,25 @@ def _connect_plainly(sock: Socket, address: Any) -> None:
 
 
 def _begin_to_connect(sock: Socket, address: Any) -> None:
-    """connect(2) of a socket with a timeout, whose connect() would wait for all of it, where there are other addresses.
+    """Begin to connect a socket with a timeout, while there are other addresses: its connect() would wait too long.
 
-    Its fd is non-blocking.
+    The fd of such a socket is non-blocking.
     """
-    plain = _originals.Socket(_originals.family(sock), socket.SOCK_STREAM, 0, _originals.fileno(sock))
+    nonblocking = _originals.Socket(_originals.family(sock), socket.SOCK_STREAM, 0, _originals.fileno(sock))
     try:
         # The process may have a default timeout.
-        plain.setblocking(False)
-        plain.connect(address)
+        nonblocking.setblocking(False)
+        nonblocking.connect(address)
     finally:
-        plain.detach()
+        nonblocking.detach()
 
 
 def _connect_from_another_port(sock: Socket, tunnel: Tunnel, address: Any) -> None:
     """The client chose a port that another connection to the proxy has, or had a moment ago.
 
-    Natively one port leads to many hosts, as each pair of addresses is another one. Towards the proxy all pairs are
-    the same; so this connection gets a port of its own there, and the client goes on to be told the one it chose.
+    Without a proxy, one port may be used for many hosts, because each pair of addresses is another one. All
+    connections to the proxy have the same pair. So this connection gets a port of its own there, and the client goes
+    on to see the port that it has chosen.
     """
     if tunnel.chosen_port and registry.is_taken(tunnel, tunnel.chosen_port):
         raise errors.taken(tunnel.chosen_port, tunnel.route)
@@ -181,7 +183,7 @@ def _connect_from_another_port(sock: Socket, tunnel: Tunnel, address: Any) -> No
 
 
 def _connect_like(sock: Socket, tunnel: Tunnel, address: Any) -> None:
-    """On a fresh socket of the same family."""
+    """Connect a fresh socket of the same family."""
     family = _originals.family(sock)
     fresh = socket_swap.fresh_socket(sock, family)
     if family == AF_INET6:
@@ -190,7 +192,7 @@ def _connect_like(sock: Socket, tunnel: Tunnel, address: Any) -> None:
 
 
 def _connect_anew(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
-    """Where the client's socket connects to another address already."""
+    """Connect a fresh socket, because the client's own connects to another address already."""
     if candidate[0] == _originals.family(sock):
         _connect_like(sock, tunnel, candidate[1])
     else:
@@ -198,10 +200,10 @@ def _connect_anew(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
 
 
 def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
-    """tcp(7), MSG_FASTOPEN: connect and write at once, which saves a system call.
+    """Connect and write at once (tcp(7), MSG_FASTOPEN), which saves a system call. Return whether that was done.
 
-    Only for a proxy on this machine: on the way to another one, middleboxes have been seen to drop what they do
-    not know. Where the kernel does not offer it, and on a Unix socket, nothing has happened.
+    This is for a proxy on this machine only: on the way to another machine, some middleboxes drop such packets. If
+    the kernel does not offer it, and on a Unix socket, nothing is done.
     """
     if not _FAST_OPEN or handshake.begun:
         return False
@@ -216,9 +218,9 @@ def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
 
 
 def _unblock(sock: Socket, handshake: Handshake) -> None:
-    """A connect(2) that blocks is bounded by the kernel's patience, not by ours.
+    """Make the fd non-blocking: the time that a blocking connect(2) takes is bounded by the kernel alone.
 
-    On the machine itself it takes no time, and the two system calls are saved.
+    A connect(2) to this machine itself takes no time, so there the two system calls are saved.
     """
     if not handshake.unblocked and at(os.get_blocking, sock):
         handshake.unblock()
@@ -226,7 +228,7 @@ def _unblock(sock: Socket, handshake: Handshake) -> None:
 
 
 def _takes_mapped(sock: Socket, tunnel: Tunnel) -> bool:
-    """Make an AF_INET6 socket take mapped addresses; one that is bound to an IPv6 address cannot."""
+    """Make an AF_INET6 socket take mapped addresses; return False if it cannot, as it is bound to an IPv6 address."""
     if _originals.family(sock) != AF_INET6 or _originals.getsockname(sock)[0] not in ("::", ""):
         return False
     if _originals.getsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY):

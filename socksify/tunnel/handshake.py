@@ -1,8 +1,8 @@
 """Conversations with the proxies of a chain, one after another, on the client's own socket.
 
-advance() goes as far as the socket allows without ever blocking, whatever the socket's mode, and says what to
-wait for: the blocking connect, the selectors and the event loops all drive the same code. Time is bounded by
-one deadline for all hops and reads together.
+advance() goes as far as the socket allows, and never blocks, whatever the mode of the socket is. It returns the events
+to wait for, so the blocking connect, the selectors and the event loops all drive the same code. One deadline bounds the
+time of all hops and reads together.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ _PIECE = 4096
 
 
 class Handshake:
-    """What is left to be said on one socket until the tunnel is open; `hop_number` counts from 1."""
+    """The conversations that are left on one socket until the tunnel is open; `hop_number` counts from 1.
+
+    `started` is the time of monotonic() when the connect() began, `limit` the seconds that it may take. `waits` is
+    whether that connect() waits for the outcome, `connect_frame` its frame.
+    """
 
     __slots__ = (
         "attempted",
@@ -100,7 +104,7 @@ class Handshake:
 
     @property
     def current_hop(self) -> Hop:
-        """What is being talked about, and with whom."""
+        """The hop that is asked at the moment."""
         return self.hops[self.hop_number - 1]
 
     # --- transitions: the connection to the first proxy ---
@@ -146,9 +150,10 @@ class Handshake:
         self.reached = True
 
     def may_begin_again(self) -> bool:
-        """Whether another address can be asked: of this one no more is known than that it is silent.
+        """Whether another address of the proxy can be asked instead of this one, which has said nothing yet.
 
-        A greeting of SOCKS5's asks for nothing. Other first messages do, and a slow target is no silent proxy.
+        SOCKS5's greeting asks for nothing. Other first messages name the target, and then it may be the target that
+        is slow.
         """
         talk = self.conversation
         return (
@@ -216,9 +221,9 @@ class Handshake:
         return frame is not None and not is_running(frame) and self.connect_frame is frame
 
     def bound(self) -> tuple[str, int] | None:
-        """BND.ADDR and BND.PORT of the last reply, if they mean something; a SOCKS4 CONNECT's are to be ignored.
+        """Return BND.ADDR and BND.PORT of the last reply, None if they mean nothing, as those of a SOCKS4 CONNECT.
 
-        Of a BIND's the port always does; a host that is not an address the proxy leaves to be guessed: "".
+        The port of a BIND always means something. If its host is no address, the host is returned as "".
         """
         reply = self.conversation.result
         if self.route.command == BIND:
@@ -251,9 +256,9 @@ class Handshake:
                 elif talk.peeking:
                     self._peek(sock)
                 else:
-                    # As read() does, without the call: the usual case.
-                    plain = _originals.gettimeout(sock) is None
-                    data = _originals.recv(sock, talk.needs, _DONTWAIT) if plain else read(sock, talk.needs)
+                    # The same as read(), without the call in the usual case.
+                    has_no_timeout = _originals.gettimeout(sock) is None
+                    data = _originals.recv(sock, talk.needs, _DONTWAIT) if has_no_timeout else read(sock, talk.needs)
                     if not data:
                         talk.end()
                     talk.receive(data)
@@ -268,7 +273,7 @@ class Handshake:
                 raise
 
     def _write(self, sock: Socket) -> int:
-        """Write what there is to say; an answer cannot have come yet, so it is not looked for."""
+        """Write the messages that are left. An answer cannot have come yet, so nothing is read."""
         talk = self.conversation
         while talk.outgoing:
             written = self._send(sock, talk)
@@ -277,9 +282,10 @@ class Handshake:
         return POLLIN
 
     def _send(self, sock: Socket, talk: Conversation) -> int:
-        """send() that never waits.
+        """Write without waiting; return how many bytes were written.
 
-        On a socket with a timeout that of Python waits for the connection. It is there where the proxy has one address.
+        On a socket with a timeout, Python's send() waits until the socket is writable. That is allowed only if the
+        connection is there already, as it is where the proxy has one address.
         """
         if self.share < self.limit and not self.begun and _originals.gettimeout(sock):
             # As `interrupts.at` does, which would have the bytes in a variable.
@@ -287,7 +293,7 @@ class Handshake:
         return _originals.send(sock, talk.outgoing, _WRITE)
 
     def _peek(self, sock: Socket) -> None:
-        """What comes behind an HTTP head belongs to the client: look first, then take exactly the head."""
+        """Read an HTTP head. The bytes behind it belong to the client, so they are looked at first, and left."""
         data = peek(sock, _PIECE)
         if not data:
             self.conversation.end()
@@ -296,7 +302,7 @@ class Handshake:
 
 
 def peek(sock: Socket, count: int) -> bytes:
-    """recv() with MSG_PEEK that never waits, as `read` does not; read(2) cannot peek, so the kernel is asked first."""
+    """Return up to `count` bytes that are left to be read; never wait. read(2) cannot peek, so the kernel is polled."""
     if _originals.gettimeout(sock):
         poller = _originals.poll()
         poller.register(_originals.fileno(sock), POLLIN)
@@ -306,10 +312,10 @@ def peek(sock: Socket, count: int) -> bytes:
 
 
 def read(sock: Socket, count: int) -> bytes:
-    """recv() that never waits.
+    """Read up to `count` bytes; never wait.
 
-    On a socket with a timeout the recv() of Python polls first, for as long as that timeout and not for what is
-    left of the handshake's time; its fd is non-blocking, so a plain read(2) does.
+    On a socket with a timeout, Python's recv() polls first, for the whole timeout. The fd of such a socket is
+    non-blocking, so read(2) returns at once.
     """
     if _originals.gettimeout(sock) is None:
         return _originals.recv(sock, count, _DONTWAIT)

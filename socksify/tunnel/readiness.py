@@ -1,16 +1,16 @@
-"""Stand-ins: what the pollers wait for while a handshake is pending, and what they report.
+"""Stand-ins: the events that pollers wait for while a handshake is pending, and the events that they report.
 
-An essay on the rule. A client that polls a connecting socket wants to know when the *tunnel* is open; the kernel
-knows only of the connection to the proxy. So while a tunnel is unsettled
+An essay on the rule. A client that polls a connecting socket wants to know when the *tunnel* is open, but the kernel
+knows only the connection to the proxy. So while a tunnel is unsettled
 
   - the kernel is asked for the event that the handshake waits for, not for what the client asked;
   - when it comes, the handshake is advanced, and the client is told nothing;
-  - once the tunnel is open, the client's own mask is back and the kernel's word is passed on;
+  - once the tunnel is open, the client's own mask is back, and the kernel's report is passed on;
   - a listening socket, which is a connection to the proxy, is readable when a peer has come, and never writable;
-  - once it has failed, the client is told what a failed connect(2) gives, whatever was asked for: readable and
-    writable and POLLRDHUP as far as that was, POLLERR and POLLHUP always, until the failure has been told.
+  - once the tunnel has failed, the client is told what a failed connect(2) gives: POLLERR and POLLHUP always, and of
+    readable, writable and POLLRDHUP those that it has asked for. This ends when the failure has been reported.
 
-Waits are cut short at the deadline of the oldest handshake, which is then failed. Nothing here loops over the
+A wait is cut short at the deadline of the oldest handshake, which then fails. Nothing here loops over the
 pending handshakes: a wait costs the same with one and with five thousand.
 """
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 # poll(2) and epoll_ctl(2) use the same bits.
 _FAILED = POLLERR | POLLHUP
-# What poll(2) tells without being asked.
+# What poll(2) reports without being asked.
 _ALWAYS = POLLERR | POLLHUP | POLLNVAL
-# What a refused connect(2) shows to those who asked for it.
+# What a refused connect(2) reports if it is asked for.
 _ENDED = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP
-# What a socket shows that is not connected, as one is that was shut down while it was connecting.
+# What an unconnected socket reports, such as one that was shut down while it was connecting.
 _UNCONNECTED = POLLOUT | POLLWRNORM
 
 # Without what is epoll's alone, such as EPOLLET.
@@ -67,9 +67,10 @@ class Clock:
         return max(0.0, min(ends) - monotonic()) if ends else None
 
     def short_timeout(self) -> float | None:
-        """As slice(), for a wait whose stand-ins nobody can change from outside, as restored masks change epoll's.
+        """Return the same as timeout(), but not more than a moment: for poll(2) and select(2).
 
-        Another thread that reads the last answer leaves nothing for poll(2) or select(2) to tell: look again soon.
+        A restored mask wakes a thread in epoll_wait(2), but not one in poll(2) or select(2). If another thread reads
+        the last answer, nothing is left for these to report, so they have to look again soon.
         """
         left = self.timeout()
         return _RECHECK if left is None else min(left, _RECHECK)
@@ -78,7 +79,8 @@ class Clock:
 def wait(look: Callable[[Clock], Events], clock: Clock, masks: Callable[[int], int]) -> Events:
     """Look until there is something to report or the time is over.
 
-    `masks` tells what the client asked of an fd, -1 if nobody knows.
+    `look` polls once, for as long as the clock allows. `masks` returns the client's mask for an fd, -1 if it is not
+    known.
     """
     while True:
         events = look(clock)
@@ -132,17 +134,21 @@ def _client_events(tunnel: Tunnel | None, fd: int, event: int, mask: int) -> int
 
 
 def drive(tunnel: Tunnel) -> int:
-    """A poller of the client's found a pending tunnel's fd ready; returns what to wait for, 0 when it is settled."""
-    handshake = tunnel.handshake
-    if handshake is None and tunnel.listener is not None:
-        return tunnel.listener.ask_again(tunnel)
+    """A poller of the client's has found the fd of a pending tunnel ready: drive the handshake.
+
+    Returns the events to wait for, 0 when the tunnel is settled.
+    """
+    # Once only: another thread may settle the tunnel, or take its peer, at any moment.
+    handshake, listener = tunnel.handshake, tunnel.listener
+    if handshake is None and listener is not None:
+        return listener.ask_again(tunnel)
     if handshake is not None:
         handshake.mark_polled()
     return connect.advance(tunnel)
 
 
 def wanted(fd: int, mask: int = 0) -> int | None:
-    """The poll(2) events that stand in for the client's `mask`; None for an fd that needs no stand-in."""
+    """Return the poll(2) events that stand in for the client's `mask`; None for an fd that needs no stand-in."""
     tunnel = registry.unsettled_at(fd)
     if tunnel is None:
         return None
@@ -154,7 +160,7 @@ def wanted(fd: int, mask: int = 0) -> int | None:
 
 
 def hand_to_pollers(fd: int, tunnel: Tunnel) -> None:
-    """A connect has become pending: whatever watches its fd already waits for the handshake from now on."""
+    """A connect() returns while the handshake is pending: pollers that watch its fd already wait for the handshake."""
     handshake = tunnel.handshake
     if handshake is not None:
         registry.deadlines.limit(tunnel, handshake)
@@ -164,9 +170,9 @@ def hand_to_pollers(fd: int, tunnel: Tunnel) -> None:
 
 
 def wait_readable(fd: int, timeout: float | None) -> None:
-    """Wait until an fd is readable, or as long as `timeout`, going on with every pending handshake meanwhile.
+    """Wait until an fd is readable, or for `timeout` seconds, and drive every pending handshake meanwhile.
 
-    Those that a loop goes on with are left to it.
+    Handshakes that an event loop drives are left to the loop.
     """
 
     def look(clock: Clock) -> Events:
@@ -180,9 +186,9 @@ def wait_readable(fd: int, timeout: float | None) -> None:
 
 
 def poll_beside(others: Others, poller: Any, clock: Clock, glances: bool = False) -> Events:
-    """poll(2) once, going on with others as well; what of the events is not theirs.
+    """Poll once, and drive other handshakes as well. Returns the events of all fds but theirs.
 
-    With `glances` it also looks again soon.
+    `glances` is whether the wait has stand-ins, so that it has to end soon.
     """
     others.register(poller)
     try:
@@ -196,20 +202,21 @@ def poll_beside(others: Others, poller: Any, clock: Clock, glances: bool = False
 
 
 def drive_ready(others: Others, ready: Iterable[int]) -> None:
-    """Go on with those handshakes of which an fd is ready; nobody has been told of them, so nobody polls them."""
+    """Drive those of the other handshakes whose fds are `ready`."""
     for tunnel in others.among(ready):
         connect.advance(tunnel)
 
 
 def _is_driven(tunnel: Tunnel) -> bool:
-    """Whether whoever polls the fd is the one that goes on with the handshake, and is to see what the kernel says."""
+    """Whether an event loop drives the handshake, so that it has to see what the kernel reports."""
     handshake = tunnel.handshake
     return handshake is not None and handshake.driven
 
 
 def _asks_again(tunnel: Tunnel) -> bool:
     """Whether a listening socket has had its peer, so that its proxy has to be asked for the next."""
-    return tunnel.listens and tunnel.listener is not None and tunnel.listener.is_idle
+    listener = tunnel.listener
+    return tunnel.listens and listener is not None and listener.is_idle
 
 
 def _next_deadline() -> float | None:

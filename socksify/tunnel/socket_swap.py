@@ -1,9 +1,9 @@
-"""A fresh kernel socket moved onto the client's fd, when the one that is there cannot serve.
+"""Put a fresh kernel socket on the client's fd, when the socket that is there cannot be used.
 
-That is so when the proxy is reached over another address family (an AF_INET socket and an IPv6 or Unix-socket
-proxy) and before the next connect() after a failure. dup2(2) exchanges the two at once, so no other thread can
-get hold of the fd's number in between; the options that the client had set are carried over. Other dups of the
-old socket, and whoever watches the fd from C, do not follow.
+That is necessary if the proxy is reached over another address family (an AF_INET socket and an IPv6 or Unix-socket
+proxy), and before the next connect() after a failure. dup2(2) exchanges the two sockets at once, so no other thread can
+get hold of the fd's number in between. The options that the client has set are carried over. Other dups of the
+old socket do not follow, nor do pollers in C code that watch the fd.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def bind(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
 
 
 def bind_host(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
-    """The same with any port. Raises OSError."""
+    """Bind a fresh socket to the host that the client chose for the one before, and to any port. Raises OSError."""
     if chosen is None:
         return
     try:
@@ -108,9 +108,9 @@ def bind_host(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> N
 
 
 def remember_options(sock: Socket, tunnel: Tunnel) -> None:
-    """Before a move to another family: what the client may ask for later and the new socket could not tell."""
+    """Before a move to another family, remember the options that the new socket could not report to the client."""
     for level, name in _FAMILY_OPTIONS:
-        # What is there already the client's own socket said, not one that was moved onto its fd since.
+        # A value that is there already comes from the client's own socket, not from one that was moved onto its fd.
         if (level, name) not in tunnel.options:
             try:
                 tunnel.options[level, name] = _originals.getsockopt(sock, level, name)
@@ -119,7 +119,7 @@ def remember_options(sock: Socket, tunnel: Tunnel) -> None:
 
 
 def stored_option(tunnel: Tunnel, level: int, name: int, size: int) -> int | bytes | None:
-    """An option as the client set it, in the form that getsockopt() gives; None where the kernel knows."""
+    """Return an option as the client has set it, in getsockopt()'s form; None where the kernel is to be asked."""
     stored = tunnel.options.get((level, name))
     if stored is None or not size:
         return stored
@@ -127,7 +127,7 @@ def stored_option(tunnel: Tunnel, level: int, name: int, size: int) -> int | byt
 
 
 def store_option(sock: Socket, tunnel: Tunnel, level: int, name: int, value: int | bytes) -> bool:
-    """Keep an option that the socket that is really there may not have; False where that is for the kernel to say."""
+    """Remember an option that the kernel's socket may not have; return False where the kernel is to be asked."""
     in_its_place = tunnel.route.chain[0].path is not None and level in (IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6)
     if not in_its_place and (level, name) not in tunnel.options:
         return False
@@ -140,7 +140,7 @@ def store_option(sock: Socket, tunnel: Tunnel, level: int, name: int, value: int
 
 
 def restore_family(sock: Socket, tunnel: Tunnel) -> None:
-    """Before another connect() on a socket whose last one failed: as good as new, and of the client's own family."""
+    """Make a socket as good as new, and of the client's own family, before another connect() after a failure."""
     move(renewed(sock, tunnel), sock)
 
 

@@ -121,7 +121,9 @@ class Tunnel:
     @property
     def listens(self) -> bool:
         """Whether it is a listening socket that may be waited for."""
-        return self.listener is not None and self.listener.listens and self.error is None
+        # Once only: another thread may take its peer at any moment.
+        listener = self.listener
+        return listener is not None and listener.listens and self.error is None
 
     def awaited(self, mask: int) -> int:
         """Return the poll(2) events that the kernel is asked for where the client asks for `mask`."""

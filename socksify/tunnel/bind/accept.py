@@ -1,6 +1,7 @@
 """accept() of a socket that a proxy listens for: wait for the second answer, and collect the connection.
 
-The peer has come when the proxy says so on the connection on which it was asked. That connection is then the client's.
+The peer has come when the proxy says so, on the connection on which it was asked. That connection then becomes the
+client's.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from socksify.protocol.conversation import Conversation
     from socksify.tunnel.state import BindListener, Tunnel
 
-# Seconds after which a waiting thread looks whether another one has taken the peer it waits for.
+# Seconds after which a waiting thread looks whether another thread has taken the peer for which it waits.
 _RECHECK = 0.1
 
 
@@ -60,7 +61,7 @@ def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
 
 
 def _step(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals.Socket | None:
-    """Go as far as possible without waiting; the connection when the peer has come."""
+    """Go as far as possible without waiting; return the connection if the peer has come."""
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         connect.advance(tunnel)
@@ -117,7 +118,7 @@ def _collect(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals
 
 
 def _hear(sock: Socket, peer: Conversation) -> bool:
-    """Read on in the second answer; whether it is complete."""
+    """Read on in the second answer; return whether it is complete."""
     while not peer.over:
         try:
             data = read(sock, peer.needs)
@@ -135,9 +136,9 @@ def _hear(sock: Socket, peer: Conversation) -> bool:
 
 
 def _become_connection(tunnel: Tunnel, listener: BindListener, peer: Address, family: int) -> None:
-    """A tunnel whose peer has come is one like any other."""
+    """Make the tunnel that of a connection to the peer, like any other."""
     if peer.type == NAME or peer.host in ("0.0.0.0", "::"):
-        # The proxy does not say who came: it was to let in nobody else.
+        # The proxy does not say which peer came. It was told to let in this one only.
         expected = listener.route.target.literal()
         peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
     tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)

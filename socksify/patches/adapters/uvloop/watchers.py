@@ -139,7 +139,9 @@ class _ListenerWatch(_Watch):
         if tunnel is None or events is None:
             self.end()
             return
-        left = tunnel.handshake.deadline - monotonic() if tunnel.handshake is not None else None
+        # Once only: another thread may settle the tunnel at any moment.
+        handshake = tunnel.handshake
+        left = handshake.deadline - monotonic() if handshake is not None else None
         self._watch(_WRITER if events & POLLOUT else _READER, left, self._ready)
 
     def _ready(self) -> None:
