@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tests.support.processes import require
 
+# A name that the certificate is for, beside localhost and 127.0.0.1. Some proxies of the tests know the name, too.
+NAME = "target.example"
+
 
 class Certificates:
     """An authority and a certificate for `target.example`, localhost and 127.0.0.1, made in `directory`."""

@@ -8,7 +8,7 @@ import threading
 
 from tests.support.streams import receive_all
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 
 class Peer:

@@ -12,7 +12,7 @@ from socksify.server import embedded
 from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 
 def test_the_url_is_where_it_listens() -> None:

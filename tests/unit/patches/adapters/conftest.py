@@ -8,16 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import servers, targets
-from tests.support.certificates import Certificates
+from tests.support.certificates import NAME, Certificates
 from tests.support.servers import Server
 from tests.support.targets import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tests.unit.patches.adapters.uvloop_runner import Run
-
-# The proxy's name for 127.0.0.1 and ::1; our certificates have it, too.
-NAME = "target.example"
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ from errno import EHOSTUNREACH
 import pytest
 
 from tests.support.bad_proxy import BadProxy
+from tests.support.certificates import NAME
 from tests.support.routing import routed
 from tests.support.servers import Server
 from tests.support.steps import good
 from tests.support.targets import PAGE, Target
 from tests.unit.patches.adapters.channels import IS_OLD
-from tests.unit.patches.adapters.conftest import NAME
 from tests.unit.patches.adapters.fetching import ERRORS, FETCH, causes
 
 if not IS_OLD:

@@ -12,13 +12,12 @@ import trio
 
 import socksify
 from tests.support.bad_proxy import BadProxy, Script
-from tests.support.certificates import Certificates
+from tests.support.certificates import NAME, Certificates
 from tests.support.routing import routed
 from tests.support.servers import Server
 from tests.support.stepping import ANYWHERE, SECONDS, TARGET, stepping
 from tests.support.steps import CLOSE, DIAL, HANG, READ_GREETING, READ_REQUEST, RELAY, Send, Trickle, good, socks5_reply
 from tests.support.targets import Target
-from tests.unit.patches.adapters.conftest import NAME
 
 # A loop, and its own way to a stream; the streams are used alike.
 Open = Callable[..., Awaitable[Any]]

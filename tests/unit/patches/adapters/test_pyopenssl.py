@@ -12,13 +12,12 @@ import pytest
 from OpenSSL import SSL
 
 from tests.support.bad_proxy import BadProxy
-from tests.support.certificates import Certificates
+from tests.support.certificates import NAME, Certificates
 from tests.support.routing import routed
 from tests.support.servers import Server
 from tests.support.stepping import ANYWHERE, MOMENT, SAID, SECONDS, TARGET, Stepping, begin
 from tests.support.steps import good, trickled
 from tests.support.targets import Target
-from tests.unit.patches.adapters.conftest import NAME
 
 CALLS: dict[str, Callable[[SSL.Connection], object]] = {
     "do_handshake": lambda connection: connection.do_handshake(),

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
+from tests.support.certificates import NAME
 from tests.support.servers import Server
 from tests.support.targets import PAGE, Target
 from tests.unit.patches.adapters import twisted_client
-from tests.unit.patches.adapters.conftest import NAME
 
 REFUSED = "ProxyPermissionError: [Errno 13] UDP to {} refused: "
 

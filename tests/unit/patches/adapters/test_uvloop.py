@@ -13,13 +13,12 @@ import uvloop
 import socksify
 from tests.support.asyncio_streams import BANNER, GREETED, first_line, given_up
 from tests.support.bad_proxy import BadProxy
-from tests.support.certificates import Certificates
+from tests.support.certificates import NAME, Certificates
 from tests.support.routing import routed
 from tests.support.servers import Server
 from tests.support.stepping import ANYWHERE, MOMENT, TARGET, begin, stepping
 from tests.support.steps import HANG, READ_GREETING, good, trickled
 from tests.support.targets import Target
-from tests.unit.patches.adapters.conftest import NAME
 from tests.unit.patches.adapters.uvloop_runner import Run
 
 

@@ -16,7 +16,7 @@ from tests.support import servers
 from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running, run
+from tests.unit.server.running import Running, run
 
 Through = Callable[..., Running]
 

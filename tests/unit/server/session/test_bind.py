@@ -12,7 +12,7 @@ from socksify.protocol.socks5 import BIND
 from socksify.server.policy.policy import Demand, Denied, Permitted, Policy
 from tests.support.streams import receive, receive_all
 from tests.unit.server import client
-from tests.unit.server.conftest import Running, run
+from tests.unit.server.running import Running, run
 
 
 def assert_closed(address: tuple[str, int]) -> None:

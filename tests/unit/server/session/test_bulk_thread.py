@@ -15,8 +15,8 @@ from socksify.server.session import bulk_thread as under_test
 from socksify.server.session.relay import BLOCKED, Relay
 from tests.support.routing import gone
 from tests.support.streams import receive, receive_all
-from tests.unit.server.conftest import Running
 from tests.unit.server.relayed import Peer, arrives
+from tests.unit.server.running import Running
 
 # More than the buffers of a socket hold.
 MUCH = 64 << 20

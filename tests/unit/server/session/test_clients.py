@@ -27,7 +27,7 @@ from tests.support.processes import free_port, require, unavailable
 from tests.support.streams import receive
 from tests.support.targets import PAGE, Target, serve
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 USER, PASSWORD = "alice", "open sesame"
 

@@ -14,7 +14,7 @@ from socksify.server.policy.policy import Demand, Denied, Permitted, Policy
 from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running, run
+from tests.unit.server.running import Running, run
 
 
 class Picky(Policy):

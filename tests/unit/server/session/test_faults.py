@@ -23,8 +23,8 @@ from socksify.server.session.services import VERIFIERS
 from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running, run
 from tests.unit.server.policies import cheap_hash
+from tests.unit.server.running import Running, run
 
 # SO_LINGER of 0: close(2) sends a reset.
 ABORT = struct.pack("ii", 1, 0)

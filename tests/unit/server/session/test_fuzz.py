@@ -14,7 +14,7 @@ from socksify.server.policy.limits import Limits
 from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 RESET = b"\x01\0\0\0\0\0\0\0"
 CASES = 150

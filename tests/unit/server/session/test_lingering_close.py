@@ -7,7 +7,7 @@ import pytest
 from socksify.server.session import lingering_close
 from tests.support.streams import receive, receive_all
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 
 def test_a_refused_client_that_stays_is_let_go(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 
 @pytest.mark.parametrize(("version", "host"), client.VERSIONS)

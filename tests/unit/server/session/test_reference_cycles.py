@@ -11,7 +11,7 @@ from socksify.server.session.session import Session
 from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 
 @contextmanager

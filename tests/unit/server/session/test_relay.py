@@ -17,8 +17,8 @@ from tests.support.routing import gone
 from tests.support.streams import receive, receive_all
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
 from tests.unit.server.relayed import Peer, arrives, send
+from tests.unit.server.running import Running
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from socksify.server.session.server import Server
 from tests.support.streams import receive
 from tests.support.targets import Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1"])

@@ -12,7 +12,7 @@ from tests.support.processes import require
 from tests.support.streams import receive, receive_all
 from tests.support.targets import PAGE, Target
 from tests.unit.server import client
-from tests.unit.server.conftest import Running
+from tests.unit.server.running import Running
 
 
 @pytest.mark.parametrize(("version", "host"), client.VERSIONS)

@@ -18,7 +18,7 @@ from socksify.server.session import udp_destinations
 from socksify.server.session.udp_destinations import BATCH
 from tests.support.streams import receive, receive_all
 from tests.unit.server import client
-from tests.unit.server.conftest import Running, run
+from tests.unit.server.running import Running, run
 
 QUIET = 0.1
 
