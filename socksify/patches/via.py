@@ -58,7 +58,9 @@ class ViaBlock:
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the function, or coroutine function, such that everything it does is inside the block."""
         if _flags(_innermost(function)) & _GENERATORS:
-            raise TypeError("a generator runs in the context of whoever goes through it; use `with` inside of it")
+            raise TypeError(
+                "a generator runs in the context of the code that iterates over it; use `with` inside of it"
+            )
 
         @wraps(function)
         def inside(*args: P.args, **kwargs: P.kwargs) -> Any:

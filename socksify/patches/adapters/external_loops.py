@@ -111,7 +111,7 @@ def settle(
 def raise_outcome(tunnel: Tunnel) -> None:
     """Raise the error with which a settled tunnel has failed, if it has, to each of those that waited for it."""
     if tunnel.report is not None:
-        raise guards_pending.told(tunnel)
+        raise guards_pending.reported_failure(tunnel)
     if tunnel.error is not None:
         raise errors.to_raise(tunnel.error)
 

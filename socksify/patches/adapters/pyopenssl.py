@@ -40,7 +40,7 @@ def _init(wrapped: Callable[..., None], connection: Any, args: Any, kwargs: Any)
 
 def _guarded(connection: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     try:
-        pending.admit(connection.fileno())
+        pending.check_io(connection.fileno())
     except BlockingIOError:
         raise SSL.WantWriteError from None
     except OSError as error:

@@ -40,7 +40,7 @@ def answering(name: str) -> Callable[..., Any]:
 def _is_answered(name: str, host: Any, port: Any = None) -> bool:
     if name in _FORWARD:
         return lookups.answers(host, port if name == "getaddrinfo" else None)
-    return lookups.answers_whose(host[0] if name == "getnameinfo" and isinstance(host, tuple) and host else host)
+    return lookups.answers_reverse(host[0] if name == "getnameinfo" and isinstance(host, tuple) and host else host)
 
 
 def _addresses(name: str, answer: Any) -> list[str]:

@@ -73,7 +73,7 @@ def guard_object(sock: Socket) -> None:
     _guards.apply(sock)
 
 
-def admit(fd: int) -> None:
+def check_io(fd: int) -> None:
     """Check I/O on an fd in C, as the guarded methods do. Raises OSError if the fd may not be used yet."""
     tunnel = registry.unsettled_at(fd) if registry.unsettled else None
     sock = tunnel.holder() if tunnel is not None else None
@@ -81,7 +81,7 @@ def admit(fd: int) -> None:
         _pass(sock, tunnel, "send")
 
 
-def told(tunnel: Tunnel) -> OSError:
+def reported_failure(tunnel: Tunnel) -> OSError:
     """Return the failure of a tunnel, which is thereby reported. As with SO_ERROR, this happens once."""
     return errors.to_raise(tunnel.take_report() or not_connected())
 
@@ -131,7 +131,7 @@ def _pass(sock: Socket, tunnel: Tunnel, name: str) -> None:
     if tunnel.handshake is not None:
         raise _still_connecting(sock, name)
     if tunnel.error is not None:
-        raise told(tunnel) if tunnel.report is not None else not_connected()
+        raise reported_failure(tunnel) if tunnel.report is not None else not_connected()
 
 
 def _still_connecting(sock: Any, name: str) -> OSError:
@@ -234,7 +234,11 @@ def _getsockopt(cls: Any) -> Callable[..., Any]:
     def getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
         tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None
         if tunnel is not None and tunnel.report is not None:
-            return argument_checks.outcome_as(told(tunnel).errno or 0, *buflen) if buflen else told(tunnel).errno
+            return (
+                argument_checks.outcome_as(reported_failure(tunnel).errno or 0, *buflen)
+                if buflen
+                else reported_failure(tunnel).errno
+            )
         return cls.getsockopt(self, level, optname, *buflen)
 
     return getsockopt

@@ -150,7 +150,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
     if tunnel.handshake is not None:
         raise OSError(EALREADY, os.strerror(EALREADY))
     if tunnel.report is not None and not tunnel.is_shut:
-        raise pending.told(tunnel)
+        raise pending.reported_failure(tunnel)
     if tunnel.error is None and _is_connected(sock):
         raise OSError(EISCONN, os.strerror(EISCONN))
     # The order matters: if a signal handler raises in between, the next connect() does all of it again.
@@ -194,7 +194,7 @@ def _getpeername(self: Socket, /) -> Any:
 
 
 def _peer_in_appearance(sock: Socket) -> Any:
-    """The peer of a socket that may be a datagram socket behind the fence."""
+    """Return the peer of a socket that may be a datagram socket, connected in appearance only."""
     try:
         return _originals.getpeername(sock)
     except ours(OSError):
@@ -238,7 +238,7 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
         log.line(f"{log.name}: SO_ERROR asked for before any poll; waiting for {log.text(tunnel.route.target)}")
         connect.wait_for(tunnel, scope.current().settings.c_watcher_timeout)
     if tunnel.report is not None:
-        return pending.told(tunnel).errno or 0
+        return pending.reported_failure(tunnel).errno or 0
     if not tunnel.is_open:
         return 0
     return int(_originals.getsockopt(sock, SOL_SOCKET, SO_ERROR))

@@ -78,7 +78,7 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
             # The message may contain descriptors (SCM_RIGHTS).
             handover.publish()
     if len(args) != 4 or args[3] is None:
-        # Another object may have connected its socket; IP_PKTINFO would lead it round the fence.
+        # Another object may have connected this socket, which is bound to loopback then. IP_PKTINFO would undo that.
         if apparent_peers.known and datagrams.guard_late(self):
             return self.sendmsg(*args)
         return _originals.sendmsg(self, *args)

@@ -47,7 +47,7 @@ def answers(host: Any, port: Any = None) -> bool:
         return True
 
 
-def answers_whose(host: Any) -> bool:
+def answers_reverse(host: Any) -> bool:
     """Return True if gethostbyaddr() and getnameinfo() answer for an address without asking a resolver."""
     text = _text(host)
     number = numeric(text) if text is not None else None
@@ -157,9 +157,9 @@ def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
     shown: str = _answers((literal,), 0, 0, SOCK_STREAM, 0, 0)[0][4][0].partition("%")[0]
     address = numeric(literal) or shown
     lookups = scope.current().lookups
-    whose = lookups.reverse(address, name if name is not literal else None)
-    if whose is not None:
-        return (*whose, [shown])
+    known = lookups.reverse(address, name if name is not literal else None)
+    if known is not None:
+        return (*known, [shown])
     if not lookups.may_ask(address):
         raise _unknown_host(lookups.unknown_fake(address))
     return _originals.gethostbyaddr(literal)
@@ -179,9 +179,9 @@ def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
     as_numbers: tuple[str, str] = _originals.getnameinfo(own, (flags | _NI_NUMERIC_HOST) & ~_NI_NAME_REQUIRED)
     address = numeric(as_numbers[0]) or as_numbers[0]
     lookups = scope.current().lookups
-    whose = lookups.reverse(address)
-    if whose is not None:
-        return whose[0], as_numbers[1]
+    known = lookups.reverse(address)
+    if known is not None:
+        return known[0], as_numbers[1]
     if lookups.may_ask(address):
         return _originals.getnameinfo(sockaddr, flags)
     if not flags & _NI_NAME_REQUIRED:

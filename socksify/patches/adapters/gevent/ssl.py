@@ -44,7 +44,7 @@ class _Connecting(ObjectProxy):  # type: ignore[type-arg]
 
     def _self_admitted(self) -> Any:
         try:
-            pending.admit(self._self_sock.fileno())
+            pending.check_io(self._self_sock.fileno())
         except BlockingIOError:
             raise pending.wants_write() from None
         self._self_sock._sslobj = self.__wrapped__
