@@ -46,6 +46,30 @@ def test_but_not_in_another_family(tunnel: Tunnel) -> None:
     assert tunnel.bound == ("198.51.100.2", 4000)
 
 
+def test_few_chains_are_remembered_and_no_password(tunnel: Tunnel) -> None:
+    """The latest ones; another user of the same proxies is told the same."""
+    known = registry.external_addresses
+    for number in range(1000):
+        known.listens((Proxy("socks5", "gw.example", 1 + number, user=b"user", password=b"secret"),), OWN, [])
+    assert len(known._latest) == 256
+    assert "secret" not in repr(known._latest)
+    known.listens((Proxy("socks4", "gw.example", 1080, user=b"somebody"),), "198.51.100.4", [])
+    assert known.host(tunnel) == "198.51.100.4"
+
+
+def test_what_belongs_to_an_installation_is_forgotten_with_it(tunnel: Tunnel) -> None:
+    """Not the connections themselves."""
+    with socket.socket() as sock:
+        registry.add(sock, tunnel)
+        registry.external_addresses.listens((PROXY,), "198.51.100.1", [])
+        registry.epoll_masks.note(8, 3, 1)
+        registry.clear()
+        assert registry.external_addresses.host(tunnel) == ""
+        assert registry.epoll_masks.registrations == {}
+        assert registry.find(sock) is tunnel
+        registry.drop(sock.fileno(), tunnel)
+
+
 def test_who_is_known_by_an_address(tunnel: Tunnel) -> None:
     with socket.socket() as sock:
         registry.add(sock, tunnel)
