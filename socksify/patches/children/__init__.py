@@ -1,14 +1,14 @@
-"""Child processes: the settings are passed on to Pythons, and other programs are named.
+"""Child processes: Pythons are given the settings, and a warning names other programs.
 
 A Python finds the hook by its environment: PYTHONPATH leads to our sitecustomize.py, and one variable holds the
-settings. Both are in the environment of C, from which fork and exec, system(3) and code in C make children. They are
-not in `os.environ`, which belongs to the program. If a child is given an environment of its own, they are added to that
-environment. The words of a command are never changed.
+settings. Both variables are in the environment of C, which fork and exec, system(3) and code in C pass on to children.
+They are not in `os.environ`, which belongs to the program. If the program gives a child an environment of its own, both
+variables are added to that environment. The words of a command are never changed.
 
 A process that multiprocessing starts gets the settings in its own pickled message as well. That message also reaches
 a Python that ignores its environment (-I, -E).
 
-A forked child has our patches already, and needs nothing.
+A forked child has our patches already and needs nothing more.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 
 def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
-    """Pass settings on to every child that is made until the journal is undone.
+    """Pass settings on to every child that is started until the journal is undone.
 
-    `environ` is the environment that the settings come from. If the settings say that children get none, what is
-    started is named, or with `strict` refused. Raises ConfigError if proxychains4 is asked for and cannot be had.
+    `environ` is the environment that the settings come from. If `settings.children` is False, children get no settings:
+    a warning names each program that is started, or with `strict` its start is refused. Raises ConfigError if the
+    settings ask for proxychains4 and it cannot be used.
     """
     from socksify.patches.children import environment, spawn_message, uncovered_programs
 
@@ -37,7 +38,7 @@ def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> N
 
 
 def inherit(inherited: Inherited) -> None:
-    """In a child: take over what a parent has passed on beside the settings."""
+    """In a child: take over the directory of wrapt and the fake addresses that a parent has passed on."""
     from socksify.patches import adapters
     from socksify.routing import fake_addresses
 

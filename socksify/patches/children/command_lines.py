@@ -1,12 +1,12 @@
 """The programs that a command line starts: Pythons that find the hook, Pythons that do not and why, and others.
 
-execve(2) follows `#!` lines, so they are followed here. Programs that start the program in their arguments
-(`wrappers`) are looked through, and so are the texts of shells (`shell_commands`). A program that cannot be looked
-through counts as a program that connects.
+execve(2) follows `#!` lines, so this module follows them too. It also reads the arguments of programs that start other
+programs (`wrappers`) and the texts of shells (`shell_commands`). If the arguments or the text cannot be read, the
+wrapper or the shell itself counts as a program that connects.
 
-Programs that are known to connect to nobody, and to start nobody who does, are left out: a user need not be told of
-them. Python's own modules start some of them (platform, ctypes.util, uuid, sysconfig), and many programs a few of the
-others. They are known by their names in the system's directories: a file of such a name elsewhere may be anything.
+Harmless programs are left out, because a user needs no warning of them: they open no connection and start no program
+that does. Python's own modules start some of them (platform, ctypes.util, uuid, sysconfig). A harmless program is
+recognized by its name in one of the system's directories; a file of the same name elsewhere may be anything.
 """
 
 from __future__ import annotations
@@ -24,20 +24,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-# execve(2): an interpreter may be a script itself, up to a depth of four. Wrappers and shells are counted in.
+# execve(2) follows a script whose interpreter is a script itself up to a depth of four. This limit is higher because
+# each wrapper and each shell counts as one level, too.
 _MAX_DEPTH = 10
 # The kernel reads this many bytes of a script (BINPRM_BUF_SIZE).
 _SHEBANG_SIZE = 256
-# Python/initconfig.c: the options that take a value, which may be the next word; -c and -m end the options.
+# Python/initconfig.c: these options take a value, which may be the next word. -c and -m end the options.
 _WITH_VALUE = "WX"
 _LAST = "cm"
 _LONG_WITH_VALUE = "--check-hash-based-pycs"
-# These do not know f-strings, which the hook is written with. Pythons up to 3.10 read the hook and close the network.
+# These Pythons do not know f-strings, which the hook uses. From 3.6 to 3.10, a Python can read the hook, which then
+# closes the network.
 _TOO_OLD = ("python3.0", "python3.2", "python3.3", "python3.4", "python3.5", "pypy3.5")
 
 
 class Program(Record):
-    """A program that is started: its file, and for a Python why it will not find the hook; empty if it will."""
+    """A program that is started: its file, and whether it is a Python.
+
+    `why_not` is the reason for which a Python will not find the hook. It is empty if the Python will find the hook.
+    """
 
     path: str
     is_python: bool
@@ -47,8 +52,8 @@ class Program(Record):
 class CommandLine(Record):
     """A file for execve(2) with its argv, in the directory and the environment in which it is started.
 
-    `directory` is empty for the working directory of this process. `cleared_by` names the program that takes the
-    settings or PYTHONPATH out of the environment; it is empty if none does.
+    `directory` is empty for the working directory of this process. `cleared_by` names the program that removes the
+    settings or PYTHONPATH from the environment. It is empty if no program does so.
     """
 
     path: str
@@ -80,8 +85,8 @@ def programs(line: CommandLine, depth: int = _MAX_DEPTH) -> Iterator[Program]:
     elif name in shell_commands.SHELLS:
         yield from _in_shell(line, words, depth - 1)
     elif interpreter := _shebang(path):
-        behind = (*interpreter, path, *words[1:])
-        yield from programs(line.replace(path=interpreter[0], words=behind), depth - 1)
+        argv = (*interpreter, path, *words[1:])
+        yield from programs(line.replace(path=interpreter[0], words=argv), depth - 1)
     else:
         yield Program(path, False)
 
@@ -102,26 +107,26 @@ def _in_wrapper(line: CommandLine, name: str, depth: int) -> Iterator[Program]:
 
 
 def _in_shell(line: CommandLine, words: Sequence[str], depth: int) -> Iterator[Program]:
-    """Yield what a shell starts, or the shell itself if that cannot be known."""
-    # The shell's PYTHONPATH is not this process's: our entry is added to it later.
+    """Yield the programs that a shell starts, or the shell itself if its text cannot be followed."""
+    # The shell will get another PYTHONPATH than this process has: our entry is added for the child.
     variables = {name: value for name, value in line.environ.items() if not wrappers.leads_to_hook(name)}
     try:
         text, parameters = shell_commands.text_and_parameters(words, line.directory)
         for command in shell_commands.commands(text, parameters, variables):
-            yield from programs(_by_shell(line, command), depth)
+            yield from programs(_line_in_shell(line, command), depth)
     except Unreadable:
         yield Program(line.path, False)
 
 
-def _by_shell(line: CommandLine, command: shell_commands.SimpleCommand) -> CommandLine:
-    """Return the command line of a command that a shell starts. Raises Unreadable if it cannot be known."""
+def _line_in_shell(line: CommandLine, command: shell_commands.SimpleCommand) -> CommandLine:
+    """Return the command line of a command that a shell starts. Raises Unreadable if the program is not known."""
     word, environ = command.words[0], dict(line.environ)
     path = command.changed.get("PATH")
     if path and is_known(path):
         environ["PATH"] = path
     if command.moved and "/" in word and not word.startswith("/") and not is_python(word):
         raise Unreadable
-    # After the shell has moved, its directory is not known. In /dev/null, which is no directory, nothing is found.
+    # After `cd`, the shell's directory is not known. /dev/null is no directory, so no file is found there.
     directory = os.devnull if command.moved else line.directory
     cleared_by = "the shell" if _clears_hook(command.changed) else line.cleared_by
     file = CommandLine("", (), line.directory, environ).find(word)
@@ -132,7 +137,7 @@ def _by_shell(line: CommandLine, command: shell_commands.SimpleCommand) -> Comma
 
 
 def _clears_hook(changed: Mapping[str, str | None]) -> bool:
-    """Return True if a variable that leads to the hook has a new value, without what was in it before."""
+    """Return True if a variable that leads to the hook has a new value that does not contain the old value."""
     return any(
         wrappers.leads_to_hook(name) and f"{UNKNOWN_QUOTED}{name}" not in (value or "").replace(UNKNOWN, UNKNOWN_QUOTED)
         for name, value in changed.items()
@@ -159,7 +164,7 @@ def find(name: str, directories: Iterable[str]) -> str:
 
 def is_executable(path: str) -> bool:
     """Return True if execve(2) would start this file; it does not start directories."""
-    # The system refuses a NUL.
+    # os.access() raises ValueError for a path with a NUL.
     return "\0" not in path and os.access(path, os.X_OK) and os.path.isfile(path)
 
 
@@ -167,14 +172,14 @@ def is_python(path: str) -> bool:
     """Return True if a program is a Python, by its name."""
     if path == sys.executable:
         return True
-    # In a virtual environment it is a link to the Python that made the environment.
+    # In a virtual environment, the file is a link to the Python that made the environment.
     return any(map(_is_name_of_python, (path, os.path.realpath(path))))
 
 
 def _is_name_of_python(path: str) -> bool:
     name = os.path.basename(path)
     plain = name.removeprefix("python").removeprefix("pypy")
-    # python3.13t is the one without the global lock, python3-dbg Debian's for debugging.
+    # python3.13t is the build without the global interpreter lock. python3-dbg is Debian's debug build.
     return plain != name and all(character.isdigit() or character in ".-dbgt" for character in plain)
 
 
@@ -197,13 +202,13 @@ def _why_not(line: CommandLine) -> str:
 
 
 def _own_path(line: CommandLine) -> str:
-    """Return where a Python takes itself to be, which leads it to its packages.
+    """Return the path that a Python takes for its own. The Python finds its packages by this path.
 
-    A Python goes by argv[0], and looks for a name without a slash in PATH.
+    The path is argv[0]; if argv[0] has no slash, the Python looks for it in PATH.
     """
     word = line.words[0] if line.words else ""
     if "/" in word:
-        # A relative path is seen from the child's working directory, and so is the file.
+        # A relative path is relative to the child's working directory, like the path of the file.
         return line.path if line.path.endswith(word.removeprefix("./")) else word
     return find(word, () if line.cleared_by else line.directories())
 
@@ -256,12 +261,12 @@ _HARMLESS_TEXT = (
     " ps pgrep pkill pidof kill killall free uptime vmstat lscpu lsblk lspci lsusb lsmod lsns dmidecode ifconfig"
     " which whereis getconf locale ldconfig ldd lsb_release systemd-detect-virt sysctl nvidia-smi rocm-smi fc-list"
     " fc-match dpkg-query dpkg-architecture"
-    # compilers and what belongs to them
+    # compilers and binary tools
     " cc c++ c89 c99 gcc g++ clang clang++ cpp gfortran as ld ld.bfd ld.gold ld.lld ar nm objdump objcopy readelf"
     " ranlib strip size addr2line c++filt pkg-config pkgconf"
 )
 _HARMLESS = frozenset(_HARMLESS_TEXT.split())
-# Commands of git that go to no server. An option in front of the command may name a program to start.
+# Commands of git that contact no server. An option in front of the command may name a program to start.
 _GIT_TEXT = (
     "add blame branch cat-file check-attr check-ignore checkout config describe diff diff-files diff-index diff-tree "
     "for-each-ref hash-object help init log ls-files ls-tree merge-base name-rev rev-list rev-parse show show-ref "
@@ -269,12 +274,12 @@ _GIT_TEXT = (
 )
 _GIT = frozenset(_GIT_TEXT.split())
 _OPENSSL = ("version", "rand", "dgst", "x509", "req", "genrsa", "genpkey", "passwd")
-# The settings that `git -c` may change: none of them names a program.
+# `git -c` stays harmless with these settings, because none of them names a program.
 _GIT_SETTINGS = ("advice.", "color.", "core.quotepath=", "core.quotePath=", "log.showSignature=", "safe.directory=")
 
 
 def is_harmless(path: str, words: Sequence[str]) -> bool:
-    """Return True if a program that is started with these words is known to connect to nobody."""
+    """Return True if a program that is started with the argv `words` is known to open no connection."""
     directory, name = os.path.split(path)
     if directory not in _SYSTEM_DIRECTORIES:
         directory, name = os.path.split(os.path.realpath(path))
@@ -288,7 +293,7 @@ def is_harmless(path: str, words: Sequence[str]) -> bool:
 
 
 def _compiler(name: str) -> str:
-    """Return a compiler's name without its target in front and its version behind; empty for other names."""
+    """Return a compiler's name without its target prefix and its version suffix; empty if the name has neither."""
     plain = name.rstrip("0123456789.").removesuffix("-")
     return plain.rpartition("-linux-gnu-")[2] if "-linux-gnu-" in plain else plain if plain != name else ""
 
@@ -301,13 +306,13 @@ def _runs_a_shell(word: str) -> bool:
     """Return True if a word of sed may have the command `e` or the flag `e`, or may name a file of commands."""
     import re
 
-    # Without the texts of substitutions and addresses.
+    # The texts of substitutions and addresses may contain an `e` that is no command, so they are removed.
     plain = re.sub(r"\b[sy]([^\w\s])(\\.|(?!\1).)*\1(\\.|(?!\1).)*\1[0-9gpiIMm]*|/(\\.|[^/\\])*/I?", ";", word)
     return bool(re.search(r"(^|[;{}!,0-9$=\s])e(?![\w./-])|^-[a-zA-Z]*f|^--fi", plain))
 
 
 def _is_numeric(words: Sequence[str]) -> bool:
-    """Return True if -n is among the options: without it, addresses are looked up."""
+    """Return True if -n is among the options. Without -n, these programs look up the names of addresses."""
     return any(word[:1] == "-" and word[:2] != "--" and "n" in word for word in words) or "--numeric" in words
 
 
@@ -326,9 +331,10 @@ def _git_stays_local(words: Sequence[str]) -> bool:
     return bool(rest) and rest[0] in _GIT and not _has(rest[1:], "ext-diff", "--upload-pack")
 
 
-# Programs that are harmless only with some arguments: argv without the name -> whether it is harmless.
+# Programs that are harmless only with some arguments. Each function gets argv without the program's name, and returns
+# True if the program is harmless.
 _CONDITIONS: dict[str, Callable[[Sequence[str]], bool]] = {
-    # HOST:FILE starts another program, and several options name a program.
+    # An archive HOST:FILE makes tar start a remote shell, and several options name a program to start.
     "tar": lambda words: not _has(words, ":", "command", "program", "action", "-I", "-F", "script"),
     **dict.fromkeys(
         ("awk", "gawk", "mawk"), lambda words: not _has(words, "/inet", "system", "|", "-f", "--file", "@load")

@@ -1,9 +1,9 @@
 """The environment of children: the hook's directory on PYTHONPATH, and the settings in a variable.
 
-Both are in the environment of C, which fork and exec, system(3) and code in C pass on. `os.environ` shows neither: it
-is the program's. A child that is given an environment of its own, or that is started inside a block of via(), gets
-them added to that environment. With the setting `native` a child also gets proxychains4, which works under programs of
-all kinds.
+Both variables are in the environment of C, which fork and exec, system(3) and code in C pass on. `os.environ` belongs
+to the program and does not show them. If a child is given an environment of its own, or is started inside a block of
+via(), both variables are added to the child's environment. With the setting `native` a child also gets proxychains4,
+which also works under programs that are no Python.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class ChildEnvironment:
 
         Raises ConfigError if `settings.native` is set and proxychains4 cannot be had.
         """
-        # The variables that are lists of paths, with the entry of ours that comes first.
+        # Variables that are lists of paths, and the entry that we put first in each list.
         self.entries = {b"PYTHONPATH": os.fsencode(template())}
         self._settings, self._environ = settings, dict(environ)
-        # The files in which children find what fake addresses stand for.
+        # The files in which children find the names of fake addresses.
         self._tables: tuple[str, ...] = ()
         self._library = adapters.LIBRARY.directory()
         passed = inherited.variables(settings, environ, library=self._library)
@@ -57,7 +57,8 @@ class ChildEnvironment:
             self.entries[os.fsencode(proxychains.PRELOAD)] = os.fsencode(proxychains.library())
             passed |= self._proxychains.variables()
         self.variables = _encoded(passed)
-        # These are taken out of os.environ, for clients that cannot make use of them; a copy of os.environ lacks them.
+        # These variables were removed from os.environ, for the clients that cannot use them. A copy of os.environ lacks
+        # them, so they are added again for a child.
         self._proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
 
     @property
@@ -66,9 +67,9 @@ class ChildEnvironment:
         return self._proxychains is not None
 
     def refresh(self) -> bool:
-        """Name the files in which a child finds what fake addresses stand for. Return True if variables have changed.
+        """Update the variables that name the tables of fake addresses. Return True if variables have changed.
 
-        They change as well if a child that starts now could not open what was sealed before.
+        The variables also change if a child that starts now could not open the settings that were sealed before.
         """
         tables = fake_addresses.TABLE.share()
         if tables == self._tables and inherited.can_be_received():
@@ -85,16 +86,16 @@ class ChildEnvironment:
         return self.variables | self._passed(config_settings.passed_on(scope.of(block).settings))
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-        """Return an environment with what children are given."""
+        """Return `environ` with the variables and the list entries that children are given."""
         lists = {name: self.with_entry(name, environ.get(name, b"")) for name in self.entries}
         return {**self._proxies, **environ, **self.variables_here(), **lists}
 
     def with_entry(self, name: bytes, own: bytes) -> bytes:
-        """Return the list of paths `own`, a value of the variable `name`, with our entry once, and in front."""
-        return b":".join([self.entries[name], *_without(own, self.entries[name])])
+        """Return `own`, a value of the path list `name`, with our entry in front and nowhere else."""
+        return b":".join([self.entries[name], *_entries_except(own, self.entries[name])])
 
     def after_fork(self) -> bool:
-        """In a forked child: name the file in memory as the child's own, whatever becomes of the parent.
+        """In a forked child: name the file in memory by the child's own PID. So the file outlives the parent.
 
         Return True if variables have changed.
         """
@@ -104,12 +105,12 @@ class ChildEnvironment:
         return True
 
     def keep_over_exec(self, keeps: bool) -> None:
-        """Say whether what is in memory stays for the program that execve(2) puts in the place of this one."""
+        """Set whether the file in memory stays open when execve(2) replaces this program."""
         if self._proxychains is not None:
             self._proxychains.keep_over_exec(keeps)
 
     def close(self) -> None:
-        """Give up what is in memory for children."""
+        """Close the file in memory that children read."""
         if self._proxychains is not None:
             self._proxychains.close()
 
@@ -121,9 +122,10 @@ class SharedEnvironment:
     """The environment of C and of children while settings are passed on: one object in a process."""
 
     def __init__(self) -> None:
-        # os.environ is a view of this dict. A change of os.environ changes the environment of C, too; this does not.
+        # os.environ is a view of this dict. A change of os.environ also changes the environment of C, while a change of
+        # this dict does not.
         self._own: dict[bytes, bytes] = getattr(os.environ, "_data", {})
-        # None: children are given nothing.
+        # None while children are given nothing.
         self.current: ChildEnvironment | None = None
 
     def share(self, settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
@@ -132,12 +134,12 @@ class SharedEnvironment:
         journal.on_undo(self.clear)
         self._hide(self.current)
         if _SWITCH in os.environ:
-            # This process got settings in spite of the switch, so its children are meant to get them, too.
+            # This process got settings although the switch is set, so its children are meant to get them, too.
             journal.remove_item(os.environ, _SWITCH)
         self._put_into_c(self.current)
 
     def clear(self) -> None:
-        """Give children nothing any more: the environment of C is what os.environ shows."""
+        """Give children nothing any more: make the environment of C equal to os.environ again."""
         current = self.current
         if current is None:
             return
@@ -151,22 +153,22 @@ class SharedEnvironment:
         self.current = None
 
     def after_fork(self) -> None:
-        """In a forked child: its own children read what is in memory from the child, not from its parent."""
+        """In a forked child: let the children of this process read the file in memory from this process."""
         if self.current is not None and self.current.after_fork():
             self._put_into_c(self.current)
 
     def refresh(self) -> None:
-        """Before a child is made, write down what it learns from this process.
-
-        That is what fake addresses stand for, and the targets of the connections that it inherits.
-        """
+        """Before a child starts: write down the names of fake addresses and the targets of inherited connections."""
         if self.current is not None:
             if self.current.refresh():
                 self._put_into_c(self.current)
             handover.publish()
 
     def keep_over_exec(self, keeps: bool) -> None:
-        """Before execve(2): keep what is in memory for the next program; with False, if execve(2) has failed."""
+        """Set whether the files in memory stay open over execve(2).
+
+        Call it with True before execve(2), and with False after execve(2) has failed.
+        """
         fake_addresses.TABLE.keep_over_exec(keeps)
         if self.current is not None:
             self.current.keep_over_exec(keeps)
@@ -174,18 +176,19 @@ class SharedEnvironment:
     def given(self, environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:
         """Return the environment for a child that is started with `environ`.
 
-        None stands for the environment of C. That one has everything already, except the settings of a block of via().
+        `environ` is None if the child gets the environment of C. That environment has all our variables already, except
+        the settings of a block of via().
         """
         if self.current is None or (environ is None and scope.entered() is None):
             return environ
         return self.current.added_to(self._own if environ is None else environ)
 
     def has_entry(self, name: Any) -> bool:
-        """Return True if a variable of C is a list with an entry of ours."""
+        """Return True if we have an entry in the variable `name` of the environment of C."""
         return self.current is not None and os.fsencode(name) in self.current.entries
 
     def with_entry(self, name: Any, value: Any) -> Any:
-        """Return what C is told if the program sets a variable."""
+        """Return the value for the environment of C if the program sets the variable `name` to `value`."""
         if self.current is None or not self.has_entry(name):
             return value
         return self.current.with_entry(os.fsencode(name), os.fsencode(value))
@@ -197,12 +200,12 @@ class SharedEnvironment:
             _originals.putenv(name, given.with_entry(name, self._own.get(name, b"")))
 
     def _hide(self, given: ChildEnvironment) -> None:
-        """In a child: take what its parent has put into its environment out of os.environ and sys.path."""
-        # The parent may have had more variables.
+        """In a child: remove the variables and entries that its parent has added from os.environ and sys.path."""
+        # The parent may have passed on more variables than this process does.
         for name in [name for name in self._own if name in given.variables or name.startswith(_PREFIX)]:
             del self._own[name]
         for name, entry in given.entries.items():
-            left = _without(self._own.get(name, b""), entry)
+            left = _entries_except(self._own.get(name, b""), entry)
             if left:
                 self._own[name] = b":".join(left)
             else:
@@ -215,9 +218,9 @@ SHARED = SharedEnvironment()
 
 
 def _encoded(environ: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Return variables as C has them."""
+    """Return variables in bytes, as the environment of C has them."""
     return {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
 
 
-def _without(entries: bytes, unwanted: bytes) -> list[bytes]:
+def _entries_except(entries: bytes, unwanted: bytes) -> list[bytes]:
     return [entry for entry in entries.split(b":") if entry != unwanted] if entries else []

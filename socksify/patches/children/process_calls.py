@@ -1,8 +1,8 @@
 """The calls that start a child: fork_exec() of subprocess and multiprocessing, execve(2), posix_spawn(3), system(3).
 
-These few are enough: os.popen() and asyncio's processes are subprocess's, os.spawn*() and pty.spawn() are fork() and
-execve(2). uvloop starts processes in C, with the environment of C unless another one is given; so its two methods are
-wrapped as well.
+These calls are enough: os.popen() and asyncio use subprocess, and os.spawn*() and pty.spawn() use fork() and execve(2).
+uvloop starts processes in C, and by default gives them the environment of C. So the two methods of uvloop that start a
+process are wrapped as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SHELL = "/bin/sh"
 class _SettingsBySpawnMessage(_local):
     """A `with` block in which this thread starts a Python that is sent the settings by a message.
 
-    Nothing has to be said of such a Python, whatever its options and its environment are.
+    Such a Python is covered, with any options and any environment, so it needs no warning.
     """
 
     is_entered = False
@@ -61,11 +61,11 @@ def _fork_exec(
 ) -> int:
     if UNCOVERED.is_on:
         given = None if env is None else _pairs(env)
-        _prepare(_first(executables, cwd), args, cwd, given)
-        # One descriptor is always passed: by it subprocess is told of a failure.
+        _prepare(_first_executable(executables, cwd), args, cwd, given)
+        # One descriptor is always passed: the child reports a failure to subprocess on it.
         if len(pass_fds) > 1 and SHARED.current is not None:
             handover.prepare()
-        env = _listed(env)
+        env = _list_for_child(env)
     pid: int = _originals.fork_exec(args, executables, close_fds, pass_fds, cwd, env, *rest)
     return pid
 
@@ -91,7 +91,7 @@ def _execve(_: object, path: Word | int, argv: Sequence[Word], env: Environment)
     _prepare(path, argv, None, env)
     SHARED.keep_over_exec(True)
     try:
-        _originals.execve(path, argv, _mapped(env))
+        _originals.execve(path, argv, _mapping_for_child(env))
     finally:
         SHARED.keep_over_exec(False)
 
@@ -99,15 +99,15 @@ def _execve(_: object, path: Word | int, argv: Sequence[Word], env: Environment)
 def _posix_spawn(_: object, path: Word, argv: Sequence[Word], env: Environment | None, /, **options: Any) -> int:
     if UNCOVERED.is_on:
         _prepare(path, argv, None, env)
-        env = _mapped(env)
+        env = _mapping_for_child(env)
     pid: int = _originals.posix_spawn(path, argv, env, **options)
     return pid
 
 
 def _posix_spawnp(_: object, path: Word, argv: Sequence[Word], env: Environment | None, /, **options: Any) -> int:
     if UNCOVERED.is_on:
-        _prepare(_found(path), argv, None, env)
-        env = _mapped(env)
+        _prepare(_executable_of(path), argv, None, env)
+        env = _mapping_for_child(env)
     pid: int = _originals.posix_spawnp(path, argv, env, **options)
     return pid
 
@@ -119,13 +119,13 @@ def _system(_: object, command: Word) -> int:
     if own is None:
         status: int = _originals.system(command)
         return status
-    # system(3) would take the environment of C, which all threads share.
+    # system(3) would use the environment of C, which all threads share, while the block of via() is this thread's.
     pid: int = _originals.posix_spawn(_SHELL, ["sh", "-c", "--", command], own)
     return os.waitpid(pid, 0)[1]
 
 
 def _putenv(_: object, name: Any, value: Any, /) -> None:
-    """os.environ tells C what the program has set; our entry stays in front of that."""
+    """Pass a variable that the program has set on to C, with our entry in front of the value."""
     _originals.putenv(name, SHARED.with_entry(name, value))
 
 
@@ -159,14 +159,14 @@ def wrap_uvloop(journal: Journal, uvloop: Any) -> None:
     """Wrap the two methods of uvloop's loops that start a process, until the journal is undone."""
 
     class Children:
-        """In front of uvloop's own methods, which are inherited."""
+        """Methods that come before the methods of the same names that uvloop.Loop inherits."""
 
         async def subprocess_exec(self, factory: Any, program: Any, *args: Any, **options: Any) -> Any:
-            options = _prepared([program, *args], options)
+            options = _options_for_child([program, *args], options)
             return await super(uvloop.Loop, self).subprocess_exec(factory, program, *args, **options)  # type: ignore[misc]
 
         async def subprocess_shell(self, factory: Any, command: Any, **options: Any) -> Any:
-            options = _prepared([_SHELL, "-c", command], options)
+            options = _options_for_child([_SHELL, "-c", command], options)
             return await super(uvloop.Loop, self).subprocess_shell(factory, command, **options)  # type: ignore[misc]
 
     for name in ("subprocess_exec", "subprocess_shell"):
@@ -175,21 +175,22 @@ def wrap_uvloop(journal: Journal, uvloop: Any) -> None:
         journal.set_attribute(uvloop.Loop, name, method)
 
 
-def _prepared(words: Sequence[Word], options: dict[str, Any]) -> dict[str, Any]:
+def _options_for_child(words: Sequence[Word], options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a Popen that is made in C, with the environment that its child is to have."""
     if not UNCOVERED.is_on:
         return options
-    _prepare(_found(options.get("executable") or words[0]), words, options.get("cwd"), options.get("env"))
-    env = _mapped(options.get("env"))
+    _prepare(_executable_of(options.get("executable") or words[0]), words, options.get("cwd"), options.get("env"))
+    env = _mapping_for_child(options.get("env"))
     return options if env is None else {**options, "env": _decoded(env)}
 
 
 def _prepare(
     path: Word | int, argv: Sequence[Word], cwd: Word | None = None, environ: Environment | None = None
 ) -> None:
-    """Before a child starts: write down what it learns from this process, and name it if it will not be covered.
+    """Before a child starts: write down the data that it reads, and warn if the child will not be covered.
 
-    What is no command is left for the original to refuse. Raises PermissionError if `strict` forbids the child.
+    Arguments of wrong types are ignored here; the original call refuses them. Raises PermissionError if `strict`
+    forbids the child.
     """
     SHARED.refresh()
     if SETTINGS_BY_SPAWN_MESSAGE.is_entered:
@@ -204,8 +205,8 @@ def _prepare(
     UNCOVERED.check(file, words, directory, known)
 
 
-def _first(executables: Sequence[bytes], cwd: Word | None) -> str:
-    """Return the first of subprocess's candidates that can be started, seen from the child's working directory."""
+def _first_executable(executables: Sequence[bytes], cwd: Word | None) -> str:
+    """Return the first of subprocess's candidates that can be started in the child's working directory `cwd`."""
     try:
         directory = "" if cwd is None else os.fsdecode(cwd)
         paths = [os.path.join(directory, os.fsdecode(path)) for path in executables]
@@ -214,16 +215,16 @@ def _first(executables: Sequence[bytes], cwd: Word | None) -> str:
         return ""
 
 
-def _found(name: Word) -> str:
-    """Return the file that posix_spawnp(3) and execvp(3) start."""
+def _executable_of(name: Word) -> str:
+    """Return the file that posix_spawnp(3) and execvp(3) start for a name, or an empty text for no valid name."""
     try:
         return find(os.fsdecode(name), os.get_exec_path())
     except (TypeError, ValueError):  # the original will refuse it
         return ""
 
 
-def _listed(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
-    """Return a child's environment as subprocess has it, a list of NAME=VALUE, with what children are given."""
+def _list_for_child(env: Sequence[bytes] | None) -> Sequence[bytes] | None:
+    """Return a child's environment as a list of NAME=VALUE, as subprocess has it, with our variables added."""
     if SHARED.current is None:
         return env
     pairs = SHARED.given(None if env is None else _pairs(env))
@@ -234,10 +235,11 @@ def _pairs(env: Sequence[bytes]) -> dict[bytes, bytes]:
     return {name: value for name, _, value in (entry.partition(b"=") for entry in env)}
 
 
-def _mapped(env: Environment | None) -> Environment | None:
-    """Return a child's environment as `os` has it, a mapping, with what children are given.
+def _mapping_for_child(env: Environment | None) -> Environment | None:
+    """Return a child's environment as a mapping, as `os` has it, with our variables added.
 
-    From Python 3.13 on, posix_spawn() takes None. What is no environment is left for the original to refuse.
+    `env` may be None, because posix_spawn() takes None from Python 3.13 on. An `env` of a wrong type is returned
+    unchanged; the original call refuses it.
     """
     try:
         encoded = None if env is None else _encoded(env)
@@ -247,7 +249,7 @@ def _mapped(env: Environment | None) -> Environment | None:
 
 
 def _encoded(env: Environment) -> dict[bytes, bytes]:
-    """Return an environment in bytes. Like `os`, this asks a mapping for keys() and values() alone."""
+    """Return an environment in bytes. Like `os`, this function calls only keys() and values() of the mapping."""
     return {os.fsencode(name): os.fsencode(value) for name, value in zip(env.keys(), env.values(), strict=False)}
 
 

@@ -1,13 +1,14 @@
-"""proxychains4 for what our patches do not reach: programs that are no Python, and modules with network code in C.
+"""proxychains4 for programs that are no Python and for modules with network code in C, which our patches do not reach.
 
 proxychains4 is a library that LD_PRELOAD puts in front of libc's connect(). Its configuration, which may hold
-passwords, is a file in memory (memfd_create(2)). Other processes read it as /proc/PID/fd/N while this process lives;
-it need not be removed. If it is gone, proxychains4 ends its program. Our own connections to the proxies are direct in
-that configuration, and so a Python under both is proxied once.
+passwords, is a file in memory (memfd_create(2)). Other processes read the file as /proc/PID/fd/N while this process
+lives, and nobody has to remove it. If the file is gone, proxychains4 ends its program. The configuration makes
+connections to our proxies direct, so a Python that both socksify and proxychains4 cover is proxied once.
 
-proxychains4 knows one chain for everything and, as `localnet`, networks that are direct before anything else. So it is
-told a direct network only if no earlier rule could decide otherwise. The other rules are lost: their connections go
-through the chain. See proxychains.conf(5) and the README of proxychains-ng.
+proxychains4 has one chain for all connections, and `localnet` lines for networks that are direct. It applies the
+`localnet` lines first. So a direct network becomes a `localnet` line only if no earlier rule could decide otherwise.
+The other rules are lost: their connections go through the chain. See proxychains.conf(5) and the README of
+proxychains-ng.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ _LIBRARY_PATTERNS = (
 )
 _MEMORY_FILE = "proxychains.conf"
 _TYPES = {"socks5": "socks5", "socks5h": "socks5", "socks4": "socks4", "socks4a": "socks4", "http": "http"}
-# A comment in our file, behind which an address of a proxy is noted.
+# This comment in our file is followed by the name and the address of a proxy.
 _NOTE = "# address "
 
 
 def check(settings: Settings) -> None:
-    """Raise ConfigError if proxychains4 is not installed or cannot be told the settings. Warn of lost rules."""
+    """Warn of lost rules. Raise ConfigError if proxychains4 is not installed or cannot express the settings."""
     library()
     configuration(settings, {})
     if not settings.children:
@@ -60,9 +61,10 @@ def check(settings: Settings) -> None:
 
 
 def resolved(settings: Settings) -> Settings:
-    """Return the settings with addresses for the names of the first proxies.
+    """Return the settings with addresses in place of the names of the first hops.
 
-    A look-up under proxychains4 would go through the proxy. Raises ConfigError if a name has no address.
+    The addresses are needed because a look-up under proxychains4 would go through the proxy. Raises ConfigError if a
+    name has no address.
     """
     _ADDRESSES.take_over(os.environ)
     return with_addresses(settings, _ADDRESSES.of_first_hops(settings))
@@ -85,15 +87,15 @@ def is_loaded() -> bool:
 
 
 def start_over(settings: Settings) -> None:
-    """Start this interpreter again, with the same words, under proxychains4; do nothing if it is there already.
+    """Start this interpreter again under proxychains4, with the same argv; do nothing if proxychains4 is loaded.
 
-    To be called before anything has happened that would then happen twice. Raises ConfigError if proxychains4 is not
-    installed, cannot be loaded or cannot be told the settings.
+    Call this function before any side effect that must not happen twice. Raises ConfigError if proxychains4 is not
+    installed, cannot be loaded or cannot express the settings.
     """
     preloaded = library()
     if is_loaded():
         return
-    if _own_file(os.environ) is not None:
+    if _inherited_file(os.environ) is not None:
         raise ConfigError(f"native: {preloaded} cannot be loaded into {sys.executable}; expected a dynamic executable")
     addresses = _ADDRESSES.of_first_hops(settings)
     fd = _memory_file(configuration(with_addresses(settings, addresses), addresses))
@@ -101,7 +103,7 @@ def start_over(settings: Settings) -> None:
     # A copy: if execve(2) fails, os.environ is as it was.
     environ = {
         **os.environ,
-        PRELOAD: _prepended(preloaded, os.environ.get(PRELOAD, "")),
+        PRELOAD: _with_first_entry(preloaded, os.environ.get(PRELOAD, "")),
         _FILE: _path_of(fd),
     }
     sys.stdout.flush()
@@ -113,7 +115,7 @@ class ConfigurationFile:
     """The configuration of proxychains4, in the memory of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        """`settings` are the settings that children obey. Raises ConfigError if proxychains4 cannot be told them."""
+        """`settings` are the settings of children. Raises ConfigError if proxychains4 cannot express them."""
         self._kept = Kept(_memory_file(configuration(settings, {})))
 
     def variables(self) -> dict[str, str]:
@@ -127,35 +129,39 @@ class ConfigurationFile:
             os.set_inheritable(fd, keeps)
 
     def close(self) -> None:
-        """Give the file up."""
+        """Close the file in memory."""
         self._kept.close()
 
 
 class _ProxyAddresses:
     """Addresses of the proxies that are given by name: one object in a process.
 
-    proxychains4 answers every look-up of a process that it is under, so the addresses that were found before are kept.
+    proxychains4 answers every look-up of a process under it. So the addresses that were found before it was loaded are
+    kept here.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
     def take_over(self, environ: Mapping[str, str]) -> None:
-        """Read what start_over() has noted for this process, and close the file: proxychains4 has read it."""
-        fd = _own_file(environ)
+        """Read the addresses that start_over() has noted for this process, and close the file.
+
+        proxychains4 has read the file before Python starts, so the file is not needed any more.
+        """
+        fd = _inherited_file(environ)
         if fd is not None:
             with open(fd, "rb") as file:
                 file.seek(0)
                 self._known.update(noted_addresses(file.read().decode()))
 
     def of_first_hops(self, settings: Settings) -> dict[str, str]:
-        """Return an address for each name among the first hops. Raises ConfigError if there is none."""
+        """Return an address for each name among the first hops. Raises ConfigError if a name has no address."""
         names = [hop.host for hop in _first_hops(settings) if not _is_literal(hop.host) and not hop.path]
         return {name: self._known.get(name) or _look_up(name) for name in names}
 
 
 class _Warnings:
-    """The rules of which it was said that proxychains4 does not obey them: each is named once in a process."""
+    """The warnings of rules that proxychains4 does not obey: each rule is named once in a process."""
 
     def __init__(self) -> None:
         self._named: set[str] = set()
@@ -183,7 +189,7 @@ def _look_up(name: str) -> str:
     return str(min(answers, key=lambda answer: answer[0] != AF_INET)[4][0])
 
 
-def _prepended(entry: str, others: str) -> str:
+def _with_first_entry(entry: str, others: str) -> str:
     """Return a list like LD_PRELOAD with an entry in front of the others."""
     return ":".join([entry, *(other for other in others.replace(" ", ":").split(":") if other not in ("", entry))])
 
@@ -199,11 +205,11 @@ def _path_of(fd: int | str) -> str:
     return f"/proc/{os.getpid()}/fd/{fd}"
 
 
-def _own_file(environ: Mapping[str, str]) -> int | None:
-    """Return the descriptor of a configuration that this process has left to itself over execve(2)."""
+def _inherited_file(environ: Mapping[str, str]) -> int | None:
+    """Return the descriptor of the configuration that start_over() has passed to this process; else None."""
     number = environ.get(_FILE, "").removeprefix(_path_of(""))
     try:
-        # The program may have closed it, and may have another file under its number.
+        # The program may have closed the descriptor, and its number may belong to another file now.
         is_there = number.isdecimal() and os.readlink(f"/proc/self/fd/{number}").startswith(f"/memfd:{_MEMORY_FILE}")
     except OSError:
         is_there = False
@@ -224,16 +230,18 @@ def with_addresses(settings: Settings, addresses: Mapping[str, str]) -> Settings
 def configuration(settings: Settings, addresses: Mapping[str, str]) -> str:
     """Return the text of proxychains4's configuration.
 
-    `settings` have no names of first hops (`with_addresses`); `addresses` are noted in the text for
-    `noted_addresses`. Raises ConfigError for a default chain that proxychains4 cannot be told.
+    `settings` have addresses in place of the names of first hops (`with_addresses`). `addresses` (name -> address) are
+    noted in the text for `noted_addresses`. Raises ConfigError for a default chain that proxychains4 cannot express.
     """
     lines = ["strict_chain", "quiet_mode", "tcp_read_time_out 30000", "tcp_connect_time_out 30000"]
     lines += [f"{_NOTE}{name} {literal}" for name, literal in addresses.items()]
     if _resolves_remotely(settings):
         lines.append("proxy_dns")
-    # Connections to a proxy are made by us, or by a Python child of ours: what they carry is proxied already.
+    # A connection to a proxy is made by socksify, here or in a Python child, so its data is proxied already.
     lines += [_localnet(hop.host, hop.port, None) for hop in _first_hops(settings) if hop.path is None]
-    lines += [_localnet(*network) for rule in _told_rules(settings) if (network := _network(rule.match)) is not None]
+    lines += [
+        _localnet(*network) for rule in _expressible_rules(settings) if (network := _network(rule.match)) is not None
+    ]
     lines += ["[ProxyList]", *(_proxy_line(hop) for hop in settings.proxy)]
     return "\n".join([*dict.fromkeys(lines), ""])
 
@@ -245,8 +253,8 @@ def noted_addresses(text: str) -> dict[str, str]:
 
 def lost_rules(settings: Settings) -> list[str]:
     """Return the user's rules that proxychains4 does not obey: their connections go through the chain instead."""
-    told = _told_rules(settings)
-    return [rule.text for rule in settings.rules if rule not in told and rule.via != "proxy"]
+    expressible = _expressible_rules(settings)
+    return [rule.text for rule in settings.rules if rule not in expressible and rule.via != "proxy"]
 
 
 def _first_hops(settings: Settings) -> list[Proxy]:
@@ -261,20 +269,20 @@ def _resolves_remotely(settings: Settings) -> bool:
     return settings.proxy[-1].remote_names if settings.dns == "auto" else settings.dns == "remote"
 
 
-def _told_rules(settings: Settings) -> list[Rule]:
-    """Return the direct rules about networks, the built-in ones too, that no earlier rule can contradict."""
-    told: list[Rule] = []
+def _expressible_rules(settings: Settings) -> list[Rule]:
+    """Return the direct rules about networks that no earlier rule can contradict, including built-in rules."""
+    expressible: list[Rule] = []
     earlier: list[Rule] = []
     for rule in (*settings.rules, *rules.BUILT_IN):
         if rule.via != "direct":
             earlier.append(rule)
         elif _network(rule.match) is not None and not any(_overlap(rule.match, other.match) for other in earlier):
-            told.append(rule)
-    return told
+            expressible.append(rule)
+    return expressible
 
 
 def _overlap(match: Match, other: Match) -> bool:
-    """Return True if an address may be matched by both."""
+    """Return True if an address may match both."""
     if other.network is None or match.network is None:
         # A rule about names matches no address.
         return not other.is_of_names
@@ -285,7 +293,10 @@ def _overlap(match: Match, other: Match) -> bool:
 
 
 def _network(match: Match) -> tuple[str, int | None, int] | None:
-    """Return (first address, port, length) of a match; None if `localnet`, with one port or all, cannot say it."""
+    """Return (first address, port, prefix length in bits) of a match. `port` is None for all ports.
+
+    Return None if a `localnet` line cannot express the match: it holds one network, with one port or all ports.
+    """
     if match.network is None or (match.ports[0] != match.ports[1] and match.ports != EVERY_PORT):
         return None
     bits, mask, number = match.network
@@ -294,7 +305,11 @@ def _network(match: Match) -> tuple[str, int | None, int] | None:
 
 
 def _localnet(host: str, port: int | None, length: int | None) -> str:
-    """Return the line for a network; without a length, for one address; without a port, for all ports."""
+    """Return the `localnet` line for a network.
+
+    If `length`, the prefix length in bits, is None, the line is for one address. If `port` is None, the line is for all
+    ports.
+    """
     if ":" in host:
         place = host if port is None else f"[{host}]:{port}"
         return f"localnet {place}/{128 if length is None else length}"

@@ -1,9 +1,8 @@
 """The commands that a shell's text starts (`sh -c`, and scripts), as far as they can be known before the shell runs.
 
-The simple commands of the shell command language (POSIX.1-2017, chapter 2) are followed, also in lists, pipelines,
-compound commands, functions and command substitutions, and so is what the built-in utilities do to variables,
-positional parameters and the working directory. Where a text uses more than that, nothing is guessed: Unreadable is
-raised.
+This module follows the simple commands of the shell command language (POSIX.1-2017, chapter 2), also in lists,
+pipelines, compound commands, functions and command substitutions. It also follows the built-in utilities that change
+variables, positional parameters or the working directory. If a text uses anything else, Unreadable is raised.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ if TYPE_CHECKING:
 
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "rbash", "zsh"))
 
-# A longer text is not read. In characters.
+# In characters. A longer text is Unreadable.
 _MAX_TEXT = 65536
 _MAX_COMMANDS = 1000
-# Texts within texts: `eval`, and scripts that are sourced.
+# Levels of texts within texts: `eval`, and scripts that are sourced.
 _MAX_DEPTH = 4
 _UNREADABLE = ("case", "function", "coproc", "select", "trap", "alias", "enable", "fc")
 _BUILTINS_TEXT = (
@@ -47,7 +46,7 @@ _BUILTINS = frozenset(_BUILTINS_TEXT.split())
 # These assign to the variables that are their operands.
 _ASSIGNING = ("read", "getopts", "let", "mapfile", "readarray")
 _DECLARING = ("export", "declare", "typeset", "local", "readonly")
-# Built-in utilities with an option by which they do start something.
+# Built-in utilities with an option that makes them start a program.
 _STARTING = (("jobs", ["-x"]), ("hash", ["-p"]), ("mapfile", ["-C"]), ("readarray", ["-C"]))
 # A command behind one of these may be executed or not.
 _AND_OR = ("&&", "||")
@@ -56,10 +55,10 @@ _NETWORK_FILES = ("/dev/tcp/", "/dev/udp/")
 
 
 class SimpleCommand:
-    """A simple command: its words, and the variables that were set or unset by it or by commands before it.
+    """A simple command: its words, and the variables that this command or earlier commands have set or unset.
 
-    The value of a variable is None if it is not known, or if the variable is unset. `moved` is True if the shell may
-    have left its working directory by then.
+    The value of a variable is None if the value is not known, or if the variable is unset. `moved` is True if the shell
+    may have left its working directory before the command.
     """
 
     __slots__ = ("changed", "moved", "words")
@@ -71,10 +70,11 @@ class SimpleCommand:
 
 
 def text_and_parameters(words: Sequence[str], directory: str = "") -> tuple[str, list[str]]:
-    """Return the text that a shell runs if it is started with these words, and its parameters $0, $1 and so on.
+    """Return the text that a shell with the argv `words` runs, and the shell's parameters $0, $1 and so on.
 
-    `directory` is the shell's working directory; by default that of this process. Raises Unreadable for an interactive
-    shell, and for a shell that reads commands from its standard input.
+    `directory` is the shell's working directory, by default the working directory of this process. Raises Unreadable
+    for an interactive shell, for a shell that reads commands from its standard input, and for a script that cannot be
+    read.
     """
     reads_input, is_text, operands = False, False, list(words[1:])
     while operands and operands[0][:1] in ("-", "+"):
@@ -96,12 +96,12 @@ def text_and_parameters(words: Sequence[str], directory: str = "") -> tuple[str,
 
 
 def _script(path: str) -> str:
-    """Return the text of a script. Raises Unreadable if it is no regular file."""
-    # In the child, /dev/stdin and the like are other files.
+    """Return the text of a script. Raises Unreadable if the script is no regular file or cannot be read."""
+    # /dev/stdin and similar paths name other files in the child.
     if path.startswith(("/dev/", "/proc/")):
         raise Unreadable
     try:
-        # Without O_NONBLOCK, a FIFO would keep us waiting.
+        # Without O_NONBLOCK, open() of a FIFO would block.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb", buffering=0) as file:
             data = file.read(_MAX_TEXT + 1) if S_ISREG(os.fstat(fd).st_mode) else b"\0"
@@ -116,7 +116,7 @@ def commands(text: str, positional: Sequence[str], variables: Mapping[str, str])
     """Yield the commands that a text starts.
 
     `positional` are the parameters $0, $1 and so on; `variables` is the environment of the shell. Raises Unreadable,
-    perhaps after some of the commands, where the text cannot be followed.
+    perhaps after some of the commands, if the text cannot be followed.
     """
     found = _shell(text, positional, variables, _MAX_DEPTH).run()
     yield from islice(found, _MAX_COMMANDS)
@@ -135,7 +135,7 @@ class _Functions:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        # A command of such a name may call the function, or start a program.
+        # A command of such a name may call the function or start a program: nobody knows if the function is defined.
         self._uncertain: set[str] = set()
 
     def define(self, name: str, certain: bool) -> None:
@@ -167,15 +167,15 @@ class _Shell:
         self._depth = depth
         self._functions = _Functions()
         self._moved = False
-        # `exec` has put a program in the place of the shell.
+        # True after `exec` has replaced the shell by a program.
         self._is_replaced = False
-        # The number of compound commands round this one. What they contain may be executed or not.
+        # The number of compound commands that contain this command. A command inside one may be executed or not.
         self._nesting = 0
-        # In the body of a function: the nesting of its definition.
+        # In the body of a function: the value of `_nesting` at the definition. Otherwise None.
         self._function_nesting: int | None = None
 
     def run(self) -> Iterator[SimpleCommand]:
-        """Yield the commands that are started."""
+        """Yield the commands that the text starts."""
         for tokens in self._lexer.commands():
             yield from self._execute(tokens)
             if self._is_replaced:
@@ -201,7 +201,7 @@ class _Shell:
             yield SimpleCommand(command.words, changed, self._moved)
 
     def _is_certain(self, tokens: Tokens) -> bool:
-        """Return True if a command is executed for sure, and in this shell."""
+        """Return True if a command is certain to be executed, and to be executed in this shell, not in a subshell."""
         return not self._nesting and tokens.before not in (*_AND_OR, "|") and tokens.after not in ("|", "&")
 
     def _take_reserved_words(self, words: list[str]) -> None:
@@ -224,7 +224,7 @@ class _Shell:
             del words[0]
 
     def _end_compound(self) -> None:
-        """Note that a compound command ends, and perhaps with it the body of a function."""
+        """Note that a compound command ends. The body of a function may end with it."""
         self._nesting -= 1
         if self._function_nesting is not None and self._nesting <= self._function_nesting:
             self._function_nesting = None
@@ -250,7 +250,7 @@ class _Shell:
         return own
 
     def _start(self, words: list[str], certain: bool, replaces: bool) -> Iterator[SimpleCommand]:
-        """Yield what a command starts; `replaces` tells whether `exec` replaces the shell."""
+        """Yield the programs that a command starts. `replaces` is True if `exec` certainly replaces the shell here."""
         if words[0] != "exec":
             yield from self._invoke(words, certain)
             return
@@ -260,12 +260,15 @@ class _Shell:
             yield SimpleCommand(program, {})
 
     def _invoke(self, words: list[str], certain: bool, functions: bool = True) -> Iterator[SimpleCommand]:
-        """Find what a command's name stands for: a function, unless `functions` is False, a built-in or a program."""
+        """Follow a command by its name: a function, a built-in or a program.
+
+        If `functions` is False, the name is not looked up among the functions.
+        """
         name = words[0]
         if not is_known(name) or (name, words[1:2]) in _STARTING:
             raise Unreadable
         if functions and self._functions.is_called(name):
-            # The commands in its body were yielded at its definition.
+            # The commands in the function's body were yielded at its definition.
             self._parameters.forget(self._parameters.set_in_functions)
         elif name in ("eval", ".", "source"):
             yield from self._run_text(words, certain)
@@ -314,7 +317,7 @@ class _Shell:
             self._set(operands, certain)
 
     def _declare(self, operands: list[str], certain: bool) -> None:
-        # +x takes a variable out of the environment, -n lets it stand for another one.
+        # +x removes a variable from the environment. -n makes it a reference to another variable.
         hides = any(word.startswith("+") or (word.startswith("-") and "n" in word) for word in operands)
         for word in operands:
             name, equals, value = word.partition("=")
@@ -322,13 +325,13 @@ class _Shell:
                 self._parameters.assign({name: value if equals and certain and not hides else None})
 
     def _set(self, operands: list[str], certain: bool) -> None:
-        """Follow `set`: `set -- WORDS` sets the positional parameters, options alone leave them."""
+        """Follow `set`: `set -- WORDS` sets the positional parameters, options alone do not change them."""
         if operands[:1] == ["--"]:
             self._parameters.set_positional(operands[1:], certain)
         elif all(map(_is_option, operands)):
             return
         elif not (len(operands) <= 2 and _is_option(operands[0]) and "o" in operands[0] and "--" not in operands):
-            # `set -o NAME` apart, there are operands behind options.
+            # Operands follow the options, and this is not `set -o NAME`: the parameters are not known any more.
             self._parameters.set_positional(None)
 
 
@@ -337,7 +340,10 @@ def _is_option(word: str) -> bool:
 
 
 def _exec_operands(words: list[str]) -> list[str]:
-    """Return the command that `exec` starts, if any. Raises Unreadable for an option that changes its environment."""
+    """Return the words of the command that `exec` starts; empty if there is none.
+
+    Raises Unreadable for an option that clears the command's environment, and for a command that is not known.
+    """
     operands = words[1:]
     while operands and operands[0].startswith("-"):
         option = operands.pop(0)

@@ -1,8 +1,8 @@
 """Words of the shell command language (POSIX.1-2017, chapter 2): token recognition and word expansion.
 
-`Lexer` divides a text into simple commands and expands their words; `Parameters` holds the values that are known. The
-language is read with what bash adds and scripts use: `[[`, arrays, here-strings and process substitution. A text that
-uses anything else is not guessed at: `Unreadable` is raised.
+`Lexer` divides a text into simple commands and expands their words. `Parameters` holds the values that are known. Of
+bash's additions, `[[`, arrays, here-strings and process substitution are read, because scripts use them. If a text uses
+anything else, `Unreadable` is raised.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# Marks in a word: on both sides of the name of an expansion whose value is not known here. An unquoted expansion may
-# become any number of words, a quoted expansion is one word.
+# Marks in a word. They enclose the name of a parameter whose value is not known here. An unquoted expansion may become
+# any number of words, a quoted expansion is one word.
 UNKNOWN, UNKNOWN_QUOTED = "\0", "\1"
 
 _BLANKS = " \t\r"
 _METACHARACTERS = "\n;&|()<>"
-# Ordinary characters between `[[` and `]]`.
+# These characters are ordinary ones between `[[` and `]]`.
 _IN_TEST = "&|()<>"
 # Longer operators first.
 _REDIRECTIONS = ("<<<", "<<", "<(", ">(", ">>", ">&", "<&", "<>", ">|", ">", "<")
 _ESCAPED_IN_QUOTES = ("$", "`", '"', "\\", "\n")
 _SPECIAL_PARAMETERS = ("@", "*", "#", "?", "-", "$", "!")
 
-# Reserved words (POSIX: 2.4) that begin and end a compound command, and those that a command may follow.
+# Reserved words (POSIX: 2.4) that begin a compound command, that end one, and that stand inside one before a command.
 OPENING = ("if", "while", "until", "{")
 CLOSING = ("fi", "done", "}")
 INNER = ("then", "elif", "else", "do", "!", "time")
@@ -34,14 +34,14 @@ _RESERVED = frozenset((*OPENING, *CLOSING, *INNER))
 
 
 class Unreadable(Exception):
-    """A text from which one cannot tell which commands it starts."""
+    """The text of a shell cannot be followed, so the commands that it starts are not known."""
 
 
 class Tokens(Record):
     """The words of a simple command, and the control operators before and after them.
 
-    `words` may be empty. `after` is `()` where the last word is the name of a function that is defined, and empty at
-    the end of a text or of a command substitution.
+    `words` may be empty. `after` is `()` if the last word is the name of a function that is defined here. `after` is
+    empty at the end of a text or of a command substitution.
     """
 
     before: str
@@ -57,8 +57,9 @@ def is_known(word: str) -> bool:
 class Parameters:
     """Parameters of a shell (POSIX: 2.5): its variables, and its positional parameters.
 
-    `variables` are those at the start, `positional` are $0, $1 and so on; None if they are not known. `changed` has the
-    variables that were assigned since. A value is None if it is not known, or if the variable is unset.
+    `variables` are the shell's variables at its start. `positional` are $0, $1 and so on; None if they are not known.
+    `changed` has the variables that were assigned since the start. A value there is None if the value is not known, or
+    if the variable is unset.
     """
 
     def __init__(self, variables: Mapping[str, str], positional: Sequence[str] | None) -> None:
@@ -70,6 +71,7 @@ class Parameters:
         self.set_in_functions: set[str] = set()
 
     def known_variables(self) -> dict[str, str]:
+        """Return the variables whose values are known."""
         return {name: value for name, value in self._variables.items() if value is not None}
 
     def positional(self) -> Sequence[str] | None:
@@ -77,7 +79,7 @@ class Parameters:
         return None if self._is_in_function else self._positional
 
     def value(self, name: str, mark: str) -> str:
-        """Return the value of a parameter, or its name between two marks if the value is not known.
+        """Return the value of a parameter, or its name between two marks if the value is not known or is split.
 
         `mark` is UNKNOWN for an unquoted expansion, which is subject to field splitting and pathname expansion.
         """
@@ -102,7 +104,7 @@ class Parameters:
         self.assign(dict.fromkeys(names))
 
     def shift(self, number: str, certain: bool) -> None:
-        """Follow the built-in `shift`; `certain` tells whether the command is executed for sure."""
+        """Follow the built-in `shift NUMBER`. `certain` is True if the command is certain to be executed."""
         if self.positional() is None:
             return
         if certain and number.isdecimal():
@@ -111,14 +113,17 @@ class Parameters:
             self._positional = None
 
     def set_positional(self, words: Sequence[str] | None, certain: bool = True) -> None:
-        """Follow the built-in `set -- WORDS`; with None, the parameters are not known from there on."""
+        """Follow the built-in `set -- WORDS`. If `words` is None, the parameters are not known any more.
+
+        `certain` is True if the command is certain to be executed.
+        """
         if words is None:
             self._positional = None
         elif self.positional() is not None:
             self._positional = [*self._positional[:1], *words] if certain else None  # type: ignore[index]
 
     def enter_function(self) -> None:
-        """Note that the body of a function is read from here on."""
+        """Note that the body of a function begins here."""
         self._is_in_function = True
 
     def leave_function(self) -> None:
@@ -127,13 +132,13 @@ class Parameters:
 
 
 class Lexer:
-    """Reads one text from its start to its end. An expansion has the value of the moment at which it is read."""
+    """Reads one text from its start to its end. Each expansion gets the value that the parameter has at that moment."""
 
     def __init__(self, text: str, parameters: Parameters) -> None:
         self._text = text
         self._parameters = parameters
         self._at = 0
-        # Commands in the command substitutions of the simple command that is being read.
+        # Commands in command substitutions, while the simple command that contains them is read.
         self._substituted: list[Tokens] = []
 
     def commands(self, end: str = "") -> Iterator[Tokens]:
@@ -190,7 +195,7 @@ class Lexer:
         self._at = len(self._text) if newline < 0 else newline
 
     def _redirection_operator(self) -> bool:
-        """Read a redirection operator. Return True if the next word is its target, and no word of the command."""
+        """Read a redirection operator. Return True if the next word is the target, which is no word of the command."""
         self._at += self._char() == "&"
         operator = next(each for each in _REDIRECTIONS if self._text.startswith(each, self._at))
         if operator == "<<":
@@ -213,7 +218,7 @@ class Lexer:
         return operator
 
     def _is_definition(self, words: list[str]) -> bool:
-        """Return True if a function is defined here, by the name that is the last of these words."""
+        """Return True if `NAME ()` is read here, where NAME is the last of these words."""
         is_name_first = bool(words) and all(word in _RESERVED for word in words[:-1])
         return is_name_first and self._text[self._at + 1 :].lstrip(" \t").startswith(")")
 
@@ -235,7 +240,7 @@ class Lexer:
                 return None if self._char() in ("<", ">") and word.isdigit() else word
 
     def _skip_array(self) -> None:
-        """Skip the items of an array of bash's. Their values are not followed, their substitutions are."""
+        """Skip the items of a bash array. Their values are ignored, but commands in their substitutions are read."""
         self._at += 1
         while (char := self._char()) != ")":
             if not char or char in "<>&|;(":
@@ -264,7 +269,7 @@ class Lexer:
         if char == "`":
             raise Unreadable
         self._at += 1
-        # Pathname expansion.
+        # A pathname expansion, whose result is not known.
         return UNKNOWN if char in "*?" else char
 
     def _single_quoted(self) -> str:
@@ -294,7 +299,7 @@ class Lexer:
     def _expansion(self, mark: str) -> str:
         """Read an expansion; `mark` is UNKNOWN or UNKNOWN_QUOTED."""
         self._at += 1
-        # Arithmetic, and bash's $'...', in which a quote may be escaped.
+        # `$((` is arithmetic. In bash's $'...', a quote may be escaped.
         if self._text.startswith("((", self._at) or (self._char() == "'" and mark == UNKNOWN):
             raise Unreadable
         if self._char() == "(":
@@ -308,21 +313,21 @@ class Lexer:
     def _command_substitution(self) -> None:
         self._at += 1
         outer, self._substituted = self._substituted, []
-        # A subshell, whose assignments are not seen here: as uncertain as what follows `&&`.
+        # The commands run in a subshell, so their assignments are not valid here. As after `&&`, they are uncertain.
         found = [tokens.replace(before="&&") for tokens in self.commands(")")]
         self._substituted = [*outer, *found]
 
     def _braced_name(self) -> str:
         start, end = self._at + 1, self._text.find("}", self._at)
         name = self._text[start:end]
-        # bash reads quotes in it, and a closing brace may stand within them.
+        # bash reads quotes inside the braces, and a quoted closing brace does not end the expansion.
         if end < 0 or any(char in name for char in "$`'\"\\"):
             raise Unreadable
         self._at = end + 1
         return name
 
     def _plain_name(self) -> str:
-        """Read the name of a parameter; return an empty one for a dollar sign that begins no expansion."""
+        """Read the name of a parameter; return an empty text if the dollar sign begins no expansion."""
         text, start = self._text, self._at
         end = start
         while text[end : end + 1].isalnum() or text[end : end + 1] == "_":

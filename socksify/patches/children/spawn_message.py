@@ -1,7 +1,7 @@
-"""The settings in the message that multiprocessing sends to a Python that it has started (spawn, forkserver).
+"""The settings in the message that multiprocessing sends to each Python that it starts (spawn, forkserver).
 
-The message reaches a Python that ignores its environment, and the children of a fork server that was started before
-install().
+The message also reaches a Python that ignores its environment, and the children of a fork server that was started
+before install().
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# Executed when the message is read, before everything else in it. Our package may be on no path yet; the hook finds it.
+# This text is executed when the message is read, before the rest of the message. Our package may be on no path yet; the
+# hook finds it.
 _INSTALL = """
 import os, sys
 environ = os.environ | passed
 if "socksify_hook" not in sys.modules:
     sys.path.insert(0, place)
-    # At once: a statement would wait for its name under -X lazy_imports=all.
+    # An import statement would be delayed until its name is used under -X lazy_imports=all.
     __import__("socksify_hook")
     sys.path.remove(place)
 hook = sys.modules["socksify_hook"]
@@ -43,7 +44,7 @@ if hook.state == "installed":
 
 
 class Message:
-    """Settings that install themselves where this object is unpickled."""
+    """An object that installs the settings in the process that unpickles it."""
 
     def __init__(self, variables: dict[str, str]) -> None:
         """`variables` are the environment variables in which the settings are passed on (`config.inherited`)."""
@@ -60,8 +61,8 @@ class Message:
 def message(receiver: str) -> Message | None:
     """Return the settings for a process that is sent a message.
 
-    If children are given no settings, the receiver is named by this text, and the result is None. Raises
-    PermissionError then, if `strict` is set.
+    If children are given no settings, the result is None, and a warning names the process by the text `receiver`; with
+    `strict`, PermissionError is raised instead.
     """
     current = SHARED.current
     if current is None:
@@ -72,7 +73,7 @@ def message(receiver: str) -> Message | None:
 
 
 def watch(journal: Journal) -> None:
-    """Have multiprocessing and uvloop, once they are imported, pass the settings on until the journal is undone."""
+    """Make multiprocessing and uvloop pass the settings on, from their import until the journal is undone."""
     from socksify.patches.post_import import when_imported
 
     for name, adapt in ADAPTED.items():
@@ -105,7 +106,7 @@ def _adapt_forkserver(journal: Journal, module: Any) -> None:
     original = module.ForkServer.ensure_running
 
     def ensure_running(self: Any) -> None:
-        """Have a fork server that will not find the hook import nothing of the program: its children do so."""
+        """Start the fork server without preloaded modules if it will not find the hook; its children import them."""
         if not sys.flags.ignore_environment or is_hooked(os.fsdecode(module.spawn.get_executable())):
             original(self)
             return
@@ -121,8 +122,8 @@ def _adapt_forkserver(journal: Journal, module: Any) -> None:
 def _adapt_sharer(journal: Journal, module: Any) -> None:
     """Write connections down before a socket is copied for another process.
 
-    The program may close the socket as soon as a pipe has it. The copy that is kept until the other process asks for it
-    is no connection that we know.
+    The program may close the socket after it has written the copy's description to a pipe. multiprocessing keeps the
+    copy until the other process asks for it, and our registry of connections does not know the copy.
     """
     original = module.DupFd.__init__
 

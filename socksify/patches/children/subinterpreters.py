@@ -1,7 +1,8 @@
-"""Subinterpreters: each has modules of its own, which have no patch of ours. So the hook is started in it.
+"""Subinterpreters: each has its own modules, without our patches. So the hook is started in each subinterpreter.
 
-A subinterpreter that was made before install() is covered by it, unless code is running in it: then it is named, or
-with `strict` install() is refused. A subinterpreter that is made in C later (by mod_wsgi, for example) is not seen.
+install() also covers a subinterpreter that was made before, unless code is running in it. If code is running, a warning
+names the subinterpreter, or with `strict` install() is refused. A subinterpreter that C code makes later (mod_wsgi, for
+example) is not covered.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.patches.journal import Journal
 
-# The first is the name up to Python 3.12, the second since.
+# The first name is used up to Python 3.12, the second since Python 3.13.
 _MODULES = ("_xxsubinterpreters", "_interpreters")
 
 
@@ -37,7 +38,7 @@ def check(settings: Settings) -> None:
 
 
 def cover(journal: Journal) -> None:
-    """Start the hook in all subinterpreters that exist, and in all that are made until the journal is undone."""
+    """Start the hook in each subinterpreter that exists or that is made until the journal is undone."""
     for name in _MODULES:
         journal.on_undo(when_imported(name, partial(_adapt, journal)))
 
@@ -63,14 +64,14 @@ def _adapt(journal: Journal, module: Any) -> None:
 def _others(module: Any) -> list[Any]:
     """Return all interpreters but the main one, if this code runs in the main one.
 
-    An installation in another interpreter speaks for that one alone.
+    An installation in a subinterpreter covers that subinterpreter only.
     """
     main, here, *others = map(_id, (module.get_main(), module.get_current(), *module.list_all()))
     return [each for each in others if int(each) != int(main)] if int(here) == int(main) else []
 
 
 def _id(found: Any) -> Any:
-    """Return the identifier of an interpreter. Since Python 3.13 the module gives a tuple of it and its maker."""
+    """Return the identifier of an interpreter. Since Python 3.13 `found` is a tuple: the identifier and its origin."""
     return found[0] if isinstance(found, tuple) else found
 
 
@@ -82,7 +83,7 @@ def _why_uncovered(other: Any) -> str:
 
 
 def _start_hook(module: Any, interpreter: Any) -> object:
-    """Start the hook in an interpreter. Return what goes wrong, if anything; Python up to 3.12 raises it."""
+    """Start the hook in an interpreter. Return the error, or None. Up to Python 3.12 run_string() raises the error."""
     try:
         return module.run_string(interpreter, _program())
     except RuntimeError as error:
@@ -90,7 +91,7 @@ def _start_hook(module: Any, interpreter: Any) -> object:
 
 
 def _program() -> str:
-    """Return a program that starts the hook with the settings that are in force."""
+    """Return the text of a program that starts the hook with the installed settings."""
     from socksify.patches.children.spawn_message import Message
 
     tables = fake_addresses.TABLE.share()

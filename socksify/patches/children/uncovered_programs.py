@@ -1,6 +1,6 @@
-"""Programs whose connections are not proxied: each is named once, or with `strict` not started.
+"""Programs whose connections are not proxied: one warning names each program, or with `strict` it is not started.
 
-A user is told one line for each program. So nothing is said of programs that are known to be harmless, or allowed.
+The user gets one line for each program, and no line for programs that are allowed or known to be harmless.
 """
 
 from __future__ import annotations
@@ -23,57 +23,58 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
 
 _NOT_PASSED_ON = "the settings are passed on to no child"
-# A program that starts very many scripts of its own making is told of some of them twice.
+# When the set of names is full, it is cleared, and some programs may be named a second time.
 _MAX_NAMED = 4096
 
 
 class UncoveredPrograms:
-    """Names programs by the settings that are in force: one object in a process."""
+    """Warns of uncovered programs while settings are installed: one object in a process."""
 
     def __init__(self) -> None:
         # None: nothing is installed.
         self._settings: Settings | None = None
-        # (what is not covered, why) -> said already
+        # The warnings that were written: (program, reason).
         self._named: set[tuple[str, str]] = set()
 
     def watch(self, settings: Settings, journal: Journal) -> None:
-        """Name programs by these settings until the journal is undone."""
+        """Warn of programs under these settings until the journal is undone."""
         self._settings = settings
         journal.on_undo(self.clear)
 
     def clear(self) -> None:
-        """Name nothing any more."""
+        """Stop the warnings."""
         self._settings = None
 
     @property
     def is_on(self) -> bool:
-        """True while settings are in force."""
+        """True while settings are installed."""
         return self._settings is not None
 
     def check(
         self, path: str, words: Sequence[str], directory: str = "", environ: dict[str, str] | None = None
     ) -> None:
-        """Name what the start of a program leads to. Raises PermissionError if `strict` forbids it.
+        """Warn of each uncovered program that a command line starts.
 
-        `path` is the file that execve(2) is given and `words` is its argv. `directory` and `environ` are the child's
-        working directory and its environment, by default those of this process. If the file cannot be executed,
-        the system refuses it, and nothing is said.
+        `path` is the file for execve(2) and `words` is its argv. `directory` and `environ` are the child's working
+        directory and its environment, by default the directory and the environment of this process. If the file cannot
+        be executed, the system refuses it, and there is no warning. Raises PermissionError if `strict` forbids a
+        program.
         """
         if is_executable(path):
             own = os.environ if environ is None else environ
             for program in programs(CommandLine(path, tuple(words), directory, own)):
-                self._judge(program)
+                self._check_program(program)
 
     def check_worker(self, receiver: str) -> None:
-        """Name a Python that is told what to do by a message without settings.
+        """Warn of a Python that gets its work in a message without settings.
 
-        `receiver` says in a user's words what that Python is. Raises PermissionError if `strict` forbids it.
+        `receiver` describes this Python to the user. Raises PermissionError if `strict` forbids the Python.
         """
         if self._settings is not None and not is_hooked(sys.executable):
-            text = _uncovered(receiver, sys.executable, _NOT_PASSED_ON)
-            self._say(receiver, sys.executable, text, _NOT_PASSED_ON)
+            text = _uncovered_message(receiver, sys.executable, _NOT_PASSED_ON)
+            self._warn(receiver, sys.executable, text, _NOT_PASSED_ON)
 
-    def _judge(self, program: Program) -> None:
+    def _check_program(self, program: Program) -> None:
         if self._settings is None:
             return
         path, why_not = program.path, self._why_not(program, self._settings)
@@ -84,27 +85,27 @@ class UncoveredPrograms:
                 what = f"is not covered: {why_not}" if program.is_python else "is no Python"
                 log.line(f"{log.name}: the child {path} {what}: proxychains4 is put under it")
         elif program.is_python:
-            self._say(f"the child {path}", path, _uncovered(f"the child {path}", path, why_not), why_not)
+            self._warn(f"the child {path}", path, _uncovered_message(f"the child {path}", path, why_not), why_not)
         else:
-            self._say(f"the child {path}", path, _no_python(path), why_not)
+            self._warn(f"the child {path}", path, _not_python_message(path), why_not)
 
     def _why_not(self, program: Program, settings: Settings) -> str:
-        is_alone = program.is_python and not settings.children and not is_hooked(program.path)
-        return program.why_not or (_NOT_PASSED_ON if is_alone else "")
+        gets_no_settings = program.is_python and not settings.children and not is_hooked(program.path)
+        return program.why_not or (_NOT_PASSED_ON if gets_no_settings else "")
 
-    def _say(self, who: str, path: str, text: str, why_not: str) -> None:
+    def _warn(self, subject: str, path: str, text: str, why_not: str) -> None:
         """Warn once for each program and reason. Raises PermissionError if `strict` forbids the program."""
         settings, name = self._settings, os.path.basename(path)
         if settings is None or path in settings.allow or name in settings.allow:
             return
         if settings.strict:
-            what = f"{who}, {f'which is not covered ({why_not}),' if why_not else 'which is no Python,'}"
+            what = f"{subject}, {f'which is not covered ({why_not}),' if why_not else 'which is no Python,'}"
             raise errors.forbidden(what, f'--allow {name}, or allow=["{name}"], lets it start all the same')
-        if self._is_new(who, why_not):
+        if self._is_new(subject, why_not):
             log.warn(text)
 
-    def _is_new(self, who: str, why_not: str) -> bool:
-        key = (who, why_not)
+    def _is_new(self, subject: str, why_not: str) -> bool:
+        key = (subject, why_not)
         if key in self._named:
             return False
         if len(self._named) >= _MAX_NAMED:
@@ -117,25 +118,28 @@ UNCOVERED = UncoveredPrograms()
 
 
 def _runs_under_proxychains(path: str) -> bool:
-    """Return True if proxychains4 is put under this child. The dynamic loader does that, so not under a static one."""
+    """Return True if this child runs under proxychains4.
+
+    The dynamic loader loads proxychains4, so a statically linked program does not run under it.
+    """
     current = SHARED.current
     return current is not None and current.has_proxychains and not elf.read(path, ()).is_static
 
 
-def _no_python(path: str) -> str:
+def _not_python_message(path: str) -> str:
     return (
         f"the child {path} is no Python: its own connections are not proxied; --native puts proxychains4 under it,"
         f" --allow {os.path.basename(path)} says that you know"
     )
 
 
-def _uncovered(who: str, path: str, why_not: str) -> str:
+def _uncovered_message(subject: str, path: str, why_not: str) -> str:
     if why_not == _NOT_PASSED_ON:
-        how = "children=True covers it"
+        remedy = "children=True covers it"
     elif why_not.startswith("-S"):
-        how = "start it without -S"
+        remedy = "start it without -S"
     elif why_not.startswith("a Python before 3"):
-        how = f"--allow {os.path.basename(path)} says that you know"
+        remedy = f"--allow {os.path.basename(path)} says that you know"
     else:
-        how = f"`socksify site install --python {path}` covers it"
-    return f"{who} is not covered: {why_not}; its connections are not proxied; {how}"
+        remedy = f"`socksify site install --python {path}` covers it"
+    return f"{subject} is not covered: {why_not}; its connections are not proxied; {remedy}"

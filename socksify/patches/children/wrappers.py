@@ -1,6 +1,6 @@
 """Wrappers: programs that start the program in their arguments, like nice, timeout, sudo, xargs and find.
 
-`env` is one of them: scripts find their Python by it, and a Python may lose its environment by it.
+`env` is a wrapper, too: `#!` lines of scripts use it to find Python, and it can clear a Python's environment.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Wrapped(Record):
     """A command in the arguments of a wrapper.
 
-    `cleared_by` names the wrapper if it takes what leads to the hook out of the environment, and is empty if it does
-    not. If `is_shell_text`, the only word is a text for a shell.
+    `cleared_by` names the wrapper if it removes a variable that leads to the hook from the environment. It is empty if
+    the wrapper does not. If `is_shell_text` is True, `words` has one word, the text for a shell.
     """
 
     words: tuple[str, ...]
@@ -27,10 +27,11 @@ class Wrapped(Record):
 
 
 class _Syntax(Record):
-    """How the arguments of a wrapper are read.
+    """The syntax of the arguments of a wrapper.
 
-    `short` and `long` are the options that take a value, `operands` is the number of words between the options and the
-    command. `keeps_environment` is False if the wrapper gives the command another environment.
+    `short` and `long` are the options that take a value: letters, and names with blanks between them. `operands` is the
+    number of words between the options and the command. `keeps_environment` is False if the wrapper gives the command
+    another environment.
     """
 
     short: str = ""
@@ -86,15 +87,15 @@ def leads_to_hook(variable: str) -> bool:
 
 
 def wrapped_commands(name: str, words: Sequence[str]) -> list[Wrapped] | None:
-    """Return what the wrapper `name` starts with the argv `words`, or None if that cannot be known."""
+    """Return the commands that the wrapper `name` starts with the argv `words`, or None if they are not known."""
     if name == "env":
-        return _by_env(words)
+        return _commands_of_env(words)
     if name == "find":
-        return _by_find(words)
+        return _commands_of_find(words)
     if name == "flock":
-        return _by_flock(words)
+        return _commands_of_flock(words)
     if name in ("su", "runuser"):
-        return _by_su(name, words)
+        return _commands_of_su(name, words)
     if name == "sudo" and any(word in _SUDO_STARTS_SHELL for word in words[1:]):
         return None
     syntax = _SYNTAX[name]
@@ -108,7 +109,7 @@ def wrapped_commands(name: str, words: Sequence[str]) -> list[Wrapped] | None:
 
 
 def _without_options(words: Sequence[str], syntax: _Syntax) -> list[str]:
-    """Return the words behind a wrapper's options and their values."""
+    """Return the words after a wrapper's options and the values of the options."""
     remaining = list(words)
     while remaining and remaining[0].startswith("-") and remaining[0] != "-":
         word = remaining.pop(0)
@@ -128,7 +129,7 @@ def _value_follows(word: str, syntax: _Syntax) -> bool:
     return end == len(word)
 
 
-def _by_find(words: Sequence[str]) -> list[Wrapped]:
+def _commands_of_find(words: Sequence[str]) -> list[Wrapped]:
     found: list[Wrapped] = []
     rest = list(words)
     while any(word in _FIND_EXECUTES for word in rest):
@@ -140,14 +141,14 @@ def _by_find(words: Sequence[str]) -> list[Wrapped]:
     return found
 
 
-def _by_flock(words: Sequence[str]) -> list[Wrapped] | None:
+def _commands_of_flock(words: Sequence[str]) -> list[Wrapped] | None:
     rest = _without_options(words[1:], _FLOCK)[1:]
     if rest[:1] in (["-c"], ["--command"]):
         return [Wrapped((rest[1],), is_shell_text=True)] if len(rest) == 2 else None
     return [Wrapped(tuple(rest))] if rest else []
 
 
-def _by_su(name: str, words: Sequence[str]) -> list[Wrapped] | None:
+def _commands_of_su(name: str, words: Sequence[str]) -> list[Wrapped] | None:
     """Read `su [options] [user] -c TEXT`, and `runuser -u USER COMMAND`."""
     rest, cleared_by, text, is_command = list(words[1:]), "", "", False
     while rest and rest[0].startswith("-"):
@@ -170,8 +171,8 @@ def _by_su(name: str, words: Sequence[str]) -> list[Wrapped] | None:
     return [Wrapped((text,), cleared_by, is_shell_text=True)] if text and len(rest) < 2 else None
 
 
-def _by_env(words: Sequence[str]) -> list[Wrapped]:
-    keeps, remaining = True, list(words[1:])
+def _commands_of_env(words: Sequence[str]) -> list[Wrapped]:
+    keeps_hook, remaining = True, list(words[1:])
     while remaining:
         word = remaining.pop(0)
         if word == "--":
@@ -180,13 +181,13 @@ def _by_env(words: Sequence[str]) -> list[Wrapped]:
             letters, value = _env_option(word)
             if value is None and letters[-1:] in _ENV_WITH_VALUE:
                 value = remaining.pop(0) if remaining else ""
-            keeps = keeps and "i" not in letters and not (letters[-1:] == "u" and leads_to_hook(value or ""))
+            keeps_hook = keeps_hook and "i" not in letters and not (letters[-1:] == "u" and leads_to_hook(value or ""))
             if letters[-1:] == "S":
                 remaining = [*_split(value or ""), *remaining]
         elif "=" in word:
-            keeps = keeps and not leads_to_hook(word.partition("=")[0])
+            keeps_hook = keeps_hook and not leads_to_hook(word.partition("=")[0])
         else:
-            return [Wrapped((word, *remaining), "" if keeps else "env")]
+            return [Wrapped((word, *remaining), "" if keeps_hook else "env")]
     return []
 
 
@@ -203,7 +204,7 @@ def _env_option(word: str) -> tuple[str, str | None]:
 
 
 def _split(text: str) -> list[str]:
-    """Split a text as `env -S` does, which reads quotes."""
+    """Split a text into words as `env -S` does. Quotes keep blanks inside a word."""
     words, word, quote = [], "", ""
     for char in f"{text} ":
         if quote:
