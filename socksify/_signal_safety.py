@@ -137,8 +137,10 @@ class OwnedLock:
             if _is_inside(first):
                 _discard(inside, entry)
                 return False
-            self.was_broken = True
-            _discard(inside, first)
+            # A frame that has released the lock, and has ended since, has taken its entry out before.
+            if first in inside:
+                self.was_broken = True
+                _discard(inside, first)
         return True
 
 

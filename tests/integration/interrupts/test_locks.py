@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from functools import partial
+from types import FrameType
 
 import pytest
 
@@ -139,3 +140,31 @@ def test_an_ancestors_ancestors_threads_are_not_there() -> None:
     with lock:
         assert run_in_child(fork_in_a_thread) == 0
     assert os.getpid()
+
+
+def test_a_thread_that_leaves_while_another_one_looks_has_broken_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thread releases the lock and ends between the other one's look at the list and that at the frame."""
+    lock = OwnedLock()
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        lock.acquire()
+        inside.set()
+        leave.wait(10)
+        lock.release()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    inside.wait(10)
+    original = _signal_safety.is_running
+
+    def is_running(frame: FrameType) -> bool:
+        leave.set()
+        holder.join(10)
+        return original(frame)
+
+    monkeypatch.setattr(_signal_safety, "is_running", is_running)
+    assert lock.acquire()
+    assert not lock.was_broken
+    lock.release()
+    assert lock.is_empty()
