@@ -6,7 +6,7 @@
 #   make lint    types, rules of style, formatting
 #   make cover   every branch of protocol/, config/ and routing/ is taken by their tests
 #   make coverage   how much of the rest the whole suite takes in its own process, and that it is not less than before
-#   make mutants changes protocol/ and config/match.py in small ways; each has to make a test fail, or a reason in tests/mutants.toml
+#   make mutants changes protocol/ and config/match.py in small ways; each has to make a test fail, or to have a reason in tests/mutants.toml
 #   make bench   the measurements, beside our peers
 #   make loops   every event loop on one matrix; writes the README's table
 #   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table

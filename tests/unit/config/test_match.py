@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from socksify.config import match as config_match
@@ -26,12 +28,14 @@ ALL_128 = (1 << 128) - 1
         (".corp:80-81", Match(domain="corp", ports=(80, 81))),
         ("10.0.0.0/8", Match(network=(32, 0xFF000000, 0x0A000000))),
         ("10.1.2.3:80", Match(network=(32, 0xFFFFFFFF, 0x0A010203), ports=(80, 80))),
+        ("10.1.2.3/32", Match(network=(32, 0xFFFFFFFF, 0x0A010203))),
         ("0.0.0.0/0", Match(network=(32, 0, 0))),
         ("::1", Match(network=(128, ALL_128, 1))),
         ("[::1]", Match(network=(128, ALL_128, 1))),
         ("[::1]:80", Match(network=(128, ALL_128, 1), ports=(80, 80))),
         ("fd00::/8", Match(network=(128, 0xFF << 120, 0xFD << 120))),
         ("[fd00::/8]:80", Match(network=(128, 0xFF << 120, 0xFD << 120), ports=(80, 80))),
+        ("::1/128", Match(network=(128, ALL_128, 1))),
         ("::/0", Match(network=(128, 0, 0))),
         ("::ffff:10.0.0.0/104", Match(network=(32, 0xFF000000, 0x0A000000))),
         ("my_host-1", Match(glob=("my_host-1",))),
@@ -52,6 +56,7 @@ def test_accepted(text: str, match: Match) -> None:
         ("*..b", "expected a name"),
         (".*.b", "expected a name"),
         ("-", "expected a name"),
+        ("-._", "expected a name"),
         ("a b", "expected a name"),
         ("a?", "expected a name"),
         ("[a]", "expected \\[IPv6 address\\]"),
@@ -69,6 +74,7 @@ def test_accepted(text: str, match: Match) -> None:
         ("10.0.0.0/-1", "has to be 0 to 32"),
         ("10.0.0.0/255.0.0.0", "has to be 0 to 32"),
         ("10.0.0.0/8/8", "has to be 0 to 32"),
+        ("10.0.0.0/0008", "has to be 0 to 32"),
         ("::/129", "has to be 0 to 128"),
         ("::ffff:10.0.0.0/95", "has to be 0 to 128"),
         ("fd00::/8:80", "has to be 0 to 128"),
@@ -81,7 +87,9 @@ def test_accepted(text: str, match: Match) -> None:
         (":-80", "a port number or a range"),
         (":80-90-100", "a port number or a range"),
         (":٣", "a port number or a range"),
+        (":000080", "a port number or a range"),
         ("[::1]:", "a port number or a range"),
+        ("[::1]:80]", "a port number or a range"),
         (":0", "ports are 1 to 65535"),
         (":65536", "ports are 1 to 65535"),
         (":90-80", "ports are 1 to 65535"),
@@ -115,6 +123,20 @@ def test_exceptions_of_no_proxy(text: str, match: Match) -> None:
 @pytest.mark.parametrize("text", ["169.254/16", "10.1.2.3/33", "a..b", "10.*", "."])
 def test_exceptions_that_mean_nothing(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^NO_PROXY: "):
+        config_match.parse_exception(text, "NO_PROXY")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (":80", "a name, an address or a network in front of the colon"),
+        ("*:80", "a name, an address or a network in front of the colon"),
+        ("[a", r"\[IPv6 address\]"),
+        ("example.com:http", "a port number or a range"),
+    ],
+)
+def test_the_error_of_an_exception_names_its_source_and_its_text(text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"^NO_PROXY: '{re.escape(text)}': expected {reason}"):
         config_match.parse_exception(text, "NO_PROXY")
 
 
@@ -172,6 +194,8 @@ def test_covered(match: str, name: str | None, ip: str | None, port: int) -> Non
         ("a*a", "a", None, 1),
         ("a*b*c", "acb", None, 1),
         ("a*bc*c", "abc", None, 1),
+        ("ab*b*c", "abc", None, 1),
+        ("a*b*c*d", "acbd", None, 1),
         ("10.0.0.0/8", "ten.example", None, 1),
         ("10.0.0.0/8", None, "11.0.0.0", 1),
         ("10.0.0.0/8", None, "fd00::a00:1", 1),

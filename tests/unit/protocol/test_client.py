@@ -83,18 +83,22 @@ def test_socks5_no_method_without_credentials_says_that_there_are_none() -> None
         AuthenticationRefused, match=r"no acceptable methods \(no user name and password are set\)"
     ) as e:
         play(socks5_script(socks5.CONNECT, HOST), (b"\x05\x01\x00", b"\x05\xff"))
-    assert e.value.reply == 255
+    assert (e.value.reply, e.value.wanted) == (255, ())
 
 
 def test_socks5_no_method_with_credentials() -> None:
-    with pytest.raises(AuthenticationRefused, match=r"no acceptable methods$"):
+    with pytest.raises(AuthenticationRefused, match=r"no acceptable methods$") as caught:
         play(socks5_script(socks5.CONNECT, HOST, CREDENTIALS), (b"\x05\x02\x00\x02", b"\x05\xff"))
+    assert caught.value.wanted == ("another method",)
 
 
-@pytest.mark.parametrize("method", [1, 2, 254])
-def test_socks5_a_method_that_was_not_offered_is_garbled(method: int) -> None:
-    with pytest.raises(Garbled, match="one of the methods offered"):
-        play(socks5_script(socks5.CONNECT, HOST), (b"\x05\x01\x00", bytes((5, method))))
+@pytest.mark.parametrize(("method", "name"), [(1, "GSSAPI"), (2, "user and password"), (254, "method 0xfe")])
+def test_socks5_a_method_that_was_not_offered_is_garbled_and_named(method: int, name: str) -> None:
+    answer = bytes((5, method))
+    with pytest.raises(Garbled, match="one of the methods offered") as caught:
+        play(socks5_script(socks5.CONNECT, HOST), (b"\x05\x01\x00", answer))
+    assert str(caught.value).endswith(f"got {answer!r}")
+    assert caught.value.wanted == (name,)
 
 
 @pytest.mark.parametrize("status", [1, 255])
@@ -291,8 +295,8 @@ def test_http_refusals(status: int) -> None:
 )
 def test_http_407(credentials: tuple[bytes, bytes] | None, words: str) -> None:
     with pytest.raises(AuthenticationRefused, match=words) as caught:
-        End(http_script(HOST, credentials)).hear(b"HTTP/1.1 407 Auth\r\n\r\n")
-    assert caught.value.reply == 407
+        End(http_script(HOST, credentials)).hear(b"HTTP/1.1 407 Auth\r\nProxy-Authenticate: Digest\r\n\r\n")
+    assert (caught.value.reply, caught.value.wanted) == (407, ("Digest",))
 
 
 def test_http_close_says_what_was_awaited() -> None:

@@ -82,7 +82,9 @@ def test_takes_nothing_while_writing() -> None:
         conversation.receive(b"x")
 
 
-@pytest.mark.parametrize("head", [b"A: b\r\n\r\n", b"A: b\n\n", b"A: b\n\r\n", b"A: b\r\n\n", b"A\r\nB: c\r\n\r\n"])
+@pytest.mark.parametrize(
+    "head", [b"A: b\r\n\r\n", b"A: b\n\n", b"A: b\n\r\n", b"A: b\r\n\n", b"A\r\nB: c\r\n\r\n", b"\n\n"]
+)
 def test_a_head_ends_with_its_empty_line(head: bytes) -> None:
     conversation = Conversation(one(ANY_HEAD))
     assert (conversation.peeking, conversation.needs) == (True, 0)
@@ -119,7 +121,7 @@ def test_a_head_of_64_kib_is_taken_and_not_a_byte_more() -> None:
     conversation = Conversation(one(ANY_HEAD))
     assert conversation.peeked(longest + b"rest") == LONGEST_HEAD == 65536
     assert conversation.result == longest
-    with pytest.raises(Garbled, match="an empty line within 64 KiB"):
+    with pytest.raises(Garbled, match=r"an empty line within 64 KiB, got b'x+'\.\.\.$"):
         Conversation(one(ANY_HEAD)).peeked(b"x" + longest)
 
 
@@ -133,7 +135,9 @@ def test_no_more_than_64_kib_are_ever_held(at_a_time: int | None) -> None:
 
 def test_a_wrong_start_is_told_at_once_and_not_when_the_banner_has_its_empty_line() -> None:
     conversation = Conversation(one(Head(b"HTTP/")))
+    assert not conversation.heard
     assert conversation.peeked(b"HT") == 2
+    assert conversation.heard is True
     with pytest.raises(Garbled, match=r"a header that starts b'HTTP/', got b'HTTQ'"):
         conversation.peeked(b"TQ")
 

@@ -35,6 +35,12 @@ def test_quotes_what_was_said() -> None:
     assert garbled("a reply", b"", 8).reply == 8
 
 
+@pytest.mark.parametrize("got", [None, b"", b"x" * 65])
+def test_what_was_garbled_has_the_code_to_answer_and_the_ways_that_were_wanted(got: bytes | None) -> None:
+    error = garbled("a reply", got, 8, ("GSSAPI",))
+    assert (error.reply, error.wanted) == (8, ("GSSAPI",))
+
+
 def test_quotes_at_most_64_bytes() -> None:
     assert str(garbled("a reply", b"x" * 64)).endswith("x" * 64 + "'")
     assert str(garbled("a reply", bytearray(b"x" * 65))) == f"expected a reply, got b'{'x' * 64}'..."

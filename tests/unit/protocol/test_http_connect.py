@@ -13,6 +13,8 @@ from tests.unit.protocol.messages import HOST, V6
 from tests.unit.protocol.strategies import addresses
 from tests.unit.protocol.wire import End, http_script, parse
 
+CRLF = b"\r\n"
+
 
 @pytest.mark.parametrize(
     ("head", "expected"),
@@ -44,8 +46,9 @@ def test_responses_in_the_wild(head: bytes, expected: tuple[int, str]) -> None:
     ],
 )
 def test_what_is_no_status_line_is_garbled(head: bytes) -> None:
-    with pytest.raises(Garbled, match="an HTTP status line"):
+    with pytest.raises(Garbled, match="an HTTP status line") as caught:
         parse(http_connect.Response.parse(), head)
+    assert str(caught.value).endswith(f"got {head.removesuffix(CRLF * 2)!r}")
 
 
 @pytest.mark.parametrize("banner", [b"S", b"SSH-2.0-OpenSSH_9.2\r\n", b"220 mail ESMTP\r\n", b"\x05\xff", b"HTTP/2"])
@@ -62,7 +65,7 @@ def test_interim_responses_are_skipped(count: int) -> None:
 
 def test_interim_responses_without_end_are_garbled() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\n" * (http_connect.MOST_INTERIM_RESPONSES + 1)
-    with pytest.raises(Garbled, match="a final response"):
+    with pytest.raises(Garbled, match=r"a final response .*, got b'HTTP/1.1 100 Continue'$"):
         End(http_connect.Response.parse()).hear(interim)
 
 
@@ -70,6 +73,33 @@ def test_a_long_or_hostile_reason_is_shown_short_and_tame() -> None:
     shown = str(http_connect.Response(502, "\x1b[31m" + "x" * 1000))
     assert "\x1b" not in shown
     assert len(shown) < 100
+    assert str(http_connect.Response(502, "x" * 65)) == f"status 502 {'x' * 64!r}"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"HTTP/1.1 300", (300, "")),
+        (b"HTTP/1.1 403 Forb", (403, "Forb")),
+        (b"HTTP/1.1 502 Bad Gateway\r\nVia: x\r\n", (502, "Bad Gateway")),
+        (b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\nProxy-Authenticate: Dig", (407, "No", ("Basic",))),
+    ],
+)
+def test_the_status_of_a_refusal_is_enough(head: bytes, expected: tuple[int, str]) -> None:
+    conversation = Conversation(http_connect.Response.parse())
+    conversation.peeked(head)
+    assert conversation.nothing_more()
+    assert conversation.result == http_connect.Response(*expected)
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1", b"HTTP/1.1 40", b"HTTP/1.1 4x3 No", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 299 OK"]
+)
+def test_a_head_that_is_no_refusal_has_to_be_whole(head: bytes) -> None:
+    conversation = Conversation(http_connect.Response.parse())
+    conversation.peeked(head)
+    assert not conversation.nothing_more()
+    assert conversation.peeking
 
 
 @pytest.mark.parametrize("host", ["a b", "a\r\nX: y", "a/b", "a?b", "a#b", "a@b", "a:b", "[a]", "caf\udce9", "a\x7f"])
@@ -118,7 +148,7 @@ def test_requests_in_the_wild(fields: bytes, credentials: tuple[bytes, bytes] | 
     assert parse(http_connect.ConnectRequest.parse(), wire) == http_connect.ConnectRequest(HOST, credentials)
 
 
-@pytest.mark.parametrize("token", [b"YTpi!", b"=YTpi", b"YTp", b"YWI=", b""])
+@pytest.mark.parametrize("token", [b"YTpi!", b"=YTpi", b"YTp", b"YWI=", b"a:b", b""])
 def test_credentials_that_are_none_are_garbled_and_not_quoted(token: bytes) -> None:
     wire = b"CONNECT h:1 HTTP/1.1\r\nProxy-Authorization: Basic " + token + b"\r\n\r\n"
     with pytest.raises(Garbled, match=r"^expected Basic credentials, got b''$"):
@@ -141,6 +171,7 @@ def test_authorities(authority: bytes, expected: Address) -> None:
 @pytest.mark.parametrize(
     "authority",
     [
+        b"",
         b"h",
         b"h:",
         b":80",
@@ -158,16 +189,25 @@ def test_authorities(authority: bytes, expected: Address) -> None:
     ],
 )
 def test_what_is_no_authority_is_garbled(authority: bytes) -> None:
-    with pytest.raises(Garbled, match="host:port"):
+    with pytest.raises(Garbled, match="host:port") as caught:
         parse(http_connect.ConnectRequest.parse(), b"CONNECT " + authority + b" HTTP/1.1\r\n\r\n")
+    assert str(caught.value).endswith(f"got {authority!r}")
 
 
 @pytest.mark.parametrize(
-    "line", [b"CONNECT h:1", b"CONNECT h:1 HTTP/2", b"CONNECT h:1 HTTP/1.1 x", b"CONNECT  HTTP/1.1"]
+    "line",
+    [
+        b"CONNECT h:1",
+        b"CONNECT h:1 HTTP/2",
+        b"CONNECT h:1 HTTP/1.1 x",
+        b"CONNECT h:1  HTTP/1.1",
+        b"CONNECT h:1\tHTTP/1.1",
+    ],
 )
 def test_what_is_no_request_line_is_garbled(line: bytes) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(Garbled, match="a CONNECT request line") as caught:
         parse(http_connect.ConnectRequest.parse(), line + b"\r\n\r\n")
+    assert str(caught.value).endswith(f"got {line!r}")
 
 
 def test_other_methods_are_told_before_any_empty_line() -> None:
@@ -201,7 +241,9 @@ def test_an_echo_does_not_put_our_credentials_into_the_error(pieces: int) -> Non
         ),
         (407, b"Proxy-Authenticate: Basic\r\nProxy-Authenticate: BASIC\r\n", ("Basic",)),
         (407, b'Proxy-Authenticate: Basic realm ="a"\r\n', ("Basic",)),
-        (407, b'Proxy-Authenticate: nonce ="a", ""\r\n', ()),
+        (407, b'Proxy-Authenticate: nonce  ="a", ""\r\n', ()),
+        (407, b'Proxy-Authenticate: Digest uri="a:b"\r\n', ("Digest",)),
+        (407, b"Proxy-Authenticate: SCRAM-SHA-256, -\r\n", ("SCRAM-SHA-256",)),
         (407, b"WWW-Authenticate: Basic\r\nServer: Basic\r\n", ()),
         (401, b"Proxy-Authenticate: Basic\r\n", ()),
         (403, b"Proxy-Authenticate: Basic\r\n", ()),

@@ -62,6 +62,7 @@ def test_other_commands_are_the_callers_to_answer(command: int) -> None:
 def test_socks5_no_acceptable_method_is_said_then_raised(methods: bytes) -> None:
     said, error = told(Host(), b"\x05" + bytes((len(methods),)) + methods, AuthenticationRefused)
     assert (said, error.reply) == (b"\x05\xff", 255)
+    assert "no acceptable methods" in str(error)
 
 
 def test_socks5_with_verify_nobody_gets_in_without() -> None:
@@ -73,6 +74,7 @@ def test_socks5_with_verify_nobody_gets_in_without() -> None:
 def test_socks5_wrong_credentials_are_said_then_raised_and_not_shown(credentials: bytes) -> None:
     said, error = told(Host(verify), b"\x05\x01\x02" + credentials, AuthenticationRefused)
     assert (said, error.reply) == (b"\x05\x02\x01\x01", 1)
+    assert "not accepted" in str(error)
     assert "sesam" not in repr(error)
     assert "aladdin" not in repr(error)
 
@@ -91,7 +93,12 @@ def test_socks5_what_no_one_can_reach_is_answered_then_raised(address: bytes, co
 def test_another_version_is_not_answered(data: bytes) -> None:
     said, error = told(Host(), data, Garbled)
     assert said == b""
-    assert "SOCKS version 4 or 5" in str(error)
+    assert str(error) == f"expected SOCKS version 4 or 5, got {data!r}"
+
+
+def test_of_another_protocol_only_the_first_bytes_are_quoted() -> None:
+    with pytest.raises(Garbled, match=r", got b'GE'$"):
+        Host().hear(b"GET /?password=x HTTP/1.1")
 
 
 def test_another_version_of_the_request_is_not_answered() -> None:
@@ -116,11 +123,13 @@ def test_socks4a() -> None:
 def test_socks4_with_verify_is_rejected_then_raised() -> None:
     said, error = told(Host(verify), b"\x04\x01\x00\x50\xc0\x00\x02\x01me\x00", AuthenticationRefused)
     assert (said, error.reply) == (REJECTED4, 91)
+    assert "no passwords" in str(error)
 
 
 def test_socks4_an_empty_name_is_rejected_then_raised() -> None:
-    said, _ = told(Host(), b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00\x00", Garbled)
+    said, error = told(Host(), b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00\x00", Garbled)
     assert said == REJECTED4
+    assert "a host name" in str(error)
 
 
 def test_a_literal_sent_as_a_name_stays_one() -> None:
@@ -147,6 +156,12 @@ def test_close_says_what_was_awaited(data: bytes, awaited: str) -> None:
     closed = end.dialogue.closed()
     assert isinstance(closed, Closed)
     assert str(closed) == awaited
+
+
+def test_close_before_the_credentials_says_that_they_were_awaited() -> None:
+    end = Host(verify)
+    end.hear(b"\x05\x01\x02" + b"\x01")
+    assert str(end.dialogue.closed()) == "closed after 1 bytes of credentials"
 
 
 def test_who_it_was_is_not_shown() -> None:
@@ -177,3 +192,22 @@ def test_the_messages_that_are_remembered_are_bounded() -> None:
         found = server._requests[5](request)
         assert found is not None
         assert found[0].target.host == f"0.0.{number >> 8}.{number & 255}"
+
+
+def test_a_message_is_read_once_and_then_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def read(said: bytes) -> tuple[bytes, int] | None:
+        asked.append(said)
+        return (said[:1], 1) if said else None
+
+    monkeypatch.setattr(server, "_MOST", 2)
+    recall = server._remembering(read)
+    assert [recall(b"a"), recall(b"a"), recall(b"b"), recall(b"a")] == [(b"a", 1), (b"a", 1), (b"b", 1), (b"a", 1)]
+    assert asked == [b"a", b"b"]
+    # An incomplete message is not remembered, and neither is one with bytes behind it.
+    assert [recall(b""), recall(b""), recall(b"ax"), recall(b"ax")] == [None, None, (b"a", 1), (b"a", 1)]
+    assert asked[2:] == [b"", b"", b"ax", b"ax"]
+    # The third message takes the place of the two before.
+    assert [recall(b"c"), recall(b"c"), recall(b"a")] == [(b"c", 1), (b"c", 1), (b"a", 1)]
+    assert asked[6:] == [b"c", b"a"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from socksify.protocol import socks5
 from socksify.protocol.address import UNSPECIFIED, Address
+from socksify.protocol.conversation import Conversation
 from socksify.protocol.errors import Garbled, ProtocolError
 from tests.unit.protocol.messages import ADDRESSES, V4, V4_WIRE, Message
 from tests.unit.protocol.strategies import addresses
@@ -17,19 +18,26 @@ from tests.unit.protocol.wire import End, parse, script_of
 
 
 @pytest.mark.parametrize(
-    ("kind", "wire"),
+    ("kind", "wire", "expected"),
     [
-        (socks5.Greeting, b"\x04\x01"),
-        (socks5.MethodChoice, b"HT"),
-        (socks5.Credentials, b"\x05\x02"),
-        (socks5.CredentialsStatus, b"\x02\x00"),
-        (socks5.Request, b"\x04\x01\x00\x01\x7f"),
-        (socks5.Reply, b"HTTP/"),
+        (socks5.Greeting, b"\x04", "SOCKS version 5"),
+        (socks5.MethodChoice, b"HT", "a SOCKS5 method choice"),
+        (socks5.Credentials, b"\x05", "RFC 1929 version 1"),
+        (socks5.CredentialsStatus, b"\x02\x00", "an RFC 1929 status"),
+        (socks5.Request, b"\x04", "SOCKS version 5"),
+        (socks5.Reply, b"HTTP/", "a SOCKS5 reply"),
     ],
 )
-def test_another_version_is_garbled(kind: Any, wire: bytes) -> None:
-    with pytest.raises(Garbled, match="expected "):
+def test_another_version_is_garbled(kind: Any, wire: bytes, expected: str) -> None:
+    with pytest.raises(Garbled) as caught:
         parse(script_of(kind), wire)
+    assert str(caught.value) == f"expected {expected}, got {wire!r}"
+
+
+@pytest.mark.parametrize("kind", [socks5.Greeting, socks5.Credentials, socks5.Request])
+def test_of_another_protocol_only_the_version_is_quoted(kind: Any) -> None:
+    with pytest.raises(Garbled, match=r", got b'\\t'$"):
+        kind.read(b"\tsecret")
 
 
 @pytest.mark.parametrize("kind", [socks5.Request, socks5.Reply])
@@ -42,6 +50,30 @@ def test_an_unknown_address_type_is_garbled(kind: Any) -> None:
 @pytest.mark.parametrize("code", [1, 5, 255])
 def test_a_refusal_filled_up_with_zeros_keeps_its_code(code: int) -> None:
     assert parse(socks5.Reply.parse(), bytes((5, code, 0, 0, 0))) == socks5.Reply(code, UNSPECIFIED)
+
+
+@pytest.mark.parametrize("start", [b"\x05\x05", b"\x05\x05\x00", b"\x05\x05\x00\x01\x7f"])
+def test_the_code_of_a_refusal_is_enough(start: bytes) -> None:
+    conversation = Conversation(socks5.Reply.parse())
+    conversation.receive(start)
+    assert conversation.nothing_more()
+    assert conversation.result == socks5.Reply(5, UNSPECIFIED)
+
+
+def test_the_address_of_a_refusal_may_break_off() -> None:
+    conversation = Conversation(socks5.Reply.parse())
+    conversation.receive(b"\x05\x05\x00\x01\x7f")
+    conversation.receive(b"\x00\x00")
+    assert conversation.nothing_more()
+    assert conversation.result == socks5.Reply(5, UNSPECIFIED)
+
+
+@pytest.mark.parametrize("start", [b"\x05", b"\x05\x00", b"\x05\x00\x00\x01", b"\x04\x05"])
+def test_any_other_reply_has_to_be_whole(start: bytes) -> None:
+    conversation = Conversation(socks5.Reply.parse())
+    conversation.receive(start)
+    assert not conversation.nothing_more()
+    assert conversation.needs == 5 - len(start)
 
 
 def test_the_reserved_byte_is_not_looked_at() -> None:
@@ -112,10 +144,21 @@ def test_tells_the_fragment_for_the_caller_to_drop() -> None:
     assert socks5.parse_udp_header(b"\0\0\x81" + V4_WIRE) == (V4, 0x81, 10)
 
 
-@pytest.mark.parametrize("wire", [b"\1\0\0" + V4_WIRE, b"\0\1\0" + V4_WIRE, b"\0\0\0\2" + V4_WIRE[1:]])
-def test_what_is_no_header_is_garbled(wire: bytes) -> None:
-    with pytest.raises(Garbled):
+@pytest.mark.parametrize(
+    ("wire", "said"),
+    [
+        (b"\1\0\0" + V4_WIRE, "the header of a relayed datagram, got b'\\x01\\x00\\x00\\x01'"),
+        (b"\0\1\0" + V4_WIRE, "the header of a relayed datagram, got b'\\x00\\x01\\x00\\x01'"),
+        (b"\0\0", "the header of a relayed datagram, got b'\\x00\\x00'"),
+        (b"\0\0\0", "a whole header of a relayed datagram, got b'\\x00\\x00\\x00'"),
+        (b"\0\0\0" + V4_WIRE[:-1], "a whole header of a relayed datagram, got b'\\x00\\x00\\x00\\x01'"),
+        (b"\0\0\0\2" + V4_WIRE[1:], "address type 1, 3 or 4, got b'\\x02'"),
+    ],
+)
+def test_a_bad_header_is_garbled_and_no_data_is_quoted(wire: bytes, said: str) -> None:
+    with pytest.raises(Garbled) as caught:
         socks5.parse_udp_header(wire)
+    assert str(caught.value) == f"expected {said}"
 
 
 @given(addresses, st.binary(max_size=50))
