@@ -93,10 +93,11 @@ def _look_again(sock: Socket, handshake: Handshake, error: OSError) -> None:
 
 
 def _reach(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = False) -> None:
-    """Connect to the first proxy, unless the tunnel has ended; if it ends meanwhile, nothing is left connected."""
+    """Connect to the first proxy, unless the tunnel has ended; if it fails meanwhile, nothing is left connected."""
     if not handshake.outcome:
         _connect_to_any(sock, tunnel, handshake, is_spent)
-    if handshake.outcome:
+    # A signal handler may have opened the tunnel meanwhile: that outcome is no error.
+    if handshake.outcome.get("error") is not None:
         settlement.silence(tunnel)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import socksify
+from socksify.tunnel.handshake import Handshake
 from tests.support.bad_proxy import BadProxy
 from tests.support.forwarder import forwarding, listen_ipv6
 from tests.support.routing import routed
@@ -87,3 +88,20 @@ def test_a_proxy_on_ipv6_alone_is_reached_from_a_bound_ipv4_socket(echo_server: 
             sock.sendall(b"ping")
             assert sock.recv(4, socket.MSG_WAITALL) == b"ping"
             assert len(peers) == 1
+
+
+def test_a_handler_that_opens_the_tunnel_right_after_the_first_message_leaves_it_open(
+    echo_server: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler may run between the system call that connects and writes, and the look whether it is over."""
+    written = Handshake.has_written
+
+    def interrupted(handshake: Handshake, count: int) -> None:
+        written(handshake, count)
+        sock.sendall(b"pi")
+
+    monkeypatch.setattr(Handshake, "has_written", interrupted)
+    with BadProxy(good("socks5h")) as proxy, routed(proxy.url()), socket.socket() as sock:
+        sock.connect(echo_server.address)
+        sock.sendall(b"ng")
+        assert sock.recv(4, socket.MSG_WAITALL) == b"ping"
