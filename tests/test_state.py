@@ -80,7 +80,7 @@ MODULE_STATE: dict[str, set[str]] = {
     # Weak keys: an entry goes with its task.
     "socksify/routing/stream_isolation.py": {"_of_tasks"},
     # Whether the process is a program of another author, which the embedded server runs beside.
-    "socksify/server/core/calls.py": {"_is_guest"},
+    "socksify/server/core/calls.py": {"_is_embedded"},
 }
 
 _MUTATING = {

@@ -1,4 +1,4 @@
-"""The command `sockd`: answers a question such as --status, or else serves until a signal ends it."""
+"""The command `sockd`: it answers a question such as --status, or it serves until a signal ends the server."""
 
 from __future__ import annotations
 
@@ -31,59 +31,61 @@ from socksify.server.operation.systemd import Notifier
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    `argv` are the arguments without the program's name; None stands for the process's own. The status is 0, or 1 for a
-    --test that is denied and a --status without an answer, or 2 after one line on stderr if the configuration is wrong
-    or the server cannot run.
+    `argv` holds the arguments without the program's name; None stands for the arguments of this process.
+
+    The status is 1 if --test finds that everything is denied, or if --status does not get every answer. The status is
+    2, after one line on stderr, if the configuration or an argument is wrong, or if the server cannot run. Otherwise it
+    is 0. Raises SystemExit, as argparse does, for unknown options and for --help.
     """
-    words = sys.argv[1:] if argv is None else argv
-    if words[:1] == ["passwd"]:
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["passwd"]:
         # A server does not need this module.
         from socksify.server import passwd
 
-        return passwd.main(words[1:])
-    given = options.parse(words)
+        return passwd.main(arguments[1:])
+    args = options.parse(arguments)
     try:
-        if given.question:
-            return _QUESTIONS[given.question](given)
-        _run(given)
+        if args.question:
+            return _QUESTIONS[args.question](args)
+        _run(args)
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"sockd: {error}\n")
         return 2
     return 0
 
 
-def _say(text: str) -> None:
-    """Write to stdout. Characters that its encoding does not have are escaped."""
+def _print(text: str) -> None:
+    """Write `text` to stdout. Characters that the encoding of stdout does not have are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _check(given: options.Options) -> int:
-    _say(explain.check(config_plan.configured(given)))
+def _check(args: options.Options) -> int:
+    _print(explain.check(config_plan.configured(args)))
     # A configuration with which the server would refuse to start must not pass the check.
-    plan = config_plan.plan(given, os.environ)
+    plan = config_plan.plan(args, os.environ)
     config_plan.require_guard(plan, plan.listen)
     return 0
 
 
-def _test(given: options.Options) -> int:
-    text = explain.test(config_plan.configured(given), *given.asked)
-    _say(text)
+def _test(args: options.Options) -> int:
+    text = explain.test(config_plan.configured(args), *args.asked)
+    _print(text)
     return 0 if explain.permits(text) else 1
 
 
-def _status(given: options.Options) -> int:
-    directory = given.status_directory or options.default_status_directory(os.environ)
+def _status(args: options.Options) -> int:
+    directory = args.status_directory or options.default_status_directory(os.environ)
     answers, silent = status.ask(directory) if directory else ([], [])
-    if "json" in given.asked:
-        _say(json.dumps([{**process, "sessions": sessions} for process, sessions in answers], indent=2) + "\n")
+    if "json" in args.asked:
+        _print(json.dumps([{**process, "sessions": sessions} for process, sessions in answers], indent=2) + "\n")
     else:
-        _say("".join(status.as_text(*each) for each in answers))
+        _print("".join(status.as_text(*each) for each in answers))
     if silent:
         sys.stderr.write(f"sockd: no answer from {', '.join(silent)}\n")
     elif not answers:
         sys.stderr.write(
-            f"sockd: no server tells its sessions in {directory or 'any place known: --status-directory'}\n"
+            f"sockd: no server tells its sessions in {directory or 'any known directory; see --status-directory'}\n"
         )
     return 0 if answers and not silent else 1
 
@@ -91,7 +93,7 @@ def _status(given: options.Options) -> int:
 def _version(_: options.Options) -> int:
     from importlib.metadata import version
 
-    _say(f"sockd {version('socksify')}\n")
+    _print(f"sockd {version('socksify')}\n")
     return 0
 
 
@@ -103,11 +105,11 @@ _QUESTIONS: dict[str, Callable[[options.Options], int]] = {
 }
 
 
-def _spare_the_collector() -> None:
+def _tune_garbage_collector() -> None:
     """Let the garbage collector run rarely.
 
-    The objects that exist by now stay, and a session leaves no reference cycles. A search for garbage would take time
-    and find next to nothing.
+    The objects that exist by now stay until the end, and a session leaves no reference cycles. So a collection would
+    take time and find almost nothing.
     """
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
@@ -123,10 +125,10 @@ def _occupy_standard_descriptors() -> None:
     os.close(fd)
 
 
-def _run(given: options.Options) -> None:
+def _run(args: options.Options) -> None:
     _occupy_standard_descriptors()
-    _spare_the_collector()
-    configure = functools.partial(config_plan.plan, given, os.environ)
+    _tune_garbage_collector()
+    configure = functools.partial(config_plan.plan, args, os.environ)
     plan = configure()
     notifier = Notifier(os.environ)
     with contextlib.ExitStack() as stack:

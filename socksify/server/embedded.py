@@ -1,12 +1,13 @@
 """A server inside the process that uses it. With `--embedded`, socksify can be tried and tested without any proxy.
 
-The server runs in one thread beside the program. The thread is started with `_thread`, so that it is not listed by
-`threading.enumerate()`, and the program does not wait for it at its end. It ends with the process.
+The server runs in one thread beside the program. The thread is started with `_thread`, so that `threading.enumerate()`
+does not list the thread, and the program does not wait for the thread when it exits. The thread ends with the process.
 
 Like `ssh -D`, the server serves every user of this machine unless `verify` is given.
 
-fork(2) does not copy threads. So the server does not run in a forked child, which closes its copies of the server's
-descriptors. Connections of the child use the parent's server as long as the parent lives. After that they are refused.
+fork(2) does not copy threads. So the server does not run in a forked child, and the child closes its copies of the
+server's descriptors. Connections of the child use the parent's server as long as the parent lives. After the parent's
+end they are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import weakref
 from collections.abc import Callable
 from signal import SIG_BLOCK, SIGPIPE, pthread_sigmask
 
-from socksify.server.core.calls import become_guest
+from socksify.server.core.calls import note_embedding
 from socksify.server.core.loop import Loop
 from socksify.server.core.thread_pool import Thread
 from socksify.server.net.listeners import listen
@@ -33,12 +34,14 @@ Verify = Callable[[bytes, bytes], bool]
 class Embedded:
     """A running server. `host` and `port` are its address, `url` is the proxy URL for clients.
 
-    `ended` is called with the report of each session that is over. close() ends the server and all its sessions.
+    `policy` decides what is permitted. `ended` is called with the report of each session that is over, in the server's
+    thread. close() ends the server and all its sessions. Raises OSError if no port is free, and RuntimeError if no
+    thread can be started.
     """
 
     def __init__(self, policy: Policy, ended: Callable[[Report], object]) -> None:
-        become_guest()
-        self._loop = Loop(is_guest=True)
+        note_embedding()
+        self._loop = Loop(is_embedded=True)
         try:
             self._server = Server(self._loop, [listen(self._loop, "127.0.0.1", 0)], policy, ended)
         except BaseException:
@@ -48,7 +51,7 @@ class Embedded:
         self._thread = Thread(self._run)
         services = weakref.ref(self._server.services)
         os.register_at_fork(after_in_child=lambda: _abandon(services()))
-        atexit.register(lambda: _leave(services()))
+        atexit.register(lambda: _forget_descriptors(services()))
 
     @property
     def url(self) -> str:
@@ -57,9 +60,9 @@ class Embedded:
 
     def close(self) -> None:
         """End the server, and return when the port is free again. A second call does nothing."""
-        if not self._loop.is_there:
-            # In a forked child, or after the end of the loop, no thread would answer.
-            self._loop.give_up()
+        if not self._loop.has_descriptors:
+            # In a forked child, and after the end of the loop, there is no thread that could stop the loop.
+            self._loop.forget_descriptors()
             return
         self._loop.stop()
         self._thread.wait()
@@ -68,13 +71,13 @@ class Embedded:
         # splice(2) has no flag like MSG_NOSIGNAL, and the program may have restored the default action of SIGPIPE.
         pthread_sigmask(SIG_BLOCK, [SIGPIPE])
         self._loop.run()
-        if self._loop.is_there:
+        if self._loop.has_descriptors:
             self._server.close()
         self._loop.close()
 
 
 class _Verifier:
-    """Users whose passwords a function checks. Nothing is remembered, so each password is checked again."""
+    """Checks passwords by calling `verify`. Nothing is remembered, so each password is checked again."""
 
     def __init__(self, verify: Verify) -> None:
         self.verify = verify
@@ -84,15 +87,19 @@ class _Verifier:
 
 
 def policy_of(verify: Verify | None) -> Policy:
-    """Return a policy that permits everything to clients of this machine, with `verify` after a correct password."""
+    """Return a policy that permits everything to clients of this machine.
+
+    With `verify`, clients must first give a user and a password for which `verify` returns True.
+    """
     return Policy() if verify is None else Policy((LOCAL.replace(verified=True),), _Verifier(verify))
 
 
 def start(verify: Verify | None = None, log: Callable[[str], None] | None = None) -> Embedded:
     """Start a server on a free port of 127.0.0.1.
 
-    `verify` is called with user and password, and returns True if they are correct. Without it no password is asked
-    for. `log` is called with one line for each session that is over. Both are called in threads of the server.
+    `verify` is called with the user and the password as bytes, and returns True if they are correct. Without `verify`
+    no password is asked for. `log` is called with one line for each session that is over. Both are called in threads of
+    the server. Raises OSError and RuntimeError as `Embedded` does.
     """
     return Embedded(policy_of(verify), (lambda report: log(line(report))) if log else (lambda _: None))
 
@@ -102,7 +109,7 @@ def _abandon(services: Services | None) -> None:
         services.abandon()
 
 
-def _leave(services: Services | None) -> None:
+def _forget_descriptors(services: Services | None) -> None:
     """At the end of the program, forget the descriptors: some may be closed, and their numbers may be used again."""
     if services is not None:
-        services.give_up()
+        services.forget_descriptors()

@@ -21,7 +21,7 @@ def check(configuration: Configuration) -> str:
     """Return the configuration as lines of text, without passwords."""
     policy = configuration.policy
     lines = [f"file: {configuration.path or 'none'}"]
-    lines += [f"listen: {', '.join(map(_place, configuration.listen)) or 'default'}"]
+    lines += [f"listen: {', '.join(map(_host_and_port, configuration.listen)) or 'default'}"]
     lines += [f"authentication: {_authentication(policy)}"]
     lines += _limits(policy.limits)
     lines += _routes(policy.routes)
@@ -33,8 +33,8 @@ def check(configuration: Configuration) -> str:
 def test(configuration: Configuration, client: str, destination: str) -> str:
     """Return lines that tell, for each command, what a client may do with a destination.
 
-    `client` is ADDRESS or USER@ADDRESS, `destination` HOST:PORT. Names are not looked up. Raises ConfigError if one of
-    them has another form.
+    `client` is ADDRESS or USER@ADDRESS, `destination` is HOST:PORT. Names are not looked up. Raises ConfigError if
+    `client` or `destination` has another form.
     """
     policy = configuration.policy
     user, at, host = client.rpartition("@")
@@ -53,7 +53,7 @@ def test(configuration: Configuration, client: str, destination: str) -> str:
 
 
 def permits(text: str) -> bool:
-    """Return True if a text of `test` permits any command, or may permit it."""
+    """Return True if `text`, a result of `test`, says that any command is permitted or may be permitted."""
     return any(line.partition(": ")[2].startswith(("permitted", "depends")) for line in text.splitlines())
 
 
@@ -117,6 +117,6 @@ def _routes(routes: Routes) -> Iterator[str]:
         yield f"source: {source.text}={source.literal}  ({source.where})"
 
 
-def _place(place: tuple[str, int]) -> str:
-    host, port = place
+def _host_and_port(address: tuple[str, int]) -> str:
+    host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -13,22 +13,22 @@ from getpass import getpass
 from socksify.server.policy.users import entry
 
 _DESCRIPTION = (
-    "Asks for a password, twice at a terminal and else by one line of standard input, and writes its salted hash "
-    "into FILE, which is made if need be, in place of what USER had there."
+    "Asks for a password: twice at a terminal, otherwise as one line of standard input. Writes the salted hash of the "
+    "password into FILE, in place of the hash that USER had there. FILE is created if it does not exist."
 )
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command with the arguments `words`, and return its exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the command with `arguments`, the words after `sockd passwd`, and return its exit status."""
     parser = argparse.ArgumentParser("sockd passwd", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("user", metavar="USER")
-    given = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     try:
-        write(given.file, os.fsencode(given.user), _password())
+        write(args.file, os.fsencode(args.user), _password())
     except OSError as error:
         # The error may name the temporary file, which the user does not know.
-        sys.stderr.write(f"sockd passwd: {given.file}: {error.strerror}\n")
+        sys.stderr.write(f"sockd passwd: {args.file}: {error.strerror}\n")
         return 1
     except ValueError as error:
         sys.stderr.write(f"sockd passwd: {error}\n")
@@ -78,5 +78,5 @@ def _password() -> bytes:
         return sys.stdin.buffer.readline().rstrip(b"\r\n")
     password = getpass("Password: ")
     if getpass("Again: ") != password:
-        raise ValueError("these were two different passwords")
+        raise ValueError("the two passwords are not the same")
     return os.fsencode(password)

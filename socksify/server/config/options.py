@@ -1,4 +1,4 @@
-"""The command line of `sockd`. An option that is left out has the configuration file's value, or else the default."""
+"""The command line of `sockd`. An option that is left out has the configuration file's value, otherwise the default."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _EPILOG = (
 class Options(Record):
     """The options of a command line. An option that was not given is None, "", () or False.
 
-    `question` is "check", "test", "status" or "version" if the command only answers a question, else "": then it
-    serves. `asked` are the arguments of the question. The other fields are the options of the same name.
+    `question` is "check", "test", "status" or "version" if the command only answers a question, and "" if it serves.
+    `asked` holds the arguments of the question. The other fields are the options of the same name.
     """
 
     question: str = ""
@@ -42,20 +42,20 @@ class Options(Record):
     status_directory: str = ""
 
 
-def parse(words: Sequence[str] | None) -> Options:
-    """Parse the arguments `words`; None stands for the process's own.
+def parse(arguments: Sequence[str] | None) -> Options:
+    """Parse `arguments`, the words of the command line; None stands for the arguments of this process.
 
     Raises SystemExit, as argparse does: with status 2 after a message on stderr, with 0 after --help.
     """
     parser = _parser()
-    given = {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     question = next((name for name in ("check", "test", "status", "version") if name in given), "")
     asked = tuple(given.pop(question, ()))
     options = Options(question, asked, **{**given, "listen": tuple(given.get("listen", ()))})
     if question == "check":
         options = options.replace(config=asked[0])
     if options.config and (options.users or options.open):
-        parser.error("--users and --open are for a server without --config, which says both in the file")
+        parser.error("--users and --open are for a server without --config; a --config says who may connect")
     if (options.route or options.allow_unsupported) and not is_classic(options.config):
         parser.error("--route and --allow-unsupported are for a classic --config, a file named *.conf")
     return options
@@ -67,8 +67,11 @@ def is_classic(path: str) -> bool:
 
 
 def default_status_directory(environ: Mapping[str, str]) -> str:
-    """Return the directory of the status sockets if no other is configured; "" if there is no suitable place."""
-    # systemd.exec(5), RuntimeDirectory=: "a colon-separated list" of what was made for the service.
+    """Return the directory of the status sockets if no other is configured; "" if there is no suitable directory.
+
+    `environ` is the environment of the process.
+    """
+    # systemd.exec(5), RuntimeDirectory=: "a colon-separated list" of the directories that were made for the service.
     given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if given or os.geteuid() == 0:
         return given or "/run/sockd"
@@ -88,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--open", action="store_true", help="without --config: serve everybody who can reach the address")
     add("--workers", metavar="N", type=_count, help="processes that share the port (default: 1)")
     add("--log", metavar="WHERE", type=_log, help="stderr (the default), syslog or syslog:PATH")
-    add("--log-format", choices=LOG_FORMATS, help="text (the default), or json: an object a line")
+    add("--log-format", choices=LOG_FORMATS, help="text (the default), or json: one object on each line")
     add("--metrics", metavar="ADDRESS:PORT", type=_metrics, help="tell Prometheus, on a loopback address")
-    add("--status-directory", metavar="DIR", type=_file, help="where the live sessions are told on a Unix socket")
+    add("--status-directory", metavar="DIR", type=_file, help="the directory of the sockets for --status")
     questions = parser.add_mutually_exclusive_group()
     ask = questions.add_argument
     ask("--check", metavar="FILE", nargs=1, type=_file, help="read a configuration and print it")
@@ -110,13 +113,13 @@ def _listen(text: str) -> tuple[str, int]:
         raise argparse.ArgumentTypeError(str(error)) from None
     if parse_ip(host) is None:
         raise argparse.ArgumentTypeError(
-            f"{host!r} is no address; a name may stand for several, and for others tomorrow"
+            f"{host!r} is no address; a name may have several addresses, and they may change"
         )
     return host, port
 
 
 def _file(text: str) -> str:
-    # A shell expands a variable that is not set to an empty word. With --users "$USERS" the server would then ask
+    # In a shell, a variable that has no value becomes an empty word. With --users "$USERS" the server would then ask
     # nobody for a password.
     if not text:
         raise argparse.ArgumentTypeError("expected a file's name")

@@ -1,9 +1,9 @@
-"""The plan of a server: the command line, over the configuration file, over the defaults.
+"""The plan of a server: the command line outranks the configuration file, and the file outranks the defaults.
 
-A reload never makes the server more open by accident. Files are emptied by a full disk, and they are cut off by an
-editor, a copy or a provisioning tool that is still at work. The rest of such a file may well be a valid
-configuration: one without the users, or with half a rule. So a reload is refused if a file has become empty, if the
-users or all rules are gone, or if a file is only the beginning of its former self. A restart accepts all of these.
+A reload never makes the server more open by accident. A full disk can leave a file empty. An editor, a copy or a
+provisioning tool that is still at work can leave only the beginning of a file. The beginning may be a valid
+configuration, but without the users, or with half a rule. So a reload is refused if a file has become empty, if the
+users or all rules are gone, or if a file is only the beginning of its earlier content. A restart accepts all of these.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESTART = "restart the server if that is meant"
 
 
 class Plan(Record, hidden=("texts",)):
-    """Everything that a server needs to know.
+    """All settings of a server.
 
     `guarded` is True if rules, users or --open decide which clients may connect. `listen` is not empty. `texts` are
     the files from which the plan was made, as `read_texts` returns them. The other fields are Configuration's.
@@ -57,9 +57,9 @@ FIXED_UNTIL_RESTART = ("listen", "workers", "log", "log_format", "metrics", "sta
 
 
 def configured(options: Options) -> Configuration:
-    """Return the configuration of the file that the options name, or without a file that of the options.
+    """Return the configuration from the file that the options name; without a file, from the options themselves.
 
-    Raises ConfigError.
+    Raises ConfigError if a file cannot be read or is not valid.
     """
     if not options.config:
         users = Users.load(options.users) if options.users else None
@@ -81,7 +81,7 @@ def plan(options: Options, environ: Mapping[str, str]) -> Plan:
         raise ConfigError(f"{options.config}: it is being written; reload when that is done")
     metrics = options.metrics or files.metrics
     if metrics and not is_loopback(host := parse_address(metrics)[0]):
-        raise ConfigError(f"metrics: {host} is not a loopback address; they tell who is here, and ask for no password")
+        raise ConfigError(f"metrics: {host} is not a loopback address; the metrics are served without a password")
     return Plan(
         files.policy,
         files.guarded or options.open,
@@ -96,7 +96,7 @@ def plan(options: Options, environ: Mapping[str, str]) -> Plan:
 
 
 def _paths(options: Options) -> list[str]:
-    """The files that would make the server more open if a part of them were missing."""
+    """Return the files that would make the server more open if a part of them were missing."""
     lists = sockd_conf.user_files(options.config) if is_classic(options.config) else []
     return [path for path in (options.config, options.route, *lists) if path]
 
@@ -125,8 +125,8 @@ def require_guard(plan: Plan, addresses: Iterable[tuple[str, int]]) -> None:
     for host, _ in addresses:
         if not plan.guarded and not host.startswith(("/", "@")) and not is_loopback(host):
             raise ConfigError(
-                f"{host} is not a loopback address, and an open proxy is nobody's friend: "
-                "give it rules (--config) or users (--users), or say --open"
+                f"{host} is not a loopback address, and every machine that reaches it could use the proxy: "
+                "give rules (--config) or users (--users), or say --open"
             )
 
 
@@ -138,52 +138,52 @@ def is_loopback(host: str) -> bool:
 
 def refuse_opening(new: Plan, old: Plan) -> None:
     """Raise ConfigError if `new` seems to be more open than `old` by accident."""
-    held = dict(old.texts)
+    old_texts = dict(old.texts)
     for path, text in new.texts:
-        if held.get(path, text) != text and not _has_statements(text):
+        if old_texts.get(path, text) != text and not _has_statements(text):
             raise ConfigError(f"{path}: there is nothing left in it; {_RESTART}")
     if old.policy.users is not None and new.policy.users is None:
         raise ConfigError(f"users: nobody would be asked for a password any more; {_RESTART}")
-    if _written(old.policy.rules) and not _written(new.policy.rules):
+    if _rules_of_files(old.policy.rules) and not _rules_of_files(new.policy.rules):
         raise ConfigError(f"rules: there is none left; {_RESTART}")
     for path, text in new.texts:
-        before = held.get(path, text)
+        before = old_texts.get(path, text)
         if text != before and _is_beginning(text, before) and not _is_stricter(new, old):
-            raise ConfigError(f"{path}: cut off; it is the beginning of what it was, and no more; {_RESTART}")
+            raise ConfigError(f"{path}: cut off; it is the beginning of its earlier content, and no more; {_RESTART}")
 
 
 def _has_statements(text: bytes) -> bool:
-    """True if there is anything but blanks and comments."""
+    """Return True if `text` holds anything except blanks and comments."""
     return any(line.strip() and not line.strip().startswith(b"#") for line in text.split(b"\n"))
 
 
 def _is_beginning(text: bytes, before: bytes) -> bool:
-    """True if `before` starts with `text`. An editor may have added a newline at the end of `text`."""
+    """Return True if `before` starts with `text`. An editor may have added a newline at the end of `text`."""
     return before.startswith((text, text.rstrip()))
 
 
-def _written(rules: tuple[AccessRule, ...]) -> tuple[AccessRule, ...]:
-    """The rules of a file, without those that are built in."""
+def _rules_of_files(rules: tuple[AccessRule, ...]) -> tuple[AccessRule, ...]:
+    """Return the rules that a file has set, without the built-in rules."""
     return tuple(rule for rule in rules if rule.source != "built in")
 
 
 def _is_stricter(new: Plan, old: Plan) -> bool:
-    """True if `new` permits less to some clients and more to none.
+    """Return True if `new` permits less to some clients, and more to no client.
 
-    That is so if only users were removed, or rules at the end that permit something.
+    This is the case if only users were removed, or only permitting rules at the end.
     """
-    after, before = _written(new.policy.rules), _written(old.policy.rules)
+    after, before = _rules_of_files(new.policy.rules), _rules_of_files(old.policy.rules)
     removed = before[len(after) :]
-    same = all(_is_within(rule, was) for rule, was in zip(after, before, strict=False))
+    same = all(_is_within(rule, old_rule) for rule, old_rule in zip(after, before, strict=False))
     others = new.policy.routes == old.policy.routes and new.policy.limits == old.policy.limits
     return others and same and all(rule.permit for rule in removed)
 
 
-def _is_within(rule: AccessRule, was: AccessRule) -> bool:
-    """True if a rule is unchanged, or permits the same to fewer users."""
-    if rule == was:
+def _is_within(rule: AccessRule, old_rule: AccessRule) -> bool:
+    """Return True if `rule` is the same as `old_rule`, or permits the same to fewer users."""
+    if rule == old_rule:
         return True
-    if not rule.permit or rule.users is None or was.users is None:
+    if not rule.permit or rule.users is None or old_rule.users is None:
         return False
     # The text is the rule as it is written, with its users in it.
-    return rule.users <= was.users and rule.replace(users=was.users, text=was.text) == was
+    return rule.users <= old_rule.users and rule.replace(users=old_rule.users, text=old_rule.text) == old_rule

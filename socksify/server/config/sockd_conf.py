@@ -41,9 +41,9 @@ def load(
 ) -> Configuration:
     """Read the rules of a sockd.conf, and the source addresses of a sockd.route.
 
-    `route_path` is None without a sockd.route. `is_own` tells if a literal is an address of this machine. With
-    `allow_unsupported`, shell commands are ignored, and the rules that have them hold. Raises ConfigError, whose text
-    names the file and the line.
+    `conf_path` and `route_path` are the paths of the two files; `route_path` is None without a sockd.route. `is_own`
+    returns True for a literal that is an address of this machine. With `allow_unsupported`, the shell commands of rules
+    are ignored, and the rules are obeyed. Raises ConfigError, whose text names the file and the line.
     """
     rules = tuple(_rules(conf_path, allow_unsupported))
     sources = tuple(_sources(route_path)) if route_path is not None else ()
@@ -52,7 +52,7 @@ def load(
 
 
 def user_files(conf_path: str) -> list[str]:
-    """Return the paths of the user lists that a sockd.conf names. Raises ConfigError if it cannot be read."""
+    """Return the paths of the user lists that a sockd.conf names. Raises ConfigError if the file cannot be read."""
     words = (word for _, line in _lines(conf_path) for word in _split(line)[0].split() if word.startswith("*="))
     return [item for word in words for item in word[2:].split(",") if item.startswith("/")]
 
@@ -124,7 +124,7 @@ def _option(prefix: str, rest: list[str]) -> str:
 
 
 def _destinations(rest: list[str], source: str, permit: bool) -> tuple[Match, ...]:
-    """Read the end of a line: a destination, and an operator with a port, either of which may be missing."""
+    """Read the end of a line: a destination, and an operator with a port, each of which may be missing."""
     destination = EVERYTHING
     if rest and rest[0] not in _OPERATORS:
         destination = _destination(*_pair(rest, source), source)
@@ -156,7 +156,7 @@ def _destination(host: str, mask: str, source: str) -> Match:
 
 
 def _network(host: str, mask: str, source: str) -> tuple[int, int, int] | None:
-    """Return the network in the form that rules use. None stands for the mask 0.0.0.0, which matches all, IPv6 too."""
+    """Return the network in the form that rules use. None stands for the mask 0.0.0.0: all addresses, also IPv6."""
     number, bits = _ipv4(host), _ipv4(mask)
     if number is None or bits is None:
         raise ConfigError(f"{source}: {host} {mask}: expected an IPv4 address and a mask such as 255.255.255.0")
@@ -191,7 +191,7 @@ def _matches(destination: Match, ports: list[tuple[int, int]]) -> tuple[Match, .
 
 
 def _users(userlist: str, source: str) -> frozenset[bytes]:
-    """Return the users of a list, which are named in it or in a file whose path it names.
+    """Return the users of a list. An item of the list is a user, or the path of a file that names users.
 
     sockd.conf(5): "filenames must be full pathnames with the leading /".
     """

@@ -43,13 +43,15 @@ _FLAGS = ("anonymous", "reserved")
 _IDENT = {"off": "", "if-answered": "i", "required": "I"}
 
 
+# The readers of single values. Each raises ConfigError if the value is not valid; the error begins with `source`, which
+# names the file and the key.
 def listen(value: object, source: str) -> tuple[tuple[str, int], ...]:
-    """Read ADDRESS:PORT, or a list of them."""
+    """Return the addresses and ports of ADDRESS:PORT, or of a list of ADDRESS:PORT."""
     return tuple(_address(text, source) for text in values.texts(value, source))
 
 
 def optional_address(value: object, source: str) -> str:
-    """Read ADDRESS:PORT, or an empty text."""
+    """Return the text `value`, which is ADDRESS:PORT or empty."""
     text = values.path(value, source)
     if text:
         _address(text, source)
@@ -57,14 +59,14 @@ def optional_address(value: object, source: str) -> str:
 
 
 def count(value: object, source: str) -> int:
-    """Read a number from 1 to 1024."""
+    """Return the number `value`, which is from 1 to 1024."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1024:
         return value
     raise ConfigError(f"{source}: expected a number from 1 to 1024")
 
 
 def log(value: object, source: str) -> str:
-    """Read stderr, syslog, or syslog:PATH."""
+    """Return the text `value`, which is stderr, syslog, or syslog:PATH."""
     if value in ("stderr", "syslog") or (isinstance(value, str) and value.startswith("syslog:/")):
         return str(value)
     raise ConfigError(f'{source}: expected "stderr", "syslog" or "syslog:/path/of/a/socket"')
@@ -174,16 +176,17 @@ def _source(text: str, source: str) -> Source:
 def rules(tables: object, path: str, users: Users | None) -> tuple[AccessRule, ...]:
     """Read the array [[rules]] of the file `path`.
 
-    With `users`, rules permit nothing to clients that have not authenticated, unless a rule says so.
+    With `users`, a permitting rule is for authenticated clients only, unless it is `anonymous`, or names users and
+    requires ident. Raises ConfigError, whose text names the file and the rule, if a rule is not valid.
     """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(f"{path}: 'rules': expected tables, each below a line [[rules]]")
-    sources = _sources(path, len(tables))
+    sources = _rule_positions(path, len(tables))
     return tuple(_rule(table, source, users) for table, source in zip(tables, sources, strict=True))
 
 
-def _sources(path: str, number: int) -> list[str]:
-    """Return the position of each of `number` rules, for messages: its line, or its number if the lines are unclear."""
+def _rule_positions(path: str, number: int) -> list[str]:
+    """Return the position of each of `number` rules, for messages: its line, or its number if its line is not known."""
     with open(path, encoding="utf-8") as file:
         lines = [at for at, line in enumerate(file, 1) if line.replace(" ", "").startswith("[[rules]]")]
     if len(lines) != number:
@@ -206,7 +209,7 @@ def _rule(table: dict[str, Any], source: str, users: Users | None) -> AccessRule
     clients = tuple(_client(text, f"{source}: from") for text in _texts(table, "from", source))
     destinations = tuple(match.parse(text, f"{source}: to") for text in _texts(table, "to", source))
     return AccessRule(
-        # Only now all values are known to be valid.
+        # `_text` needs valid values, so it is called after all the checks.
         _text(table, source),
         source,
         permit,
@@ -237,7 +240,7 @@ def _commands(table: dict[str, Any], source: str) -> frozenset[int]:
 
 
 def _texts(table: dict[str, Any], key: str, source: str) -> tuple[str, ...]:
-    """Read one text or a list of them.
+    """Return the texts of a key, which has one text or a list of texts.
 
     An empty list is an error: it reads as "nobody", but a rule without the key means "everybody".
     """
@@ -273,7 +276,7 @@ def _client(text: str, source: str) -> Match:
 
 
 def _text(table: dict[str, Any], source: str) -> str:
-    """Write a rule, whose values are valid, on one line."""
+    """Return a rule as one line of text. All its values must be valid."""
     words = [table["action"]]
     for key in _RULE_KEYS[1:]:
         if key in _FLAGS:

@@ -1,12 +1,13 @@
-"""Calls that nobody waits for: those of timers, and those that other threads hand over. An error ends just that call.
+"""Calls that nobody waits for: the calls of timers, and the calls that other threads hand over to the loop.
 
-A server sets a few timers for each connection, and cancels nearly all of them. Timers are kept by their length: those
-of one length are due in the order in which they were set, so nothing is sorted, and a cancelled timer leaves nothing
-behind.
+An error in one of these calls ends that call only.
+
+A server sets a few timers for each connection, and cancels nearly all of them. All timers of one length share a queue.
+They are due in the order in which they were set, so nothing is sorted. A cancelled timer leaves nothing behind.
 
 An error of the server itself is reported as a traceback on standard error. In a program with an embedded server,
-standard error may be a file of the program by now, and the program may have closed the server's descriptors, which is
-no error.
+standard error may be a file of the program by now. The program may also have closed the server's descriptors, which is
+no error of the server.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ Call = Callable[[], object]
 
 _STDERR = Stderr()
 
-# True if the server is embedded in a program; it stays so for the rest of the process.
-_is_guest = False
+# True if the server is embedded in a program. The value stays True until the process ends.
+_is_embedded = False
 
 
 class Timer:
@@ -51,10 +52,10 @@ class Timers:
         self._queues: dict[float, dict[Timer, None]] = {}
 
     def after(self, seconds: float, call: Call) -> Timer:
-        """Return a timer that makes the call after this time."""
+        """Return a timer that makes `call` after `seconds`."""
         queue = self._queues.get(seconds)
         if queue is None:
-            # Without this, the queues of lengths that were used once would pile up.
+            # Empty queues are removed. Otherwise the queues of lengths that were used once would pile up.
             self._queues = {length: queue for length, queue in self._queues.items() if queue}
             queue = self._queues[seconds] = {}
         due = monotonic() + seconds
@@ -88,11 +89,11 @@ def report_error() -> None:
     """Print the traceback of the exception that is being handled. To be called in an `except` clause."""
     error = sys.exc_info()[1]
     is_closed = isinstance(error, OSError) and error.errno == EBADF
-    if not _is_guest or (_STDERR.fd is not None and not is_closed):
+    if not _is_embedded or (_STDERR.fd is not None and not is_closed):
         traceback.print_exc()
 
 
-def become_guest() -> None:
+def note_embedding() -> None:
     """Note that the server is embedded in a program."""
-    global _is_guest
-    _is_guest = True
+    global _is_embedded
+    _is_embedded = True

@@ -1,12 +1,12 @@
-"""The descriptors that the server keeps back, and those that it lends.
+"""The descriptors that the server keeps in reserve, and the pipes that it lends to relays.
 
-A reserve of descriptors is kept back, so that a client which was accepted can still be served when there are no others
-left (EMFILE, ENFILE). Giving one up makes room for a socket at once. No client is accepted until the reserve is full
-again.
+Some descriptors are kept in reserve, so that an accepted client can still be served when no other descriptors are left
+(EMFILE, ENFILE). Closing a descriptor of the reserve makes room for a socket at once. No client is accepted until the
+reserve is full again.
 
-Pipes are lent to relays for splice(2), which moves bytes from socket to socket inside of the kernel, through a pipe
-between the two. A pipe costs two descriptors, and as much of the kernel's memory as it holds: five thousand relays with
-one pipe each ran out of both. So there are few pipes, and each is given back when its bytes are moved.
+Relays borrow pipes for splice(2), which moves bytes from socket to socket inside of the kernel, through a pipe between
+the two. A pipe costs two descriptors, and as much of the kernel's memory as it holds: five thousand relays with one
+pipe each ran out of both. So there are few pipes, and a relay gives its pipe back when the bytes are moved.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import os
 import resource
 
 SHORTAGES = (errno.EMFILE, errno.ENFILE)
-# How many descriptors are kept back: one in SHARE of those that the process may have, within these bounds.
+# The reserve is one in SHARE of the descriptors that the process may have, within these bounds.
 MIN_RESERVE, MAX_RESERVE = 4, 16
 SHARE = 64
 
 # pipe(7): an unprivileged user may have 1 MiB in each pipe, and 64 MiB in all of them.
 PIPE_BYTES = 1 << 20
 MAX_PIPES = 64
-# The size of the buffer for small pieces.
+# The size of the buffer for small pieces, in bytes.
 SCRATCH = 64 * 1024
 
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 class Reserve:
-    """Up to `most` descriptors that are kept back; to be closed."""
+    """Keeps up to `most` descriptors in reserve. Must be closed."""
 
     def __init__(self, most: int = 0) -> None:
         self._most = most
@@ -40,7 +40,7 @@ class Reserve:
 
     @classmethod
     def of_process(cls) -> Reserve:
-        """Return a reserve of the size that suits the process's limit of open files."""
+        """Return a reserve whose size suits the process's limit of open files."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY:
             return cls(MAX_RESERVE)
@@ -101,7 +101,7 @@ class Pipe:
         return self.held
 
     def drain(self, fd: int) -> int:
-        """Splice what is in the pipe to the socket `fd`, and return how much it took. Raises OSError."""
+        """Splice the bytes in the pipe to the socket `fd`. Return how many bytes the socket took. Raises OSError."""
         moved = os.splice(self.reader, fd, self.held, flags=_FLAGS)
         self.held -= moved
         return moved
@@ -112,7 +112,7 @@ class Pipe:
 
 
 class Pipes:
-    """At most MAX_PIPES pipes, made when they are first needed; to be closed.
+    """At most MAX_PIPES pipes, each made when it is first needed. Must be closed.
 
     `scratch` is a buffer that all handlers share. A handler leaves nothing in it when it returns.
     """

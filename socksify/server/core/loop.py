@@ -1,11 +1,11 @@
 """The server's event loop: one epoll set, timers, and calls handed over from other threads.
 
-One thread serves all sessions, except the relays that carry bulk (see `session.bulk_thread`). In one process it relays
-more than a thread per direction does, and a session that waits costs two file descriptors and no stack. Two facts about
-epoll are hidden from the users of the loop:
+One thread serves all sessions, except the relays that carry bulk (see `session.bulk_thread`). One thread for all
+relays more bytes than one thread for each direction, and a session that waits costs two file descriptors and no stack.
+Two facts about epoll are hidden from the users of the loop:
 
-EPOLLHUP and EPOLLERR are reported whatever the mask. A descriptor with mask 0 is therefore taken out of the set, or a
-peer that went away would wake the loop for ever.
+epoll reports EPOLLHUP and EPOLLERR with every mask, also with 0. A descriptor with mask 0 is therefore taken out of the
+set. Otherwise a peer that went away would wake the loop for ever.
 
 A batch of events may hold an event for a descriptor that the handler of an earlier event closed. If its number were
 reused at once, the new socket would get the event of the old one. So sockets are closed at the end of the batch.
@@ -32,14 +32,14 @@ from socksify.server.core.descriptors import SHORTAGES, Pipes, Reserve
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
-# The peer has closed or half-closed its side; for a handler that does not read the data before that.
+# The peer has closed or half-closed its side. This event is for a handler that does not read the data before the end.
 HUNG_UP = select.EPOLLRDHUP
-# Reported whatever the mask: there may be an error (SO_ERROR), or both directions have ended.
+# Reported with every mask: there may be an error (SO_ERROR), or both directions have ended.
 FAILED = select.EPOLLERR | select.EPOLLHUP
 
-# How many wake-ups are taken at once.
+# How many wake-up bytes are read at once.
 _WAKES = 4096
-# How long `pause` is.
+# How long `pause` stops watching a listener.
 PAUSE_SECONDS = 0.2
 # A socket that is made non-blocking at once needs no system call for that.
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
@@ -53,30 +53,31 @@ Handler = Callable[[int, int], object]
 
 
 class Loop:
-    """An event loop for one thread; only `call` and `stop` may be called by others. To be closed by that thread.
+    """An event loop for one thread, which must close it. Other threads may use only `call` and `stop`.
 
-    `is_guest` says that the program around the loop may close its descriptors; the loop then checks that at each turn.
+    `is_embedded` is True if the program around the loop may close the loop's descriptors. The loop then checks at each
+    turn whether it still has them.
     `now` is the monotonic clock's time of the current events.
     """
 
-    def __init__(self, is_guest: bool = False) -> None:
+    def __init__(self, is_embedded: bool = False) -> None:
         self._epoll = select.epoll()
-        self.is_guest = is_guest
+        self.is_embedded = is_embedded
         # A pipe, because fstat(2) cannot tell one eventfd from another.
         self._woken_by, self._waker = map(Kept, os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
-        # By descriptor. Descriptors are small numbers, so a list costs less memory for each than a dictionary.
+        # Lists indexed by descriptor. Descriptors are small numbers, so a list takes less memory than a dictionary.
         self._handlers: list[Handler | None] = []
         self._masks: list[int] = []
         self._streams: list[_originals.Socket | None] = []
-        # To be closed at the end of the batch.
-        self._doomed: list[_originals.Socket] = []
+        # Sockets that are closed at the end of the batch.
+        self._discarded: list[_originals.Socket] = []
         self._calls: deque[Call] = deque()
         self._timers = Timers()
         # `after(seconds, call)` returns a Timer.
         self.after = self._timers.after
         self._running = True
         self.pipes = Pipes()
-        # Descriptors that are given up for a socket when there are no others left. A loop begins with none of them.
+        # Descriptors that are closed to make room for a socket when no others are left. The reserve is empty at first.
         self.reserve = Reserve()
         # Guards the waker against a late `call`. It is reentrant, because a signal handler may run while it is held.
         self._lock = RLock()
@@ -85,7 +86,7 @@ class Loop:
         self.watch(self._woken_by.number, READABLE, self._woken)
 
     def stream(self, family: int) -> _originals.Socket:
-        """Return a new non-blocking stream socket, to be given back to `discard`."""
+        """Return a new non-blocking stream socket. `discard` closes it."""
         stream = self._socket(family, _STREAM)
         self._keep(stream.fileno(), stream)
         if family != socket.AF_UNIX:
@@ -93,15 +94,15 @@ class Loop:
         return stream
 
     def datagrams(self, family: int) -> _originals.Socket:
-        """Return a new non-blocking datagram socket, to be given back to `discard`."""
+        """Return a new non-blocking datagram socket. `discard` closes it."""
         stream = self._socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._keep(stream.fileno(), stream)
         return stream
 
     def accept(self, listener: _originals.Socket) -> tuple[_originals.Socket, Any]:
-        """Return the next connection and its peer's address. The connection is to be given back to `discard`.
+        """Return the next connection and its peer's address. `discard` closes the connection.
 
-        It is non-blocking and has the listener's options. Raises OSError as accept(2) does.
+        The connection is non-blocking and has the listener's options. Raises OSError as accept(2) does.
         """
         fd, peer = listener._accept()  # type: ignore[attr-defined]  # typeshed has it on the subclass alone
         stream = _originals.Socket(listener.family, socket.SOCK_STREAM, 0, fd)
@@ -110,9 +111,9 @@ class Loop:
         return stream, peer
 
     def adopt(self, fd: int) -> _originals.Socket:
-        """Return the socket that has this descriptor, of any kind, to be given back to `discard`.
+        """Return the socket, of any kind, that has this descriptor. `discard` closes it.
 
-        It becomes non-blocking. Raises OSError if the descriptor is no socket.
+        The socket becomes non-blocking. Raises OSError if the descriptor is no socket.
         """
         stream = _originals.Socket(fileno=fd)
         stream.setblocking(False)
@@ -131,14 +132,14 @@ class Loop:
             self._handlers[fd] = None
             _originals.epoll_unregister(self._epoll, fd)
         self._streams[fd] = None
-        self._doomed.append(stream)
+        self._discarded.append(stream)
 
     def keep_reserve(self) -> None:
-        """Keep descriptors back from now on, as many as suit the limit of the process."""
+        """Keep descriptors in reserve from now on, as many as suit the process's limit of open files."""
         self.reserve = Reserve.of_process()
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
-        """Call `handler` at each event of `mask` on `fd`, and at FAILED. With mask 0, watch `fd` no more."""
+        """Call `handler` at each event of `mask` on `fd`, and at FAILED. With mask 0, stop watching `fd`."""
         try:
             before = self._masks[fd]
         except IndexError:
@@ -156,13 +157,16 @@ class Loop:
             _originals.epoll_unregister(self._epoll, fd)
 
     def pause(self, listener: _originals.Socket, handler: Handler) -> None:
-        """Watch a listener no more for a while. While nothing can be accepted, its queue would always wake the loop."""
+        """Stop watching a listener for PAUSE_SECONDS.
+
+        While nothing can be accepted, the clients that wait in the listener's queue would always wake the loop.
+        """
         fd = listener.fileno()
         self.watch(fd, 0, handler)
         self.after(PAUSE_SECONDS, lambda: self._resume(fd, listener, handler))
 
     def call(self, call: Call) -> None:
-        """Have the loop's thread make a call. Any thread or signal handler may ask for it. A closed loop ignores it."""
+        """Let the loop's thread make `call`. Any thread or signal handler may ask. A closed loop ignores the call."""
         with self._lock:
             if not self._closed:
                 self._calls.append(call)
@@ -176,40 +180,40 @@ class Loop:
         """Handle events until `stop`."""
         poll, epoll, handlers, timers = _originals.epoll_poll, self._epoll, self._handlers, self._timers
         self.now = now = monotonic()
-        while self._running and (not self.is_guest or self.is_there):
+        while self._running and (not self.is_embedded or self.has_descriptors):
             # The handlers have taken some time since `now`. A timer may be late by that much.
-            patience = timers.due - now
+            timeout = timers.due - now
             try:
-                events = poll(epoll, -1 if patience == inf else patience if patience > 0 else 0)
+                events = poll(epoll, -1 if timeout == inf else timeout if timeout > 0 else 0)
             except OSError:
-                if self.is_there:
+                if self.has_descriptors:
                     raise
                 return
             self.now = now = monotonic()
-            for fd, happened in events:
+            for fd, fd_events in events:
                 handler = handlers[fd]
                 if handler is not None:
                     try:
-                        handler(fd, happened)
+                        handler(fd, fd_events)
                     except Exception:
-                        if self.is_guest and not self.is_there:
+                        if self.is_embedded and not self.has_descriptors:
                             return
                         # An error in one session must not end all the others, nor be raised again for ever.
                         report_error()
                         self.watch(fd, 0, handler)
             if now >= timers.due:
                 timers.fire(now)
-            if self._doomed:
-                self._close_doomed()
+            if self._discarded:
+                self._close_discarded()
 
     def close(self) -> None:
         """Close the loop's own descriptors, and every socket that it made."""
-        if not self.is_there:
-            self.give_up()
+        if not self.has_descriptors:
+            self.forget_descriptors()
             return
-        self._doomed.extend(filter(None, self._streams))
+        self._discarded.extend(filter(None, self._streams))
         self._streams.clear()
-        self._close_doomed()
+        self._close_discarded()
         with self._lock:
             self._closed = True
             self._close_own()
@@ -219,29 +223,29 @@ class Loop:
         if self._closed:
             # The numbers may belong to other files by now.
             return
-        if not self.is_there:
-            self.give_up()
+        if not self.has_descriptors:
+            self.forget_descriptors()
             return
-        for stream in (*filter(None, self._streams), *self._doomed):
+        for stream in (*filter(None, self._streams), *self._discarded):
             stream.close()
         self._close_own()
         self._closed = True
 
     @property
-    def is_there(self) -> bool:
-        """True if the loop still has its descriptors. A program around the server may close all that it finds."""
+    def has_descriptors(self) -> bool:
+        """True if the loop still has its descriptors. A program around the server may close all open descriptors."""
         return self._woken_by.fd is not None and self._waker.fd is not None
 
-    def give_up(self) -> None:
+    def forget_descriptors(self) -> None:
         """Forget the descriptors, which the program has closed: their numbers may belong to other files by now."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-        for stream in (*filter(None, self._streams), *self._doomed):
+        for stream in (*filter(None, self._streams), *self._discarded):
             stream.detach()
         self._streams.clear()
-        self._doomed.clear()
+        self._discarded.clear()
         # An epoll object closes its number when it dies, and cannot forget it. This reference keeps it alive until the
         # interpreter ends.
         epoll = self._epoll
@@ -276,10 +280,11 @@ class Loop:
         self._handlers += [None] * missing
         self._streams += [None] * missing
 
-    def _close_doomed(self) -> None:
-        # In the order of `discard`: a peer that sees a connection end finds no listener either, if that was first.
-        doomed, self._doomed = self._doomed, []
-        for stream in doomed:
+    def _close_discarded(self) -> None:
+        # The order is that of `discard`. If a listener was discarded before a connection, a peer that sees the
+        # connection end can no longer connect to the listener.
+        discarded, self._discarded = self._discarded, []
+        for stream in discarded:
             stream.close()
 
     def _resume(self, fd: int, listener: _originals.Socket, handler: Handler) -> None:

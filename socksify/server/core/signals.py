@@ -18,14 +18,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# How many signals are taken at once.
+# How many signals are read at once.
 PIECE = 512
 
 
 class Signals:
-    """Makes the loop call functions when signals arrive; to be closed.
+    """Makes the loop call functions when signals arrive. Must be closed.
 
-    The main thread makes it, and there can be only one of them at a time.
+    Only the main thread can make a `Signals`, and only one may exist at a time.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -37,8 +37,8 @@ class Signals:
         # A full pipe holds thousands of signals, so one more changes nothing.
         signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
 
-    def obey(self, number: int, call: Callable[[], object]) -> None:
-        """Call `call` for each signal of this number from now on. Several signals at once may be one."""
+    def handle(self, number: int, call: Callable[[], object]) -> None:
+        """Call `call` for each signal `number` from now on. Signals that arrive at once may cause one call only."""
         self._calls[number] = call
         before = signal.signal(number, _nothing)
         self._before.setdefault(number, before)
@@ -48,7 +48,7 @@ class Signals:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close it in a forked child, where the loop is the parent's."""
+        """Close this object in a forked child, where the loop belongs to the parent."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(-1)

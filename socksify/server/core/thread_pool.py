@@ -1,8 +1,8 @@
 """Threads for work that takes long: a look-up may wait for a silent name server, a password hash is slow on purpose.
 
-The threads are few, and one client can ask for more than all of them can do: for a thousand names of a silent server,
-or with a thousand wrong passwords. So each client has a queue, the queues take turns, and no client has more threads at
-work than are free for the others. A client that asks for much delays only itself.
+There are few threads, and one client can ask for more than all of them can do: for a thousand names of a silent server,
+or with a thousand wrong passwords. So each client has a queue, and the queues take turns. No client has more threads at
+work than are free for the other clients. A client that asks for much delays only itself.
 
 The threads are started with `_thread`: in a program that runs the embedded server they must neither appear in
 `threading.enumerate()` nor be waited for when the program ends.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Task = tuple[Hashable, Callable[[], Any], Callable[[Any], object]]
 
 MAX_THREADS = 16
-# How long `Thread.wait` waits.
+# How long `Thread.wait` waits at most.
 END_SECONDS = 5.0
 
 
@@ -42,7 +42,7 @@ class Thread:
         _thread.start_new_thread(self._run_and_release, ())
 
     def wait(self) -> None:
-        """Return when the thread has ended, or after END_SECONDS. It may be called more than once."""
+        """Return when the thread has ended, or after END_SECONDS. A second call is allowed."""
         if self._running.acquire(timeout=END_SECONDS):
             self._running.release()
 
@@ -54,7 +54,7 @@ class Thread:
 
 
 class Threads:
-    """At most `most` threads, started when they are needed, that work and hand the results to the loop."""
+    """At most `most` threads that do work and hand the results to the loop. Each is started when it is first needed."""
 
     def __init__(self, loop: Loop, most: int = MAX_THREADS) -> None:
         self._loop = loop
@@ -89,9 +89,9 @@ class Threads:
                 self._queues[client_key] = queue
 
     def _next_client(self) -> Hashable | None:
-        """Return the client whose turn it is, None if nobody may have a thread now.
+        """Return the key of the client whose turn it is, or None if no client may have a thread now.
 
-        Clients that are passed over have threads at work, so there are at most as many of them as threads.
+        A client that is passed over has a thread at work. So there are at most as many such clients as threads.
         """
         return next((key for key in self._queues if self._busy.get(key, 0) < self._free), None)
 

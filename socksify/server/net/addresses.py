@@ -1,4 +1,4 @@
-"""Addresses in their forms, and the choice of the server's own address for a socket.
+"""Conversions between the forms of an address, and the choice of the server's own address for a socket.
 
 The server meets an address in three forms. Text is `HOST:PORT`, as in a configuration file or in the log. A sockaddr is
 the tuple that bind(2), connect(2) and sendto(2) take, and that accept(2) and recvfrom(2) return. An `Address` is the
@@ -44,7 +44,7 @@ def format_address(host: str, port: int) -> str:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Return the host and the port of `HOST:PORT`. Brackets around the host are removed; it need not be a literal.
+    """Return the host and the port of `HOST:PORT`. Brackets around the host are removed; the host may be a name.
 
     Raises ValueError if the host is empty or the port is not a number up to 65535.
     """
@@ -92,7 +92,7 @@ def normalize(target: Address) -> Address:
 
 
 def _in_ascii(name: str) -> str:
-    """Return the A-labels of a name in UTF-8, as some resolvers do; the name itself if there are none."""
+    """Return the A-labels of a name in UTF-8, as some resolvers do; or the name itself if it has no A-labels."""
     try:
         return name.encode("ascii", "surrogateescape").decode().encode("idna").decode()
     except UnicodeError:
@@ -103,7 +103,7 @@ def bind_source(stream: _originals.Socket, source: str | None, client_port: int)
     """Bind a socket that is about to connect.
 
     `source` is a literal of this machine, None for the kernel's choice. If `client_port` is reserved, a reserved port
-    is chosen, as far as this process may. Raises OSError if this machine does not have the address.
+    is chosen if this process may bind one. Raises OSError if this machine does not have the address.
     """
     if _bind_reserved(stream, source, client_port) or source is None:
         return
@@ -114,8 +114,8 @@ def bind_source(stream: _originals.Socket, source: str | None, client_port: int)
 def bind_to_listen(stream: _originals.Socket, source: str, client_port: int, wanted: int) -> None:
     """Bind a socket that is about to listen on the literal `source`.
 
-    If `client_port` is reserved, a reserved port is chosen, as far as this process may; otherwise the port `wanted`,
-    if it is free and not reserved. Raises OSError if this machine does not have the address.
+    If `client_port` is reserved, a reserved port is chosen if this process may bind one. Otherwise the port is `wanted`
+    if `wanted` is free and not reserved, else any free port. Raises OSError if this machine does not have the address.
     """
     if _bind_reserved(stream, source, client_port):
         return
@@ -129,7 +129,7 @@ def bind_to_listen(stream: _originals.Socket, source: str, client_port: int, wan
 
 
 def source_towards(host: str) -> str | None:
-    """Return the own address from which a host is reached, None if there is no route to the host.
+    """Return the address of this machine from which the literal `host` is reached, None if there is no route to it.
 
     The kernel tells the address after a connect(2) of a datagram socket, which sends nothing.
     """
@@ -145,7 +145,7 @@ def source_towards(host: str) -> str | None:
 
 
 def _bind_reserved(stream: _originals.Socket, source: str | None, client_port: int) -> bool:
-    """Bind to a reserved port. Return False if `client_port` is not reserved, or no reserved port can be had."""
+    """Bind to a reserved port. Return False if `client_port` is not reserved, or no reserved port can be bound."""
     if client_port not in RESERVED:
         return False
     host = source or ("0.0.0.0" if stream.family == socket.AF_INET else "::")

@@ -39,9 +39,10 @@ Reached = Callable[["_originals.Socket | None", Address, "Exception | None"], No
 class Dial:
     """Tries a target's addresses in turn, and calls `dialled` once.
 
-    `dialled` gets the connected socket, or the errno of the last address that failed; an errno which only says that
-    this machine has no route, or no address of the family, is reported if there is no other. `prepare` may bind each
-    socket, and may raise OSError. One address may take `seconds`; with 0, the kernel gives up after two minutes.
+    `candidates` are the addresses. `dialled` gets the connected socket, or the errno of the last address that failed.
+    An errno which only says that this machine has no route, or no address of the family, is reported if there is no
+    other. `prepare` may bind each socket, and may raise OSError. Each address may take `seconds`; with 0, the kernel
+    gives up after two minutes.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Dial:
             self._failure = failure
 
     def _connect(self, candidate: Candidate) -> int:
-        """Begin to connect. Return 0 if the socket is connected, EINPROGRESS if an event will tell, or an errno."""
+        """Begin to connect. Return 0 if the socket is connected, EINPROGRESS if an event will follow, or an errno."""
         try:
             self._stream = stream = self._loop.stream(candidate[0])
             self._prepare(stream, candidate)
@@ -100,11 +101,11 @@ class Dial:
 
     def _wait(self) -> None:
         assert self._stream is not None
-        self._loop.watch(self._stream.fileno(), WRITABLE, self._settled)
+        self._loop.watch(self._stream.fileno(), WRITABLE, self._connect_ended)
         if self._seconds:
-            self._timer = self._loop.after(self._seconds, self._too_late)
+            self._timer = self._loop.after(self._seconds, self._timed_out)
 
-    def _settled(self, _fd: int, events: int) -> None:
+    def _connect_ended(self, _fd: int, events: int) -> None:
         assert self._stream is not None
         if events & FAILED:
             failure = _originals.getsockopt(self._stream, socket.SOL_SOCKET, socket.SO_ERROR)
@@ -125,7 +126,7 @@ class Dial:
             self._timer.cancel()
             self._timer = None
 
-    def _too_late(self) -> None:
+    def _timed_out(self) -> None:
         self._give_up(errno.ETIMEDOUT)
         self._try_next()
 
@@ -138,8 +139,9 @@ def takes_names(chain: tuple[Proxy, ...]) -> bool:
 class Upstream:
     """Connects to a target through a chain of proxies, and calls `reached` once.
 
-    The protocol is spoken by the scripts of the client's side, on a socket of the loop. All of it may take `seconds`;
-    0 is no limit. `client_host` is the address of the client that wants this, for the fairness of look-ups.
+    `Handshake`, which socksify's clients use too, speaks the protocol on a socket of the loop. The whole attempt may
+    take `seconds`; 0 is no limit. `client_host` is the address of the client that has asked for the connection: clients
+    share the threads of the resolver fairly.
     """
 
     def __init__(
@@ -166,7 +168,7 @@ class Upstream:
 
     def start(self) -> None:
         if self._seconds:
-            self._timer = self._loop.after(self._seconds, self._too_late)
+            self._timer = self._loop.after(self._seconds, self._timed_out)
         first = self._route.chain[0]
         try:
             self._handshake = Handshake(self._route, monotonic(), self._seconds)
@@ -191,7 +193,7 @@ class Upstream:
             self._stream = None
 
     def _dial_first(self, candidates: list[Candidate]) -> None:
-        """Connect to the first proxy. Its addresses share the time, so that a silent one leaves some to the others."""
+        """Connect to the first proxy. Its addresses share the time, so that a silent one leaves time for the rest."""
         if not self._closed:
             share = self._seconds / max(1, len(candidates))
             self._dial = Dial(self._loop, candidates, self._dialled, lambda *_: None, share)
@@ -221,7 +223,7 @@ class Upstream:
         self.close()
         self._reached(stream, Address.of(*bound) if bound else UNSPECIFIED, None)
 
-    def _too_late(self) -> None:
+    def _timed_out(self) -> None:
         self._fail(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
 
     def _fail(self, error: Exception) -> None:

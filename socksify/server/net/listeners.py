@@ -24,8 +24,8 @@ _LISTENS = socket.SOL_SOCKET, socket.SO_ACCEPTCONN
 def listen(loop: Loop, host: str, port: int, shared: bool = False) -> _originals.Socket:
     """Return a new listening socket of the loop on a literal and a port; port 0 is any free port.
 
-    `shared` lets other processes listen on the same port. The caller knows whether the address may be listened on.
-    Raises ValueError if `host` is no literal, and OSError if the address cannot be bound.
+    `shared` lets other processes listen on the same port. The caller has checked that the server may listen on this
+    address. Raises ValueError if `host` is no literal, and OSError if the address cannot be bound.
     """
     listener = bind_listener(loop, host, port, shared)
     try:
@@ -92,8 +92,8 @@ def passed_descriptors(environ: MutableMapping[str, str]) -> list[int]:
     """Return the descriptors of the listening sockets that systemd has passed to this process (sd_listen_fds(3)).
 
     The variables are removed from `environ`, and the descriptors are not inherited by other programs. The list is empty
-    if nothing was passed, or if it was passed to another process. Raises ConfigError if the number of descriptors is no
-    number, or is larger than that of the open ones.
+    if nothing was passed, or if it was passed to another process. Raises ConfigError if LISTEN_FDS is not a number, or
+    if one of the descriptors is not open.
     """
     pid, count, _ = (environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
     if pid != str(os.getpid()):
@@ -101,7 +101,7 @@ def passed_descriptors(environ: MutableMapping[str, str]) -> list[int]:
     if not (count.isascii() and count.isdecimal()):
         raise ConfigError(f"LISTEN_FDS: {count!r}: expected a number")
     fds = []
-    # The number may be larger than there is memory for, so the list grows with each descriptor that is open.
+    # A list for a huge number would not fit into memory, so the list grows with each descriptor that is open.
     for fd in range(FIRST_FD, FIRST_FD + int(count)):
         try:
             os.set_inheritable(fd, False)

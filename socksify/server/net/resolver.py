@@ -26,7 +26,7 @@ Answer = Callable[[list[Candidate]], object]
 
 
 class Resolver:
-    """Looks names up in threads. Silent name servers may hold up many of them, so a look-up has a time limit."""
+    """Looks names up in threads. Silent name servers may block many threads, so a look-up has a time limit."""
 
     def __init__(self, loop: Loop, threads: Threads) -> None:
         self._loop = loop
@@ -38,29 +38,29 @@ class Resolver:
         """Call `answer` with the addresses to connect to, in the order of preference.
 
         The list is empty if the name is unknown, or is not resolved within `seconds`; 0 is no limit. `client_host` is
-        the address of the client that wants this, because clients share the threads fairly. A `complete` name is looked
-        up as it is written; to another one the search list of resolv.conf(5) is applied.
+        the address of the client that has asked, because clients share the threads fairly. A `complete` name is looked
+        up as it is written. To any other name the search list of resolv.conf(5) is applied.
         """
         target = target.literal()
         if target.type != NAME:
             answer([candidate_of(target)])
             return
-        question = _Question(answer)
+        pending = _LookUp(answer)
         if seconds:
-            question.limit(self._loop, seconds)
+            pending.limit(self._loop, seconds)
 
-        def look_up_now() -> list[Candidate]:
+        def look_up_unless_settled() -> list[Candidate]:
             # The time may have run out before a thread was free.
-            if question.is_settled:
+            if pending.is_settled:
                 return []
             return look_up_complete(target) if complete else look_up(target)
 
         # getaddrinfo(3) opens files and sockets. Without a descriptor it would say that the host is unknown.
         self._loop.reserve.make_room(LOOK_UP_DESCRIPTORS)
-        self._threads.run(client_key(client_host), look_up_now, question.settle)
+        self._threads.run(client_key(client_host), look_up_unless_settled, pending.settle)
 
 
-class _Question:
+class _LookUp:
     """A look-up that is settled once, by a thread or by the timer."""
 
     __slots__ = ("_answer", "_timer")
@@ -74,7 +74,7 @@ class _Question:
         return self._answer is None
 
     def limit(self, loop: Loop, seconds: float) -> None:
-        """Settle the question without any address after this time."""
+        """Settle the look-up without any address after this time."""
         self._timer = loop.after(seconds, lambda: self.settle([]))
 
     def settle(self, candidates: list[Candidate]) -> None:
@@ -92,16 +92,16 @@ def candidate_of(target: Address) -> Candidate:
 
 
 def look_up(name: Address) -> list[Candidate]:
-    """Return what getaddrinfo(3) says. The list is empty if it fails, or if the name is not ASCII."""
-    return _found(_ask, name)
+    """Return the addresses that getaddrinfo(3) finds: none if it fails, or if the name is not ASCII."""
+    return _candidates(_getaddrinfo, name)
 
 
 def look_up_complete(name: Address) -> list[Candidate]:
     """Look up an absolute name (RFC 1034 section 3.1), like `look_up`: no search list is applied to it."""
-    return _found(_ask_for_complete, name)
+    return _candidates(_getaddrinfo_complete, name)
 
 
-def _found(ask: Callable[[bytes, int], list[Candidate]], name: Address) -> list[Candidate]:
+def _candidates(ask: Callable[[bytes, int], list[Candidate]], name: Address) -> list[Candidate]:
     if not name.host.isascii():
         return []
     try:
@@ -110,23 +110,23 @@ def _found(ask: Callable[[bytes, int], list[Candidate]], name: Address) -> list[
         return []
 
 
-def _ask_for_complete(host: bytes, port: int) -> list[Candidate]:
+def _getaddrinfo_complete(host: bytes, port: int) -> list[Candidate]:
     # inet_aton(3) reads "127.1" and "0x7f.1" as addresses, and getaddrinfo(3) reads scoped IPv6 literals. With a final
-    # dot they would all be names.
+    # dot all of these would be names.
     try:
-        return _ask(host, port, socket.AI_NUMERICHOST)
+        return _getaddrinfo(host, port, socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass
     # glibc looks for the name in the hosts file as it is given, with its dot. So a name of the hosts file is asked for
     # without the dot, and answers that do not come from the file are left out.
     literals = hosts_addresses(host.decode("ascii"))
     if literals:
-        bare = _ask(host.removesuffix(b"."), port)
-        return [candidate for candidate in bare if candidate[1][0] in literals]
-    return _ask(host.removesuffix(b".") + b".", port)
+        answers = _getaddrinfo(host.removesuffix(b"."), port)
+        return [candidate for candidate in answers if candidate[1][0] in literals]
+    return _getaddrinfo(host.removesuffix(b".") + b".", port)
 
 
-def _ask(host: bytes, port: int, flags: int = 0) -> list[Candidate]:
+def _getaddrinfo(host: bytes, port: int, flags: int = 0) -> list[Candidate]:
     internal = _originals.InternalHost(host)
     found = _originals.getaddrinfo(internal, port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
     # The sockaddr of IPv6 is kept with its flow and its scope: a link-local address needs the scope.

@@ -1,6 +1,6 @@
 """The daemon: announces the addresses of a service, obeys signals, and informs the service manager.
 
-It runs both kinds of Service, the single process and the workers.
+The daemon runs both kinds of Service: the single process, and the workers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Daemon:
     """Runs a service from its start to its end.
 
-    `configure` makes a new plan for a reload, `plan` is the plan at the start. `row` counts the reloads.
+    `configure` makes a new plan for a reload, `plan` is the plan at the start. `notifier` informs the service manager.
+    `row` counts the reloads.
     """
 
     def __init__(self, loop: Loop, configure: Configure, plan: Plan, log: Log, notifier: Notifier, row: Row) -> None:
@@ -47,9 +48,9 @@ class Daemon:
             self._notifier.tell(STOPPING)
             service.terminate(self._loop.stop)
 
-        signals.obey(signal.SIGTERM, terminate)
-        signals.obey(signal.SIGINT, terminate)
-        signals.obey(signal.SIGHUP, lambda: self._reload(service))
+        signals.handle(signal.SIGTERM, terminate)
+        signals.handle(signal.SIGINT, terminate)
+        signals.handle(signal.SIGHUP, lambda: self._reload(service))
         service.start(lambda: self._ready(service))
         self._loop.run()
 

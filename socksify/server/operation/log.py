@@ -7,10 +7,10 @@ be written again.
 Writing its line is the most expensive part of a short session. So the line of a session waits a little for others, and
 all of them are written at once. A notice is written at once, and so are the lines before it.
 
-The log must never wait for its reader, for standard error no more than for the local syslog. O_NONBLOCK, however,
-belongs to the open file description (open(2)), which we share with the process that started us: setting it would make
-the shell's own output fail. So a pipe or a terminal is opened again. A socket is given the flag with each call. A
-pipe of another user cannot be opened; its lines go through splice(2), which can be told not to wait.
+The log must never wait for its reader, neither on standard error nor at the local syslog. O_NONBLOCK, however, belongs
+to the open file description (open(2)), which this process shares with the process that started it: setting the flag
+would make the shell's own output fail. So a pipe or a terminal is opened again. On a socket, each call has the flag
+MSG_DONTWAIT. A pipe of another user cannot be opened again; splice(2), which can be told not to wait, writes to it.
 """
 
 from __future__ import annotations
@@ -47,14 +47,17 @@ if TYPE_CHECKING:
             """
 
         def write(self, line: bytes) -> int:
-            """Return the number of bytes that were written. Raises OSError (also BlockingIOError) for none."""
+            """Write what can be written now, and return the number of bytes.
+
+            Raises OSError, or its subclass BlockingIOError, if nothing could be written.
+            """
 
         def close(self) -> None:
             """Close what the sink has opened."""
 
 
-# The most lines that wait for a log that cannot be written, and the seconds until the next try.
-MOST_WAITING = 4096
+# How many lines wait at most for a log that cannot be written, and the seconds until the next try.
+MAX_WAITING = 4096
 RETRY_SECONDS = 1.0
 # How long the line of a session waits for others.
 GATHER_SECONDS = 0.02
@@ -68,7 +71,10 @@ _ATOMIC_BYTES = 4096
 
 
 class Log:
-    """Writes to `sink`; `form` is one of LOG_FORMATS. Must be closed. `lost` is the number of lines that were lost."""
+    """Writes lines to `sink`. Must be closed.
+
+    `form` is one of LOG_FORMATS. `lost` is the number of lines that were lost.
+    """
 
     def __init__(self, loop: Loop, sink: LogSink, form: str) -> None:
         self._loop = loop
@@ -79,7 +85,7 @@ class Log:
         self._waiting: deque[bytes] = deque()
         # Lost lines whose number is not logged yet.
         self._unreported = 0
-        # A timer is set: to write the lines of sessions, or to try again after a failure of the sink.
+        # True while a timer is set: to write the lines of sessions, or to try again after a failure of the sink.
         self._gathering = False
         self._retrying = False
         self.lost = 0
@@ -89,7 +95,7 @@ class Log:
         return Log(loop, self._sink, "json" if self._as_json else "text")
 
     def session(self, report: Report) -> None:
-        """Log a session that is over. The line is made when it is written, so that other clients wait less."""
+        """Log a session that is over. Its text is made only when it is written, so that other clients wait less."""
         self._ended.append((time(), report))
         if not self._gathering:
             self._gathering = True
@@ -120,7 +126,7 @@ class Log:
             self._put(when, INFORMATIONAL, text)
 
     def _put(self, when: float, severity: int, text: str) -> None:
-        if len(self._waiting) < MOST_WAITING:
+        if len(self._waiting) < MAX_WAITING:
             self._waiting.append(self._sink.frame(when, severity, text, self._as_json))
         else:
             self.lost += 1
@@ -175,7 +181,7 @@ def timestamp(when: float) -> str:
 
 @lru_cache(1)
 def _second(when: int) -> str:
-    # One second may have thousands of lines.
+    # The text is kept, because thousands of lines may have the same second.
     return strftime("%Y-%m-%dT%H:%M:%S", gmtime(when))
 
 
@@ -187,7 +193,7 @@ def open_sink(where: str) -> LogSink:
 
 
 class DescriptorSink:
-    """A descriptor that other processes may share."""
+    """The sink that writes to a descriptor, which other processes may share."""
 
     most_at_once = _ATOMIC_BYTES
 

@@ -1,6 +1,6 @@
 """The metrics, in the text format of Prometheus, by HTTP.
 
-The counters are in memory that all processes share, so that any process can tell the sums. Each process writes only
+The counters are in memory that all processes share, so that any process can report the sums. Each process writes only
 its own row, so no lock is needed. A row outlives its process, because counters must never decrease.
 
 Prometheus asks by HTTP: `GET /metrics`, one request on each connection. Only the names of this machine itself are
@@ -100,7 +100,7 @@ def _exposition(totals: list[int]) -> Iterator[str]:
     yield from _head("sockd_reloads_total", "counter", "Reloads of the configuration.")
     yield f'sockd_reloads_total{{result="ok"}} {totals[_CELL["reloads"]]}'
     yield f'sockd_reloads_total{{result="refused"}} {totals[_CELL["refused_reloads"]]}'
-    yield from plain("sockd_worker_restarts_total", "counter", "Workers that ended unasked.", "restarts")
+    yield from plain("sockd_worker_restarts_total", "counter", "Workers that ended by themselves.", "restarts")
     yield from plain("sockd_serving_processes", "gauge", "Processes that serve.", "serving")
 
 

@@ -1,9 +1,9 @@
 """Several worker processes that share the ports, and the parent that starts, restarts and ends them.
 
 Each worker has a listening socket of its own (SO_REUSEPORT), and the kernel spreads the connections among these
-sockets. The socket of a dead worker goes with it, and the other workers get the new connections. The parent holds the
-addresses as well, bound but not listening. So port 0 becomes the same port for all workers, and no other program can
-take the port while there is no worker.
+sockets. The socket of a dead worker is closed with it, and the other workers get the new connections. The parent holds
+the addresses as well, bound but not listening. So port 0 becomes the same port for all workers, and no other program
+can take the port while there is no worker.
 
 A socketpair connects each worker with the parent. The worker sends one byte as soon as it serves. The end of file tells
 the worker that the parent has died; the worker then ends, too.
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from socksify.server.operation.daemon import Configure
     from socksify.server.operation.metrics import Row, Table
 
-# If a worker has lived for less than this, its successor waits for as long. Otherwise a worker that cannot run would be
-# restarted in a tight loop.
+# If a worker has lived for less than this time, its successor starts only after this time. Otherwise a worker that
+# cannot run would be restarted in a tight loop.
 BRIEF_SECONDS = 1.0
 # The signals of a worker. The parent blocks them while it forks, so that none is lost before the worker handles them.
 WORKER_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# The byte by which a worker tells that it serves.
+# The byte that a worker sends as soon as it serves.
 READY = b"!"
 
 
 class Workers:
     """A Service of `plan.workers` processes.
 
-    They listen on the sockets `inherited`, or where the plan says if there are none. `table` must have a row for each
-    worker, and one more for the parent.
+    The workers listen on the sockets `inherited`. If there are none, they listen on the addresses of the plan. `table`
+    must have a row for each worker, and one more for the parent.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Workers:
         self._ready: Callable[[], object] = _ignore
         self._done: Callable[[], object] | None = None
         self._signals = signals
-        signals.obey(signal.SIGCHLD, self._reap)
+        signals.handle(signal.SIGCHLD, self._reap)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -112,17 +112,17 @@ class Workers:
 
     def _fork(self, index: int) -> None:
         with contextlib.ExitStack() as stack:
-            ours, its = (_originals.Socket(fileno=end.detach()) for end in socket.socketpair())
-            stack.callback(its.close)
-            stack.callback(ours.close)
+            parent_end, worker_end = (_originals.Socket(fileno=end.detach()) for end in socket.socketpair())
+            stack.callback(worker_end.close)
+            stack.callback(parent_end.close)
             signal.pthread_sigmask(signal.SIG_BLOCK, WORKER_SIGNALS)
             stack.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, WORKER_SIGNALS)
             pid = os.fork()
             if pid == 0:
-                ours.close()
-                self._become_worker(index, its)
+                parent_end.close()
+                self._become_worker(index, worker_end)
             self._alive[pid] = index, monotonic()
-            self._await_ready(self._loop.adopt(ours.detach()))
+            self._await_ready(self._loop.adopt(parent_end.detach()))
 
     def _await_ready(self, channel: _originals.Socket) -> None:
         def receive(_fd: int, _events: int) -> None:
@@ -212,16 +212,16 @@ def _obey_signals(loop: Loop, process: ServingProcess, configure: Configure, pla
 
     def reload() -> None:
         nonlocal in_force
-        fresh = next_plan(configure, process.addresses, in_force, log)
-        if fresh is not None:
-            in_force = fresh
-            process.reload(fresh)
+        new_plan = next_plan(configure, process.addresses, in_force, log)
+        if new_plan is not None:
+            in_force = new_plan
+            process.reload(new_plan)
 
     signals = Signals(loop)
-    signals.obey(signal.SIGTERM, lambda: process.terminate(loop.stop))
-    signals.obey(signal.SIGHUP, reload)
-    # The terminal sends Ctrl-C to every process of its group. The parent obeys it, and ends the workers by SIGTERM.
-    signals.obey(signal.SIGINT, _ignore)
+    signals.handle(signal.SIGTERM, lambda: process.terminate(loop.stop))
+    signals.handle(signal.SIGHUP, reload)
+    # The terminal sends Ctrl-C to every process of the group. The parent obeys it, and ends the workers by SIGTERM.
+    signals.handle(signal.SIGINT, _ignore)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKER_SIGNALS)
 
 

@@ -14,18 +14,18 @@ from socksify import _originals
 from socksify.server.core.loop import READABLE, WRITABLE, Loop
 
 # The most clients at a time, and the seconds that each of them has.
-MOST_CLIENTS = 16
+MAX_CLIENTS = 16
 CLIENT_SECONDS = 10.0
 # The most bytes of a request, and of one read or write.
-MOST_REQUEST_BYTES = 8192
+MAX_REQUEST_BYTES = 8192
 CHUNK_BYTES = 262_144
 
 
 class Responder:
     """Answers the clients of `listener`, a listening socket of the loop. Must be closed.
 
-    `answer` is called with what a client has sent so far, at first b"". It returns the whole answer, or None if the
-    request is not complete yet.
+    `answer` is called with all bytes that a client has sent so far, at first with b"". It returns the whole answer, or
+    None if the request is not complete yet.
     """
 
     def __init__(self, loop: Loop, listener: _originals.Socket, answer: Callable[[bytes], bytes | None]) -> None:
@@ -53,12 +53,12 @@ class Responder:
             # The client has gone already, or no descriptors are left. The server reports the latter.
             self.loop.pause(self._listener, self._accept)
             return
-        while len(self._clients) >= MOST_CLIENTS:
+        while len(self._clients) >= MAX_CLIENTS:
             self._first_to_drop().close()
         self._clients[_Client(self, stream)] = None
 
     def _first_to_drop(self) -> _Client:
-        """The oldest client whose request is not complete, else the oldest of all."""
+        """Return the oldest client whose request is not complete, otherwise the oldest of all."""
         return next((client for client in self._clients if not client.is_answered), next(iter(self._clients)))
 
 
@@ -73,14 +73,14 @@ class _Client:
         self.is_answered = False
         self._unsent = memoryview(b"")
         self._timer = responder.loop.after(CLIENT_SECONDS, self.close)
-        self._consider()
+        self._answer_if_complete()
 
     def close(self) -> None:
         self._timer.cancel()
         self._responder.loop.discard(self._stream)
         self._responder.forget(self)
 
-    def _consider(self) -> None:
+    def _answer_if_complete(self) -> None:
         answer = self._responder.answer(self._request)
         if answer is None:
             self._responder.loop.watch(self._stream.fileno(), READABLE, self._read)
@@ -95,8 +95,8 @@ class _Client:
         except OSError:
             data = b""
         self._request += data
-        if data and len(self._request) <= MOST_REQUEST_BYTES:
-            self._consider()
+        if data and len(self._request) <= MAX_REQUEST_BYTES:
+            self._answer_if_complete()
         else:
             self.close()
 

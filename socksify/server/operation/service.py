@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from socksify.server.policy.policy import Policy
     from socksify.server.session.report import Report
 
-# The interval at which counters are updated that no event updates.
+# The interval between updates of those counters that no event updates.
 REFRESH_SECONDS = 1.0
 
 
 class Service(Protocol):
-    """What the Daemon runs: one process that serves, or several workers."""
+    """The service that the Daemon runs: one process that serves, or several workers."""
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -36,7 +36,10 @@ class Service(Protocol):
         """Replace the policy by that of the plan, for new sessions and for new requests of live ones."""
 
     def terminate(self, done: Callable[[], object]) -> None:
-        """Stop listening and let the live sessions end; the second call ends them. `done` is called after the last."""
+        """Stop listening and let the live sessions end. The second call ends them at once.
+
+        `done` is called after the last session has ended.
+        """
 
 
 class ServingProcess:
@@ -50,10 +53,10 @@ class ServingProcess:
         loop.keep_reserve()
         self._log = log
         self._row = row
-        # Sessions that are over; the accepted clients and the lost lines that the row has counted.
+        # How many sessions are over, and how many accepted clients and lost lines the row has counted.
         self._ended = self._accepted = self._lost = 0
         self._draining = False
-        # A later plan may have another number, which holds after a restart only.
+        # A later plan may have another number, which counts only after a restart.
         self._workers = plan.workers
         self.server = Server(loop, listeners, self._share(plan.policy), self._session_ended, log.notice)
         self._status: Status | None = None
@@ -69,7 +72,7 @@ class ServingProcess:
         return self.server.addresses
 
     def start(self, ready: Callable[[], object]) -> None:
-        # The sockets have listened from the beginning.
+        # The sockets listen since they were made, so clients are served already.
         ready()
         self._status = self._open_status(self._status_directory)
 
@@ -82,7 +85,7 @@ class ServingProcess:
             done()
             return
         self._draining = True
-        # The loop closes the listeners after the events at hand, so the notice must wait for that, too.
+        # The loop closes the listeners after the events at hand, so the notice must wait, too.
         self._loop.call(lambda: self._log.notice(f"listening no more; {self._live} sessions are live"))
         self.server.drain(done)
 

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     ProcessStatus = tuple[dict[str, Any], list[dict[str, Any]]]
 
 SUFFIX = ".sock"
-# How long `ask` waits for a process that does not answer, because it is stopped, say.
+# How long `ask` waits for a process that does not answer, for example because it is stopped.
 ASK_SECONDS = 5.0
 # Connections that wait to be accepted; as many as the Responder has clients at a time.
 BACKLOG = 16
 
 
 class Status:
-    """Tells the sessions of `server` on a socket in `directory`, which is made if necessary. Must be closed.
+    """Reports the sessions of `server` on a socket in `directory`, which is made if necessary. Must be closed.
 
     Raises OSError if the directory or the socket cannot be made.
     """
@@ -82,14 +82,14 @@ def as_text(process: Mapping[str, Any], sessions: list[dict[str, Any]]) -> str:
 
 
 def _session_as_text(session: Mapping[str, Any]) -> str:
-    who = session["client"] if session["user"] is None else f"{session['user']}@{session['client']}"
-    what = f"{session['command']} {session['target']}".rstrip() or "-"
+    client = session["client"] if session["user"] is None else f"{session['user']}@{session['client']}"
+    request = f"{session['command']} {session['target']}".rstrip() or "-"
     amounts = f"{session['up']} bytes up, {session['down']} down, {session['seconds']:.0f} s"
-    return f"{who} {what}: {session['stage']}, {amounts}"
+    return f"{client} {request}: {session['stage']}, {amounts}"
 
 
 def _answer(server: Server) -> bytes:
-    """The status of this process: JSON objects, one on each line, the first about the process itself."""
+    """Return the status of this process: JSON objects, one on each line, the first about the process itself."""
     listening = [format_address(host, port) if port else host for host, port in server.addresses]
     process = {"pid": os.getpid(), "listening": listening, "accepted": server.accepted}
     sessions = [{name: getattr(report, name) for name in report._fields} for report in server.sessions()]

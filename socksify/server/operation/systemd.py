@@ -46,9 +46,9 @@ class Notifier:
                 pass
 
     def reloading(self) -> None:
-        """Tell that a reload begins. READY ends it.
+        """Announce that a reload begins. READY announces its end.
 
-        sd_notify(3) wants the time as well, so that an older READY=1 is not taken for the end of this reload.
+        sd_notify(3) demands the time as well, so that an older READY=1 is not taken for the end of this reload.
         """
         self.tell("RELOADING=1", f"MONOTONIC_USEC={clock_gettime_ns(CLOCK_MONOTONIC) // 1000}")
 

@@ -54,7 +54,7 @@ class BulkLoop(Loop):
         self.lock = _thread.allocate_lock()
         self._relays: set[Movable] = set()
         self._is_look_planned = False
-        super().__init__(home.is_guest)
+        super().__init__(home.is_embedded)
         try:
             self._thread = Thread(self._run)
         except RuntimeError:
@@ -62,9 +62,9 @@ class BulkLoop(Loop):
             raise
 
     @property
-    def is_there(self) -> bool:
+    def has_descriptors(self) -> bool:
         # A program that closes all descriptors begins with the lower numbers, which are those of `home`.
-        return self.home.is_there and super().is_there
+        return self.home.has_descriptors and super().has_descriptors
 
     def take(self, relay: Movable) -> None:
         """Watch a relay from now on. The thread of `home` calls this, and watches the relay no more."""

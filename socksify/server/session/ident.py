@@ -117,7 +117,7 @@ def parse(answer: bytes, ports: tuple[int, int]) -> bytes | None:
     return user.strip() or None
 
 
-def vouched(
+def apply_ident(
     verdict: Permitted | Denied | None, demand: Demand, port: int, named: bytes | None
 ) -> Permitted | Denied | None:
     """Return the verdict, or Denied if its rule wants identd's answer and the answer contradicts the client.

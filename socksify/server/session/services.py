@@ -55,8 +55,8 @@ class Services:
             self._bulk_loop.abandon()
         self.loop.abandon()
 
-    def give_up(self) -> None:
+    def forget_descriptors(self) -> None:
         """Forget descriptors that the program around the server has closed."""
         for loop in (self.loop, self._bulk_loop):
-            if loop is not None and not loop.is_there:
-                loop.give_up()
+            if loop is not None and not loop.has_descriptors:
+                loop.forget_descriptors()

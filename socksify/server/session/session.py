@@ -21,7 +21,7 @@ from socksify.server.net.addresses import format_address, host_of
 from socksify.server.policy.policy import Admission, Demand, Denied, Permitted
 from socksify.server.session.bind import Bind
 from socksify.server.session.connect import Connect
-from socksify.server.session.ident import Ident, vouched
+from socksify.server.session.ident import Ident, apply_ident
 from socksify.server.session.lingering_close import LingeringClose
 from socksify.server.session.negotiation import Negotiation
 from socksify.server.session.relay import Relay
@@ -178,7 +178,7 @@ class Session:
         policy = self.policy
         demand = Demand(self.host, self.user, self._request.userid, command, name, address, port)
         verdict = policy.decide(demand)
-        return vouched(verdict, demand, self.port, self._named) if policy.identifies else verdict
+        return apply_ident(verdict, demand, self.port, self._named) if policy.identifies else verdict
 
     def note_rule(self, rule: str) -> None:
         self.rule = rule

@@ -141,7 +141,7 @@ def test_what_could_not_be_written_is_written_later_and_in_order(loop: Loop) -> 
 def test_a_log_that_stays_full_neither_grows_nor_hides_what_was_lost(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
     sink = Sink()
     log = Log(loop, sink, "text")
     sink.room = 0

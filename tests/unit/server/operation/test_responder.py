@@ -59,11 +59,11 @@ def test_a_long_answer_waits_for_who_reads_slowly() -> None:
         assert read(stream) == long[1:]
 
 
-@pytest.mark.parametrize("asked", [b"", b"x", b"x" * (responder.MOST_REQUEST_BYTES + 1)])
+@pytest.mark.parametrize("asked", [b"", b"x", b"x" * (responder.MAX_REQUEST_BYTES + 1)])
 def test_who_does_not_come_to_the_point_is_left(asked: bytes) -> None:
     with running_loop(answers(lambda _: None)) as address, socket.create_connection(address, 10) as stream:
         stream.sendall(asked)
-        if len(asked) <= responder.MOST_REQUEST_BYTES:
+        if len(asked) <= responder.MAX_REQUEST_BYTES:
             stream.shutdown(socket.SHUT_WR)
         assert read(stream) == b""
 
@@ -76,7 +76,7 @@ def test_who_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_are_served_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new client takes the place of the oldest one."""
-    monkeypatch.setattr(responder, "MOST_CLIENTS", 1)
+    monkeypatch.setattr(responder, "MAX_CLIENTS", 1)
     with running_loop(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         first, second = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(2))
         assert read(first) == b""
@@ -88,7 +88,7 @@ def test_silent_ones_keep_nobody_from_an_answer() -> None:
     """More silent clients than are served at a time, before and after a client with a request."""
     with running_loop(answers(lambda asked: asked or None)) as address, ExitStack() as stack:
         for _ in range(3):
-            for _ in range(responder.MOST_CLIENTS + 4):
+            for _ in range(responder.MAX_CLIENTS + 4):
                 stack.enter_context(socket.create_connection(address, 10))
             with socket.create_connection(address, 10) as stream:
                 stream.sendall(b"me")
@@ -96,7 +96,7 @@ def test_silent_ones_keep_nobody_from_an_answer() -> None:
 
 
 def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responder, "MOST_CLIENTS", 2)
+    monkeypatch.setattr(responder, "MAX_CLIENTS", 2)
     long = bytes(8_000_000)
     with running_loop(answers(lambda asked: long if asked else None)) as address, ExitStack() as stack:
         busy, silent, last = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(3))
@@ -113,7 +113,7 @@ def test_who_is_being_answered_stays_longest(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_who_goes_away_takes_nothing_along() -> None:
     with running_loop(answers(lambda _: bytes(4_000_000))) as address:
-        for _ in range(2 * responder.MOST_CLIENTS):
+        for _ in range(2 * responder.MAX_CLIENTS):
             socket.create_connection(address, 10).close()
         with socket.create_connection(address, 10) as stream:
             assert len(read(stream)) == 4_000_000

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from socksify.server.core.loop import Loop
 from socksify.server.policy.policy import Denied, Permitted
 from socksify.server.session import ident
-from socksify.server.session.ident import Ident, parse, vouched
+from socksify.server.session.ident import Ident, apply_ident, parse
 from tests.support.streams import receive_all
 from tests.unit.server.policies import demand
 
@@ -70,24 +70,24 @@ GRANTED = {mode: Permitted("test", ident=mode) for mode in ("", "i", "I")}
     ],
 )
 def test_the_answer_decides(mode: str, userid: bytes, named: bytes | None, permitted: bool) -> None:
-    verdict = vouched(GRANTED[mode], demand("192.0.2.1", userid=userid), 40000, named)
+    verdict = apply_ident(GRANTED[mode], demand("192.0.2.1", userid=userid), 40000, named)
     assert verdict == GRANTED[mode] if permitted else isinstance(verdict, Denied)
     # If a user was verified, identd must name that user, whatever SOCKS4's user id is.
     if userid:
-        verdict = vouched(GRANTED[mode], demand("192.0.2.1", user=userid, userid=b"zoe"), 40000, named)
+        verdict = apply_ident(GRANTED[mode], demand("192.0.2.1", user=userid, userid=b"zoe"), 40000, named)
         assert isinstance(verdict, Permitted) is permitted
 
 
 def test_root_behind_a_reserved_port_is_believed() -> None:
     asked = demand("192.0.2.1", userid=b"root")
     for port, permitted in ((1023, True), (512, True), (511, False), (1024, False)):
-        assert isinstance(vouched(GRANTED["I"], asked, port, b"bob"), Permitted) is permitted
-    assert isinstance(vouched(GRANTED["I"], asked, 1023, None), Denied)
+        assert isinstance(apply_ident(GRANTED["I"], asked, port, b"bob"), Permitted) is permitted
+    assert isinstance(apply_ident(GRANTED["I"], asked, 1023, None), Denied)
 
 
 @pytest.mark.parametrize("verdict", [None, Denied("why")])
 def test_a_denial_stays_a_denial(verdict: Denied | None) -> None:
-    assert vouched(verdict, demand("192.0.2.1"), 40000, b"bob") is verdict
+    assert apply_ident(verdict, demand("192.0.2.1"), 40000, b"bob") is verdict
 
 
 @pytest.fixture
