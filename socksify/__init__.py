@@ -5,7 +5,8 @@
     import socksify
     socksify.install("socks5h://gw:1080")
 
-This is the counterpart, at run time, of compiling a C client with -Dconnect=Rconnect and linking it with libsocks.
+A C client is compiled with -Dconnect=Rconnect and linked with libsocks. socksify does the same for a Python client at
+run time.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ def install(
 ) -> None:
     """Send this process's TCP connections through a proxy, from now on. Modules may have been imported before.
 
-    An argument that is None is taken from elsewhere: in this order from SOCKSIFY_* variables, the configuration file,
-    and the conventional proxy variables (see README.md), and else it has its default. `routes` and `direct` of all
-    sources are kept, those of the arguments first.
+    If an argument is None, its value comes from the first of these sources that has one: the SOCKSIFY_* variables, the
+    configuration file, the conventional proxy variables (see README.md), the default. `routes` and `direct` of all
+    sources are kept, and the rules of the arguments come first.
 
     Arguments:
         proxy: The URL of the proxy: "scheme://[user[:password]@]host[:port]". The scheme is socks5h (default), socks5,
@@ -82,30 +83,33 @@ def install(
             ("*.example"), a domain (".example"), a network ("10.0.0.0/8"), ports (":443", ":8000-8099"), or host and
             ports. VIA is "direct", "block", "proxy", the name of a proxy in the configuration file, several of them
             joined by "+", or a URL.
-        direct: MATCHes of rules whose VIA is "direct". They come after all `routes`.
-        dns: Who resolves names: "remote" (the proxy), "local" (this machine), or "auto" (default): as the scheme says.
-        fake_networks: The networks of the fake addresses, which stand for names that the proxy resolves: one of IPv4,
-            one of IPv6, or both. The defaults are "198.18.0.0/15" and "100::/64".
+        direct: The MATCH parts of rules with the VIA "direct". These rules come after all `routes`.
+        dns: The place where names are resolved: "remote" (at the proxy), "local" (on this machine), or "auto"
+            (default), which lets the scheme of the proxy decide.
+        fake_networks: The networks of the fake addresses, which stand for names that the proxy resolves: an IPv4
+            network, an IPv6 network, or both. The defaults are "198.18.0.0/15" and "100::/64".
         isolate: "host", "task" or "connection": the last proxy gets another generated user and password for each host,
             task (or thread) or connection, so that Tor uses different circuits. "none" is the default.
-        udp: What happens to datagrams for destinations that are not direct. "block" (default) refuses them, "direct"
+        udp: The treatment of datagrams for destinations that are not direct. "block" (default) refuses them, "direct"
             sends them past the proxy.
-        bind: Which listening sockets the proxy opens: "auto" (default) those for a service that calls back, "always"
-            every one that is bound after a connection was made (loopback excepted), "never" none.
+        bind: The listening sockets that the proxy opens in place of this machine. "auto" (default): the sockets for a
+            service that calls back. "always": every socket that is bound after a connection was made, except on
+            loopback. "never": none.
         bind_services: The TCP ports (1 to 65535) of the services that call back. The defaults are 21 (FTP) and
             514 (rsh).
-        strict: True refuses connections that do not go through socksify, and the import of modules with network code
-            of their own in C.
-        allow: The names of such modules that may be imported, and of programs that may be started, all the same.
+        strict: True refuses connections that do not go through socksify. It also refuses the import of modules that
+            have their own network code in C.
+        allow: The exceptions to `strict`: names of modules that may be imported, and of programs that may be started.
         children: True (default) passes the settings on to every Python that this process starts. False passes them on
             to no child process.
-        native: True starts other child processes, and modules with network code in C, under proxychains4.
+        native: True starts child processes that are not Python under proxychains4. The command `socksify` also starts
+            itself under proxychains4, so that modules with network code in C are covered.
         connect_timeout: The longest time in seconds for a connect() through proxies on a socket without a timeout. The
             default is 120.
         c_watcher_timeout: The longest time in seconds for a handshake that an event loop written in C cannot drive. The
             default is 5.
-        log: Where to write one line for each connection: "stderr" (or "-"), or the path of a file. "" (default) writes
-            nothing.
+        log: The destination of the log, which has one line for each connection: "stderr" (or "-"), or the path of a
+            file. "" (default) writes no log.
         config: The path of the configuration file (TOML).
 
     install() may be called late, from any thread, and more than once: the same settings change nothing, other settings
@@ -117,9 +121,9 @@ def install(
         ImportError: With `strict`, a module with network code in C has been imported already.
         RuntimeError: This Python lacks something that the patches need.
 
-    Whatever is raised, no connection goes direct. Settings that were in force stay in force. If there were none, the
-    network is closed: every connection fails with an OSError (ENETDOWN) that says why, until install() succeeds or
-    uninstall() is called.
+    After any of these errors, settings that were in force stay in force. If there were none, the network is closed:
+    every connection fails with an OSError (ENETDOWN) that gives the reason, until install() succeeds or uninstall() is
+    called. No error makes connections go direct.
     """
     given = {
         "proxy": proxy,
@@ -193,7 +197,7 @@ def uninstall() -> None:
 
 
 def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> ViaBlock:
-    """Return a context manager for a block of code whose connections and look-ups go another way.
+    """Return a context manager for a block of code whose connections and look-ups take another route.
 
         with socksify.via("socks5h://other:1080"):
             ...
@@ -209,7 +213,7 @@ def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> ViaBlock:
 
     Blocks may be nested: the innermost one decides. The object may be entered again, and by several threads and tasks
     at once. It is also a decorator for functions and coroutines. Tasks that are started inside, and work that is
-    submitted to an executor there, belong to the block; new threads do not. Open connections keep their way.
+    submitted to an executor there, belong to the block; new threads do not. Open connections keep their route.
 
     Raises ConfigError for an argument that cannot be used. Entering the block raises RuntimeError before install().
     """
@@ -219,7 +223,11 @@ def via(proxy: str | Sequence[str], *, isolate: str | None = None) -> ViaBlock:
 
 
 def init(name: str) -> None:
-    """Name the client, as SOCKSinit(name) of the C library did. The lines of the log begin with `name`."""
+    """Set the name of the client, as SOCKSinit(name) of the C library did.
+
+    Arguments:
+        name: Any text. Each line of the log about a connection begins with it. The default is "SOCKSclient".
+    """
     from socksify.routing import log
 
     log.set_name(name)
@@ -228,8 +236,11 @@ def init(name: str) -> None:
 def last_error(sock: socket.socket) -> OSError | None:
     """Return the error of the last connect() of a socket, or None if it did not fail.
 
-    This is for event loops that raise their own exception for SO_ERROR. The error returned here is a ProxyError, if a
-    proxy was involved: it knows the proxy and its reply.
+    Use it with an event loop that raises its own exception for SO_ERROR. If a proxy was involved, the returned error is
+    a ProxyError, which holds the proxy and its reply.
+
+    Arguments:
+        sock: The socket object on which connect() was called.
     """
     from socksify.tunnel.registry import registry
 

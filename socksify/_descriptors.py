@@ -48,7 +48,7 @@ class Kept:
     def __init__(self, fd: int) -> None:
         """Take over a descriptor that was just opened. Raises OSError."""
         # The number may appear in a path. To use the descriptor, take `fd`.
-        self.number = _out_of_the_way(fd)
+        self.number = _move_high(fd)
         self._identity = identity(self.number)
         # The program may have opened the same file under the same number, in another mode.
         self._flags = _flags(self.number)
@@ -83,7 +83,7 @@ class Stderr:
 
     @property
     def fd(self) -> int | None:
-        """The number, for immediate use; None if it means another file, or none."""
+        """The number, for immediate use; None if it means another file, or no file."""
         if _is_inheritable(STDERR):
             return STDERR
         return STDERR if self._identity is not None and identity(STDERR) == self._identity else None
@@ -101,7 +101,7 @@ def write(descriptor: Kept | Stderr, data: bytes) -> bool:
 def at(call: Callable[..., Result], sock: Any, *arguments: Any) -> Result:
     """Return call(the socket's descriptor, *arguments), for functions in C.
 
-    No signal handler can run between the question for the number and the call.
+    No signal handler can run between the query for the number and the call.
     """
     return next(map(call, map(_originals.fileno, (sock,)), *[(argument,) for argument in arguments]))
 
@@ -112,19 +112,19 @@ def put_onto(fd: int, sock: Any) -> None:
     next(map(os.dup2, (fd,), map(_originals.fileno, (sock,)), (inheritable,)))
 
 
-def _out_of_the_way(fd: int) -> int:
+def _move_high(fd: int) -> int:
     """Move a file to a high number, and return the number. Raises OSError.
 
     The low numbers are for the program: the first file that it opens gets the same number as without socksify. Code in
     C prints to the three standard descriptors, so these are never kept.
     """
     try:
-        return _moved(fd, _HIGH)
+        return _move(fd, _HIGH)
     except OSError:  # RLIMIT_NOFILE is lower
-        return fd if fd > STDERR else _moved(fd, STDERR + 1)
+        return fd if fd > STDERR else _move(fd, STDERR + 1)
 
 
-def _moved(fd: int, lowest: int) -> int:
+def _move(fd: int, lowest: int) -> int:
     """Move a file to the first free number from `lowest` on, and return the number. Raises OSError."""
     from fcntl import F_DUPFD_CLOEXEC, fcntl
 

@@ -1,4 +1,4 @@
-"""The places of the hook for whole environments: its template here, and its files in the environment of a Python."""
+"""The paths of the hook for whole environments: its template in this package, and its files in an environment."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def is_hooked(executable: str) -> bool:
     if not os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
         prefix = os.path.dirname(os.path.dirname(binary))
     libraries = _libraries(prefix)
-    # Several versions may share a prefix. If the name of the binary does not tell its version, it may be any of them.
-    meant = libraries.get(os.path.basename(binary))
-    return bool(libraries) and all(map(_holds_hook, libraries.values() if meant is None else [meant]))
+    # Several versions may share a prefix. If the name of the binary has no version, all of them must have the hook.
+    of_version = libraries.get(os.path.basename(binary))
+    return bool(libraries) and all(map(_holds_hook, libraries.values() if of_version is None else [of_version]))
 
 
 def _libraries(prefix: str) -> dict[str, list[str]]:

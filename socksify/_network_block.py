@@ -1,12 +1,13 @@
-"""NetworkBlock: closes the network of this process, so that nothing goes direct where no settings can be used.
+"""NetworkBlock: closes the network of this process, so that nothing goes direct while no settings can be used.
 
-The network is closed after an install() that has failed, and where the hook for whole environments cannot install. It
-is opened by an install() that succeeds, and by uninstall(). While it is closed, connections, datagrams and look-ups
-raise an OSError with ENETDOWN, whatever the address, loopback too: nobody knows what was to be direct. Unix and netlink
-sockets stay, because they reach no other machine, and so does binding to a number.
+The network is closed after an install() that has failed, and when the hook for whole environments cannot install. An
+install() that succeeds opens the network, and so does uninstall(). While the network is closed, connections, datagrams
+and look-ups raise an OSError with ENETDOWN. This is true for every address, also for loopback, because the rules that
+make destinations direct are unknown. Unix and netlink sockets keep working, because they reach no other machine. bind()
+to a numeric address works, too.
 
-This file stands alone. The package may lack something, so nothing of the package is imported. The hook has a link to
-this file, and older Pythons find the hook, so the syntax is that of Python 3.6.
+This file imports nothing of the package, because parts of the package may be missing. The hook has a link to this
+file, and an older Python may find the hook. Therefore the syntax is that of Python 3.6.
 """
 
 import os
@@ -24,15 +25,15 @@ _LOOK_UPS = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"
 _LOOK_UP_EVENTS = frozenset("socket." + name for name in _LOOK_UPS)
 _ADDRESS_EVENTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _START_EVENTS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
-# These have sockets in C, which adapters cover while an installation is there. Of gevent it is this module alone.
+# These modules have sockets in C. Adapters cover them while the patches are installed. gevent has no other such module.
 IN_C = ("gevent.resolver.cares", "pycares", "uvloop", "zmq")
-# Another interpreter would be open. Refusing the audit event of its making crashes Python 3.12, and 3.13 has no such
-# event, so its module is not imported.
+# The network of another interpreter would be open. If the audit event of its creation is refused, Python 3.12 crashes,
+# and Python 3.13 has no such event. Therefore the import of the module is refused.
 INTERPRETERS = ("_interpreters", "_xxsubinterpreters")
 
 
 def described(error: BaseException) -> str:
-    """Return what a message says of an exception; the type is left out where the text says enough."""
+    """Return the text of an exception for a message. It includes the type if the text is unclear without it."""
     if isinstance(error, (OSError, ValueError, ImportError)):
         return str(error)
     return f"{type(error).__name__}: {error}"
@@ -45,7 +46,7 @@ def tell(line: str) -> None:
 
 
 class NetworkBlock:
-    """The state of the block of one process: open at first."""
+    """The block of one process. At first the network is open."""
 
     def __init__(self) -> None:
         self._why = ""
@@ -56,8 +57,8 @@ class NetworkBlock:
         self._named: set[str] = set()
         # An audit hook is added once, because it cannot be removed. Another hook may refuse it in silence.
         self._has_hook = False
-        self._is_heard = False
-        # Owner, name, replacement, original; the original is None where the attribute was inherited.
+        self._hook_works = False
+        # Owner, name, replacement, original. The original is None if the attribute was inherited.
         self._replaced: list[tuple[Any, str, Any, Any]] = []
         self._class: Any = None
         self._local: set[int] = set()
@@ -77,37 +78,37 @@ class NetworkBlock:
     ) -> None:
         """Close the network.
 
-        `why` is the text of the exceptions, and `cause` their cause. `modules` are the modules that may not be imported
-        meanwhile, because they connect in C. `is_covered(event, arguments)` is asked about each child that is started,
-        with the audit event of the start. A child for which it returns False is named on stderr; by default all are.
-        `on_reopen()` is called when an install() that succeeds opens the network.
+        `why` is the text of the exceptions, and `cause` their cause. `modules` are the modules that must not be
+        imported while the network is closed, because they connect in C. `is_covered(event, arguments)` is called for
+        each child process with the audit event of its start. If it returns False, the child is named on stderr; without
+        it, every child is. `on_reopen()` is called when an install() that succeeds opens the network.
         """
         self._why, self._cause, self._modules = why, cause, frozenset(modules)
         self._is_covered = is_covered or _is_never_covered
         self._on_reopen = on_reopen or _nothing
-        # While `socket` itself is being imported, this is a look into sys.modules.
+        # While `socket` itself is being imported, this import only reads sys.modules.
         import socket
 
         self._class = socket.socket
         self._local = {int(getattr(socket, name)) for name in ("AF_UNIX", "AF_NETLINK") if hasattr(socket, name)}
-        self._listen()
+        self._add_audit_hook()
         if not self._replaced:
             self._replace_all()
-        past = sorted(name for name in self._modules.difference(INTERPRETERS) if sys.modules.get(name) is not None)
-        if past:
-            tell(f"{', '.join(past)} cannot be closed: what is imported already connects outside Python")
+        imported = sorted(name for name in self._modules.difference(INTERPRETERS) if sys.modules.get(name) is not None)
+        if imported:
+            tell(f"{', '.join(imported)} cannot be closed: already imported, with network code outside Python")
 
     def reopen(self) -> None:
-        """Let everything pass again."""
+        """Open the network again."""
         self._why = ""
         self.free_methods()
 
     def free_methods(self) -> None:
-        """Put back what was replaced. If the network is closed, audit events still keep it closed."""
+        """Put back the original methods and functions. A closed network stays closed, by audit events."""
         while self._replaced:
             owner, name, new, original = self._replaced.pop()
             if vars(owner).get(name) is not new:
-                # A patch has taken its place.
+                # A patch has replaced it since.
                 continue
             if original is None:
                 delattr(owner, name)
@@ -119,19 +120,19 @@ class NetworkBlock:
         if self._why:
             raise OSError(_ENETDOWN, self._why) from self._cause
 
-    def _listen(self) -> None:
+    def _add_audit_hook(self) -> None:
         # Python 3.8 was the first with audit events.
         if not self._has_hook and hasattr(sys, "addaudithook"):
             self._has_hook = True
-            sys.addaudithook(self._hear)
+            sys.addaudithook(self._on_event)
             sys.audit("socksify.closed")
 
-    def _hear(self, event: str, args: "tuple[Any, ...]") -> None:
-        """Refuse what goes past the methods: functions of modules, sockets of `_socket`, modules to come."""
+    def _on_event(self, event: str, args: "tuple[Any, ...]") -> None:
+        """Refuse calls that do not use the replaced methods: functions of modules, sockets of `_socket`, imports."""
         if not self._why:
             return
         if event == "socksify.closed":
-            self._is_heard = True
+            self._hook_works = True
         elif event == "socksify.install":
             self.reopen()
             self._on_reopen()
@@ -141,7 +142,7 @@ class NetworkBlock:
             if args[0].family not in self._local:
                 self.refuse()
         elif event == "socket.__new__":
-            # A socket that is none of the socket module's would look up a name before its connect() is heard of.
+            # A socket of another class would look up a name before the audit event of its connect().
             if args[1] not in self._local and not isinstance(args[0], self._class):
                 self.refuse()
         elif event == "import":
@@ -150,7 +151,7 @@ class NetworkBlock:
             self._name_child(event, args)
 
     def check_import(self, name: str) -> None:
-        """Raise ImportError for a module that would connect all the same."""
+        """Raise ImportError for a module that would connect in spite of the block."""
         if self._why and (name in self._modules or name.partition(".")[0] in self._modules):
             raise ImportError(self._why, name=name) from self._cause
 
@@ -164,39 +165,39 @@ class NetworkBlock:
         import _socket
         import socket
 
-        # An install() that has failed may have failed because something is missing.
+        # An attribute may be missing, and install() may have failed for that reason.
         for name in _METHODS:
             if hasattr(self._class, name):
-                self._replace(self._class, name, self._shut(getattr(self._class, name)))
-        for module in () if self._is_heard else (_socket, socket):
+                self._replace(self._class, name, self._blocked_method(getattr(self._class, name)))
+        for module in () if self._hook_works else (_socket, socket):
             for name in _LOOK_UPS:
                 if hasattr(module, name):
-                    self._replace(module, name, self._refusing(getattr(module, name)))
+                    self._replace(module, name, self._blocked_function(getattr(module, name)))
         if not self._has_hook:
             self._replace_without_events()
         for name in self._modules.intersection(INTERPRETERS, sys.modules):
             interpreters: Any = sys.modules[name]
-            self._replace(interpreters, "create", self._refusing(interpreters.create))
+            self._replace(interpreters, "create", self._blocked_function(interpreters.create))
 
     def _replace_without_events(self) -> None:
-        """Without audit events, replace the class in C below socket.socket too, and watch imports by a finder.
+        """Replace the base class of socket.socket in C, too, and check imports by a finder.
 
-        `socket` has just been imported, so nobody has kept the originals.
+        Without audit events this is needed. `socket` has just been imported, so no other code has kept the originals.
         """
         import _socket
         import socket
 
-        below = self._below(_socket.socket)
+        base = self._blocked_class(_socket.socket)
         for module, name in ((_socket, "socket"), (_socket, "SocketType"), (socket, "SocketType")):
-            self._replace(module, name, below)
+            self._replace(module, name, base)
         sys.meta_path.insert(0, _Finder(self))
 
     def _replace(self, owner: "Any", name: str, new: "Any") -> None:
         self._replaced.append((owner, name, new, vars(owner).get(name)))
         setattr(owner, name, new)
 
-    def _shut(self, original: "Any") -> "Any":
-        """A method that takes an address. bind() to a number stays, because it reaches nobody."""
+    def _blocked_method(self, original: "Any") -> "Any":
+        """Return a replacement of a method that takes an address. bind() to a numeric address sends nothing."""
 
         def method(sock: "Any", *args: "Any") -> "Any":
             is_harmless = original.__name__ == "bind" and _is_number(sock.family, args)
@@ -206,33 +207,33 @@ class NetworkBlock:
 
         return _named_as(original, method)
 
-    def _refusing(self, original: "Any") -> "Any":
+    def _blocked_function(self, original: "Any") -> "Any":
         def function(*args: "Any", **keywords: "Any") -> "Any":
             self.refuse()
             return original(*args, **keywords)
 
         return _named_as(original, function)
 
-    def _below(self, original: "Any") -> "Any":
-        """A class for `_socket.socket`, which makes no socket that could reach another machine."""
+    def _blocked_class(self, original: "Any") -> "Any":
+        """Return a replacement of `_socket.socket`. It makes no socket that could reach another machine."""
         block = self
 
-        class Below(original):  # type: ignore[misc]
-            def __new__(cls, family: int = 2, *args: "Any", **keywords: "Any") -> "Below":
+        class Blocked(original):  # type: ignore[misc]
+            def __new__(cls, family: int = 2, *args: "Any", **keywords: "Any") -> "Blocked":
                 if family not in block._local:
                     block.refuse()
-                made: Below = super().__new__(cls, family, *args, **keywords)
-                return made
+                sock: Blocked = super().__new__(cls, family, *args, **keywords)
+                return sock
 
         for name in _METHODS:
-            setattr(Below, name, self._shut(getattr(original, name)))
-        Below.__module__ = original.__module__
-        _named_as(original, Below)
-        return Below
+            setattr(Blocked, name, self._blocked_method(getattr(original, name)))
+        Blocked.__module__ = original.__module__
+        _named_as(original, Blocked)
+        return Blocked
 
 
 class _Finder:
-    """Finds nothing, and stops the import of a module that may not be imported."""
+    """Refuses the import of modules that must not be imported. It finds no module itself."""
 
     def __init__(self, block: NetworkBlock) -> None:
         self._block = block
@@ -264,5 +265,5 @@ def _nothing() -> None:
     pass
 
 
-# The block of this process. The hook has one of its own.
+# The block of this process. The hook has its own block.
 BLOCK = NetworkBlock()

@@ -1,9 +1,9 @@
 """The original functions of the standard library, taken once, before our patches replace them.
 
-Code whose connections must not be routed calls these: the way to the proxy, the server's own sockets, and a patch that
-falls through. The C methods come from `_socket.socket`, which cannot be patched. The methods that the `socket` module
-adds in Python come from its class, and must not be ours already. gevent and eventlet replace that class and some
-functions. In that case the originals that these libraries have put away are used.
+They are for code whose connections must not be routed: the connection to the proxy, the server's own sockets, and the
+native case of a patch. The C methods come from `_socket.socket`, which cannot be patched. The methods that the `socket`
+module adds in Python come from its class, and must not be patched already. gevent and eventlet replace that class and
+some functions. In that case the originals that these libraries have saved are used.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ monotonic: Callable[[], float] = (
     _partial(_time.clock_gettime, _time.CLOCK_MONOTONIC) if hasattr(_time, "clock_gettime") else _time.monotonic
 )
 
-# Plain numbers: each look at the attributes of socket.socket makes a member of an enumeration.
+# These return plain numbers. The attributes of socket.socket create a member of an enumeration at each access.
 family: Callable[[_python.socket], int] = _socket.socket.family.__get__
 kind: Callable[[_python.socket], int] = _socket.socket.type.__get__
 protocol: Callable[[_python.socket], int] = _socket.socket.proto.__get__
@@ -77,9 +77,9 @@ fileno = Socket.fileno
 
 
 def _stdlib_socket() -> Any:
-    """Return the class that the `socket` module defines, even if its name now means another one.
+    """Return the class that the `socket` module defines, even if its name now means another class.
 
-    Copies of the class were made later, so the first one in the list of subclasses is the original.
+    Copies of the class were made later, so the first such class in the list of subclasses is the original.
     """
     # A lazy import (PEP 810) is carried out when the module is used. The class exists only then.
     _ = _python.socket
@@ -113,16 +113,16 @@ def _original(owner: type | ModuleType, name: str) -> Callable[..., Any]:
     return method
 
 
-def _past_the_module(method: Any) -> Callable[..., Any]:
+def _with_original_base(method: Any) -> Callable[..., Any]:
     """Return a method of socket.socket that uses the original `_socket`.
 
-    patches/sockets/other_classes.py replaces `_socket` in the `socket` module by one that is watched, and slower.
+    patches/sockets/other_classes.py replaces `_socket` in the `socket` module by a slower object that it watches.
     """
     known = {**method.__globals__, "_socket": SimpleNamespace(socket=_socket.socket)}
     return FunctionType(method.__code__, known, method.__name__, method.__defaults__, method.__closure__)
 
 
-init = _past_the_module(_original(PythonSocket, "__init__"))
+init = _with_original_base(_original(PythonSocket, "__init__"))
 real_close = _original(PythonSocket, "_real_close")
 
 getaddrinfo = _socket.getaddrinfo

@@ -45,7 +45,7 @@ class Record:
             cls.__init__ = Record.__init__  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Each class gets its own initialiser at its first use: it takes a third of the time of a general one.
+        # Each class gets its own initialiser at its first use. It takes a third of the time of a general initialiser.
         cls = type(self)
         cls.__init__ = _initialiser(cls)  # type: ignore[method-assign]
         cls.__init__(self, *args, **kwargs)

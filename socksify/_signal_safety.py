@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 # For each fork between the first process and this one: the thread that continued in the child.
 _survivors: list[int] = []
 
-# An exception that was raised by a module of these packages is no handler's. The codec of IDNA is written in Python.
+# An exception that a module of these packages raised is not a handler's exception. The IDNA codec is written in Python.
 _OURS = ("socksify.", "encodings.")
 
 # Milliseconds between two attempts to take a lock that another thread holds.
@@ -131,7 +131,7 @@ class OwnedLock:
     def _try(self, frame: FrameType) -> bool:
         inside = self._inside
         entry = (frame, get_ident(), len(_survivors))
-        # The first entry is inside. list.append() is atomic.
+        # The lock belongs to the first entry. list.append() is atomic.
         inside.append(entry)
         while (first := inside[0]) is not entry:
             if _is_inside(first):
@@ -152,7 +152,7 @@ def _is_inside(entry: tuple[FrameType, int, int]) -> bool:
 def _discard(inside: list[tuple[FrameType, int, int]], entry: tuple[FrameType, int, int]) -> None:
     try:
         inside.remove(entry)
-    except ours(ValueError):  # another thread has done it
+    except ours(ValueError):  # another thread has removed it
         pass
 
 
@@ -180,7 +180,7 @@ def ours(*kinds: type[Error]) -> tuple[type[Error], ...]:
 
 
 def forks() -> int:
-    """Return the number of forks from the first process to this one. If a call sees it change, it is in the child."""
+    """Return the number of forks from the first process to this one. It changes only in a child process."""
     return len(_survivors)
 
 

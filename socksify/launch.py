@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program of the command line through the configured proxy.
 
-    `argv` are the words behind `socksify`. None takes them from `sys.argv`, and means that this process was started for
-    the command. Return the exit status: 0, or 2 if a setting cannot be used. In that case one line is written to
+    `argv` are the arguments after `socksify`. None takes them from `sys.argv`, and means that this process was started
+    for the command. Return the exit status: 0, or 2 if a setting cannot be used. In that case one line is written to
     stderr, and the program is not started. SystemExit and the exceptions of the program pass through.
     """
     if argv is None:
@@ -70,7 +70,7 @@ def _shield(argv: Sequence[str]) -> Callable[[], None]:
 
 
 def _prepare(argv: Sequence[str]) -> list[str]:
-    """Carry out the options. Return the words of the program, none if it is not to be run. Raises ConfigError."""
+    """Carry out the options. Return the program and its arguments, or [] if none is to be run. Raises ConfigError."""
     from socksify.config.command_line import parse
     from socksify.config.errors import ConfigError
 
@@ -146,15 +146,15 @@ def _explain(settings: Settings, destination: str) -> str:
     try:
         route = Router(settings).decide(AF_INET6 if ":" in host else AF_INET, (host, port))
     except gaierror as error:
-        raise ConfigError(f"--explain: {host!r} is to be resolved here, and cannot: {error.strerror}") from None
+        raise ConfigError(f"--explain: {host!r} cannot be resolved on this machine: {error.strerror}") from None
     if isinstance(route, Blocked):
         return f"{destination}: refused: {route.why}\n"
     because = f" (rule {route.rule.text!r}, {route.rule.source})" if route.rule else ""
     if not isinstance(route, Via):
         return f"{destination}: direct{because}\n"
     # The target as the proxy gets it: a name, or the address to which the name was resolved here.
-    told = f"[{route.target.host}]" if ":" in route.target.host else route.target.host
-    return f"{destination}: {told}:{port} through {' + '.join(proxy.url for proxy in route.chain)}{because}\n"
+    target = f"[{route.target.host}]" if ":" in route.target.host else route.target.host
+    return f"{destination}: {target}:{port} through {' + '.join(proxy.url for proxy in route.chain)}{because}\n"
 
 
 def _host_and_port(destination: str) -> tuple[str, int]:

@@ -24,14 +24,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# No more addresses of a network are used. In a wider network the table would grow without end.
+# The largest number of addresses of a network that are used. It keeps the table of a wide network small.
 _MOST_ADDRESSES = 1 << 17
 # The number of ancestors whose tables are read.
 _GENERATIONS = 4
 
 
 class Networks:
-    """A network of IPv4 and a network of IPv6. An index counts the addresses of each from its first one."""
+    """A network of IPv4 and a network of IPv6. The first address of each network has the index 0."""
 
     def __init__(self, ipv4: str, ipv6: str) -> None:
         self.texts = (ipv4, ipv6)
@@ -145,7 +145,7 @@ class FakeAddressTable:
         for address in addresses:
             index = self._networks.index_of(address)
             if index is not None:
-                self._make_way(address, index)
+                self._mark_real(address, index)
 
     def share(self) -> tuple[str, ...]:
         """Return the paths by which child processes find the names of fake addresses, from now on.
@@ -172,7 +172,7 @@ class FakeAddressTable:
             self._shared.keep_over_exec(kept)
 
     def open_file(self) -> SharedTable | None:
-        """Return the table for child processes, opened if need be; None if the system has no such files."""
+        """Return the table for child processes, and open it if needed. Return None if the system has no such files."""
         with self._lock:
             self._path = self._path or new_path()
             if self._shared is None or not self._shared.is_open:
@@ -181,7 +181,7 @@ class FakeAddressTable:
 
     @property
     def path(self) -> str:
-        """The path that children were told, whether the file is open or not; "" while there are no children."""
+        """The path that children get. The file may be opened later. "" while there are no children."""
         return self._path
 
     @property
@@ -195,11 +195,11 @@ class FakeAddressTable:
 
     def after_fork(self) -> None:
         """Repair the table in a forked child: another thread of the parent may have been changing it."""
-        self._begin_anywhere()
-        whole = self._lock.is_empty()
+        self._begin_at_random()
+        is_intact = self._lock.is_empty()
         # The parent goes on writing to its table. The children of this process read a new one.
         self.stop_sharing()
-        if not whole:
+        if not is_intact:
             self._indices.clear()
             self._indices.update((_key(name), index) for index, name in self._names.items())
 
@@ -227,17 +227,17 @@ class FakeAddressTable:
         self._networks = networks
         # Addresses that end with .0 or .255 look like networks and broadcasts. They are not used.
         self._usable = networks.size // 256 * 254
-        # One byte for each index: whether it has ever been used.
+        # One byte for each index: 1 if the index was ever used.
         self._used = bytearray(networks.size)
-        self._begin_anywhere()
-        # The free indices that have been used, the one that was dropped first at the left.
+        self._begin_at_random()
+        # The free indices that have been used, in the order in which their names were dropped.
         self._dropped: deque[int] = deque()
-        # In order of use, least recently used first. Every change begins here: the other tables follow from this one.
+        # In order of use, least recently used first. Changes are made here first; the other tables derive from it.
         self._names: OrderedDict[int, str] = OrderedDict()
         self._indices: dict[str, int] = {}
         self._real: OrderedDict[str, None] = OrderedDict()
 
-    def _begin_anywhere(self) -> None:
+    def _begin_at_random(self) -> None:
         start = self._random_index(self._usable)
         indices = map(_usable_index, chain(range(start, self._usable), range(start)))
         self._unused = filterfalse(self._used.__getitem__, indices)
@@ -245,7 +245,7 @@ class FakeAddressTable:
     def _add(self, key: str, name: str) -> int:
         self._make_room()
         index = self._free_index()
-        # Most names equal their key: one string is then kept.
+        # Most names equal their key. In that case one string object is kept, not two.
         self._names[index] = key if name == key else name
         self._indices[key] = index
         if self._shared is not None:
@@ -259,7 +259,7 @@ class FakeAddressTable:
             self._drop(*self._names.popitem(last=False))
 
     def _drop(self, index: int, name: str) -> None:
-        # The name may be missing: a signal handler that asked for it while it was being added gave it a second index.
+        # The name may be missing: if a signal handler looks it up while it is being added, it gets a second index.
         self._indices.pop(_key(name), None)
         self._dropped.append(index)
         if self._shared is not None:
@@ -284,8 +284,8 @@ class FakeAddressTable:
     def _is_real(self, index: int) -> bool:
         return any(self._networks.literal(index, family) in self._real for family in (AF_INET, AF_INET6))
 
-    def _make_way(self, address: str, index: int) -> None:
-        """Remember a real address. A name that had this address as a fake one will get another."""
+    def _mark_real(self, address: str, index: int) -> None:
+        """Remember a real address. If it was the fake address of a name, that name is dropped."""
         with self._lock:
             self._real[address] = None
             self._real.move_to_end(address)

@@ -3,9 +3,9 @@
 The file is read as glibc's resolver reads it. Only the parts about addresses and this machine are kept: some hosts
 files have a hundred thousand names of advertisers.
 
-Files of the system are kept in memory, and read again when they have changed. They are checked once in a second. A
-thread that runs an event loop must not wait for a disk: it gets the known content, while a short-lived thread checks
-the file for the next caller.
+Files of the system are kept in memory, and read again when they have changed. They are checked at most once in a
+second. A thread that runs an event loop must not wait for a disk. It gets the content of the last check, while a
+short-lived thread checks the file for the next caller.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class SystemFile:
     """The file at a path, whose content `parse` reads. A file that cannot be read counts as empty."""
 
-    # Seconds between two checks of the file: every connect() to a name asks.
+    # Seconds between two checks of the file. Every connect() to a name calls read().
     _FRESH = 1.0
 
     def __init__(self, path: str, parse: Callable[[bytes], Any]) -> None:
@@ -105,12 +105,12 @@ class Hosts:
                     self.by_name[name] = shared.setdefault(literals, literals)
 
     def _learn_own(self, content: bytes) -> None:
-        called = frozenset(self.own_names)
+        host_names = frozenset(self.own_names)
         for literal, names in _lines(content):
             if is_loopback(literal):
                 self.by_name.update(dict.fromkeys(map(folded, names), ()))
             self.by_address.setdefault(literal, (names[0], names[1:]))
-            if not called.isdisjoint(map(folded, names)):
+            if not host_names.isdisjoint(map(folded, names)):
                 self.own_names.update(name for name in map(folded, names) if not is_localhost(name))
                 self.own_addresses = _with(self.own_addresses, literal)
 
@@ -140,7 +140,7 @@ def is_localhost(name: str) -> bool:
 
 
 def is_loopback(literal: str) -> bool:
-    """Return True if a literal in its usual spelling is of loopback (RFC 1122 section 3.2.1.3, RFC 4291)."""
+    """Return True if a literal in its usual form is a loopback address (RFC 1122 section 3.2.1.3, RFC 4291)."""
     return literal.startswith("127.") or literal == "::1"
 
 
@@ -172,7 +172,7 @@ def _lines(content: bytes) -> Iterator[tuple[str, list[str]]]:
 
 
 def _literal(text: str) -> str | None:
-    """Return an address in its usual spelling; None for a text that is no address. Such lines do not count."""
+    """Return an address in its usual form; None for a text that is no address. A line with such a text is ignored."""
     family = AF_INET6 if ":" in text else AF_INET
     try:
         return inet_ntop(family, inet_pton(family, text))

@@ -71,7 +71,7 @@ def addresses_here(name: str) -> tuple[str, ...] | None:
 
 
 def address_here(name: str, family: int) -> str | None:
-    """Return one literal of such a name, of `family` if it has one, else of the other; None for another name."""
+    """Return one literal of a name that never leaves this machine, if possible of `family`; None for another name."""
     here = addresses_here(name)
     if here is None:
         return None
@@ -79,7 +79,7 @@ def address_here(name: str, family: int) -> str | None:
 
 
 def hosts_entry(address: str) -> tuple[str, list[str]] | None:
-    """Return canonical name and aliases of a literal in the hosts file, as gethostbyaddr() does; None without any."""
+    """Return the canonical name and the aliases of a literal in the hosts file; None if the file does not have it."""
     entry = HOSTS.read().by_address.get(address)
     return entry and (entry[0], entry[1].copy())
 
@@ -110,7 +110,7 @@ def is_own(address: str) -> bool:
 
 
 def nameservers() -> frozenset[str]:
-    """Return the literals of this machine's name servers. Without any, resolv.conf(5) has a default."""
+    """Return the literals of this machine's name servers. If none is configured, the default is 127.0.0.1."""
     found: frozenset[str] = RESOLV_CONF.read()
     return found
 
@@ -121,7 +121,7 @@ def asks_itself() -> bool:
 
 
 def prime() -> None:
-    """Read the files now, so that no event loop has to."""
+    """Read the files now, so that no event loop has to read them."""
     HOSTS.read()
     RESOLV_CONF.read()
 
@@ -174,7 +174,7 @@ def _is_own_ipv6(address: str, interface: int) -> bool:
 
 
 def _interfaces(address: str) -> list[int]:
-    """Return the interfaces to try for an IPv6 literal: each for a link-local one (RFC 4007 section 6), else 0."""
+    """Return the interfaces to try for an IPv6 literal: all if it is link-local (RFC 4007 section 6), else [0]."""
     if not address.startswith(("fe8", "fe9", "fea", "feb")):
         return [0]
     return [index for index, _ in if_nameindex()]
@@ -192,14 +192,14 @@ def stays_here(literal: str, interface: int = 0) -> bool:
     question += struct.pack(f"=HH{size}s", 4 + size, _DST, destination)
     if interface:
         question += struct.pack("=HHI", 8, _OIF, interface)
-    answer = _asked(struct.pack(_HEADER, 16 + len(question), _GETROUTE, _REQUEST, 0, 0) + question)
+    answer = _ask_kernel(struct.pack(_HEADER, 16 + len(question), _GETROUTE, _REQUEST, 0, 0) + question)
     _, kind, *_ = struct.unpack_from(_HEADER, answer)
     if kind != _NEWROUTE:
         raise OSError("no route")
     return struct.unpack_from(_ROUTE, answer, 16)[7] in (_LOCAL, _ANYCAST)
 
 
-def _asked(question: bytes) -> bytes:
+def _ask_kernel(question: bytes) -> bytes:
     kernel = _originals.Socket(_AF_NETLINK, SOCK_RAW)
     try:
         _originals.send(kernel, question)

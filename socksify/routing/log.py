@@ -80,7 +80,7 @@ def is_open() -> bool:
 
 
 def line(message: str) -> None:
-    """Write one line. If the log cannot be written, the connection does not fail for it."""
+    """Write one line. An error of the log does not make the connection fail."""
     if _log is not None:
         _write(_log, message)
 
@@ -124,7 +124,7 @@ def host_port(host: str, port: int) -> str:
 
 
 def connected(route: Via, started: float, error: OSError | None) -> None:
-    """Report a connection through proxies. It has failed if there is an `error`. `started` is a time of monotonic()."""
+    """Report a connection through proxies. It failed if there is an `error`. `started` is a time of monotonic()."""
     if _log is None:
         return
     what = f"{'bind for' if route.command == BIND else 'connect'} {text(route.target)}"

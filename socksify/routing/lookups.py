@@ -45,8 +45,8 @@ class Lookups:
     def forward(self, host: str | bytes, port: object = None, family: int = 0, flags: int = 0) -> Answer | None:
         """Return (name, aliases, literals) of a host; None if the resolver has to be asked.
 
-        `family` and `flags` (AI_V4MAPPED, AI_ALL) are those of getaddrinfo(3). A number stands for itself, whatever
-        they are. Raises gaierror for a name that no host can have, or that has no address of the family, and
+        `family` and `flags` (AI_V4MAPPED, AI_ALL) are those of getaddrinfo(3). A number is returned unchanged, with any
+        family and flags. Raises gaierror for a name that no host can have, or that has no address of the family, and
         UnicodeError for a name that IDNA cannot encode.
         """
         if monotonic() > self._forget_at or len(self._known) >= self._MEMORY:
@@ -106,13 +106,13 @@ class Lookups:
             found = self.forward(*parsed, family)
         except ours(UnicodeError):
             if isinstance(address[0], str):
-                # The stdlib reports what is wrong with the name, before it asks a name server.
+                # The stdlib reports the error of the name before it asks a name server.
                 return address
             raise no_such_name() from None
         return address if found is None else (found[2][0], *address[1:])
 
     def _find_out(self, host: str, port: object) -> str | Answer | None:
-        # "<broadcast>" and "" are numbers for some functions only, and these do not ask here.
+        # Only some functions accept "<broadcast>" and "" as numbers. Those functions do not call this method.
         if host and numeric(host) is not None and host != "<broadcast>":
             return host, (), (host,)
         if not may_be_name(host):

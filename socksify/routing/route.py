@@ -1,4 +1,4 @@
-"""The way of a connection: the three answers of a Router, and what is said to each proxy of a chain."""
+"""The route of a connection: the three results of a Router, and the request to each proxy of a chain."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Direct(Record):
     """Connect natively: to `address` if it is set, or else to the address that the client gave.
 
-    `rule` is None if no rule is about the address (AF_UNIX, or no valid address at all).
+    `rule` is None if no rule applies to the address (AF_UNIX, or a malformed address).
     """
 
     rule: Rule | None = None
@@ -50,8 +50,8 @@ class Via(Record, hidden=("isolation",)):
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        """The hops of the chain. Raises the errors of `_hops`. Two threads may both make them."""
-        # Python 3.11's cached_property holds a lock meanwhile, which a fork in another thread would copy.
+        """The hops of the chain. Raises the errors of `_hops`. Two threads may make equal hops at the same time."""
+        # Python 3.11's cached_property would hold a lock here, and a fork in another thread would copy that lock.
         known: tuple[Hop, ...] | None = self.__dict__.get("_hops")
         if known is None:
             known = self.__dict__["_hops"] = _hops(self)
@@ -66,9 +66,9 @@ class Blocked(Record):
 
 
 class Hop:
-    """One proxy of a chain: it is asked for `target` by a script, which `script()` begins anew.
+    """One proxy of a chain. `script()` returns a new script, which asks the proxy for `target`.
 
-    A hop is made once for each route, and its script runs at each connect.
+    A hop is made once for each route, and a script for each connect.
     """
 
     __slots__ = ("proxy", "script", "target")
@@ -82,7 +82,7 @@ class Hop:
 def _hops(route: Via) -> tuple[Hop, ...]:
     """Return the hops of a route: each proxy connects to the next one, and the last one to the target.
 
-    The last proxy gets `isolation` as user and password, unless it has its own ones.
+    The last proxy gets `isolation` as user and password, unless the configuration gives it credentials.
 
     Raises the errors of the stdlib for a name that cannot be encoded, and Unsupported for a request that the protocol
     of a proxy cannot express.
@@ -114,7 +114,7 @@ def _login(proxy: Proxy, isolation: bytes | None) -> Login | None:
 def user_name() -> bytes:
     """Return the USERID of SOCKS4: the name of the effective user.
 
-    Servers with lists of users, or with ident, refuse an empty one.
+    Servers with lists of users, or with ident, refuse an empty USERID.
     """
     import pwd
 

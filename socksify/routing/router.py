@@ -45,10 +45,10 @@ class Router:
         self._forget_at = monotonic() + self._FRESH
         self._first_hops = _first_hops(settings)
         chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules)]
-        # Whether any proxy resolves names.
+        # True if any proxy resolves names.
         self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
-        # Whether anything is not direct.
-        self.routes = any(rule.via != "direct" for rule in _before_the_last((*settings.rules, settings.default)))
+        # True if any connection is not direct.
+        self.routes = any(rule.via != "direct" for rule in _until_all_direct((*settings.rules, settings.default)))
 
     def decide(self, family: int, address: object) -> Direct | Via | Blocked:
         """Return the route of a stream socket of `family` to `address`, which is an address of the `socket` module.
@@ -103,9 +103,9 @@ class Router:
     def unknown_fake(self, literal: str, port: int = 0) -> str | None:
         """Return the error for a fake address that is unknown here; None for a real address.
 
-        The fake address is another process's, or its name was dropped.
+        Such a fake address belongs to another process, or its name was dropped.
         """
-        # A router without fake addresses may meet those of another scope.
+        # A client may pass a fake address of another scope to a router that has no fake addresses.
         if not (self._is_remote or len(fake_addresses.TABLE)) or not fake_addresses.TABLE.is_fake(literal):
             return None
         if self._is_named(literal, port):
@@ -194,9 +194,9 @@ class Router:
         return rules.decide(self.settings.rules, name, literal, port, self.is_own, self.settings.default)
 
     def _forwarding(self, host: str, port: int, rule: Rule) -> Blocked | None:
-        """Return Blocked for a name server on this machine, since it would forward the question to other servers.
+        """Return Blocked for a name server on this machine, because it would forward the query to other servers.
 
-        It may listen on each of the machine's addresses, so all of them count, under every name.
+        The server may listen on any address of the machine, so each address counts, under each of its names.
         """
         if port != _DOMAIN or rule.source != "built in" or not self._is_remote or not local_host.asks_itself():
             return None
@@ -204,7 +204,7 @@ class Router:
         return Blocked(f"names are resolved by the proxy, and this name server would ask others; {allow!r} allows it")
 
     def _is_named(self, literal: str, port: int) -> bool:
-        """Return True if a rule of the user names the network of an address. The address is then no fake one."""
+        """Return True if a rule of the user names the network of an address. The address is then not a fake address."""
         number = parse_ip(literal)
         first = next((rule.match for rule in self.settings.rules if rule.match.covers(None, number, port)), None)
         return first is not None and first.network is not None
@@ -221,7 +221,7 @@ class Router:
         return remote
 
     def _remote_names(self, chain: tuple[Proxy, ...]) -> bool:
-        """Return True if the last proxy resolves names: `dns` decides, or else the proxy's scheme, as in curl."""
+        """Return True if the last proxy resolves names. `dns` decides; with "auto" the scheme does, as in curl."""
         if self.settings.dns == "auto":
             return chain[-1].remote_names
         return self.settings.dns == "remote"
@@ -245,9 +245,9 @@ def resolve(family: int, name: str, port: int) -> SockAddress:
     return address
 
 
-def _before_the_last(ruled: tuple[Rule, ...]) -> Iterator[Rule]:
-    """Yield the rules up to the first one that makes everything direct."""
-    for rule in ruled:
+def _until_all_direct(ordered: tuple[Rule, ...]) -> Iterator[Rule]:
+    """Yield the rules before the first rule that makes everything direct."""
+    for rule in ordered:
         if rule.text == "*=direct":
             return
         yield rule
@@ -258,7 +258,7 @@ def _blocked(rule: Rule) -> Blocked:
 
 
 def _first_hops(settings: Settings) -> frozenset[tuple[str, int]]:
-    """Return the first hops. They are always direct: the way to a proxy through itself would never end."""
+    """Return the first hops. They are always direct: a connection to a proxy through itself would never end."""
     firsts = [settings.proxy[:1], *(chain[:1] for chain in settings.proxies.values())]
     return frozenset(
         (numeric(hop.host) or fold(hop.host), hop.port) for first in firsts for hop in first if not hop.path

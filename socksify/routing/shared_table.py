@@ -22,13 +22,13 @@ class SharedTable:
     """The parent's side of the file. The constructor raises OSError if the file cannot be created."""
 
     def __init__(self, path: str, size: int) -> None:
-        # An mmap object would not do: it has a duplicate of the descriptor, and closes it by its number.
+        # An mmap object is not used, because it duplicates the descriptor, and closes the duplicate by its number.
         self._kept = Kept(os.memfd_create(os.path.basename(path)))
         os.truncate(self._kept.number, size * _SLOT)
 
     @property
     def is_open(self) -> bool:
-        """Whether the file can still be read. A daemon closes all descriptors."""
+        """True if the file can still be read. A daemon closes all descriptors."""
         return self._kept.fd is not None
 
     def put(self, index: int, name: str) -> None:

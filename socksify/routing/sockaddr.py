@@ -1,6 +1,6 @@
-"""Addresses of Python's `socket` module, and what their host is: a number, a name, or a name that no host can have.
+"""Addresses of Python's `socket` module. A host is a number, a name, or a name that no host can have.
 
-Each answer is the one of the stdlib, found without a question to a name server.
+Each result equals the stdlib's result, but no name server is asked.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def host_and_port(family: int, address: SockAddress) -> tuple[str, int] | None:
 
 
 def port_number(port: object) -> int | None:
-    """Return the port that getaddrinfo(3) reads from a number, digits, or the name of a service; None without one."""
+    """Return the port for a number, digits, or the name of a service, as getaddrinfo(3) does; None if there is none."""
     if isinstance(port, (bytes, str)):
         port = port if isinstance(port, str) else port.decode("ascii", "replace")
         port = int(port) if port.isascii() and port.isdecimal() else _service(port)

@@ -1,13 +1,13 @@
-"""Isolation: which connections Tor may send through the same circuit.
+"""Stream isolation: it decides which connections Tor may send through the same circuit.
 
-Tor gives streams different circuits if they come with different users and passwords ("IsolateSOCKSAuth", tor(1)),
-whatever these are. They are generated here: the digest of what the connections of one circuit have in common (the
-isolation key), with a secret that each process draws. The credentials therefore reveal nothing, nothing has to be
-remembered, and no two processes share a circuit, not even a forked child and its parent.
+Tor gives streams different circuits if they have different users and passwords ("IsolateSOCKSAuth", tor(1)). Any text
+is accepted. This module generates them: a digest of the isolation key, which the connections of one circuit have in
+common, and of a random secret of the process. Therefore the credentials reveal nothing, no table of them is needed, and
+two processes never share a circuit, not even a forked child and its parent.
 
 The running task is asyncio's or trio's, if this thread is in one, or a green thread. Some libraries make a connection
 in a task of their own: trio, and anyio on either loop, try each address in one, and up to Python 3.11
-`asyncio.wait_for()` runs everything in one. Such a task counts as the task that wanted the connection.
+`asyncio.wait_for()` runs its coroutine in one. Such a task counts as the task that asked for the connection.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _SECRET = os.urandom(32)
 
-# The isolation keys of tasks. An entry goes with its task.
+# The isolation keys of tasks. An entry disappears together with its task.
 _of_tasks: WeakKeyDictionary[object, bytes] = WeakKeyDictionary()
 # The isolation key of a thread, and the identity of that thread: contexts are copied to other threads.
-_of_thread: ContextVar[tuple[object, bytes] | None] = ContextVar("socksify.isolation", default=None)
+_thread_key: ContextVar[tuple[object, bytes] | None] = ContextVar("socksify.isolation", default=None)
 
 # The names of the libraries' own tasks.
 _ATTEMPTS = (".open_tcp_stream.<locals>.attempt_connect", ".connect_tcp.<locals>.try_connect")
@@ -57,8 +57,8 @@ _thread = _Thread()
 def isolated(route: Via, by: str) -> Via:
     """Return the route with generated credentials. It shares them with the connections of its circuit.
 
-    `by` says which these are: the connections to the same `host`, those of the same `task`, or no other `connection`.
-    Credentials that the configuration gives to the last proxy are kept.
+    `by` selects the connections of a circuit: "host" (the same target host), "task" (the same task), or "connection"
+    (this connection alone). Credentials that the configuration gives to the last proxy are kept.
     """
     last = route.chain[-1]
     if last.user is not None:
@@ -83,7 +83,7 @@ def key_of_task() -> bytes:
     """
     task = current()
     if task is not None:
-        # setdefault() is atomic, in case that two threads ask. They do not ask for the same task.
+        # setdefault() is atomic, so two threads may call it at once, each for its own task.
         return _of_tasks.setdefault(task, os.urandom(16))
     return _thread.borrowed if _thread.borrowed is not None else _key_of_thread()
 
@@ -108,10 +108,10 @@ def _key_of_thread() -> bytes:
     If a library runs the context of a task in one of its own threads, the key in that context is used. Two tasks that
     use the worker threads of trio or anyio are therefore never mixed, even if their work runs in the same thread.
     """
-    held = _of_thread.get()
+    held = _thread_key.get()
     if held is None or held[0] is not _thread.identity:
         held = _thread.identity, os.urandom(16)
-        _of_thread.set(held)
+        _thread_key.set(held)
     return held[1]
 
 
@@ -129,14 +129,14 @@ def current() -> object | None:
 
 
 def _of_asyncio(task: Any) -> object:
-    while (wanting := _wanting(task)) is not None:
-        task = wanting
-    wanted: object = task
-    return wanted
+    while (waiting := _waiting_task(task)) is not None:
+        task = waiting
+    found: object = task
+    return found
 
 
-def _wanting(task: Any) -> Any:
-    """Return the asyncio task for which another one works, or None if that one works for itself."""
+def _waiting_task(task: Any) -> Any:
+    """Return the asyncio task that waits for `task`, a helper task of a library; None if `task` is not a helper."""
     tasks = sys.modules["asyncio"].all_tasks
     if task.get_name().endswith(_ATTEMPTS):
         parent = sys.modules["anyio"].get_current_task().parent_id
