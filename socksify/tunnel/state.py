@@ -155,7 +155,13 @@ class Tunnel:
         self.holders[fd] = holder
 
     def settle(self, handshake: Handshake) -> None:
-        """Take over the outcome of the handshake, and tell the observers. The last step ends the state of pending."""
+        """Take over the outcome of the handshake, and tell the observers. The last step ends the state of pending.
+
+        Nothing is left to be done if another thread, or a signal handler, has taken that step already.
+        """
+        if self.handshake is not handshake:
+            # The client may have been told the failure meanwhile, which is told once.
+            return
         error = handshake.outcome["error"]
         if error is None:
             self.bound = handshake.bound()
