@@ -1,7 +1,7 @@
-"""Adapters: third-party modules that go past the standard library's methods, one file for each of them.
+"""Adapters for third-party modules that bypass the standard library's methods: one file for each library.
 
-An adapter is imported when its module is. Its function `patch(module, journal)` wraps what must be wrapped; the journal
-takes that back.
+An adapter is imported when its third-party module is imported. Its function `patch(module, journal)` wraps methods of
+the module; the journal undoes that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# The directory that our package lies in.
+# The directory that contains our package.
 _SITE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 # Full name of a module -> the adapter that patches it when it is imported.
@@ -54,8 +54,8 @@ ADAPTERS = {
 class WraptLibrary:
     """Finds wrapt: one object in a process, because a process imports wrapt once.
 
-    If another Python has passed our package on to this one, this Python need not have wrapt. Then it is looked for
-    beside our package, and where the other Python has it.
+    If another Python has passed our package on to this Python, this Python need not have wrapt. Then this class looks
+    for wrapt in the directory that contains our package, and in the directory in which the other Python has found it.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class WraptLibrary:
         return os.path.dirname(os.path.dirname(spec.origin)) if spec is not None and spec.origin else ""
 
     def borrow(self, directory: str) -> None:
-        """Use the directory() of another Python, in case this one has none; an empty text is ignored."""
+        """Also look in `directory`, the directory() of another Python; an empty text is ignored."""
         if directory and directory not in self._directories:
             self._directories.append(directory)
 
@@ -88,7 +88,10 @@ LIBRARY = WraptLibrary()
 
 
 def adapt(journal: Journal) -> None:
-    """Adapt each of these modules: those that are imported at once, the others as soon as they are imported."""
+    """Patch each module in ADAPTERS until the journal is undone.
+
+    A module that is imported already is patched at once, another module when it is imported.
+    """
     from socksify.patches.post_import import when_imported
 
     for name, adapter in ADAPTERS.items():
@@ -98,15 +101,15 @@ def adapt(journal: Journal) -> None:
 def wrap(journal: Journal, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
     """Wrap the function owner.name until the journal is undone.
 
-    `wrapper` is a wrapper of wrapt's: it is called as wrapper(wrapped, instance, args, kwargs).
+    `wrapper` is a wrapper for wrapt's FunctionWrapper: it is called as wrapper(wrapped, instance, args, kwargs).
     """
     journal.set_attribute(owner, name, LIBRARY.module().FunctionWrapper(_defined(owner, name), wrapper))
 
 
 def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str, Callable[..., Any]]) -> None:
-    """Wrap functions of a module like wrap(), also where other modules have imported them by name.
+    """Wrap functions of a module like wrap(), and replace the references that other modules have imported by name.
 
-    `wrappers` has the wrappers by the names of the functions. Names that the module does not have are left out.
+    `wrappers` maps the name of each function to its wrapper. Names that the module does not have are ignored.
     """
     from socksify.patches import early_references
     from socksify.patches.journal import Rebinding
@@ -125,7 +128,10 @@ def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str,
 
 
 def _defined(owner: Any, name: str) -> Any:
-    """Return an attribute as it stands in a module, or in a class or the class that it is inherited from."""
+    """Return the value of an attribute in the dict of a module, or of a class or its base class.
+
+    getattr() would bind a descriptor, for example a classmethod.
+    """
     owners = owner.__mro__ if isinstance(owner, type) else (owner,)
     return next(vars(each)[name] for each in owners if name in vars(each))
 

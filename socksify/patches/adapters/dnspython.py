@@ -1,9 +1,9 @@
-"""dnspython, and what resolves by it: it asks name servers by datagrams, which a proxy may not carry.
+"""dnspython: it asks name servers by datagrams, which a proxy may not carry.
 
-Some questions could only be refused: those for the addresses of a name that the proxy resolves, and for the name of a
-fake address. They are answered as the standard library's look-ups are. So the resolvers work, and
-override_system_resolver(), and the name of a DNS-over-HTTPS server. Other questions are sent: by TCP, TLS and HTTPS
-through the proxy, as datagrams only if the rules allow it.
+A question for the addresses of a name that the proxy resolves, or for the name of a fake address, must not go to a name
+server. So socksify answers these questions here, with the results of the standard library's look-ups. This makes the
+resolvers, override_system_resolver() and the names of DNS-over-HTTPS servers work. Other questions are sent. Over TCP,
+TLS and HTTPS they go through the proxy. They are sent as datagrams only if the rules allow it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap udp() of dns.query or dns.asyncquery: everything that is built on them sends its datagrams by it."""
+    """Wrap udp() of dns.query or dns.asyncquery. All of dnspython sends its datagrams by these two functions."""
     wrap(journal, module, "udp", _udp_async if module.__name__ == "dns.asyncquery" else _udp)
 
 
@@ -46,20 +46,23 @@ async def _udp_async(wrapped: Callable[..., Any], _: object, args: Any, kwargs: 
 
 def _answer(udp: Callable[..., Any], args: Any, kwargs: Any) -> Message | None:
     """Return the answer to a question that must not be sent as a datagram; None if the question is to be sent."""
-    given = signature(udp).bind(*args, **kwargs).arguments
-    query = given["q"]
-    if not _is_query(query) or _may_send(given["where"], given.get("port", 53)):
+    arguments = signature(udp).bind(*args, **kwargs).arguments
+    query = arguments["q"]
+    if not _is_query(query) or _may_send(arguments["where"], arguments.get("port", 53)):
         return None
     try:
         records = _records(query)
     except gaierror as error:
-        # The name does not exist, or it is for a proxy that takes no names.
+        # The name does not exist, or the proxy of this name takes addresses only.
         return _response(query, []) if error.errno == EAI_NONAME else None
     return None if records is None else _response(query, records)
 
 
 def _is_query(message: Message) -> bool:
-    """Return True for a standard query (RFC 1035, 4.1.1) of one question, not for a response, NOTIFY or UPDATE."""
+    """Return True for a standard query (RFC 1035, 4.1.1) with one question.
+
+    Responses, NOTIFY (RFC 1996) and UPDATE (RFC 2136) are no such queries.
+    """
     import dns.flags
     import dns.opcode
 
@@ -76,7 +79,7 @@ def _may_send(where: str, port: int) -> bool:
 
 
 def _records(query: QueryMessage) -> list[str] | None:
-    """Return the data of the records that were asked for; None if name servers are to be asked for them."""
+    """Return the data of the records that a query asks for; None if the query is to be sent to name servers."""
     (question,) = query.question
     kind = question.rdtype.name
     if question.rdclass.name != "IN" or kind not in ("A", "AAAA", "PTR"):
@@ -101,7 +104,7 @@ def _names(reverse: Name) -> list[str] | None:
 
 
 def _response(query: QueryMessage, records: list[str]) -> Message:
-    """Return a name server's response, which is not to be cached (TTL 0). Without records it says NXDOMAIN."""
+    """Return a response with these records, which must not be cached (TTL 0). Without records it is NXDOMAIN."""
     import dns.message
     import dns.rcode
     import dns.rdata

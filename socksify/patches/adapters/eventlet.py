@@ -1,7 +1,7 @@
-"""eventlet: its sockets have a copy of socket.socket, its hub polls by a copy of select, its names are from greendns.
+"""eventlet: its sockets use a copy of socket.socket, its hub polls by a copy of select, and greendns resolves names.
 
-The copy of the class is given our methods. A green thread that waits for a socket with a pending tunnel waits for the
-handshake instead and advances it; meanwhile the hub lets other green threads run.
+The copy of the class gets our methods. If a green thread waits for a socket with a pending tunnel, it advances the
+handshake instead, and waits for that. Meanwhile the hub lets other green threads run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Patch one of eventlet's modules; `_PATCHES` has what is done for each of them."""
+    """Patch one of eventlet's modules by its function in `_PATCHES`."""
     _PATCHES[module.__name__](module, journal)
 
 
@@ -93,12 +93,12 @@ class _Turn:
         self._over.send(True)
 
     def is_over(self, timeout: float | None) -> bool:
-        """Wait until the turn is over, at most for so many seconds. Return False if it is not over then."""
+        """Wait until the turn is over. Return False if it is not over after `timeout` seconds (None: no limit)."""
         return self._over.wait(timeout) is not None
 
 
 class _WaitOver(Exception):
-    """A wait for a descriptor has lasted as long as it was allowed to."""
+    """The time limit of a wait for a descriptor has passed."""
 
 
 def _trampoline(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
@@ -136,7 +136,8 @@ def _settle_first(
     external_loops.settle(tunnel, wait, _Turn, wait_for_turn)
     external_loops.raise_outcome(tunnel)
     if not read:
-        # The socket is writable now. Several green threads may have waited, but the hub lets only one of them wait.
+        # The socket is writable now. Several green threads may come here at once, but the hub allows only one of them
+        # to wait for a descriptor, so there is no further wait.
         return None
     left = None if until is None else max(0.0, until - monotonic())
     return trampoline(fd, read, write, left, timeout_exc, mark_as_closed)

@@ -1,8 +1,8 @@
-"""Pending tunnels in loops for which no poller of ours stands in: they wait in C, or by a copy of select.
+"""Pending tunnels in loops that do not use our pollers, because they wait in C or by a copy of select.
 
-The adapter of such a loop waits for a file descriptor by the loop's own means. This module says what has to be waited
-for, for how long, and when the wait is over. `select` is the wrapper of the select() of gevent and of eventlet, in
-which the hub waits and lets other green threads run.
+The adapter of such a loop waits for a file descriptor by the loop's own methods. This module tells the adapter which
+event to wait for, the longest time to wait, and when the tunnel is settled. `select` wraps the select() of gevent and
+of eventlet, in which the hub waits and lets other green threads run.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from socksify.tunnel.state import Tunnel
 
     class Turn(Protocol):
-        """An event: other green threads wait for it while one green thread advances a tunnel."""
+        """An event that other green threads wait for while one green thread advances a tunnel."""
 
         def set(self) -> object:
-            """Wake them."""
+            """Wake the other green threads."""
 
 
 class _Turns:
@@ -47,7 +47,7 @@ class _Turns:
         self._turns[tunnel] = turn
 
     def end(self, tunnel: Tunnel) -> None:
-        """Wake those that wait for the turn."""
+        """End the turn, and wake the green threads that wait for it."""
         self._turns.pop(tunnel).set()
 
 
@@ -64,15 +64,15 @@ def pending(fd: int) -> Tunnel | None:
 def steps(tunnel: Tunnel) -> Generator[tuple[bool, float]]:
     """Advance a handshake until the tunnel is settled.
 
-    Before each step the generator yields what has to be waited for: True if the descriptor has to become readable,
-    False if it has to become writable, and the longest time to wait in seconds. A caller that does not go on to the end
-    has to close the generator.
+    Before each step the generator yields (readable, seconds). `readable` is True if the caller has to wait until the
+    descriptor is readable, and False if until it is writable. `seconds` is the longest time to wait. A caller that does
+    not exhaust the generator has to close it.
     """
     handshake = tunnel.handshake
     if handshake is None:
         return
     handshake.drive_by_loop(True)
-    # The loop may poll by a poller of ours.
+    # The loop may use one of our epoll objects after all, which has masked the descriptor's events.
     registry.epoll_masks.restore(tunnel)
     try:
         while (events := connect.advance(tunnel)) and not tunnel.released:
@@ -93,9 +93,9 @@ def settle(
 ) -> None:
     """Advance a tunnel in a green thread until it is settled.
 
-    `wait(readable, seconds)` waits for the descriptor as the loop does, see `steps`. If another green thread advances
-    the tunnel, `wait_for_turn(turn)` waits until that one's turn, which `make_turn()` has made, is over. Both may raise
-    what the loop raises; that ends the call.
+    `wait(readable, seconds)` waits for the descriptor as the loop does; `steps` explains its arguments. `make_turn()`
+    returns a new Turn. If another green thread advances the tunnel, `wait_for_turn(turn)` waits until the turn of that
+    thread is over. If `wait` or `wait_for_turn` raises an exception of the loop, it propagates to the caller.
     """
     while (other := _TURNS.of(tunnel)) is not None:
         wait_for_turn(other)
@@ -109,7 +109,7 @@ def settle(
 
 
 def raise_outcome(tunnel: Tunnel) -> None:
-    """Raise the error with which a settled tunnel has failed, if it has, to each of those that waited for it."""
+    """Raise the error of a settled tunnel, if it has failed. Each green thread that waited for it calls this."""
     if tunnel.report is not None:
         raise guards_pending.reported_failure(tunnel)
     if tunnel.error is not None:
@@ -121,7 +121,7 @@ def select(wrapped: Callable[..., polling.Lists], _: object, args: Any, kwargs: 
     if not registry.unsettled:
         return wrapped(*args, **kwargs)
     started = monotonic()
-    given = signature(wrapped).bind(*args, **kwargs)
-    given.apply_defaults()
-    rlist, wlist, xlist, timeout = given.args
+    bound = signature(wrapped).bind(*args, **kwargs)
+    bound.apply_defaults()
+    rlist, wlist, xlist, timeout = bound.args
     return polling.select_by(wrapped, rlist, wlist, xlist, Clock(timeout, started))

@@ -1,6 +1,6 @@
-"""pyOpenSSL: it reads and writes in C, on the descriptor of a socket, past the methods that are guarded while pending.
+"""pyOpenSSL: its C part reads and writes on the descriptor of a socket, and so bypasses our guarded methods.
 
-So the methods of a connection over a socket are guarded as well, until the socket is connected: the connection object
+So the methods of a Connection over a socket are guarded as well, until the socket is connected: the Connection object
 gets attributes of the same names, which hide the methods.
 """
 
@@ -28,7 +28,7 @@ _NAMES = ("do_handshake", "send", "write", "sendall", "recv", "read", "recv_into
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what makes a connection. Its socket may connect before that, or later, by the connection or by itself."""
+    """Wrap Connection.__init__(). The socket of the Connection may be connected earlier or later than this call."""
     wrap(journal, module.Connection, "__init__", _init)
 
 

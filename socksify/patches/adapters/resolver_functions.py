@@ -1,7 +1,7 @@
-"""Wrappers for resolvers that take the place of the standard library's look-ups.
+"""Wrappers for resolvers that replace the standard library's look-ups.
 
-The look-ups of `_socket`, which are ours, are asked first. Such a resolver is never asked for a name that the proxy
-resolves, for a name of this machine, or for a fake address.
+A wrapper asks our look-ups in `_socket` first. So the resolver is never asked for a name that the proxy resolves, for a
+name of this machine, or for a fake address.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def answering(name: str) -> Callable[..., Any]:
 
     def wrapper(wrapped: Callable[..., Any], _: object, args: Any, kwargs: Any) -> Any:
         if args and _is_answered(name, *args[:2]):
-            # Some resolvers take a family where the standard library's function does not.
-            given = args if name in ("getaddrinfo", "getnameinfo") else args[:1]
-            return getattr(_socket, name)(*given, **kwargs)
+            # Some resolvers accept a family as the second argument, which the standard library's function does not.
+            accepted = args if name in ("getaddrinfo", "getnameinfo") else args[:1]
+            return getattr(_socket, name)(*accepted, **kwargs)
         answer = wrapped(*args, **kwargs)
         if name != "getnameinfo":
             fake_addresses.TABLE.mark_real(_addresses(name, answer))
@@ -44,7 +44,7 @@ def _is_answered(name: str, host: Any, port: Any = None) -> bool:
 
 
 def _addresses(name: str, answer: Any) -> list[str]:
-    """Return the addresses that a resolver has found."""
+    """Return the addresses in the result of the resolver's function `name`."""
     if name == "getaddrinfo":
         return [info[4][0] for info in answer]
     return [answer] if name == "gethostbyname" else answer[2]

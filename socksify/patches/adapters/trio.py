@@ -1,7 +1,7 @@
-"""trio: its sockets call send() of the class socket.socket, and so pass the guard of a datagram socket by.
+"""trio: its sockets call send() of the class socket.socket, and so bypass the guard of a datagram socket.
 
-A datagram to a peer that must not be sent anything does not leave this machine (`tunnel.datagrams`), but without the
-guard the client would get no error.
+A datagram to a forbidden peer does not leave this machine (`tunnel.datagrams`), but without the guard the client would
+get no error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap connect() of trio._socket's class, which may guard an object. Wrapping send() would slow it down."""
+    """Wrap connect() of trio._socket's class. It gives a guarded socket object its own send().
+
+    A wrapper of send() on the class would slow down all sockets.
+    """
     wrap(journal, module._SocketType, "connect", _connect)
 
 
@@ -34,5 +37,5 @@ async def _connect(wrapped: Callable[..., Awaitable[None]], sock: Any, args: Any
 async def _send(sock: Any, *args: Any) -> Any:
     from trio.lowlevel import wait_writable
 
-    # The method that the object has by now: the guard may have been removed.
+    # The class is read at each call, because the guard may have been removed since connect().
     return await sock._nonblocking_helper(wait_writable, type(sock._sock).send, *args)

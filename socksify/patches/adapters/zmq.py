@@ -1,7 +1,8 @@
-"""pyzmq: libzmq connects in C, where no patch reaches, but it is told where to by a method, which can refuse.
+"""pyzmq: libzmq connects in C, where no patch reaches. So the Python method connect() refuses forbidden endpoints.
 
-A direct connection is allowed; a Jupyter kernel talks to its clients on this machine by such connections. A connection
-that should go through a proxy is allowed if the socket has libzmq's own option for a proxy, zmq.SOCKS_PROXY.
+A direct connection is allowed. For example, a Jupyter kernel talks to its clients on this machine by such connections.
+A connection that should go through a proxy is allowed if the socket has libzmq's own option for a proxy,
+zmq.SOCKS_PROXY.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# zmq_tcp(7) and zmq_ws(7) are IP; zmq_inproc(7), zmq_ipc(7), zmq_vmci(7) and zmq_tipc(7) are not.
+# zmq_tcp(7) and zmq_ws(7) use IP; zmq_inproc(7), zmq_ipc(7), zmq_vmci(7) and zmq_tipc(7) do not.
 _TCP = ("tcp", "ws", "wss")
 _NO_IP = ("inproc", "ipc", "vmci", "tipc")
 _OPTION = "set the socket's option zmq.SOCKS_PROXY, or route it direct"

@@ -1,7 +1,7 @@
-"""gevent: its sockets have a base class of their own instead of socket.socket, and its hub waits in C.
+"""gevent: its sockets have another base class than socket.socket, and its hub waits in C.
 
-That class is given our methods. A greenlet that waits for a socket with a pending tunnel waits for the handshake
-instead and advances it; meanwhile the hub lets other greenlets run.
+This base class gets our methods. If a greenlet waits for a socket with a pending tunnel, it advances the handshake
+instead, and waits for that. Meanwhile the hub lets other greenlets run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _READ, _WRITE = 1, 2
 
 
 def patch(_: ModuleType, journal: Journal) -> None:
-    """Cover the base class of gevent.socket.socket, and wrap what waits for a descriptor."""
+    """Cover the base class of gevent.socket.socket, and wrap the functions that wait for a descriptor."""
     other_classes.cover_plain(_socket3._wrefsocket, journal)
     wrap(journal, _socket3.socket.__base__, "_wait", _wait)
     names = ("wait_read", "wait_write", "wait_readwrite")

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap every method that looks up, on the class: resolvers that exist already have them as well."""
+    """Wrap every look-up method of the class Resolver, which also covers the resolvers that exist already."""
     for name in NAMES:
         wrap(journal, module.Resolver, name, answering(name))

@@ -22,7 +22,7 @@ _IN, _OUT = 1, 4
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what gevent.select, or gevent.selectors, defines."""
+    """Wrap select() and poll() of gevent.select, or select() of the selector in gevent.selectors."""
     if module.__name__ == "gevent.select":
         wrap_everywhere(journal, module, {"select": external_loops.select, "poll": _poll})
     else:
@@ -37,7 +37,7 @@ def _select_by_selector(wrapped: Callable[..., Any], selector: Any, args: Any, k
     keys = selector.get_map()
     if not any(external_loops.pending(fd) for fd in keys):
         return wrapped(*args, **kwargs)
-    # The selector's watchers would report the connection to the proxy. So poll(), which is wrapped, does the waiting.
+    # The selector's watchers would report the connection to the proxy. So the wrapped poll() waits in their place.
     poll = sys.modules["gevent.select"].poll()
     for key in keys.values():
         poll.register(key.fd, (key.events & EVENT_READ and _IN) | (key.events & EVENT_WRITE and _OUT))

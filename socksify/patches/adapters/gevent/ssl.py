@@ -1,4 +1,4 @@
-"""gevent.ssl: it reads and writes in C, on a socket's descriptor, past the methods that are guarded while pending."""
+"""gevent.ssl: its C part reads and writes on the descriptor of a socket, and so bypasses our guarded methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what makes the C part of a TLS socket, which is made before the socket connects."""
+    """Wrap the method that makes the C part of a TLS socket. It may be called before the socket connects."""
     wrap(journal, module.SSLSocket, "_SSLSocket__create_sslobj", _create)
 
 
@@ -27,7 +27,10 @@ def _create(wrapped: Callable[..., Any], sock: Any, args: Any, kwargs: Any) -> A
 
 
 class _Connecting(ObjectProxy):  # type: ignore[type-arg]
-    """Stands for the C part of a socket while the socket connects, until the first call that is admitted."""
+    """A proxy object for the C part of a TLS socket while the socket connects.
+
+    The first call after the connection is there puts the C part back into the socket.
+    """
 
     def __init__(self, part: Any, sock: Any) -> None:
         super().__init__(part)

@@ -1,6 +1,6 @@
-"""gevent's thread pool: work that is handed over inside a block of via() is done inside that block.
+"""gevent's thread pool: a function that is given to the pool inside a block of via() runs inside that block.
 
-gevent's own resolver, and its users, hand work to the pool.
+gevent's own resolver and programs use the pool.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap spawn(), by which all other methods of the pool hand work over."""
+    """Wrap spawn(), which all other methods of the pool call."""
     wrap(journal, module.ThreadPool, "spawn", _spawn)
 
 

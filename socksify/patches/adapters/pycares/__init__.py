@@ -1,11 +1,11 @@
-"""pycares, and what is built on it (aiodns, aiohttp's and tornado's resolvers): c-ares asks from sockets of its own.
+"""pycares, which aiodns and the resolvers of aiohttp and tornado use: c-ares asks name servers from sockets in C.
 
-These are sockets in C, whose methods cannot be replaced. So a name that the proxy resolves never reaches them. A
-look-up of its addresses becomes a look-up of its fake address, which c-ares answers at once, without a packet. A query
-for records that no fake address can stand for is refused.
+The methods of sockets in C cannot be replaced. So a name that the proxy resolves is never given to c-ares. A look-up of
+its addresses becomes a look-up of its fake address, which c-ares answers at once, without a packet. A query for other
+records of such a name is refused.
 
-For other names c-ares asks its name servers if all of them may be asked from here: those that the machine's own
-resolver asks as well, and those that are routed direct.
+c-ares may ask its name servers for other names if socksify allows all of these name servers. It allows a name server
+that the machine's own resolver asks as well, and a name server that is routed direct.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from socksify.patches.journal import Journal
 
-# With this flag pycares fails for an address, whose canonical name has no alias.
+# With this flag pycares fails for a literal address, because there is no alias for its canonical name.
 _ARES_AI_CANONNAME = 1
 
 
 def patch(pycares: ModuleType, journal: Journal) -> None:
-    """Wrap the methods that ask, on the class: channels that exist already ask by the same methods."""
+    """Wrap the methods of Channel that ask name servers. This also covers the channels that exist already."""
     for name, answer in _METHODS.items():
         # pycares 5 has no gethostbyname().
         if name in vars(pycares.Channel):
@@ -66,21 +66,24 @@ def _getaddrinfo(call: Call) -> None:
 
 
 def _answer_literals(call: Call, literals: tuple[str, ...]) -> None:
-    """Answer with what c-ares says of the addresses of the family asked for. It answers for an address at once."""
-    heard: list[tuple[Any, int | None]] = []
+    """Answer with these addresses, if they have the family in question.
+
+    c-ares makes the result from each address at once, without a question to a name server.
+    """
+    answers: list[tuple[Any, int | None]] = []
     family, flags = call.given["family"], call.given["flags"] & ~_ARES_AI_CANONNAME
     for literal in literals:
         if family in (AF_INET, AF_INET6) and (":" in literal) != (family == AF_INET6):
             continue
-        # c-ares would ask a name server for 127.1; for the standard library that is an address.
+        # c-ares would ask a name server for 127.1, which is an address in the standard library.
         host = literal if ":" in literal else numeric(literal)
-        call.call_original(host=host, flags=flags, callback=lambda *answer: heard.append(answer))
-    results = [result for result, error in heard if error is None]
+        call.call_original(host=host, flags=flags, callback=lambda *answer: answers.append(answer))
+    results = [result for result, error in answers if error is None]
     if results:
         results[0].nodes[:] = [node for result in results for node in result.nodes]
         call.answer(results[0])
     else:
-        call.fail(heard[0][1] if heard and heard[0][1] is not None else "ARES_ENODATA")
+        call.fail(answers[0][1] if answers and answers[0][1] is not None else "ARES_ENODATA")
 
 
 def _gethostbyname(call: Call) -> None:
@@ -92,7 +95,7 @@ def _query(call: Call) -> None:
     pycares, kind, of_class = call.pycares, call.given["query_type"], call.given["query_class"]
     family = {pycares.QUERY_TYPE_A: AF_INET, pycares.QUERY_TYPE_AAAA: AF_INET6}.get(kind)
     if kind not in call.channel.__qtypes__ or of_class not in (None, *call.channel.__qclasses__):
-        call.call_original()  # which tells what is wrong with it
+        call.call_original()  # to raise the error of pycares
     elif family is not None and of_class in (None, pycares.QUERY_CLASS_IN):
         _answer_addresses(call, family, call.answer_records)
     else:
@@ -118,12 +121,12 @@ def _is_known(name: str) -> bool:
     try:
         return scope.current().lookups.forward(name.encode("latin-1")) is not None
     except gaierror:
-        # The error is known.
+        # The look-up has failed here, so no name server is needed.
         return True
 
 
 def _query_other(call: Call) -> None:
-    """Answer a query for records that are no addresses."""
+    """Answer a query for records other than addresses."""
     name = call.name()
     try:
         is_faked = scope.current().router.is_faked(name)
@@ -141,7 +144,7 @@ def _query_other(call: Call) -> None:
 def _gethostbyaddr(call: Call) -> None:
     address = _literal(call.given["addr"])
     if address is None:
-        return call.call_original()  # which tells what is wrong with it
+        return call.call_original()  # to raise the error of pycares
     host = scope.current().lookups.reverse(address)
     if host is not None:
         return call.answer_host(*host, [address])
@@ -187,7 +190,7 @@ def _strerror(wrapped: Callable[[int], str], _: object, args: Any, kwargs: Any) 
 
 
 def _fail_as(call: Call, name: str, error: gaierror) -> None:
-    """Report the error of a look-up: the name does not exist, or it is for a proxy that takes no names."""
+    """Report the error of a look-up: the name does not exist, or its proxy takes addresses only."""
     if error.errno == EAI_NONAME:
         call.fail("ARES_ENOTFOUND")
     else:
@@ -195,5 +198,5 @@ def _fail_as(call: Call, name: str, error: gaierror) -> None:
 
 
 def _literal(host: Any) -> str | None:
-    """Return an address that pycares would take, in its usual form; None for what pycares does not take."""
+    """Return an address in its usual form, or None if `host` is no address that pycares accepts."""
     return numeric(host.decode("latin-1") if isinstance(host, bytes) else host) if host else None

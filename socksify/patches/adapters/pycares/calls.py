@@ -1,11 +1,12 @@
 """Calls of a pycares channel: each is answered, refused, or let through to c-ares.
 
-Answers have the types of the version at hand. Up to pycares 4 a query gives a list of records, whose classes can be
-made from C structures alone. Since pycares 5 it gives a DNSResult, of dataclasses.
+Answers have the types of the installed version of pycares. Up to pycares 4 the result of a query is a list of records;
+Python cannot call their classes, which are made from C structures. Since pycares 5 the result is a DNSResult of
+dataclasses.
 
-A question may also come by a method that was taken from its channel before install(), and so is not wrapped. pycares
-calls C by the name `_lib` of its module. While we route, that name stands for the same library with a gate in each
-function that asks name servers. The gate is open while a wrapped method lets a question through.
+A program may have kept a method of a channel from before install(). Such a method is not wrapped, so there is a second
+check. pycares calls C by the name `_lib` of its module. While socksify is installed, `_lib` is the same library with a
+gate in each function that asks name servers. The gate is open while a wrapped method lets a question through.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _ASKING = (
 
 
 class Refusal(int):
-    """An error number of c-ares with a reason, which pycares.errno.strerror() tells."""
+    """An error number of c-ares with a reason, which pycares.errno.strerror() returns."""
 
     def __new__(cls, number: int, why: str) -> Refusal:  # noqa: ARG004
         return super().__new__(cls, number)
@@ -53,7 +54,7 @@ class Refusal(int):
 
 
 class Call:
-    """A call of a channel's method: its arguments by name in `given`, and the ways to answer it."""
+    """A call of a channel's method, with methods to answer it. `given` has the arguments by name."""
 
     __slots__ = ("channel", "given", "original", "pycares")
 
@@ -64,7 +65,7 @@ class Call:
         self.given = given
 
     def name(self, argument: str = "name") -> str:
-        """Return a name among the arguments as pycares sends it. Raises what pycares raises if it is none."""
+        """Return the domain name in `argument` as pycares sends it. Raises the error of pycares if it is no name."""
         name: bytes = self.pycares.utils.parse_name(self.given[argument])
         return name.decode("latin-1")
 
@@ -79,12 +80,12 @@ class Call:
         self.given["callback"](result, None)
 
     def answer_host(self, name: str, aliases: list[str], addresses: list[str]) -> None:
-        """Give the client a host, as gethostbyname() and gethostbyaddr() do."""
+        """Give the client the result of gethostbyname() or gethostbyaddr()."""
         cls = getattr(self.pycares, "HostResult", None) or self.pycares.ares_host_result
         self.answer(_made(cls, name=name, aliases=aliases, addresses=addresses))
 
     def answer_records(self, addresses: list[str]) -> None:
-        """Give the client the addresses of a name, as a query does. They are not to be cached (TTL 0)."""
+        """Give the client the result of a query for addresses, which must not be cached (TTL 0)."""
         pycares, kind = self.pycares, self.record_type()
         if not hasattr(pycares, "DNSResult"):
             record = getattr(pycares, f"ares_query_{kind.lower()}_result")
@@ -94,12 +95,12 @@ class Call:
         return self.answer(pycares.DNSResult(answer=records, authority=[], additional=[]))
 
     def fail(self, error: str | int) -> None:
-        """Give the client an error of c-ares, by its name or number."""
+        """Give the client an error of c-ares. `error` is its name ("ARES_ENODATA") or its number."""
         number = getattr(self.pycares.errno, error) if isinstance(error, str) else error
         self.given["callback"](None, number)
 
     def refuse(self, what: str, why: str) -> None:
-        """Tell the client, and the log, why it cannot have `what`."""
+        """Give the client the error ARES_EREFUSED, and write a log line. `what` was refused for the reason `why`."""
         log.line(f"{log.name}: {what} denied: {why}")
         self.fail(Refusal(self.pycares.errno.ARES_EREFUSED, f"{what} not made: {why}"))
 
@@ -108,7 +109,7 @@ class Call:
         _GATE.call(self.original, {**self.given, **changed})
 
     def ask(self) -> None:
-        """Let c-ares ask its name servers, if all of them may be asked from here."""
+        """Let c-ares ask its name servers, if socksify allows all of them; otherwise refuse the question."""
         for server in self.channel.servers:
             if not _may_ask(server):
                 why = "c-ares asks from sockets of its own, and this name server is not routed direct"
@@ -125,7 +126,7 @@ def _made(cls: Any, **fields: Any) -> Any:
 
 
 def _may_ask(server: str) -> bool:
-    """Return True if a question to a name server (`host`, `host:port` or `[host]:port`) may be sent from here."""
+    """Return True if c-ares may ask this name server (`host`, `host:port` or `[host]:port`) from its own sockets."""
     if server.startswith("["):
         host, _, port = server[1:].partition("]:")
     else:
@@ -134,19 +135,19 @@ def _may_ask(server: str) -> bool:
     if literal is None:
         return False
     if literal in local_host.nameservers() or (local_host.asks_itself() and local_host.is_own(literal)):
-        # The machine's own resolver asks it, too.
+        # The machine's own resolver asks this name server, too.
         return True
     address = (literal, int(port) if port.isdecimal() else _DOMAIN_PORT)
     return isinstance(scope.current().router.decide(AF_INET6 if ":" in literal else AF_INET, address), Direct)
 
 
 class _Gate(_local):
-    """Says of each thread whether it may call the functions of c-ares that ask name servers."""
+    """Allows or forbids this thread to call the functions of c-ares that ask name servers."""
 
     is_open = False
 
     def call(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
-        """Call a function with the gate open. A callback of it may ask in its turn."""
+        """Call a function with the gate open. A callback of the function may call this method again."""
         was_open, self.is_open = self.is_open, True
         try:
             function(**arguments)
@@ -158,7 +159,7 @@ _GATE = _Gate()
 
 
 def gate_library(pycares: ModuleType, journal: Journal) -> None:
-    """Gate the functions of c-ares that ask, until the journal is undone."""
+    """Put a gate into each function of c-ares that asks name servers, until the journal is undone."""
     names = {name: getattr(pycares._lib, name) for name in dir(pycares._lib)}
     names.update((name, _gated(names[name])) for name in _ASKING if name in names)
     journal.set_attribute(pycares, "_lib", SimpleNamespace(**names))

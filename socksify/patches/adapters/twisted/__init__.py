@@ -1,8 +1,8 @@
-"""twisted: its reactor connects, and hears from its threads, in later calls, without the context of the caller.
+"""twisted: its reactor connects, and takes the results of its threads, in later calls without the caller's context.
 
 A call that is scheduled inside a block of `socksify.via()` is made inside that block. So connectTCP(), endpoints and
-look-ups go the way of the code that asked for them. What a protocol does when data arrives is outside of the block,
-unless the protocol enters a block itself.
+look-ups use the route of the code that called them. When data arrives, the methods of a protocol run outside of the
+block, unless the protocol enters a block itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Wrap what schedules calls, in twisted.internet.base and twisted.python.threadpool."""
+    """Wrap the methods that schedule calls, in twisted.internet.base or twisted.python.threadpool."""
     if module.__name__ == "twisted.python.threadpool":
         wrap(journal, module.ThreadPool, "callInThreadWithCallback", _call_in_thread)
     else:

@@ -1,7 +1,7 @@
-"""twisted's reactor by poll(2): a reactor that was made before install() has a poll object that cannot be read.
+"""twisted's PollReactor: a reactor that was made before install() has the original kind of poll object.
 
-The reactor itself knows which descriptors are registered there, so it is given a poll object of ours. Reactors that
-are made afterwards, and reactors of other kinds, need nothing.
+The descriptors that are registered with that object cannot be listed, but the reactor has its own list. So the reactor
+gets a new poll object of ours with the same descriptors. Later reactors, and reactors of other kinds, need no patch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def patch(module: ModuleType, journal: Journal) -> None:
-    """Give the reactor of this process a poll object of ours, if it is one of twisted.internet.pollreactor."""
+    """Give the reactor of this process a poll object of ours, if the reactor is a PollReactor."""
     reactor: Any = sys.modules.get("twisted.internet.reactor")
     if isinstance(reactor, module.PollReactor):
         _replace_poller(reactor, polling.make_poll)

@@ -1,8 +1,7 @@
-"""uvloop: libuv connects, resolves and sends in C, where no patch reaches, and polls with an epoll of its own.
+"""uvloop: libuv connects, resolves and sends in C, where no patch reaches, and polls with its own epoll object.
 
-So a connection is made on a socket.socket, whose methods are ours, and handed over when it is there. Handshakes are
-advanced by readers and writers of the loop. The methods are wrapped on the class: loops that run already have them as
-well.
+So a connection is made on a socket.socket, which has our methods, and is then given to uvloop. Readers and writers of
+the loop advance the handshakes. The methods are wrapped on the class uvloop.Loop, which also covers running loops.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ if TYPE_CHECKING:
     # Family, type, protocol, canonical name, address.
     AddressInfo = Any
 
-# Options that create_connection() refuses at once, unless the connection is to have TLS.
+# Options that create_connection() refuses at once if the connection has no TLS.
 _TLS_OPTIONS = ("server_hostname", "ssl_handshake_timeout", "ssl_shutdown_timeout")
 # Options that say where to connect; create_connection() does not take them together with a socket.
 _HOST_OPTIONS = ("host", "port", "family", "proto", "flags", "local_addr")
 
 
 def patch(uvloop: ModuleType, journal: Journal) -> None:
-    """Wrap what connects, resolves, sends and watches, on uvloop.Loop."""
+    """Wrap the methods of uvloop.Loop that connect, resolve, send or watch descriptors."""
     methods = {
         "create_connection": _create_connection,
         "create_server": _create_server,
@@ -76,7 +75,7 @@ async def _sock_connect(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> N
     if sock.family == AF_UNIX or (loop.get_debug() and sock.gettimeout() != 0):
         await wrapped(sock, address)
         return
-    # As in uvloop itself: a close() meanwhile waits until the loop has left the descriptor alone.
+    # As in uvloop itself: close() then waits until the loop does not use the descriptor any more.
     sock._io_refs += 1
     try:
         found = await loop.getaddrinfo(*address[:2], family=sock.family, type=sock.type, proto=sock.proto)
@@ -93,7 +92,7 @@ async def _connect_socket(wrapped: Method, loop: Any, sock: socket.socket, addre
         pass
     tunnel = external_loops.pending(sock.fileno())
     if tunnel is None:
-        # The connection is direct. At the second connect() the kernel says EALREADY, and uvloop waits.
+        # The connection is direct. The second connect() fails with EALREADY, and uvloop waits for the connection.
         await wrapped(sock, address)
         return
     await _settle(loop, sock, tunnel)
@@ -107,7 +106,7 @@ async def _settle(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
 
 
 async def _settle_given(loop: Any, sock: socket.socket, tunnel: Tunnel) -> None:
-    """Settle the tunnel of a socket that the loop owns from now on: the socket is closed if the tunnel fails."""
+    """Settle the tunnel of a socket that was given to the loop. The socket is closed if the tunnel fails."""
     try:
         await _settle(loop, sock, tunnel)
     except BaseException:
@@ -140,7 +139,7 @@ async def _create_connection(wrapped: Method, loop: Any, args: Any, kwargs: Any)
 async def _connected(
     loop: Any, host: Any, port: Any = None, *, family: int = 0, proto: int = 0, flags: int = 0, local_addr: Any = None
 ) -> socket.socket:
-    """Return a socket that is connected to the first address of a host that takes the connection."""
+    """Return a socket that is connected to a host, at the first of its addresses that accepts the connection."""
     hints = {"family": family, "type": SOCK_STREAM, "proto": proto, "flags": flags}
     if local_addr is not None and (not isinstance(local_addr, (tuple, list)) or len(local_addr) != 2):
         raise ValueError("local_addr must be a tuple of host and port")
@@ -157,7 +156,7 @@ async def _connected(
             raise failures[0]
         raise OSError(f"Multiple exceptions: {', '.join(map(str, failures))}")
     finally:
-        # Their tracebacks hold this frame, which would hold them.
+        # The tracebacks of the errors refer to this frame. Without clear() the frame would refer to the errors.
         failures.clear()
 
 
@@ -187,12 +186,12 @@ def _bind(sock: socket.socket, addresses: list[Any]) -> None:
     try:
         raise failure
     finally:
-        # Its traceback holds this frame, which would hold it.
+        # The traceback of the error refers to this frame. Without `del` the frame would refer to the error.
         del failure
 
 
 async def _create_server(wrapped: Method, loop: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap create_server(). Names of this machine are looked up here, because libuv would ask name servers."""
+    """Wrap create_server(). Host names are looked up here, because libuv would ask name servers for them."""
     given = signature(wrapped).bind(*args, **kwargs)
     host = given.arguments.get("host")
     hosts = [host] if isinstance(host, str) else list(host or ())

@@ -1,8 +1,8 @@
-"""asyncio's transports and servers on uvloop's loops, for what libuv does in C, where no patch reaches.
+"""asyncio's datagram transports and servers on uvloop's loops, because libuv works in C, where no patch reaches.
 
-asyncio sends datagrams, listens and accepts by the methods of a socket.socket, which are ours. So datagram endpoints
-are asyncio's, and so are servers that listen through the proxy; what such a server accepts is handed to uvloop. All
-other servers are uvloop's own. `_SelectorLoop` stands between asyncio's code and a loop of uvloop.
+asyncio sends datagrams, listens and accepts by our methods of socket.socket. So we use asyncio's code for datagram
+endpoints and for servers that listen through the proxy. The connections that such a server accepts are given to uvloop.
+All other servers are uvloop's own. `_SelectorLoop` makes a loop of uvloop usable for asyncio's code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _SelectorLoop:
-    """Serves asyncio's transports and servers as a loop of asyncio would, by a loop of uvloop."""
+    """Has the private methods that asyncio's transports and servers call; the rest are methods of a uvloop loop."""
 
     _ensure_resolved = vars(BaseEventLoop)["_ensure_resolved"]
     _ensure_fd_no_transport = vars(BaseSelectorEventLoop)["_ensure_fd_no_transport"]
@@ -47,7 +47,10 @@ class _SelectorLoop:
 
 
 def _in(context: Context | None, call: Callable[..., object], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a call in a context. asyncio asks for one from Python 3.15 on; uvloop's methods take none."""
+    """Return a call that runs in `context`, if it is not None.
+
+    asyncio passes a context from Python 3.15 on, and uvloop's methods accept none.
+    """
     return (call, *args) if context is None else (context.run, call, *args)
 
 
@@ -57,7 +60,7 @@ class _DatagramLoop(_SelectorLoop):
 
 
 async def create_datagram_endpoint(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
-    """Take the place of create_datagram_endpoint(), but for Unix sockets."""
+    """Replace create_datagram_endpoint(), except for Unix sockets."""
     if getattr(kwargs.get("sock"), "family", None) == AF_UNIX:
         return await wrapped(*args, **kwargs)
     # asyncio has no such option any more.
@@ -78,7 +81,8 @@ class _ServerLoop(_SelectorLoop):
     async def _accept_connection2(self, protocol_factory: Any, conn: Socket, *rest: Any, **_: Any) -> None:
         """Hand an accepted connection to uvloop.
 
-        `rest` are extra, sslcontext, server and time-outs. `context` (Python 3.15) is the context of this task already.
+        `rest` are extra, sslcontext, server and the time-outs. The keyword `context` (Python 3.15) is ignored, because
+        this task runs in that context already.
         """
         sslcontext, timeouts = (*rest, None, None)[1], rest[3:]
         options = dict(zip(("ssl_handshake_timeout", "ssl_shutdown_timeout"), timeouts, strict=False))
@@ -92,7 +96,7 @@ class _ServerLoop(_SelectorLoop):
 
 
 async def create_proxied_server(loop: Any, given: dict[str, Any]) -> Server | None:
-    """Return a server of asyncio if one of its sockets is to listen through the proxy; else None.
+    """Return a server of asyncio if one of its sockets listens through the proxy; else None.
 
     `given` are the arguments of create_server(), by name.
     """
@@ -113,7 +117,7 @@ async def create_proxied_server(loop: Any, given: dict[str, Any]) -> Server | No
 
 
 async def sock_accept(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap sock_accept(): a socket that listens through the proxy accepts by its method."""
+    """Wrap sock_accept(). A socket that listens through the proxy accepts by our method accept()."""
     (sock,) = signature(wrapped).bind(*args, **kwargs).args
     if not _listens_through_proxy(sock):
         return await wrapped(sock)
@@ -128,7 +132,7 @@ async def sock_accept(wrapped: Callable[..., Awaitable[Any]], loop: Any, args: A
 
 
 def _listens_through_proxy(sock: Any) -> bool:
-    """Return True if the proxy listens for a socket, or is to."""
+    """Return True if the proxy listens for a socket, or will do so."""
     tunnel = registry.find(sock) if registry.by_fd else None
     return tunnel is not None and tunnel.listener is not None
 

@@ -1,7 +1,7 @@
-"""Readers and writers of uvloop's loops: on a pending tunnel's descriptor they are called when the tunnel is settled.
+"""Readers and writers of uvloop's loops. While a tunnel is pending, they are not called for its descriptor.
 
-Until then the loop watches the descriptor for the handshake. A socket that listens through the proxy is watched in the
-same way, because it is settled anew with each peer.
+Until the tunnel is settled, the loop watches the descriptor for the handshake. A socket that listens through the proxy
+is watched in the same way, because each peer makes a new handshake necessary.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ADD = {_READER: _Native.add_reader, _WRITER: _Native.add_writer}
 
 
 async def ready(loop: Any, fd: int, readable: bool, seconds: float) -> None:
-    """Wait until a descriptor is readable, or writable if not `readable`, for so many seconds at most."""
+    """Wait until a descriptor is readable, or writable if `readable` is False, for at most `seconds`."""
     waiter = loop.create_future()
 
     def wake() -> None:
@@ -54,39 +54,39 @@ def _remove(loop: Any, fd: int) -> None:
 
 
 class _Watch:
-    """Watches a descriptor in the place of the readers and writers that the program has added to a loop."""
+    """Watches a descriptor, and holds the readers and writers that the program has added to a loop for it."""
 
     def __init__(self, loop: Any, fd: int) -> None:
         self._loop, self._fd = loop, fd
-        # While libuv watches the descriptor for us.
+        # True while libuv watches the descriptor for us.
         self._is_watched = False
         self._timer: Any = None
         self._wanted: dict[str, Call] = {}
 
     def want(self, event: str, call: Call) -> None:
-        """Note whom the program wants to be called at this event, _READER or _WRITER."""
+        """Note the callback of the program for this event, _READER or _WRITER."""
         is_new = not self._wanted
         self._wanted[event] = call
         if is_new:
             self.advance()
 
     def forget(self, event: str) -> None:
-        """Note that the program wants nobody to be called at this event any more."""
+        """Forget the callback of the program for this event. The watch ends after the last callback."""
         self._wanted.pop(event, None)
         if not self._wanted:
             self.end()
 
     def advance(self) -> None:
-        """Go on as far as possible without waiting, then have libuv watch the descriptor."""
+        """Proceed as far as possible without waiting, then let libuv watch the descriptor."""
         raise NotImplementedError
 
     def end(self) -> None:
-        """Leave the descriptor to the loop."""
+        """End this watch. The loop itself may watch the descriptor then."""
         self._stop()
         _WATCHES.forget(self._loop, self._fd)
 
     def _watch(self, event: str, seconds: float | None, call: Callable[[], None]) -> None:
-        """Have `call` made at an event, or after so many seconds; None for no limit."""
+        """Let the loop make `call` at an event, or after `seconds` (None: no limit)."""
         self._is_watched = True
         _ADD[event](self._loop, self._fd, call)
         if seconds is not None:
@@ -129,8 +129,8 @@ class _HandshakeWatch(_Watch):
 class _ListenerWatch(_Watch):
     """Waits for the peers of a socket that listens through the proxy.
 
-    With each peer the descriptor becomes another connection, which libuv's epoll does not know. So the descriptor is
-    watched anew each time.
+    For each peer, the descriptor gets a new connection to the proxy, which libuv's epoll object does not know. So the
+    descriptor is registered again each time.
     """
 
     def advance(self) -> None:
@@ -157,7 +157,7 @@ class _ListenerWatch(_Watch):
 
 
 def _accepts(tunnel: Tunnel) -> bool:
-    """Return True if accept() would return a peer or raise an error. If not, the listener is advanced."""
+    """Return True if accept() would return a peer or raise an error. Otherwise advance the listener."""
     if tunnel.handshake is not None:
         connect.advance(tunnel)
         connect.expire(tunnel, monotonic())
@@ -169,7 +169,7 @@ def _accepts(tunnel: Tunnel) -> bool:
 
 
 class _Watches:
-    """The watches of each loop, by descriptor: one object in a process. A loop that is gone takes its watches along."""
+    """The watches of each loop, by descriptor: one object in a process. The watches of a deleted loop are deleted."""
 
     def __init__(self) -> None:
         self._of_loops: WeakKeyDictionary[Any, dict[int, _Watch]] = WeakKeyDictionary()
@@ -179,7 +179,7 @@ class _Watches:
         return self._of_loops.get(loop, {}).get(fd)
 
     def put(self, loop: Any, fd: int, watch: _Watch) -> None:
-        """Have a watch stand for this descriptor."""
+        """Register a watch for this descriptor."""
         self._of_loops.setdefault(loop, {})[fd] = watch
 
     def forget(self, loop: Any, fd: int) -> None:
@@ -191,7 +191,7 @@ _WATCHES = _Watches()
 
 
 def _needed(loop: Any, fd: int, event: str) -> _Watch | None:
-    """Return the watch that an event of a descriptor needs at present; None if the loop itself can watch for it."""
+    """Return the watch that is necessary for an event of a descriptor; None if the loop itself can watch it."""
     tunnel = registry.unsettled_at(fd) if registry.unsettled else None
     present = _WATCHES.find(loop, fd)
     if tunnel is not None and tunnel.listens:
