@@ -56,6 +56,19 @@ def test_a_name_that_cannot_be_sent_is_a_value_error(host: str) -> None:
         Address(NAME, host, 80).encode()
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("", "is empty"),
+        ("a" * 256, "is 256 bytes long, 255 at most can be sent"),
+        ("a\0b", "must not contain null character"),
+    ],
+)
+def test_the_error_says_why_a_name_cannot_be_sent(host: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^host name {said}$"):
+        encode_name(host)
+
+
 def test_a_bad_label_is_what_the_stdlib_raises() -> None:
     host = "é" * 64 + ".example"
     with pytest.raises(UnicodeError):

@@ -38,7 +38,9 @@ def test_a_script_without_needs_is_over_at_once() -> None:
 def test_tells_what_it_needs_until_it_has_it() -> None:
     conversation = Conversation(one(5))
     assert (conversation.needs, conversation.over, conversation.peeking) == (5, False, False)
+    assert (conversation.heard, conversation.result) == (False, None)
     conversation.receive(b"ab")
+    assert conversation.heard is True
     assert conversation.needs == 3
     conversation.receive(b"c")
     assert conversation.needs == 2
@@ -135,7 +137,7 @@ def test_no_more_than_64_kib_are_ever_held(at_a_time: int | None) -> None:
 
 def test_a_wrong_start_is_told_at_once_and_not_when_the_banner_has_its_empty_line() -> None:
     conversation = Conversation(one(Head(b"HTTP/")))
-    assert not conversation.heard
+    assert conversation.heard is False
     assert conversation.peeked(b"HT") == 2
     assert conversation.heard is True
     with pytest.raises(Garbled, match=r"a header that starts b'HTTP/', got b'HTTQ'"):
