@@ -14,17 +14,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Each failed authentication of a client doubles the time that the answer to its next one waits, up to this.
+# Each failed authentication of a client doubles the delay of the answer to its next failure, up to this delay.
 _MAX_DELAY_SECONDS = 20.0
 # After this time without another failure, the failures of a client are forgotten.
 _FORGET_SECONDS = 600.0
-# How many clients are remembered for their failures. The one that failed longest ago is forgotten first.
+# How many clients are remembered for their failures. The client that failed longest ago is forgotten first.
 _MAX_CLIENTS = 10_000
 
 
 class Denied(Record):
-    """The answer that something is denied. `why` is a line for the log, which names the rule or the limit; the client
-    is not told.
+    """The answer that something is denied.
+
+    `why` is a line for the log that names the rule or the limit. The client does not get this line.
     """
 
     why: str
@@ -75,7 +76,7 @@ class Counts:
         self._connections = 0
         self._clients: dict[str | int, int] = {}
         self._users: dict[bytes, int] = {}
-        # When a client last failed, and how often; the most recent one last.
+        # When a client last failed, and how often; the most recent failure last.
         self._failures: OrderedDict[str | int, tuple[float, int]] = OrderedDict()
 
     def enter(self, limits: Limits, host: str) -> Denied | None:
@@ -83,7 +84,7 @@ class Counts:
         key = client_key(host)
         if 0 < limits.connections <= self._connections:
             return Denied(f"limit: connections = {limits.connections}")
-        # All clients of a Unix socket have the same address, none.
+        # The clients of a Unix socket have no address, so they cannot be told apart.
         connected = self._clients.get(key, 0)
         if host and 0 < limits.per_client <= connected:
             return Denied(f"limit: per_client = {limits.per_client}")
@@ -98,14 +99,14 @@ class Counts:
         return Denied(f"limit: per_user = {limits.per_user}") if 0 < limits.per_user <= connected else None
 
     def leave(self, host: str, user: bytes | None) -> None:
-        """Count a connection no more. `user` is the one given to `identify`, None if there was no such call."""
+        """Stop counting a connection. `user` is the user given to `identify`, None if there was no such call."""
         self._connections -= 1
         _decrease(self._clients, client_key(host))
         if user is not None:
             _decrease(self._users, user)
 
     def failed(self, limits: Limits, host: str) -> float:
-        """Count a failed authentication. Return for how many seconds its answer is delayed."""
+        """Count a failed authentication. Return the delay of its answer, in seconds."""
         key, now = client_key(host), self._clock()
         last, count = self._failures.pop(key, (now, 0))
         count = count + 1 if now - last < _FORGET_SECONDS else 1
@@ -119,7 +120,7 @@ class Counts:
 
 @lru_cache(1024)
 def client_key(host: str) -> str | int:
-    """Return what counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address."""
+    """Return the key under which a client is counted: an IPv4 address, or the first 64 bits of an IPv6 address."""
     if ":" not in host:
         return host
     number = parse_ip(host)

@@ -1,8 +1,8 @@
-"""What the server asks its rules: which client may connect, what it may ask for, and how long that may take.
+"""The policy of a server: which client may connect, what a client may ask for, and how long that may take.
 
 Questions and answers are frozen values: a session knows nothing about rules, users or files, and the rules know nothing
-about sockets. A reload puts another Policy in the place of this one. A session asks the one that is in force at the
-time; what was permitted stays permitted.
+about sockets. A reload replaces the policy. A session always asks the policy in force. A request that was permitted
+stays permitted.
 """
 
 from __future__ import annotations
@@ -46,17 +46,18 @@ _LIMITS = Limits()
 _ROUTES = Routes()
 
 
-# A tuple, because each connection makes several: a Record takes three times as long.
+# A tuple, because each connection makes several demands, and a Record takes three times as long to make.
 class Demand(NamedTuple):
-    """What a client asks for.
+    """A client's demand, about which the rules are asked.
 
-    `client` is its address, as for `Policy.admit`. `user` was verified; it is None without authentication. `userid` is
-    that of SOCKS4, which nobody has verified. `command` is one of `protocol.socks5`.
+    `client` is the client's address, as for `Policy.admit`. `user` is the user whose password was verified, None
+    without authentication. `userid` is the user id of SOCKS4, which nobody has verified. `command` is one of
+    `protocol.socks5`.
 
     The destination is a name, or a literal, or both after the name was resolved: each address of a name is one demand.
     For a BIND the destination is the peer that is awaited (the unspecified address for anyone), and later the peer that
-    has connected. For a UDP ASSOCIATE there is no destination at first (no name, no address, port 0), and then that of
-    each datagram.
+    has connected. For a UDP ASSOCIATE there is no destination at first (no name, no address, port 0), and then the
+    destination of each datagram.
     """
 
     client: str
@@ -73,20 +74,22 @@ class Demand(NamedTuple):
 
 
 class Admission(Record):
-    """The answer that a client may negotiate. `methods` are those of SOCKS5, the preferred one first.
+    """The answer that a client may negotiate.
 
-    SOCKS4, which has no passwords, is served if NO_AUTHENTICATION is one of them.
+    `methods` are the authentication methods of SOCKS5 that are offered, the preferred method first. SOCKS4, which has
+    no passwords, is served if NO_AUTHENTICATION is one of them.
     """
 
     methods: tuple[int, ...] = (NO_AUTHENTICATION,)
 
 
 class Permitted(Record):
-    """The answer that a demand is met. `rule` says which rule decided, for people to read.
+    """The answer that a demand is permitted. `rule` names the place of the rule that decided, for people to read.
 
     `source` is the server's address to use, None for the kernel's choice. `chain` are the proxies to go through, first
-    hop first. `reserved` says that a client with a source port below 1024 is served from such a port. `ident` is "" if
-    the client's identd is not asked, "i" if only a contradiction of it counts, and "I" if its silence counts too.
+    hop first. `reserved` is True if a client with a source port below 1024 is served from such a port. `ident` is "" if
+    the client's identd is not asked. With "i", the demand is denied if identd contradicts the client. With "I", it is
+    denied also if identd does not answer.
     """
 
     rule: str = ""
@@ -97,10 +100,10 @@ class Permitted(Record):
 
 
 class Policy:
-    """The rules, with the verifier of users, the limits, and the routes to what is permitted.
+    """The rules, with the verifier of users, the limits, and the routes to permitted destinations.
 
     By default everything is permitted to clients of this machine, and nothing to others. `is_own` returns True for a
-    literal that is an address of this machine. Answers are remembered, because an event loop waits for them.
+    literal that is an address of this machine. Answers are remembered, because the event loop waits for each answer.
     """
 
     def __init__(
@@ -118,8 +121,8 @@ class Policy:
         self._is_own = is_own
         # True if any rule wants the answer of the client's identd.
         self.identifies = any(rule.ident for rule in rules)
-        # True if a rule or a route is about names. Then a name is looked up as the client gave it: the search list of
-        # this machine would turn the name, which was judged, into another one, which was not.
+        # True if a rule or a route is about names. Then a name is looked up as the client gave it. The search list of
+        # this machine would turn it into another name, about which no rule was asked.
         self.judges_names = (
             any(match.is_of_names for rule in rules for match in rule.destinations) or routes.judge_names
         )
@@ -145,7 +148,7 @@ class Policy:
         return admission
 
     def verify(self, user: bytes, password: bytes) -> bool:
-        """Return True if this is the user's password. It is slow on purpose, so a thread calls it, not the loop's."""
+        """Return True if this is the user's password. It is slow on purpose: never call it in the loop's thread."""
         return self.users is not None and self.users.verify(user, password)
 
     def remembers(self, user: bytes, password: bytes) -> bool:
@@ -157,10 +160,10 @@ class Policy:
         return any(rule.ident and rule.is_about(_number(client)) for rule in self.rules)
 
     def decide(self, demand: Demand) -> Permitted | Denied | None:
-        """Return whether a demand is met, None if a rule on networks decides and the name is not resolved yet.
+        """Return whether a demand is permitted, None if a rule on networks decides and the name is not resolved yet.
 
-        A permitted name is resolved and each of its addresses is asked about as well, unless the last proxy of the
-        chain resolves names.
+        The caller then resolves a permitted name, and asks about each of its addresses as well, unless the last proxy
+        of the chain resolves names.
         """
         now = monotonic()
         until, verdict = self._decided.get(demand, _UNDECIDED)
@@ -174,7 +177,7 @@ class Policy:
     def explain(self, demand: Demand) -> tuple[AccessRule | None, Destination]:
         """Return the rule that decides and the destination in the form that rules compare.
 
-        The rule is None if that depends on the addresses of a name.
+        The rule is None if the decision depends on the addresses of a name.
         """
         client = _number(demand.client)
         to = self._destination(demand, client)
@@ -209,7 +212,7 @@ class Policy:
 
     def _destination(self, demand: Demand, client: IPNumber | None) -> Destination:
         # SOCKS4's memo, "If the DSTIP is 0": the BIND is for any peer. The rules are asked again about the peer that
-        # came.
+        # has connected.
         if demand.command == BIND and demand.name is None and demand.address in ("0.0.0.0", "::"):
             return ANYONE
         is_own = None if LOCAL.is_about(client) else self._is_own

@@ -1,8 +1,8 @@
-"""The destination of a demand, and the destinations that "permit everything" does not open to a network.
+"""The destination of a demand, and the guarded destinations, which "permit everything" does not open to a network.
 
-The server can reach what its clients cannot: services on its loopback, on its link and at a cloud's metadata address
-trust everybody who can connect. An IPv6 address may stand for an IPv4 address, which a gateway makes of it; such an
-address is guarded like the IPv4 address.
+The server can reach services that its clients cannot reach. The services on its loopback, on its link and at a cloud's
+metadata address trust everybody who can connect. An IPv6 address may stand for an IPv4 address, to which a gateway
+translates it. Such an IPv6 address is guarded like the IPv4 address.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Guard(Record):
-    """The reason why a destination is closed to clients of other machines: `what` it is, and the `network` it is in."""
+    """The reason why a destination is closed to clients of other machines.
+
+    `what` is the kind of the destination, in words. `network` is the guarded network that contains the destination.
+    """
 
     what: str
     network: Network
@@ -31,8 +34,8 @@ class Guard(Record):
 class Destination(Record):
     """A demand's destination in the form that rules compare.
 
-    Without a name and an address it is anyone: a peer that is not known yet. `aliases` are the IPv4 addresses that an
-    IPv6 address stands for. `guard` is None if the destination is not guarded.
+    A destination without name and address is anyone: a peer that is not known yet. `aliases` are the IPv4 addresses
+    that an IPv6 address stands for. `guard` is None if the destination is not guarded.
     """
 
     name: str | None
@@ -63,7 +66,7 @@ GUARDED = tuple(
         # connect(2) to the unspecified address reaches loopback. RFC 791 calls the rest "this network".
         ("0.0.0.0/8", "unspecified"),
         ("::", "unspecified"),
-        # With 169.254.169.254, the metadata address of nearly all clouds, which tells a machine its secrets.
+        # This includes 169.254.169.254, the metadata address of nearly all clouds, where a machine gets its secrets.
         ("169.254.0.0/16", "link-local"),
         ("fe80::/10", "link-local"),
         # The other metadata addresses: of Amazon, Google, Alibaba, Azure, Oracle and Scaleway.
@@ -78,12 +81,13 @@ GUARDED = tuple(
         ("255.255.255.255", "broadcast"),
     )
 )
-# No gateway makes an address of "this network". An IPv6 address that seems to stand for one most likely does not.
+# No gateway translates to an address of "this network". An IPv6 address that seems to stand for such an address most
+# likely does not.
 _BEHIND_GATEWAYS = tuple(guard for guard in GUARDED if guard.what != "unspecified")
 
-# Networks whose addresses hold an IPv4 address, and how many bits follow it. In the network of a NAT64 it follows the
-# prefix, and leaves out bits 64 to 71 (RFC 6052 section 2.2). The operator chooses the length of a local prefix
-# (RFC 8215), so such an address may stand for several IPv4 addresses.
+# Networks whose addresses hold an IPv4 address, and how many bits follow it. In the network of a NAT64, the IPv4
+# address follows the prefix, and leaves out bits 64 to 71 (RFC 6052 section 2.2). The operator chooses the length of a
+# local prefix (RFC 8215), so such an address may stand for several IPv4 addresses.
 _EMBEDDING = tuple(
     (_network(network), right)
     for network, right in (
@@ -99,7 +103,8 @@ _EMBEDDING = tuple(
 _LOCAL_NAT64 = _network("64:ff9b:1::/48")
 # RFC 4380 section 4: the address of the client's NAT, with each bit inverted.
 _TEREDO = _network("2001::/32")
-# RFC 5214 section 6.1: 5efe and an IPv4 address, after any prefix. One bit says whether that is unique worldwide.
+# RFC 5214 section 6.1: 5efe and an IPv4 address, after any prefix. One bit says whether the address is unique
+# worldwide.
 _ISATAP = 0x5EFE
 _IPV4 = 0xFFFFFFFF
 _OWN = "an address of this server"
@@ -109,7 +114,7 @@ def destination(name: str | None, literal: str | None, port: int, is_own: Callab
     """Return the destination of a demand.
 
     `name` and `literal` are those of the demand. `is_own` returns True for a literal that is an address of this
-    machine. It is None for a local client, from whom nothing is guarded.
+    machine. `is_own` is None for a local client, from whom nothing is guarded.
     """
     number = None if literal is None else parse_ip(literal)
     if literal is None or number is None:
@@ -152,7 +157,7 @@ def is_inside(network: Network | None, guard: Guard) -> bool:
 
 
 def reads_as_address(name: str) -> bool:
-    """Return True if getaddrinfo(3), on whatever machine, may read a name as an address that may be guarded.
+    """Return True if getaddrinfo(3), on any machine, may read a name as an address that may be guarded.
 
     inet_aton(3) reads 127.1, 2130706433, 0177.1 and 0x7f000001. RFC 6761 section 6.3 makes all of localhost loopback.
     glibc reads an asterisk as no name at all, which is loopback, and fe80::1%eth0 as link-local. A name that is not
@@ -170,13 +175,13 @@ def _guard(
     direct = next((guard for guard in GUARDED if within(number, guard.network)), None)
     if direct is not None:
         return direct
-    alone = number[0], (1 << number[0]) - 1, number[1]
+    single = number[0], (1 << number[0]) - 1, number[1]
     if is_own(literal):
-        return Guard(_OWN, alone)
+        return Guard(_OWN, single)
     for alias in aliases:
         what = next((guard.what for guard in _BEHIND_GATEWAYS if within(alias, guard.network)), None)
         if what is not None or is_own(_dotted(alias)):
-            return Guard(f"{what or _OWN} in other words", alone)
+            return Guard(f"{what or _OWN} in other words", single)
     return None
 
 

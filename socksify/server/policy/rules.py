@@ -1,8 +1,9 @@
-"""The server's rules: which client may ask for what, and how a permitted destination is reached.
+"""The server's rules: what a client may ask for, and how a permitted destination is reached.
 
-The first rule that matches decides; what no rule matches is denied. A rule on networks cannot say anything about a name
-that is not resolved, nor about the peer of a BIND or the target of a datagram before that is known. Such a rule must
-not be skipped. So the answer to whether a rule reaches a destination is yes, no, or not known yet.
+The first rule that matches decides. A demand that no rule matches is denied. A rule on networks cannot say anything
+about a name that is not resolved, nor about a peer of a BIND or a target of a datagram that is not known yet. Such a
+rule must not be skipped. So there are three answers to the question whether a rule reaches a destination: yes, no, and
+not known yet.
 
 Routes say through which proxies a permitted destination is reached, and from which address of the server.
 """
@@ -32,8 +33,8 @@ class AccessRule(Record):
     """A rule that permits or denies. `text` is the rule as it was written, `source` the place where it was written.
 
     The rule is about clients in any of the networks `clients`, about `users` (None for all), about `commands`, and
-    about `destinations`; an empty tuple means all. `verified` restricts it to users who have authenticated. `claimed`
-    lets the user id of SOCKS4, which nobody has verified, count as the user. `reserved` and `ident` are those of
+    about `destinations`; an empty tuple means all. `verified` restricts the rule to users who have authenticated.
+    `claimed` lets the user id of SOCKS4, which nobody has verified, count as the user. `reserved` and `ident` are as in
     `Permitted`.
     """
 
@@ -59,7 +60,10 @@ class AccessRule(Record):
         return not self.clients or any(match.covers(None, client, 0) for match in self.clients)
 
     def applies(self, client: IPNumber | None, user: bytes | None, userid: bytes, command: int) -> bool:
-        """Return True if the rule is about this command of this client's user."""
+        """Return True if the rule is about this command of this client's user.
+
+        `client` is the client's address. `user` is the verified user or None, `userid` is the user id of SOCKS4.
+        """
         if command not in self.commands or (self.verified and user is None) or not self.is_about(client):
             return False
         if self.users is None:
@@ -67,10 +71,10 @@ class AccessRule(Record):
         return (userid if user is None and self.claimed else user) in self.users
 
     def reaches(self, to: Destination) -> bool | None:
-        """Return True if the rule is about a destination, None if that is not known yet."""
+        """Return True if the rule is about the destination `to`, None if that is not known yet."""
         if not self.destinations:
-            # A rule that permits everything does not permit guarded destinations; one that denies everything denies
-            # them.
+            # A rule that permits everything does not permit guarded destinations. A rule that denies everything does
+            # deny them.
             return to.guard is None or not self.permit
         if to.is_anyone:
             return None
@@ -110,11 +114,11 @@ def first_match(
     command: int,
     to: Destination,
 ) -> AccessRule | None:
-    """Return the rule that decides, NOBODY if none of `rules` does, and None if that depends on the addresses of a
-    name.
+    """Return the first of `rules` that decides, or NOBODY if none of them does.
 
-    If the destination is anyone, the first rule that permits some destination decides, unless a rule before it denies
-    all.
+    Return None if the decision depends on the addresses of a name. The other arguments are those of
+    `AccessRule.applies` and `AccessRule.reaches`. If the destination is anyone, the first rule that permits some
+    destination decides, unless a rule before it denies all.
     """
     for rule in rules:
         if not rule.applies(client, user, userid, command):
@@ -152,8 +156,8 @@ class Source(Record):
 class Routes(Record):
     """How destinations are reached.
 
-    `upstream` has MATCH=VIA rules and the proxies that they name, as a client has them. Of `sources`, the first that
-    matches and has the destination's address family counts.
+    `upstream` has MATCH=VIA rules and the proxies that they name, as in a client's settings. The first of `sources`
+    that matches and has the destination's address family is used.
     """
 
     upstream: Settings | None = None
@@ -167,10 +171,10 @@ class Routes(Record):
         return any(match.is_of_names for match in matches)
 
     def chain(self, to: Destination, literal: str | None) -> tuple[Proxy, ...] | None:
-        """Return the proxies to go through, first hop first; none to go directly, None if a route blocks the
-        destination.
+        """Return the proxies to go through, first hop first. Without proxies, the destination is reached directly.
 
-        `literal` is the destination's address as text, None if it is not known.
+        Return None if a route blocks the destination. `to` is the destination. `literal` is the destination's address
+        as text, None if it is not known.
         """
         if self.upstream is None:
             return ()

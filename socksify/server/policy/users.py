@@ -1,9 +1,9 @@
-"""Users and their passwords: a file of NAME:HASH lines. Nobody can read a password in it.
+"""Users and their passwords: a file of NAME:HASH lines. The file does not contain the passwords themselves.
 
-A hash is one of scrypt (RFC 7914) with its own salt, in the string format of the password hashing competition:
-`$scrypt$ln=14,r=8,p=1$salt$hash`. To verify a password takes 16 MiB and a twentieth of a second. That is too much for
-every connection of a browser, so verified logins are remembered by a keyed digest; the key lives as long as the
-process.
+Each hash is made by scrypt (RFC 7914) with its own salt, and written in the string format of the password hashing
+competition: `$scrypt$ln=14,r=8,p=1$salt$hash`. The verification of a password takes 16 MiB and a twentieth of a second.
+That is too much for every connection of a browser. So verified logins are remembered, as digests with a key that exists
+only in this process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from base64 import b64decode, b64encode
 from socksify._record import Record
 from socksify.config.errors import ConfigError
 
-# "N=16384, r=8, p=1" is what the scrypt paper proposes for interactive logins.
+# The scrypt paper proposes "N=16384, r=8, p=1" for interactive logins.
 _LN, _R, _P = 14, 8, 1
 _SALT_BYTES = _HASH_BYTES = 32
 # The most memory that a hash may take. One wrong digit in a line could make it take much more.
@@ -28,7 +28,7 @@ _MAX_LENGTH = 255
 
 
 class Hash(Record, hidden=("salt", "digest")):
-    """The hash of a password. 2**ln is scrypt's N, `r` and `p` are its other costs."""
+    """The hash of a password: `digest`, made with `salt`. 2**ln is scrypt's N, `r` and `p` are its other costs."""
 
     ln: int
     r: int
@@ -66,7 +66,7 @@ class Hash(Record, hidden=("salt", "digest")):
 
 
 class Users:
-    """The users that may come in. Any thread may ask."""
+    """The users who may authenticate, with their hashes. Any thread may call the methods."""
 
     def __init__(self, hashes: dict[bytes, Hash]) -> None:
         self._hashes = hashes
@@ -92,7 +92,7 @@ class Users:
                 raise ConfigError(f"{path}, line {number}: this user has a line already")
             hashes[user] = parsed
         if not hashes:
-            # A file without users lets nobody in. It must not be taken for no file, which would let everybody in.
+            # A file without users lets nobody in. Without a file, everybody could be let in.
             raise ConfigError(f"{path}: no users in it; `sockd passwd` makes lines for it")
         return cls(hashes)
 
@@ -125,7 +125,7 @@ class Users:
         return self._digest(len(user).to_bytes(2, "big") + user + password)
 
     def _decoy(self, user: bytes) -> Hash:
-        """Return a hash of another user for an unknown user. It is always the same one, because costs may differ."""
+        """Return a hash of another user for an unknown user: always the same hash, because the costs may differ."""
         return self._hashes[self._order[int.from_bytes(self._digest(user), "big") % len(self._order)]]
 
     def _digest(self, data: bytes) -> bytes:

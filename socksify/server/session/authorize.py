@@ -1,7 +1,7 @@
-"""The question whether a target may be reached, and at which of its addresses.
+"""Authorization: the rules are asked whether a target may be reached, and at which of its addresses.
 
 A rule may be about names or about addresses, so the rules are asked twice: about the name as the client gave it, and
-about each address that the name resolves to. A client cannot get round a rule on addresses by a name of its own.
+about each address that the name resolves to. So a client cannot evade a rule on addresses by a name of its own.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Refusal(NamedTuple):
 
 
 class Authorization(NamedTuple):
-    """The answer; just one of the three is there.
+    """The answer of the rules. Exactly one of the three fields is set.
 
-    `permitted` are the addresses that may be used, in the order of preference. `by_name` says that the proxy at the end
-    of a chain is to resolve the name.
+    `permitted` are the addresses that may be used, in the order of preference. `by_name` is set if the last proxy of
+    the chain is to resolve the name.
     """
 
     permitted: dict[Candidate, Permitted]
@@ -51,7 +51,7 @@ def authorize(
 ) -> None:
     """Ask the rules about `target`, which is normalized, and call `decided` with the answer.
 
-    `may_stay_name` says that the caller can pass the name on to a proxy that resolves names. The answer may come after
+    `may_stay_name` is True if the caller can pass the name on to a proxy that resolves names. The answer may come after
     the stage was closed.
     """
     if target.type != NAME:
@@ -75,7 +75,7 @@ def authorize(
 
 
 def _judge(context: SessionContext, command: int, name: str | None, candidates: list[Candidate]) -> Authorization:
-    """Ask the rules about each address; `name` is what was resolved, None for a literal."""
+    """Ask the rules about each address; `name` is the name that was resolved, None for a literal."""
     if not candidates:
         return Authorization({}, refusal=Refusal(HOST_UNREACHABLE, "failed", "unknown host"))
     permitted: dict[Candidate, Permitted] = {}

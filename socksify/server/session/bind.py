@@ -1,4 +1,4 @@
-"""BIND: one connection that the target makes to an address of the server, which the client is told.
+"""BIND: the target makes one connection to an address of the server, and the server tells the client that address.
 
 SOCKS4's memo: "The SOCKS server sends a second reply packet to the client when the anticipated connection from the
 application server is established. The SOCKS server checks the IP address of the originating host against the value of
@@ -33,7 +33,7 @@ ANYBODY = ("0.0.0.0", "::")
 
 
 class Bind:
-    """Serves one request. It ends in the session's relay, or in a refusal."""
+    """Serves one BIND request. The stage ends in the session's relay, or in a refusal."""
 
     name = "waiting"
     up = down = 0
@@ -86,7 +86,7 @@ class Bind:
         # A client that closes or half-closes its connection does not wait any more. Its data is left for the peer.
         self._loop.watch(self._context.stream.fileno(), HUNG_UP, self._client_left)
         if seconds := self._context.policy.limits.bind_seconds:
-            self._timer = self._loop.after(seconds, self._too_late)
+            self._timer = self._loop.after(seconds, self._timed_out)
 
     def _bound(self, verdict: Permitted, peer: str) -> _originals.Socket:
         """Return a socket that is bound to the address by which the peer knows this machine."""
@@ -110,7 +110,7 @@ class Bind:
             self._refuse(error)
             return
         self._stop_listening()
-        why = self._objection(peer)
+        why = self._reason_to_refuse(peer)
         if why:
             self._loop.discard(stream)
             answer = reply(self._request, NOT_ALLOWED, address_of(peer))
@@ -118,8 +118,8 @@ class Bind:
         else:
             self._context.relay(stream, address_of(peer))
 
-    def _objection(self, peer: tuple[str, int]) -> str:
-        """Return why this peer is not let in; empty if it is.
+    def _reason_to_refuse(self, peer: tuple[str, int]) -> str:
+        """Return the reason why this peer is refused, "" if it is accepted.
 
         RFC 1928 section 4: "a SOCKS server will use DST.ADDR and DST.PORT in evaluating the BIND request", so the rules
         are asked about the name and the port that the client gave, and the address that the peer has.
@@ -139,7 +139,7 @@ class Bind:
     def _client_left(self, _fd: int, _events: int) -> None:
         self._context.end("left", "the client did not wait for the peer")
 
-    def _too_late(self) -> None:
+    def _timed_out(self) -> None:
         self._stop_listening()
         self._context.refuse(TTL_EXPIRED, "timeout", "nobody connected")
 
@@ -148,7 +148,7 @@ class Bind:
             self._timer.cancel()
         if self._listener is not None:
             with contextlib.suppress(OSError):
-                # Not only when the loop closes the socket: a peer that learns of the end must find no listener.
+                # The loop closes the socket later. A peer that learns of the end must not find a listener until then.
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._loop.discard(self._listener)
             self._listener = None

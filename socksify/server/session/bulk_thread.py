@@ -1,9 +1,10 @@
 """A thread for the relays that carry bulk.
 
-In one thread with all others they would delay those, and for longer than they work themselves: the scheduler takes the
-processor away, for milliseconds, from a thread that never waits, and gives it at once to a thread that mostly waits. So
-relays of small pieces stay with the main loop, which sleeps between events, and bulk is moved beside it. During a
-splice(2) the bulk thread does not hold the interpreter's lock, so the main loop does not wait for it.
+In the main loop's thread, these relays would delay all other relays, and for longer than their own work takes. The
+scheduler takes the processor away, for milliseconds, from a thread that never waits, and gives the processor at once to
+a thread that mostly waits. So relays of small pieces stay with the main loop, which sleeps between events, and relays
+of bulk move to a thread of their own. During a splice(2) the bulk thread does not hold the interpreter's lock, so the
+main loop does not wait for the bulk thread.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ if TYPE_CHECKING:
 
         @property
         def over(self) -> bool:
-            """True if it was closed, and must not be watched any more."""
+            """True if the relay was closed, and must not be watched any more."""
 
         def is_small(self, since: float) -> bool:
-            """Return True if it carries only small pieces now; see `Relay.is_small`."""
+            """Return True if the relay carries only small pieces now; see `Relay.is_small`."""
 
         def move_to(self, loop: Loop) -> None:
-            """Have its sockets watched by this loop, from the next `watch` on."""
+            """Let `loop` watch the sockets of the relay, from the next `watch` on."""
 
         def watch(self) -> None:
-            """Begin to watch its sockets. The loop's thread calls this."""
+            """Begin to watch the sockets of the relay. The loop's thread calls this."""
 
         def unwatch(self) -> None:
-            """Watch its sockets no more."""
+            """Stop watching the sockets of the relay."""
 
 
 # How often the bulk thread looks for relays that carry only small pieces again, and sends them back.
@@ -43,10 +44,10 @@ STAY_SECONDS = 1.0
 
 
 class BulkLoop(Loop):
-    """The loop of the bulk thread, for relays that come from the loop `home`; to be closed by `end`.
+    """The loop of the bulk thread, for relays that come from the loop `home`. `end` must close it.
 
     Every handler is called with `lock` held: another thread that holds the lock finds no relay at work. Raises OSError
-    if there is no descriptor left for the loop, and RuntimeError if there is no thread.
+    if there is no descriptor left for the loop, and RuntimeError if no thread can be started.
     """
 
     def __init__(self, home: Loop) -> None:
@@ -67,11 +68,11 @@ class BulkLoop(Loop):
         return self.home.has_descriptors and super().has_descriptors
 
     def take(self, relay: Movable) -> None:
-        """Watch a relay from now on. The thread of `home` calls this, and watches the relay no more."""
-        self.call(partial(self._settle, relay))
+        """Watch a relay from now on. The thread of `home` calls this, after it has stopped watching the relay."""
+        self.call(partial(self._adopt, relay))
 
     def drop(self, relay: Movable) -> None:
-        """Watch a relay no more. The caller holds `lock`."""
+        """Stop watching a relay. The caller holds `lock`."""
         self._relays.discard(relay)
         relay.unwatch()
 
@@ -89,15 +90,15 @@ class BulkLoop(Loop):
             if self._masks[fd]:
                 handler(fd, events)
 
-    def _settle(self, relay: Movable) -> None:
+    def _adopt(self, relay: Movable) -> None:
         if relay.over:
             return
         self._relays.add(relay)
         relay.watch()
-        self._look_later()
+        self._plan_look()
 
-    def _look(self) -> None:
-        """Send the relays home that carry only small pieces again."""
+    def _send_small_relays_back(self) -> None:
+        """Send the relays that carry only small pieces again back to the loop `home`."""
         since = self.now - STAY_SECONDS
         with self.lock:
             for relay in [relay for relay in self._relays if relay.is_small(since)]:
@@ -105,12 +106,12 @@ class BulkLoop(Loop):
                 relay.move_to(self.home)
                 self.home.call(relay.watch)
         self._is_look_planned = False
-        self._look_later()
+        self._plan_look()
 
-    def _look_later(self) -> None:
+    def _plan_look(self) -> None:
         if self._relays and not self._is_look_planned:
             self._is_look_planned = True
-            self.after(STAY_SECONDS, self._look)
+            self.after(STAY_SECONDS, self._send_small_relays_back)
 
     def _run(self) -> None:
         self.run()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Connect:
-    """Serves one request. It ends in the session's relay, or in a refusal."""
+    """Serves one CONNECT request. The stage ends in the session's relay, or in a refusal."""
 
     up = down = 0
 
@@ -49,15 +49,15 @@ class Connect:
         if answer.refusal is not None:
             self._context.refuse(*answer.refusal)
         elif answer.by_name is not None:
-            self._go_through(answer.by_name, self._target)
+            self._connect_through(answer.by_name, self._target)
         else:
-            self._reach(answer.permitted)
+            self._connect_to_any(answer.permitted)
 
-    def _reach(self, permitted: dict[Candidate, Permitted]) -> None:
-        """Go through proxies if the preferred address needs that; otherwise try all that can be reached directly."""
+    def _connect_to_any(self, permitted: dict[Candidate, Permitted]) -> None:
+        """Go through proxies if the preferred address needs that; otherwise try all direct addresses."""
         preferred, verdict = next(iter(permitted.items()))
         if verdict.chain:
-            self._go_through(verdict, address_of(preferred[1]))
+            self._connect_through(verdict, address_of(preferred[1]))
         else:
             self._dial({candidate: verdict for candidate, verdict in permitted.items() if not verdict.chain})
 
@@ -82,17 +82,17 @@ class Connect:
         else:
             self._context.relay(target, address_of(_originals.getsockname(target)))
 
-    def _go_through(self, verdict: Permitted, target: Address) -> None:
+    def _connect_through(self, verdict: Permitted, target: Address) -> None:
         self.name = "connecting"
         context = self._context
         context.note_rule(verdict.rule)
         seconds = context.policy.limits.connect_seconds
         self._attempt = upstream = Upstream(
-            context.loop, context.resolver, verdict.chain, target, seconds, context.host, self._gone_through
+            context.loop, context.resolver, verdict.chain, target, seconds, context.host, self._reached
         )
         upstream.start()
 
-    def _gone_through(self, target: _originals.Socket | None, bound: Address, error: Exception | None) -> None:
+    def _reached(self, target: _originals.Socket | None, bound: Address, error: Exception | None) -> None:
         self._attempt = None
         if target is not None:
             self._context.relay(target, bound)

@@ -1,6 +1,6 @@
-"""The question to the client's identd which user a connection belongs to (RFC 1413), if a rule wants the answer.
+"""The ident query (RFC 1413): if a rule wants it, the client's identd is asked which user a connection belongs to.
 
-The answer is worth as much as the client's machine is trusted: identd tells apart the users of that machine, but says
+The answer can be trusted only as far as the client's machine: identd distinguishes the users of that machine, but says
 nothing about the machine.
 """
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from socksify.server.policy.policy import Demand
 
 PORT = 113
-# For all of it. RFC 1413 section 4 lets a server wait 60 to 180 seconds, but the client waits meanwhile.
+# The time for the whole query, in seconds. RFC 1413 section 4 lets a server wait 60 to 180 seconds, but the client
+# waits meanwhile.
 SECONDS = 10.0
 # "Clients should feel free to abort the connection if they receive 1000 characters without receiving an <EOL>."
 MAX_ANSWER = 1000
@@ -31,7 +32,8 @@ MAX_ANSWER = 1000
 class Ident:
     """Calls `answered` once, with the user that the client's identd names, or None if it names nobody.
 
-    `client` is the host and the port that the connection comes from, `own` those that it goes to.
+    `client` is the host and the port that the connection comes from. `own` is the host and the port of this server that
+    it goes to.
     """
 
     name = "negotiating"
@@ -53,7 +55,7 @@ class Ident:
         host = self._client[0]
         candidates: list[Candidate] = [(socket.AF_INET6 if ":" in host else socket.AF_INET, to_sockaddr(host, PORT))]
         # A client on a Unix socket has no host, so there is nobody to ask.
-        self._dial = Dial(self._loop, candidates if host else [], self._ask, self._prepare, 0)
+        self._dial = Dial(self._loop, candidates if host else [], self._send_query, self._prepare, 0)
         self._timer = self._loop.after(SECONDS, lambda: self._finish(None))
         self._dial.start()
 
@@ -73,7 +75,7 @@ class Ident:
         # "The local and foreign addresses of the query connection" are those of the connection that is asked about.
         bind_source(stream, self._own[0], 0)
 
-    def _ask(self, stream: _originals.Socket | None, _failure: int) -> None:
+    def _send_query(self, stream: _originals.Socket | None, _failure: int) -> None:
         if stream is None:
             self._finish(None)
             return
@@ -83,9 +85,9 @@ class Ident:
         except OSError:
             self._finish(None)
         else:
-            self._loop.watch(stream.fileno(), READABLE, self._hear)
+            self._loop.watch(stream.fileno(), READABLE, self._receive)
 
-    def _hear(self, _fd: int, _events: int) -> None:
+    def _receive(self, _fd: int, _events: int) -> None:
         assert self._stream is not None
         try:
             piece = self._stream.recv(MAX_ANSWER - len(self._answer))
@@ -122,7 +124,8 @@ def apply_ident(
 ) -> Permitted | Denied | None:
     """Return the verdict, or Denied if its rule wants identd's answer and the answer contradicts the client.
 
-    `port` is the client's port, `named` the user that identd names. A client that claims no user is never contradicted.
+    Without an answer, the verdict is Denied if the rule requires the answer. `port` is the client's port, `named` is
+    the user that identd names, None if it names nobody. A client that claims no user is never contradicted.
     """
     if not isinstance(verdict, Permitted) or not verdict.ident:
         return verdict

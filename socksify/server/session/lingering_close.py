@@ -19,7 +19,7 @@ SECONDS = 5.0
 class LingeringClose:
     """Half-closes the connection, and ends the session when the client has closed it too, or after SECONDS.
 
-    What the client still sends is read meanwhile. If it were not, close(2) would send a reset, and the reset would
+    Data that the client still sends is read meanwhile. Otherwise close(2) would send a reset, and the reset would
     destroy the answer before the client has read it.
     """
 

@@ -1,4 +1,4 @@
-"""The first stage of a session: what the client says before its request is known, and whether it may come in."""
+"""The first stage of a session: the messages up to the client's request, and the authentication of the client."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from socksify.server.policy.policy import Admission
     from socksify.server.session.stage import SessionContext
 
-# How much is read at once. What the client sends after its request is for the target, and mostly left in the socket.
+# How many bytes are read at once. Data after the client's request is for the target, and most of it is left in the
+# socket.
 PIECE = 4096
 
 
 class Negotiation:
     """Calls `context.serve` with the request and the data after it, or ends the session."""
 
-    __slots__ = ("_context", "_dialogue", "_goes_on", "_timer")
+    __slots__ = ("_context", "_dialogue", "_is_open", "_timer")
     name = "negotiating"
     up = down = 0
 
@@ -31,7 +32,7 @@ class Negotiation:
         self._context = context
         self._dialogue = Dialogue(admission.methods)
         self._timer: Timer | None = None
-        self._goes_on = True
+        self._is_open = True
 
     @property
     def awaits_client(self) -> bool:
@@ -41,38 +42,38 @@ class Negotiation:
     def start(self) -> None:
         fd = self._context.stream.fileno()
         # Most clients send the first message right after the TCP handshake. Reading it now saves a turn of the loop.
-        self._hear(fd, READABLE)
-        if self._goes_on:
+        self._receive(fd, READABLE)
+        if self._is_open:
             loop = self._context.loop
-            loop.watch(fd, READABLE, self._hear)
+            loop.watch(fd, READABLE, self._receive)
             seconds = self._context.policy.limits.handshake_seconds
             if seconds:
-                self._timer = loop.after(seconds, self._too_late)
+                self._timer = loop.after(seconds, self._timed_out)
 
     def close(self) -> None:
-        self._goes_on = False
+        self._is_open = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _too_late(self) -> None:
+    def _timed_out(self) -> None:
         self._context.end("timeout", "no request in time")
 
-    def _hear(self, fd: int, _events: int) -> None:
+    def _receive(self, fd: int, _events: int) -> None:
         dialogue = self._dialogue
         if dialogue.request is not None or dialogue.credentials is not None:
-            # The client waits for an answer. What it sends now is for the target, or can wait: it stays in the socket.
-            self._context.loop.watch(fd, 0, self._hear)
+            # The client waits for an answer. Data that it sends now is for the target, or can wait in the socket.
+            self._context.loop.watch(fd, 0, self._receive)
             return
         try:
-            said = self._context.stream.recv(PIECE)
+            data = self._context.stream.recv(PIECE)
         except BlockingIOError:
             return
         except OSError as error:
             self._context.end("left", os.strerror(error.errno or 0))
             return
-        if said:
-            self._answer(dialogue.hear(said))
+        if data:
+            self._answer(dialogue.hear(data))
         else:
             closed = dialogue.closed()
             self._context.dismiss(b"", _outcome(closed), str(closed))
@@ -96,7 +97,7 @@ class Negotiation:
         if policy.remembers(user, password):
             self._verified(True)
             return
-        # A client that has left while others were before it costs no thread any time.
+        # If the client has left while its task waited for a thread, the password is not verified any more.
         context.verifiers.run(
             client_key(context.host), lambda: not context.over and policy.verify(user, password), self._verified
         )
@@ -114,14 +115,14 @@ class Negotiation:
         if denied is not None:
             context.end("denied", denied.why)
             return
-        self._go_on(True)
+        self._continue(True)
 
     def _reject(self) -> None:
         if not self._context.over:
-            self._go_on(False)
+            self._continue(False)
 
-    def _go_on(self, accepted: bool) -> None:
-        self._context.loop.watch(self._context.stream.fileno(), READABLE, self._hear)
+    def _continue(self, accepted: bool) -> None:
+        self._context.loop.watch(self._context.stream.fileno(), READABLE, self._receive)
         self._answer(self._dialogue.verified(accepted))
 
 

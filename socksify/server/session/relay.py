@@ -1,17 +1,18 @@
-"""Bytes between a client and its target, each direction to its own end of file.
+"""The relay passes bytes between a client and its target, each direction up to its own end of file.
 
-The original `sockd` ended both directions at the first end of file, which cut off every answer to a request that is
-ended by a half-close. Here an end of file is passed on after the data before it, and the relay ends when both
-directions have ended. The events that a socket is watched for are computed from the state of the two flows, never
-adjusted.
+The original `sockd` ended both directions at the first end of file. This cut off every answer to a request that ends
+with a half-close. Here an end of file is passed on after the data before it, and the relay ends when both
+directions have ended. The events for which a socket is watched are always computed from the states of the two
+flows.
 
 A flow is one direction. While it holds data that its sink does not take, it reads nothing: a slow reader holds up the
-writer, as it does without a proxy, and the memory of a flow is bounded. Most flows carry small pieces, by recv_into() a
-buffer that all flows share, and send(). A flow with a large piece is bulk, and is spliced through a pipe for as long as
-its pieces are large: that takes a third of the processor's time, and more system calls than small pieces would need.
+writer, as it does without a proxy, and the memory of a flow is bounded. Most flows carry small pieces: recv_into()
+fills a buffer that all flows share, and send() empties it. A flow with a large piece is bulk, and is spliced through a
+pipe for as long as its pieces are large. Splicing takes a third of the processor's time, but more system calls than
+copying small pieces.
 
-There may be thousands of relays, most of them idle: an idle relay is its two flows and nothing else. A relay that
-carries bulk moves to the bulk thread.
+There may be thousands of relays, most of them idle. An idle relay consists of its two flows and nothing else. A relay
+that carries bulk moves to the bulk thread.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
             """Return the loop of the bulk thread, None if there is no such thread."""
 
         def relayed(self, error: OSError | None) -> None:
-            """End the session. `error` has ended the relay; it is None if both directions have ended."""
+            """End the session. `error` is the error that ended the relay, None if both directions have ended."""
 
 
 # The states of a flow. It reads small pieces, or large ones; it is blocked, because its sink does not take the data
@@ -61,8 +62,8 @@ class Flow:
     """The direction from `source` to `sink`, which begins at the time `now` with the data `held`.
 
     `carried` counts the bytes that were passed on, `last_active` is the loop's time of the last event. The flow handles
-    the events of `source`. It deals with small pieces itself and leaves other events to its relay. The relay also hears
-    when the flow is blocked or has ended.
+    the events of `source`. It deals with small pieces itself and leaves other events to its relay. It also tells
+    its relay when it is blocked or has ended.
     """
 
     __slots__ = ("_held", "_pipe", "_relay", "carried", "last_active", "sink", "source", "state")
@@ -153,16 +154,16 @@ class Flow:
         try:
             if not pipe.held:
                 # Linux splices nothing beyond an urgent byte, and says EAGAIN or end of file there. Only recv(2) tells
-                # which of them it is, so the next piece is copied if this one is small.
+                # which of the two it is, so the next piece is copied if this one is small.
                 self.state = SMALL
                 if pipe.fill(self.source.fileno(), SPLICE_BYTES) >= BULK_BYTES:
                     self.state = BULK
             if pipe.held:
                 self.carried += pipe.drain(self.sink.fileno())
         finally:
-            self._put_away(pipe, pipes)
+            self._give_back(pipe, pipes)
 
-    def _put_away(self, pipe: Pipe, pipes: Pipes) -> None:
+    def _give_back(self, pipe: Pipe, pipes: Pipes) -> None:
         """Give an empty pipe back; keep one that still holds data."""
         if pipe.held:
             self.state = BLOCKED
@@ -176,8 +177,8 @@ class Flow:
 class Relay:
     """Both directions between `client` and `target`; `start` begins, and `owner.relayed` is called once, at the end.
 
-    `early` is what the client has sent after its request. `loop` is the loop that watches the two sockets now: the main
-    loop or the bulk thread's.
+    `early` is the data that the client has sent after its request. `loop` is the loop that watches the two sockets now:
+    the main loop or the bulk thread's.
     """
 
     __slots__ = ("_home", "_owner", "loop", "to_client", "to_target")
@@ -220,7 +221,7 @@ class Relay:
         self.watch()
 
     def close(self) -> None:
-        """Close the connection to the target. The session's own connection is left to the session."""
+        """Close the connection to the target. The session itself closes the client's connection."""
         loop = self.loop
         if isinstance(loop, BulkLoop):
             with loop.lock:
@@ -242,7 +243,7 @@ class Relay:
         return all(flow.state in (SMALL, ENDED) for flow in flows)
 
     def move_to(self, loop: Loop) -> None:
-        """Have both sockets watched by this loop, from the next `watch` on."""
+        """Let `loop` watch both sockets, from the next `watch` on."""
         self.loop = loop
 
     def watch(self) -> None:
@@ -254,7 +255,7 @@ class Relay:
             watch(to_client.source.fileno(), _mask(to_client, to_target), to_client)
 
     def unwatch(self) -> None:
-        """Watch both sockets no more."""
+        """Stop watching both sockets."""
         for flow in (self.to_target, self.to_client):
             self.loop.watch(flow.source.fileno(), 0, flow)
 
@@ -265,7 +266,7 @@ class Relay:
             return
         before = flow.state, other.state
         try:
-            # A hang-up may come with unread data. recv(2) tells the end, after the last of it.
+            # A hang-up may come with unread data. recv(2) reports the end after the last byte.
             if events != WRITABLE and flow.state <= BULK:
                 flow.advance(self.loop.pipes)
             if events != READABLE and before[1] == BLOCKED:
@@ -279,7 +280,7 @@ class Relay:
             self.stopped_reading(flow)
 
     def stopped_reading(self, flow: Flow) -> None:
-        """Go on after a flow has ended, or was blocked by its sink."""
+        """Handle a flow that has ended, or that is blocked by its sink."""
         other = self._other(flow)
         if flow.state == BLOCKED:
             self.watch()
@@ -290,8 +291,9 @@ class Relay:
             self._half_close(flow)
 
     def abort(self, error: OSError) -> None:
-        """End the relay after a reset of one side, by resets of both: the other side must not take it for an end of
-        file.
+        """End the relay after one side has reset its connection.
+
+        Both connections are reset, because the other side must not take the end for an end of file.
         """
         for stream in (self.to_target.source, self.to_client.source):
             if stream.family != socket.AF_UNIX:
@@ -331,6 +333,6 @@ class Relay:
 
 
 def _mask(reading: Flow, writing: Flow) -> int:
-    """Return the events to watch a socket for that one flow reads from and the other writes to."""
+    """Return the events for a socket from which the flow `reading` reads, and to which `writing` writes."""
     mask = READABLE if reading.state <= BULK else 0
     return mask | WRITABLE if writing.state == BLOCKED else mask

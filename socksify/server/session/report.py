@@ -13,7 +13,7 @@ from typing import NamedTuple
 #   garbled     the client did not speak SOCKS
 #   left        the client closed or reset the connection before it was served
 #   reset       one side reset the connection while it was relayed
-#   timeout     the client sent no request, the target or a peer did not come, or both were silent for too long
+#   timeout     the client sent no request in time, no peer connected for a BIND, or nothing was relayed for too long
 #   ended       this server has ended
 OUTCOMES = ("done", "denied", "rejected", "failed", "unsupported", "garbled", "left", "reset", "timeout", "ended")
 
@@ -25,8 +25,8 @@ class Report(NamedTuple):
     brackets; `target` is empty until it is known. `user` is None without authentication. `command` is "connect",
     "bind", "associate" or empty. `stage` is where a live session is: "negotiating", "resolving", "connecting",
     "waiting" (BIND), "relaying", "associated" or "leaving". `outcome` is one of OUTCOMES, and empty while the session
-    lives; `detail` explains it to people. `up` counts the bytes from the client to the target, `down` those that came
-    back. `seconds` is the session's age, `rule` the rule that permitted the request.
+    lives; `detail` explains it to people. `up` counts the bytes from the client to the target, `down` the bytes
+    from the target to the client. `seconds` is the session's age, `rule` the rule that permitted the request.
     """
 
     number: int
@@ -45,8 +45,8 @@ class Report(NamedTuple):
 
 def line(report: Report) -> str:
     """Return the report as a line for people."""
-    who = report.client if report.user is None else f"{report.user}@{report.client}"
-    what = f"{report.command} {report.target}" if report.command else "?"
+    client = report.client if report.user is None else f"{report.user}@{report.client}"
+    request = f"{report.command} {report.target}" if report.command else "?"
     outcome = report.outcome or report.stage
     why = f" ({report.detail})" if report.detail else ""
-    return f"{who} {what}: {outcome}{why}, {report.up} bytes up, {report.down} down, {report.seconds:.3f} s"
+    return f"{client} {request}: {outcome}{why}, {report.up} bytes up, {report.down} down, {report.seconds:.3f} s"

@@ -20,7 +20,8 @@ from socksify.server.session.report import Report
 from socksify.server.session.services import Services
 from socksify.server.session.session import Session
 
-# Idle sessions are looked for so many times in the shortest time that a session may be idle, and at least this often.
+# Idle sessions are searched for SWEEPS times within the shortest time that a session may be idle, and at least every
+# SWEEP_SECONDS.
 SWEEPS = 8
 SWEEP_SECONDS = 60.0
 _SHORTAGES = (*SHORTAGES, errno.ENOBUFS, errno.ENOMEM)
@@ -29,10 +30,10 @@ GRACE_SECONDS = 1.0
 
 
 class Server:
-    """A SOCKS server on `listeners`, which are the loop's; to be closed.
+    """A SOCKS server on `listeners`, which are listening sockets of `loop`. Must be closed.
 
-    `ended` is called with the report of each session that is over, `notice` with a line for the person who runs the
-    server. The loop's thread calls both, and they must neither block nor raise.
+    `policy` is the policy at the start. `ended` is called with the report of each session that is over, `notice` with a
+    line for the person who runs the server. The loop's thread calls both, and they must neither block nor raise.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Server:
         self._loop = loop
         self._ended = ended
         self._notice = notice
-        # By number, which is the order of arrival; a set would take three times the memory.
+        # The live sessions by number, in the order of arrival. A set would take three times the memory.
         self._sessions: dict[int, Session] = {}
         self._on_end = self._session_ended
         self._listeners = {listener.fileno(): listener for listener in listeners}
@@ -61,7 +62,7 @@ class Server:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where the server listens; see `listeners.addresses_of`."""
+        """The addresses and ports on which the server listens; see `listeners.addresses_of`."""
         return addresses_of(self._listeners.values())
 
     def sessions(self) -> list[Report]:
@@ -72,7 +73,7 @@ class Server:
         """Stop listening, and call `done` when the last session has ended."""
         self._drained = done
         self._stop_listening()
-        self._look_whether_drained()
+        self._finish_if_drained()
 
     def close(self) -> None:
         """Stop listening, and end every session."""
@@ -92,7 +93,7 @@ class Server:
             self._loop.discard(listener)
         self._listeners = {}
 
-    def _look_whether_drained(self) -> None:
+    def _finish_if_drained(self) -> None:
         if self._drained is not None and not self._sessions:
             done, self._drained = self._drained, None
             done()
@@ -123,7 +124,7 @@ class Server:
         try:
             self._admit(session)
         except Exception:
-            # The loop would take the listener out of its set.
+            # If the exception reached the loop, the loop would stop watching the listener.
             report_error()
             session.end("failed", "a mistake of this program")
 
@@ -149,7 +150,7 @@ class Server:
             # The loop closes the session's descriptors before it waits again, so there will be room for another.
             self._listen_again()
         if self._drained is not None:
-            self._look_whether_drained()
+            self._finish_if_drained()
 
     def _starve(self, number: int) -> None:
         """Pause the listeners after EMFILE, ENFILE, ENOBUFS or ENOMEM: accept(2) fails until something is given back.
@@ -181,5 +182,5 @@ class Server:
 
 @lru_cache(1024)
 def _client_host(literal: str) -> str:
-    """Return the address of a client. All its sessions share one string."""
+    """Return the address of a client. All sessions of the client share one string."""
     return intern(unmapped(literal))

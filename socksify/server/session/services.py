@@ -1,4 +1,4 @@
-"""What the sessions of one server share."""
+"""The services that all sessions of one server share."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from socksify.server.policy.limits import Counts
 from socksify.server.policy.policy import Policy
 from socksify.server.session.bulk_thread import BulkLoop
 
-# Threads that verify passwords. Each takes 16 MiB and a processor while it does.
+# How many threads verify passwords. Each verification takes 16 MiB and a processor.
 VERIFIERS = 8
 
 
 class Services:
-    """The loop, the policy in force, the counts, and the threads for work that would block the loop; to be closed."""
+    """The loop, the policy in force, the counts, and the threads for work that would block the loop. Must be closed."""
 
     def __init__(self, loop: Loop, policy: Policy) -> None:
         self.loop = loop
@@ -27,11 +27,11 @@ class Services:
         self._bulk_loop: BulkLoop | None = None
 
     def replace_policy(self, policy: Policy) -> None:
-        """Put another policy in force, for new sessions and for what live sessions ask from now on."""
+        """Put another policy in force, for new sessions and for new demands of live sessions."""
         self.policy = policy
 
     def bulk_loop(self) -> BulkLoop | None:
-        """Return the loop that relays bulk, and start its thread if need be.
+        """Return the loop that relays bulk, and start its thread if necessary.
 
         Return None if there is no descriptor or no thread left for it; the next call tries again.
         """

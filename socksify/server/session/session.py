@@ -1,8 +1,8 @@
 """One client, from its first byte to the end of both directions.
 
-A session is a row of stages, each of which watches the sockets while it lasts: the negotiation, the question to the
-client's identd if a rule wants its answer, the command, and the relay in which the command ends; or, after a refusal,
-the lingering close.
+A session is a sequence of stages, each of which watches the sockets while it lasts. The stages are the negotiation, the
+ident query if a rule wants its answer, the command, and the relay in which the command ends. After a refusal, the last
+stage is the lingering close.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _NOSIGNAL = int(socket.MSG_NOSIGNAL)
 
 
 class Session:
-    """Serves a client that was just accepted, and calls `on_end` when that is over.
+    """Serves a client that was just accepted, and calls `on_end` when the session is over.
 
     `stream` is the client's connection, `number` the session's number in this process. `host` and `port` are the
     client's address, empty and 0 on a Unix socket. There may be thousands of sessions, so each is small. The methods
@@ -96,7 +96,7 @@ class Session:
         self.over = False
         self._services = services
         self._on_end = on_end
-        # What the client has sent after its request, for the target.
+        # The data that the client has sent after its request; it is for the target.
         self._early = b""
         # The user that the client's identd names.
         self._named: bytes | None = None
@@ -135,7 +135,7 @@ class Session:
         self._enter(Negotiation(self, admission))
 
     def report(self, outcome: str = "", detail: str = "") -> Report:
-        """Return the report of the session; `outcome` and `detail` are for one that has none yet."""
+        """Return the report of the session. `outcome` and `detail` are used if the session has no outcome yet."""
         stage = self._stage
         outcome, detail = self._outcome or (outcome, detail)
         return Report(
@@ -209,7 +209,7 @@ class Session:
         return self._services.bulk_loop()
 
     def relayed(self, error: OSError | None) -> None:
-        """End the session. `error` has ended the relay; it is None if both directions have ended."""
+        """End the session. `error` is the error that ended the relay, None if both directions have ended."""
         if error is None:
             self.end("done")
         else:
@@ -227,7 +227,7 @@ class Session:
         self._enter(LingeringClose(self))
 
     def has_waited(self, seconds: float) -> bool:
-        """Return True if the server waits for nothing but the client, and the session is this old."""
+        """Return True if the server waits only for the client, and the session is at least `seconds` old."""
         stage = self._stage
         is_silent = isinstance(stage, LingeringClose) or (isinstance(stage, Negotiation) and stage.awaits_client)
         return is_silent and self.loop.now - self._began >= seconds
@@ -265,7 +265,7 @@ class Session:
         try:
             stage.start()
         except Exception:
-            # The loop does the same for its handlers. This session has to end as well, because it waits for nothing.
+            # The loop does the same for its handlers. This session has to end as well: no event would end it.
             report_error()
             self.end("failed", "a mistake of this program")
 

@@ -1,7 +1,7 @@
-"""The stages of a session, and what a stage may ask of its session.
+"""The stages of a session, and the methods of the session that a stage may call.
 
-A session is a row of stages: the negotiation, the question to the client's identd, a command, the relay in which a
-command ends, and the lingering close after a refusal. One stage is there at a time, and watches the sockets meanwhile.
+A session is a sequence of stages: the negotiation, the ident query, a command, the relay in which a command ends, and
+the lingering close after a refusal. Only one stage exists at a time. It watches the sockets while it lasts.
 
 A stage knows the two protocols of this module. The session imports its stages, so no stage may import the session.
 """
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     class Stage(Protocol):
         """One stage of a session. `start` is called once, and `close` when the session leaves the stage.
 
-        A stage ends by a call of its session: `serve`, `relay`, `refuse`, `dismiss` or `end`.
+        A stage ends when it calls a method of its session: `serve`, `relay`, `refuse`, `dismiss` or `end`.
         """
 
         @property
         def name(self) -> str:
-            """The stage as reports name it (see `Report.stage`)."""
+            """The name of the stage in reports (see `Report.stage`)."""
 
         @property
         def up(self) -> int:
@@ -86,13 +86,13 @@ if TYPE_CHECKING:
 
         @property
         def over(self) -> bool:
-            """True if the session has ended. A stage that waits for a thread asks this before it goes on."""
+            """True if the session has ended. A stage that has waited for a thread checks this first."""
 
         def identify(self, user: bytes) -> Denied | None:
             """Note the user whose password was verified. Return Denied if the user has too many connections."""
 
         def verdict(self, command: int, name: str | None, address: str | None, port: int) -> Permitted | Denied | None:
-            """Return what the rules in force say about a destination; the arguments are those of `Demand`."""
+            """Return the verdict of the rules in force on a destination; the arguments are those of `Demand`."""
 
         def note_rule(self, rule: str) -> None:
             """Note the rule that permits what is being done, for the report."""
@@ -101,7 +101,7 @@ if TYPE_CHECKING:
             """Send a reply. If the client has gone, end the session and return False."""
 
         def serve(self, request: Request, early: bytes) -> None:
-            """Go on with the request; `early` is what the client has sent after it, which is for the target."""
+            """Serve the request. `early` is the data that the client has sent after the request, for the target."""
 
         def relay(self, target: _originals.Socket, bound: Address) -> None:
             """Grant the request, and relay between the client and `target`, a socket of the loop.
@@ -119,4 +119,4 @@ if TYPE_CHECKING:
             """Send a last answer, if it is not empty, and close the connection. The client has time to read it."""
 
         def end(self, outcome: str, detail: str = "") -> None:
-            """Close everything at once."""
+            """End the session, and close everything at once. `outcome` and `detail` are for the report."""

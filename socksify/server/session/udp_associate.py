@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class UdpAssociate:
-    """Serves one request, until the client closes its TCP connection.
+    """Serves one UDP ASSOCIATE request, until the client closes its TCP connection.
 
     `last_active` is the loop's time of the last datagram that was passed on.
     """
@@ -46,7 +46,7 @@ class UdpAssociate:
         self._outer = UdpSockets(self._loop, self._pass_to_client)
         self._destinations = UdpDestinations(context)
         self._rate_up, self._rate_down = TokenBucket(), TokenBucket()
-        # The client's port for datagrams. It is that of the first one, unless the request says it.
+        # The port from which the client sends. It is the port of the first datagram, unless the request declares it.
         self._client_port = _declared_port(request, context.host)
         # Bytes of data, without headers.
         self.up = self.down = 0
@@ -74,7 +74,7 @@ class UdpAssociate:
             self._inner = None
 
     def _open(self, own: str) -> None:
-        """Take datagrams at the address that the client has connected to."""
+        """Receive datagrams at the address that the client has connected to."""
         try:
             self._inner = inner = self._loop.datagrams(socket.AF_INET6 if ":" in own else socket.AF_INET)
             _originals.bind(inner, to_sockaddr(own, 0))
@@ -152,8 +152,8 @@ def _declared_port(request: Request, host: str) -> int:
     """Return the port that the client says it will send from, 0 if it does not say one.
 
     "If the client is not in possesion of the information at the time of the UDP ASSOCIATE, the client MUST use a port
-    number and address of all zeros." Behind NAT the client knows only its inner address, so the port of another
-    address than `host` counts for nothing.
+    number and address of all zeros." Behind NAT the client knows only its inner address, so the port is
+    ignored if the address is not `host`.
     """
     target: Address = normalize(request.target)
     is_known = target.type != NAME and target.host in (host, "0.0.0.0", "::")

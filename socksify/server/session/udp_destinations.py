@@ -1,7 +1,7 @@
-"""The outer side of an association: where its datagrams may go, and the sockets that they leave by.
+"""The outer side of an association: the destinations of its datagrams, and the sockets that send them.
 
 A client sends many datagrams to few destinations, so the answers of the rules and of the resolver are kept for ten
-seconds. After that they are asked again: a reload counts for a live association too.
+seconds. After that time the rules are asked again, so a reload changes a live association, too.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 10.0
 MAX_DESTINATIONS = 1024
-# Datagrams kept for names that are being looked up; so there are at most as many such names.
+# How many datagrams are kept while their names are looked up. There are at most as many such names.
 MAX_WAITING = 64
-# Hosts that may send to the client, because the client has sent to them. The one sent to longest ago is forgotten.
+# How many hosts may send to the client, because it has sent to them. The host used longest ago is forgotten.
 MAX_HOSTS = 1024
-# Datagrams taken at one event.
+# How many datagrams are received at one event.
 BATCH = 32
 
 # Called with the elements of a Route.
@@ -70,9 +70,9 @@ class UdpDestinations:
             self._waiting[target].append(found)
         else:
             self._waiting[target] = [found]
-            authorize(self._context, UDP_ASSOCIATE, target, lambda answer: self._learn(target, answer))
+            authorize(self._context, UDP_ASSOCIATE, target, lambda answer: self._answered(target, answer))
 
-    def _learn(self, target: Address, answer: Authorization) -> None:
+    def _answered(self, target: Address, answer: Authorization) -> None:
         waiting = self._waiting.pop(target)
         self._waiting_count -= len(waiting)
         if self._closed:
@@ -87,7 +87,7 @@ class UdpDestinations:
 
 
 def _route(answer: Authorization) -> Route | None:
-    """Return the first address that may be sent to directly: proxies relay no datagrams for us."""
+    """Return the first address that may be sent to directly: proxies relay no datagrams for the server."""
     for (_, sockaddr), verdict in answer.permitted.items():
         if not verdict.chain:
             return host_of(sockaddr), sockaddr[1], verdict.source
