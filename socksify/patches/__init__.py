@@ -1,4 +1,4 @@
-"""The patcher: install() puts the replacements in place, uninstall() takes them out again without a trace."""
+"""The patches: install() puts the replacements in place, uninstall() removes all of them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def install(settings: Settings, environ: Mapping[str, str] | None = None) -> Non
     A second call with the same settings does nothing. A call with other settings replaces those that are in force.
 
     `environ` are the environment variables from which the settings come, among other sources; None means `os.environ`.
-    Where `os.environ` differs from `environ`, the program has set the variable for its children.
+    If a variable differs in `os.environ` and in `environ`, the program has set it for its children.
 
     Raises OSError if the log cannot be opened, ImportError if `strict` forbids a module that is imported already, and
-    PatchError if a patch cannot be applied. In each case settings that were in force stay in force. Where none were in
-    force nothing is patched, and the caller has to close the network.
+    PatchError if a patch cannot be applied. In each case settings that were in force stay in force. If there were none,
+    nothing is patched, and the caller has to close the network.
     """
     _installation.install(settings, os.environ if environ is None else environ)
 
@@ -43,7 +43,7 @@ def is_installed() -> bool:
 
 
 def proxy_source() -> str:
-    """Return which setting, variable or file has named the proxy; "" where nothing is installed."""
+    """Return the name of the setting, variable or file that gave the proxy; "" if nothing is installed."""
     return _installation.proxy_source
 
 
@@ -54,6 +54,6 @@ if hasattr(os, "register_at_fork"):
         after_in_child=_installation.after_fork,
     )
 
-# A hook that waits for `socket` installs at this import. The import is the last statement, so that no module of this
-# package is half imported then. It is a call, because a statement may be a lazy import (PEP 810).
+# A hook that waits for `socket` installs during this import. The import is the last statement, so that all modules of
+# this package are complete. It is a call, because a statement may be a lazy import (PEP 810).
 __import__("socket")

@@ -1,9 +1,9 @@
-"""Modules with network code in C, where no patch reaches. Each is named once when it is imported; strict refuses it.
+"""Modules with network code in C, which the patches do not reach. A message names each module once; strict refuses it.
 
-Two kinds of them are known. MODULES is a table of modules, with what to use instead. Every other extension module is
-judged by its file when it is loaded. A module counts as one that connects if its file, or a library that is bundled
-with it, imports connect(3), getaddrinfo(3) or the like from libc, or needs a library of the system that exists to
-connect. Not judged are Python's own modules and those of _HARMLESS.
+There are two kinds. MODULES is a table of known modules, each with a replacement. Every other extension module is
+judged by its file when it is loaded. The module connects if its file, or a library that is bundled with it, imports
+connect(3), getaddrinfo(3) or a similar function of libc, or needs a system library whose purpose is to connect.
+Python's own modules and the modules of _HARMLESS are not judged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
 
 
-# The module that the program imports, and what to use instead.
+# The module that the program imports, and its replacement.
 MODULES = {
     # Databases
     "psycopg2": "pg8000 or asyncpg",
@@ -60,7 +60,7 @@ MODULES = {
     # Event loops with sockets of C
     "pyuv": "uvloop or asyncio",
 }
-# What to use instead of packages that are judged by their files.
+# The replacements of packages that are judged by their files.
 _INSTEAD = {
     "pyarrow": "a filesystem of fsspec's (s3fs, gcsfs, adlfs) as its filesystem=",
     "polars": "a file that fsspec or another library in Python has opened",
@@ -70,25 +70,25 @@ _FUNCTIONS = (
     b"gethostbyname2", b"gethostbyname2_r", b"res_query", b"__res_query", b"res_search", b"__res_search", b"res_send",
     b"__res_send", b"res_nquery", b"__res_nquery", b"res_nsearch", b"__res_nsearch",
 )  # fmt: skip
-# Libraries of the system that exist to connect. A library that belongs to a package is read instead.
+# System libraries whose purpose is to connect. A library that a package brings along is judged by its own file.
 _LIBRARIES = (
     "libadns.", "libcares.", "libclntsh.", "libct.", "libcurl", "libgetdns.", "libgfapi.", "libgit2.", "libgrpc",
     "libhiredis.", "libldap", "libmariadb.", "libmemcached.", "libmongoc", "libmosquitto", "libmysqlclient",
     "libnanomsg.", "libneon", "libnfs.", "libnng.", "libodbc.", "libpaho", "libpq.", "librabbitmq.", "librados.",
     "librdkafka", "libsmbclient.", "libsoup", "libssh", "libsybdb.", "libunbound.", "libuv.", "libvirt.", "libzmq.",
 )  # fmt: skip
-# They are covered by adapters; or they bring OpenSSL, which makes no sockets here; or they ask network interfaces only.
+# These modules are covered by adapters, or use OpenSSL without sockets, or only query the network interfaces.
 _HARMLESS = frozenset(("cryptography", "gevent", "netifaces", "psutil", "pycares", "uvloop", "zmq"))
-# The modules of a package share one library; these of them connect.
+# The modules of these packages share one library. Only the modules listed here connect.
 _CONNECTING = {"pyarrow": ("_azurefs", "_flight", "_gcsfs", "_hdfs", "_s3fs")}
 _MOST_LIBRARIES = 64
 _STANDARD = sys.stdlib_module_names
 # The import machinery leaves frames of this file out of tracebacks.
 _FROZEN = "<frozen importlib._bootstrap_external>"
 
-# Each package is named once in a process, whatever is installed when.
+# Each package is named once in a process, even if install() is called again.
 _named: set[str] = set()
-# Path of a file -> whether it imports one of the functions. It grows by the files that this process loads.
+# Path of a file -> True if the file connects. The dict has one entry for each extension file that this process loads.
 _judged: dict[str, bool] = {}
 
 
@@ -111,9 +111,9 @@ def check(settings: Settings) -> None:
 
 
 def watch(settings: Settings, journal: Journal) -> None:
-    """Name each such module when it is imported, or under strict refuse it, until the journal is undone.
+    """Name each module that connects in C when it is imported, or refuse it under strict, until the journal is undone.
 
-    Under proxychains4, which covers code in C, nothing is named.
+    Under proxychains4, which covers code in C, no module is named.
     """
     from socksify.patches.post_import import when_imported
 
@@ -190,7 +190,7 @@ def _imports(path: str) -> bool:
 
 
 def _with_bundled(path: str) -> Iterator[elf.Library]:
-    """Read a file, and the libraries that it or one of them needs and a package has brought along."""
+    """Yield a file and, recursively, the bundled libraries that it needs."""
     waiting, seen = [path], {path}
     while waiting and len(seen) < _MOST_LIBRARIES:
         file = waiting.pop()
@@ -218,7 +218,7 @@ def _bundled(soname: str, paths: tuple[str, ...], origin: str) -> str | None:
 
 
 def _loaded() -> Iterator[tuple[str, str]]:
-    """Name and file of each loaded extension module. A module of cffi has a second name, without its package."""
+    """Return name and file of each loaded extension module. A module of cffi has a second name without its package."""
     names: dict[str, str] = {}
     for name, module in sys.modules.copy().items():
         loader = getattr(getattr(module, "__spec__", None), "loader", None)

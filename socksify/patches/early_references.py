@@ -1,13 +1,13 @@
 """References to the originals that are older than the patches: `from select import select`, class attributes, closures.
 
-The names of all modules and the classes of `selectors` are searched one by one. Other objects that refer to an original
-are found by the garbage collector, which does not see objects behind gc.freeze(). Other threads run meanwhile, so each
-search goes through a copy. References that cannot be changed (in a tuple of defaults, in a partial) are named.
+The names of all modules and the classes of `selectors` are searched one by one. The garbage collector finds the other
+objects that refer to an original, except objects after gc.freeze(). Other threads run at the same time, so each search
+reads a copy. A message names each reference that cannot be changed (in a tuple of defaults, in a partial).
 
-The last part is about copies and pickles of our functions. pickle asks the object itself, and gets a reference to the
-module and the name there. copy.deepcopy(), cloudpickle and dill have tables by type instead. Of a method they take the
-parts, and one part of ours is a Python function, which they would send by value, globals included. So their tables are
-changed.
+The last part is about copies and pickles of our functions. pickle calls a method of the object, which returns the
+module and the name. copy.deepcopy(), cloudpickle and dill use tables of types instead, and split a method into its
+parts. One part of our methods is a Python function, which they would send by value, together with its globals.
+Therefore their tables are changed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rebind(replacements: Sequence[Rebinding], journal: Journal, say: Callable[[s
     moves = [(original, item) for original, item in moves if not isinstance(original, type)]
     originals = tuple(original for original, _ in moves)
     ours |= {id(originals), *map(id, moves)}
-    # One search through all objects does for all originals.
+    # One search through all objects finds the references to all originals.
     for referrer in gc.get_referrers(*originals):
         if id(referrer) in ours:
             continue
@@ -62,11 +62,11 @@ def rebind(replacements: Sequence[Rebinding], journal: Journal, say: Callable[[s
 
 
 def _rebind_names(modules: Iterable[dict[str, Any]], moves: list[tuple[Any, Rebinding]], journal: Journal) -> None:
-    # One pass over all names does for all originals.
+    # One pass over all names finds all originals.
     by_identity = {id(original): item for original, item in moves}
     for names in modules:
-        # Other threads change the dict. Copying it is one step. Making a list of its items is not: the tuples may start
-        # the garbage collector, which may let another thread run.
+        # Other threads change the dict. Copying the dict is one step. Making a list of its items is not one step: the
+        # new tuples may start the garbage collector, which may let another thread run.
         for key, value in names.copy().items():
             if id(value) in by_identity:
                 journal.set_item(names, key, by_identity[id(value)].new)
@@ -89,7 +89,7 @@ def _rebind_class(cls: type, original: Any, item: Rebinding, journal: Journal) -
 
 
 def replace_polls_of_selectors(journal: Journal, new_poll: Callable[[], Any], old_poll: Callable[[], Any]) -> None:
-    """Give each existing PollSelector a poll object of ours, with the registrations that the selector knows."""
+    """Give each existing PollSelector a poll object from `new_poll()`, with the same registrations."""
     selectors = sys.modules.get("selectors")
     # eventlet removes the class from its module.
     poll_selector = getattr(selectors, "PollSelector", None)
@@ -145,7 +145,7 @@ def _rebind_in(referrer: Any, original: Any, item: Rebinding, journal: Journal, 
 
 def _rebind_in_instance(instance: Any, original: Any, item: Rebinding, journal: Journal) -> None:
     """Rebind in an instance that has no dict for its attributes: they are in slots, or the dict was never asked for."""
-    # The slots are found through the class, because an instance may have a __getattr__ that does anything.
+    # The slots are found through the class, because the __getattr__ of an instance may have side effects.
     slots = [
         name
         for cls in type(instance).__mro__
@@ -211,7 +211,7 @@ def _saved(original: Callable[..., Any], pickler: Any, function: Any) -> None:
 
 
 _CLOUDPICKLE = ("Pickler._dispatch_table", _reduced)
-# By module: the place of its table, and the function that we put there for methods.
+# By module: the attribute path of its table, and the function that we put into the table for methods.
 TABLES: dict[str, tuple[str, Callable[..., Any]]] = {
     "copy": ("_deepcopy_dispatch", _copied),
     "cloudpickle.cloudpickle": _CLOUDPICKLE,
@@ -233,6 +233,6 @@ def _adapt(journal: Journal, place: str, instead: Callable[..., Any], module: Mo
     table: Any = module
     for name in place.split("."):
         table = getattr(table, name, {})
-    # Another version of the library may do without the table.
+    # Another version of the library may not have the table.
     if MethodType in table:
         journal.set_item(table, MethodType, partial(instead, table[MethodType]))

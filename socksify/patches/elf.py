@@ -42,7 +42,7 @@ class Library(Record):
 
 
 def read(path: str, names: Collection[bytes]) -> Library:
-    """Return what the file at `path` imports of `names`: nothing if it is no little-endian 64-bit ELF file."""
+    """Return the imports of a file; of its symbols those in `names`. Empty if it is not a little-endian ELF64 file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError):
@@ -90,7 +90,7 @@ class _File:
         return Library(self._imported(values, strings, names), needed, searched)
 
     def _imported(self, values: dict[int, int], strings: bytes, names: Collection[bytes]) -> frozenset[bytes]:
-        # A name may be the end of a longer one.
+        # A name may be the end of a longer name.
         found: dict[int, bytes] = {}
         for name in names:
             place = strings.find(name + b"\0")

@@ -1,16 +1,17 @@
-"""Executors and pools: work that is submitted inside a via() block goes that way in every thread and process.
+"""Executors and pools: work that is submitted inside a via() block takes the block's route in every thread and process.
 
-Threads of a pool do not get the context of the submitter. So `loop.run_in_executor()` loses a via() block, and with it
-the look-ups of asyncio do; `asyncio.to_thread()` copies the context. Where connections are isolated by tasks, work for
-a task also counts as that task's.
+Threads of a pool do not get the context of the submitter. Therefore `loop.run_in_executor()` would lose a via() block,
+and the look-ups of asyncio would lose it, too; `asyncio.to_thread()` copies the context. If connections are isolated by
+tasks, work that a task submits uses the isolation key of that task.
 
-Worker processes of a pool that was made before install() have no patches. So each piece of work for such a pool brings
-the settings along, and the worker installs them before it reads the work.
+Worker processes of a pool that was made before install() have no patches. Therefore each piece of work for such a pool
+contains the settings, and the worker installs them before it reads the work.
 
-A plain new thread begins outside of every block. A library may start a thread and keep it, and that thread would serve
-all others by the way of the first. Up to Python 3.13 this is so for every context variable. Since then a thread may
-inherit the context of its starter (-X thread_inherit_context, the default of free-threaded builds); such a thread is
-started outside of the block. A program that gives a thread a context itself, as asyncio.to_thread() does, is obeyed.
+A plain new thread begins outside of every block. A library may start a thread inside a block and keep it, and that
+thread would use the block's route for all later work. Up to Python 3.13 no context variable is inherited by a thread.
+Since then a thread may inherit the context of its starter (-X thread_inherit_context, the default of free-threaded
+builds). Such a thread is started outside of the block. If a program itself gives a context to a thread, as
+asyncio.to_thread() does, that context is kept.
 """
 
 from __future__ import annotations
@@ -60,14 +61,14 @@ def carry(journal: Journal) -> None:
 
 
 def carried(call: Any) -> Any:
-    """Return a callable that calls `call` in another thread or process by the way that is in force here."""
+    """Return a callable that calls `call`, in another thread or process, inside the via() block of this context."""
     way, share = scope.entered(), _share()
     return call if way is None and share is None else _Work(way, share, call)
 
 
 def _adapt(journal: Journal, name: str, methods: dict[str, tuple[int, str]], module: ModuleType) -> None:
     executor = getattr(module, name)
-    # The executors that are made from now on. Their workers are covered from the start.
+    # The executors that are made from now on. Their workers have the patches from the start.
     covered: Any = None
     if module.__name__ in _PROCESSES:
         from _weakrefset import WeakSet
@@ -116,7 +117,7 @@ def _carrying(original: Callable[..., Any], place: int, keyword: str, covered: A
                 kwargs[keyword] = call
         if scope.entered() is None:
             return original(self, *args, **kwargs)
-        # Workers that are started now inherit the context if they are processes, but will work for other callers, too.
+        # Worker processes that are started now inherit the context, but they will work for other callers, too.
         owner = object()
         scope.enter(owner, None)
         try:
@@ -128,7 +129,7 @@ def _carrying(original: Callable[..., Any], place: int, keyword: str, covered: A
 
 
 def _share() -> bytes | None:
-    """Return the isolation key of the current task, if it matters here or may matter in a via() inside of the work."""
+    """Return the isolation key of the current task; None if no connection is isolated by task."""
     if scope.current().settings.isolate != "task" and "socksify.routing.stream_isolation" not in sys.modules:
         return None
     from socksify.routing import stream_isolation
@@ -137,7 +138,7 @@ def _share() -> bytes | None:
 
 
 class _ForUncovered:
-    """Work for processes that were started before install(). Its pickle brings the settings along."""
+    """Work for processes that were started before install(). Its pickle contains the settings."""
 
     __slots__ = ("_call",)
 
@@ -150,12 +151,12 @@ class _ForUncovered:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
         from socksify.patches.children import spawn_message
 
-        # The first object that is unpickled installs. Before that the worker may not find this package.
+        # Unpickling the first object installs socksify. Before that the worker may not find this package.
         return getitem, ((spawn_message.message("a worker that was started before install()"), self._call), 1)
 
 
 class _Work:
-    """A piece of work that a worker does as its submitter would. The repr shows no password."""
+    """A piece of work that a worker does in the via() block of its submitter. The repr shows no password."""
 
     __slots__ = ("_fn", "_share", "_way")
 

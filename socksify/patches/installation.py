@@ -1,7 +1,7 @@
-"""Installation: what install() has put in place in this process, and how all of that is taken back.
+"""Installation: the changes that install() has made in this process. It can take all of them back.
 
-An installation has three journals. The patches stay until it is cleared. The watches for what goes past the patches,
-and the changes of the environment, depend on the settings: other settings replace them.
+An installation has three journals. The patches stay until the installation is cleared. The watches for code that
+bypasses the patches, and the changes of the environment, depend on the settings: other settings replace them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.patches.journal import Replacement
 
-# Seconds: how long install() waits for another thread's install(), and how long a fork does.
+# The longest times, in seconds, for which install() and a fork wait for the install() of another thread.
 _PATIENCE = 60.0
 _FORKS_PATIENCE = 5.0
-# Each has a block of its own: an install() that failed before, and the hook that could not install.
+# Each of these modules has its own block: for an earlier install() that failed, and for a hook that could not install.
 _NETWORK_BLOCKS = ("socksify._network_block", "socksify_hook.network_block")
-# The modules of this package whose import fails on a Python that lacks something.
+# The modules of this package with patches. Their import fails if this Python lacks something.
 _PATCHING = (
     "adapters",
     "c_extensions",
@@ -71,7 +71,7 @@ class Installation:
 
     @property
     def proxy_source(self) -> str:
-        """The setting, variable or file that has named the proxy; "" where no settings are in force."""
+        """The name of the setting, variable or file that gave the proxy; "" if no settings are in force."""
         return self._settings.sources.get("proxy", "install()") if self._settings is not None else ""
 
     def install(self, settings: Settings, environ: Mapping[str, str]) -> None:
@@ -90,7 +90,7 @@ class Installation:
                 self._put_back()
                 raise
             self._settings = settings
-            # Code that has closed the network for want of settings opens it at this event.
+            # Code that has closed the network, because it had no settings, opens it at this event.
             sys.audit("socksify.install")
 
     def clear(self) -> None:
@@ -124,7 +124,7 @@ class Installation:
             self._put_in_force(self._settings, os.environ)
 
     def _watch(self, settings: Settings) -> None:
-        """Name or refuse what goes past the patches."""
+        """Report code that bypasses the patches, or refuse it under strict."""
         from socksify.patches import c_extensions
 
         self._watches.undo()
@@ -135,7 +135,7 @@ class Installation:
             strict.enforce(self._watches)
 
     def before_fork(self) -> None:
-        """Have a fork wait for an install() in another thread: a child that is half patched would stay so.
+        """Make a fork wait for an install() in another thread: a child that is half patched would stay half patched.
 
         The wait is limited, because that thread may wait for an import which this thread has begun.
         """
@@ -160,7 +160,7 @@ class Installation:
             self._lock.release(frame)
 
     def after_fork(self) -> None:
-        """In the child: what belongs to the parent, or to a thread of the parent, is given up."""
+        """In the child, give up the state that belongs to the parent, or to a thread of the parent."""
         from socksify import _signal_safety
         from socksify.patches import post_import
         from socksify.patches.children import environment
@@ -197,7 +197,7 @@ def _import_patches() -> None:
 
 
 def _resolved(settings: Settings) -> Settings:
-    """The settings with the addresses that proxychains4 needs, where programs run under it."""
+    """Return the settings, with the addresses that proxychains4 needs if programs run under it."""
     if not settings.native:
         return settings
     from socksify.patches.children import proxychains
@@ -206,7 +206,7 @@ def _resolved(settings: Settings) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    """Raise what there is to raise while nothing has been changed."""
+    """Raise the errors of these settings, before anything is changed."""
     from socksify.patches import c_extensions
     from socksify.patches.children import subinterpreters
 
@@ -224,7 +224,7 @@ def _check(settings: Settings) -> None:
 
 
 def _configure(settings: Settings) -> None:
-    """Hand the settings to the lower layers, which keep their own share of them."""
+    """Give the settings to the lower layers. Each layer keeps its own part of them."""
     from socksify.patches import scope
     from socksify.patches.sockets import listen
     from socksify.routing import fake_addresses, local_host, log
@@ -237,7 +237,7 @@ def _configure(settings: Settings) -> None:
 
 
 def _patch() -> Journal:
-    """Put every replacement in place. Raises whatever goes wrong, after taking back what was done until then."""
+    """Put every replacement in place. If one cannot be put in place, take back the others and raise its error."""
     journal = Journal()
     _note_aftermath(journal)
     try:
@@ -249,7 +249,7 @@ def _patch() -> Journal:
 
 
 def _note_aftermath(journal: Journal) -> None:
-    """Note what has to be done when the replacements are gone: the last line is the first that is carried out."""
+    """Note the calls to make after the replacements are gone. The call that is noted last is made first."""
     from socksify.patches.guards import datagrams as guards_datagrams
     from socksify.patches.sockets import listen
     from socksify.routing import log
@@ -259,7 +259,7 @@ def _note_aftermath(journal: Journal) -> None:
     journal.on_undo(log.close_log)
     journal.on_undo(registry.clear)
     journal.on_undo(_route_nothing)
-    # Nobody would advance these tunnels any more.
+    # No replacement would advance these tunnels any more.
     journal.on_undo(listen.abandon)
     journal.on_undo(settlement.abandon)
     journal.on_undo(guards_datagrams.release_all)
@@ -300,7 +300,7 @@ def _apply(journal: Journal) -> None:
 
 
 def _free_methods() -> None:
-    """Have the network blocks put back the stdlib's methods: the journal keeps what it finds as the originals."""
+    """Make the network blocks put back the stdlib's methods, because the journal keeps what it finds as originals."""
     for name in _NETWORK_BLOCKS:
         # The file of the hook may be damaged.
         block = getattr(sys.modules.get(name), "BLOCK", None)
@@ -318,9 +318,9 @@ def _replacements() -> list[Replacement]:
 
 
 def _hide_variables(settings: Settings, journal: Journal) -> None:
-    """Take SOCKS URLs out of os.environ: httpx and requests, seeing one, fail for want of a SOCKS library of their own.
+    """Remove SOCKS URLs from os.environ: httpx and requests fail if they find one and have no SOCKS library.
 
-    Only the program's view changes. Children, and libraries in C, find the variables in the environment of C.
+    Only the view of the Python code changes. Children, and libraries in C, find the variables in C's environment.
     """
     from socksify.config.environ import conflicting
     from socksify.routing import log

@@ -1,7 +1,7 @@
-"""Replacements, and the journal of what they have replaced.
+"""Replacements, and the journal of the values that they have replaced.
 
-A module declares what it replaces. The journal puts the replacements in place and notes what was there before, so that
-undoing them leaves no trace.
+A module declares its replacements. The journal puts them in place and stores the old values, so that undo() restores
+every value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _IMMUTABLE_TYPE = 1 << 8
 
 
 class Rebinding:
-    """A value `new` that is to take the place of `owner.name`."""
+    """The value `new`, which replaces `owner.name`."""
 
     __slots__ = ("name", "new", "owner")
 
@@ -31,11 +31,12 @@ class Rebinding:
 
 
 class Replacement(Rebinding):
-    """A function that takes the place of `owner.name`, with the signature and the name of the original.
+    """A function that replaces `owner.name`, with the signature and the name of the original.
 
     A method of a type is replaced by the function itself. A function of a module is written in C: it does not become a
-    method when a program stores it in a class. A Python function would, but a bound method does not, and it is called
-    as fast as a function. So `new` has the module as its first parameter, as functions in C have, and is bound to it.
+    method when a program stores it in a class. A Python function would become a method. A bound method does not, and it
+    is called as fast as a function. Therefore `new` has the module as its first parameter, as functions in C have, and
+    is bound to the module.
     """
 
     __slots__ = ()
@@ -97,17 +98,17 @@ class Journal:
     def set_attribute(self, owner: Any, name: str, new: Any) -> None:
         """Set owner.name to `new`. If the attribute was inherited, as a socket's connect() is, undoing deletes it.
 
-        It is not undone if other code has set it meanwhile, as gevent.monkey does.
+        The change is not undone if other code has set the attribute in between, as gevent.monkey does.
         """
         old = _held(owner, name)
-        # This is noted first, so that an assignment that fails half-way is undone as well.
+        # The undo is noted first, so that an assignment that fails half-way is undone, too.
         self._undo.append(lambda: _restore(owner, name, new, old))
         _set(owner, name, new)
 
     def set_item(self, items: Any, key: Any, new: Any) -> None:
-        """Set items[key] to `new`, in a mapping or a list. It is not undone if other code has changed it meanwhile.
+        """Set items[key] to `new`, in a mapping or a list. Nothing happens if another thread has removed the key.
 
-        Nothing happens if another thread has removed the key.
+        The change is not undone if other code has set the item in between.
         """
         try:
             old = items[key]
@@ -123,12 +124,12 @@ class Journal:
         self._undo += [lambda: members.add(old), lambda: members.discard(new)]
 
     def remove_item(self, mapping: Any, key: Any) -> None:
-        """Remove a key from a mapping. It is not undone if other code has set the key meanwhile."""
+        """Remove a key from a mapping. The change is not undone if other code has set the key in between."""
         old = mapping.pop(key)
         self._undo.append(lambda: mapping.setdefault(key, old))
 
     def on_undo(self, call: Callable[[], object]) -> None:
-        """Have `call()` called by undo(), at its place in the reverse order."""
+        """Make undo() call `call()`, at its place in the reverse order."""
         self._undo.append(call)
 
     def undo(self) -> None:
@@ -164,13 +165,13 @@ def _set(owner: Any, name: str, value: Any) -> None:
 
 
 def _set_in_immutable(cls: type, name: str, value: Any) -> None:
-    """Do the same for a type whose attributes Python code cannot set.
+    """Set or delete an attribute of a type whose attributes Python code cannot set.
 
-    `__dict__` of the type is a read-only view, which refers to the dict itself. The interpreter caches what it has
-    found in types, and looks again after PyType_Modified(). Python code can call that, without leaving a trace, only by
-    setting and deleting `__abstractmethods__` through the descriptor of `type`. (ctypes could call it directly, but
-    keeps a descriptor open once it is imported.) Special methods are refused: they are also in the C structure of the
-    type, which this does not change.
+    `__dict__` of the type is a read-only view, which refers to the dict itself. The interpreter caches attributes of
+    types until PyType_Modified() is called. Python code can call that function without side effects only by setting and
+    deleting `__abstractmethods__` through the descriptor of `type`. (ctypes could call it directly, but keeps a
+    file descriptor open once it is imported.) Special methods are refused, because the C structure of the type has them
+    as well, and this function does not change that structure.
     """
     found = gc.get_referents(cls.__dict__)
     if name.startswith("__") or len(found) != 1 or type(found[0]) is not dict:
@@ -196,7 +197,7 @@ def _put_back(items: Any, key: Any, new: Any, old: Any) -> None:
 
 
 def _imitate(new: Callable[..., Any], owner: Any, name: str) -> None:
-    """Give a function the names of the one that it replaces, so that it pickles, copies and introspects like that."""
+    """Give a function the names of its original, so that pickle, copy and inspect treat both alike."""
     is_module = not isinstance(owner, type)
     original = getattr(owner, name)
     new.__module__ = original.__module__ if is_module else owner.__module__
@@ -204,8 +205,8 @@ def _imitate(new: Callable[..., Any], owner: Any, name: str) -> None:
     new.__qualname__ = name if is_module else f"{owner.__qualname__}.{name}"
     new.__doc__ = original.__doc__
     text = getattr(original, "__text_signature__", None)
-    # inspect reads it from a Python function, too. It looks up names in it in the function's own module only, where the
-    # names of epoll.register() mean something else.
+    # inspect reads the text from a Python function, too. It looks up names of the text in the function's own module
+    # only, where the names of epoll.register() mean something else.
     if is_module or (text is not None and "." not in text):
         vars(new)["__text_signature__"] = text
     # Functions of the stdlib have no annotations.

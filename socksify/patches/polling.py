@@ -1,8 +1,8 @@
 """select, poll and epoll as the client sees them: they report the state of the tunnel, not that of the proxy's socket.
 
-While no tunnel is unsettled, each call is the stdlib's plus one look at an empty dict. `select.epoll` is a type whose
-methods can be set, so existing objects and names are covered too. An object of `select.poll` does not tell what it
-watches. So select.poll() returns an object of a thin class, which has such a poll object inside.
+While no tunnel is unsettled, each call costs the stdlib's call and one test of an empty dict. `select.epoll` is a type
+whose methods can be set, so existing objects and names are covered, too. An object of `select.poll` does not reveal
+which fds it watches. Therefore select.poll() returns an object of a thin class, which has such a poll object inside.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     Lists = tuple[list[Any], list[Any], list[Any]]
     FileDescriptorLike = Any  # an int or an object with fileno(), as select takes them
 
-# Looked at by every wait. The dict stays the same.
+# Every wait reads this dict. The registry never replaces it by another dict.
 unsettled = registry.unsettled
-# select(2) takes no larger ones.
+# select(2) takes only fds below this number.
 _FD_SETSIZE = 1024
 _DEFAULT = POLLIN | POLLPRI | POLLOUT
 
@@ -87,7 +87,7 @@ def _epoll_poll(self: Epoll, /, timeout: float | None = None, maxevents: int = -
 
 
 def _epoll_wait(epoll: Epoll, maxevents: int, clock: Clock, seen: Events | None = None) -> Events:
-    """Wait while tunnels are unsettled. `seen` are the events of a wait that has begun before that."""
+    """Wait while tunnels are unsettled. `seen` are the events of a wait that began before they were."""
 
     def masks(fd: int) -> int:
         return registry.epoll_masks.mask_of(epoll.fileno(), fd, -1)
@@ -120,7 +120,7 @@ class _Poll:
 
     _poll: _module.poll
     _masks: dict[int, int]
-    # The fds that are registered with the inner object by another mask than the client's.
+    # The fds that are registered with the inner object, but with another mask than the client's.
     _stand_ins: set[int]
 
     def __new__(cls, *_: object) -> _Poll:
@@ -128,7 +128,7 @@ class _Poll:
 
     @classmethod
     def _around(cls, poll: Any) -> _Poll:
-        """Return an object around `poll`, which has the methods of a polling object and waits as it likes."""
+        """Return an object around `poll`, which has the methods of a polling object and its own way of waiting."""
         self = object.__new__(cls)
         self._poll, self._masks, self._stand_ins = poll, {}, set()
         return self
@@ -186,7 +186,7 @@ def make_poll() -> _Poll:
 
 
 def poll_around(poll: Any) -> _Poll:
-    """Return a polling object around another library's, which has the same methods and waits in its own way."""
+    """Return a polling object around that of another library, which has the same methods and its own way of waiting."""
     return _Poll._around(poll)
 
 
@@ -208,7 +208,7 @@ def _select(
 ) -> Lists:
     started = monotonic()
     if not unsettled:
-        # Iterators can be gone through only once.
+        # An iterator can be read only once.
         rlist, wlist, xlist = _sequence(rlist), _sequence(wlist), _sequence(xlist)
         found: Lists = _originals.select(rlist, wlist, xlist, timeout)
         # Another thread may have begun a connect meanwhile.
@@ -263,14 +263,14 @@ class _Selection:
         except OSError:
             if not beside:
                 raise
-            # Another thread has closed one of the other fds. If it is one of the client's own, this raises again.
+            # Another thread has closed one of these fds. If the closed fd is the client's, this call raises, too.
             lists, found = self._select_with(own, {}, 0)
         readiness.drive_ready(others, (found & beside.keys()) | (others.fds.keys() - beside.keys()))
         _, moved = readiness.sift([(fd, pending[fd]) for fd in found & pending.keys()], lambda _: 0)
         return lists, moved
 
     def _lists_without(self, *fds: Container[int | None]) -> Lists:
-        """The client's three lists, each without the files whose fds are in the argument at its place."""
+        """Return the client's three lists, each without the files whose fds are in the container for that list."""
         rlist, wlist, xlist = (
             [file for file, fd in zip(files, own, strict=True) if fd not in without]
             for files, own, without in zip(self._lists, self._fds, fds, strict=True)
@@ -291,7 +291,7 @@ class _Selection:
 
 
 def _without(files: list[FileDescriptorLike], stand_ins: list[int]) -> list[FileDescriptorLike]:
-    """The client's own files. An fd that stands in for a handshake is never among them at the same time."""
+    """Return the client's own files. The fd of a stand-in is never in the client's list at the same time."""
     return [file for file in files if not (type(file) is int and file in stand_ins)]
 
 
@@ -310,10 +310,10 @@ EPOLL = (
 
 
 def replacements() -> list[Replacement]:
-    """Return the replacements, without those of functions that gevent or eventlet has replaced: adapters do that.
+    """Return the replacements. If gevent or eventlet has replaced a function, an adapter covers it, not this list.
 
-    The module `selectors` stores both functions in its classes, so an undo has to know them. Up to Python 3.13 `socket`
-    imports it. An import inside of a function is never a lazy one (PEP 810).
+    The module `selectors` stores both functions in its classes, so it is imported before they are replaced. Up to
+    Python 3.13 `socket` imports it. An import inside of a function is never lazy (PEP 810).
     """
     import selectors  # noqa: F401
 

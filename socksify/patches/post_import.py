@@ -1,8 +1,8 @@
-"""Post-import hooks: a function is called with a module as soon as that module is imported, if it ever is.
+"""Post-import hooks: a function is called with a module as soon as that module is imported.
 
-A finder in front of the others asks them for the modules that are watched, and puts a loader of its own round theirs.
-That loader steps back as soon as it is called. So the module, while it runs and ever after, sees the spec and the
-loader that it would have without us. The import of a module that is not watched costs one look into a dict.
+Our finder is the first finder. It asks the other finders for the modules that are watched, and wraps their loaders in
+its own loader. When that loader is called, it puts the original loader back. Therefore the module always sees the spec
+and the loader that it would have without socksify. The import of a module that is not watched costs one dict look-up.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def when_imported(
     """Watch for the module whose full name is `name`. Return a function that ends the watch.
 
     `call(module)` is called each time the module has run, before its importer gets it. If the module is imported
-    already, the call is made at once. `before(name)` is called when the module is about to be loaded. The import raises
-    what either of them raises: a module that could not be dealt with is not imported.
+    already, the call is made at once. `before(name)` is called when the module is about to be loaded. If `call` or
+    `before` raises an exception, the import raises that exception, and the module is not imported.
     """
     watch = _Watch(call, before)
     FINDER.begin(name, watch)
@@ -50,7 +50,7 @@ class _Watch:
         self.before = before
 
     def call_at_once(self, module: ModuleType) -> None:
-        # The module may have been imported after the watch began, which is a call already.
+        # If the module was imported after the watch began, the call was made already.
         if self._seen is not module:
             self.call(module)
 
@@ -60,12 +60,12 @@ class _Watch:
 
 
 class Finder:
-    """The finder in `sys.meta_path`, which knows all watches. It is there while there are any."""
+    """The finder in `sys.meta_path`, which knows all watches. It is in the list while there are watches."""
 
     def __init__(self) -> None:
-        # The tuples are replaced, never changed: other threads begin and end watches while one is iterated over.
+        # The tuples are replaced, never changed: other threads begin and end watches while a tuple is iterated over.
         self._watches: dict[str, tuple[_Watch, ...]] = {}
-        # Finders of other tools ask all finders, too. So a finder that we ask may ask us.
+        # Some finders of other tools ask all finders, too. Therefore a finder that we ask may ask us.
         self._searching: set[tuple[int, str]] = set()
 
     def begin(self, name: str, watch: _Watch) -> None:
@@ -95,7 +95,7 @@ class Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As importlib wants it of a finder."""
+        """Return the spec of a watched module, with our loader; None for other modules. importlib calls this."""
         if name not in self._watches:
             return None
         search = (get_ident(), name)
@@ -113,7 +113,7 @@ class Finder:
         return spec
 
     def after_fork(self) -> None:
-        """In the child: forget searches of threads that are not here. Other threads may get their identifiers."""
+        """In the child, forget the searches of the parent's other threads. New threads may get the same identifiers."""
         own = get_ident()
         self._searching = {search for search in self._searching if search[0] == own}
 
@@ -132,9 +132,9 @@ FINDER = Finder()
 
 
 class _OldLoader:
-    """Stands in for a loader until it is called. To code that only looks at the spec, it looks like that loader.
+    """Wraps a loader until the import system calls it. For code that only reads the spec, it looks like that loader.
 
-    This class does for a loader that has load_module() and no exec_module(), as up to Python 3.3.
+    This class is for a loader that has load_module() and no exec_module(), as up to Python 3.3.
     """
 
     def __init__(self, spec: Any) -> None:
@@ -144,7 +144,7 @@ class _OldLoader:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
 
-    # isinstance() asks for this.
+    # isinstance() reads this attribute.
     __class__ = property(lambda self: type(self._loader))
 
     def load_module(self, name: str | None = None) -> ModuleType:
@@ -159,7 +159,7 @@ class _OldLoader:
                 watch.before(self._spec.name)
 
     def _finish(self, module: ModuleType) -> ModuleType:
-        # A module may put something else in its place.
+        # A module may replace itself in sys.modules.
         module = sys.modules.get(self._spec.name, module)
         for watch in FINDER.watches_of(self._spec.name):
             watch.call(module)
@@ -167,7 +167,7 @@ class _OldLoader:
 
 
 class _Loader(_OldLoader):
-    """Stands in for a loader of today, or for none: a namespace package gets its loader together with its module."""
+    """Wraps a loader that has exec_module(), or None: a namespace package gets its loader together with its module."""
 
     def create_module(self, spec: Any) -> ModuleType:
         """Return a module that has all its attributes, so that the import system sets none by looking at us."""

@@ -1,9 +1,8 @@
-"""The scope: which router and which look-ups are in force where a call is made.
+"""The scope of a call: the router and the look-ups that are in force for the call.
 
-Outside of every `via()` block this is the installed scope. A block of `via()` belongs to the context (PEP 567) that has
-entered it: to a thread, or to a task and the tasks that it starts there. The context remembers the blocks that were
-entered, one inside the other. It does not remember the routers that are made of them, because the installed settings
-may be replaced, or taken away, meanwhile.
+Outside of every `via()` block the installed scope is in force. A `via()` block belongs to the context (PEP 567) that
+has entered it: to a thread, or to a task and the tasks that it starts inside. The context stores the nested blocks that
+were entered. It does not store their routers, because the installed settings may be replaced or removed in between.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Scope:
 
     __slots__ = ("_inside", "lookups", "router")
 
-    # As many scopes are kept: each remembers thousands of answers.
+    # The largest number of scopes that are kept. Each scope caches thousands of answers.
     _MEMORY = 256
 
     def __init__(self, settings: Settings) -> None:
@@ -76,7 +75,7 @@ class InstalledScope:
 
     __slots__ = ("scope",)
 
-    # None before the first install(). No replacement is in place then, so nobody asks.
+    # None before the first install(). At that time no replacement is in place, so no code reads it.
     scope: Scope
 
     def __init__(self) -> None:
@@ -134,8 +133,8 @@ def enter(owner: object, way: Way | None) -> None:
 def leave(owner: object) -> None:
     """Leave the block that `owner` has entered last, and every block inside of it that was not left.
 
-    Nothing happens in a context that has not entered the block: a generator may be closed in another context than that
-    in which it was started.
+    Nothing happens in a context that has not entered the block: a generator may be closed in a context other than the
+    context in which it was started.
     """
     entry = _entries.get()
     while entry is not None and entry.owner is not owner:

@@ -1,12 +1,11 @@
-"""Strict: an audit hook refuses everything that reaches the network from Python and not through our replacements.
+"""Strict: an audit hook refuses network access from Python that does not use our replacements.
 
-CPython tells an audit hook (PEP 578) about each socket that is made, each address that is connected to, sent to or
-bound to, and each look-up. Sockets and addresses of our own are known by their types. About all others the rules decide
-a second time: a direct connection may pass. A connection that belongs to the proxy, and is seen here, was made by a
-`_socket.socket`, by an original function that was saved before install(), or by a C extension.
+CPython calls an audit hook (PEP 578) for each new socket, each address that is connected to, sent to or bound to, and
+each look-up. The hook knows our own sockets and addresses by their types. For all others the rules decide a second
+time: a direct connection may pass. If the hook sees a connection that should go through a proxy, the connection was
+made by a `_socket.socket`, by an original function that was saved before install(), or by a C extension.
 
-An audit event comes after the name in an address has been resolved. Nothing is heard of a subinterpreter, of ctypes and
-of C.
+An audit event comes after the name in an address has been resolved. Subinterpreters, ctypes and C code cause no events.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ _FUNCTIONS = "call the socket module's functions, not originals saved before ins
 
 
 class _AuditHook:
-    """The audit hook of this process. A hook cannot be removed, so it is added once, and does nothing while it may.
+    """The audit hook of this process. A hook cannot be removed, so it is added once.
 
-    `checks` has, by the name of an event, a function that looks at the arguments of the event and raises. It is empty
-    while strict is off.
+    `checks` maps the name of an event to a function that checks the event's arguments and raises an exception. It is
+    empty while strict is off.
     """
 
     def __init__(self) -> None:
@@ -55,28 +54,28 @@ class _AuditHook:
         self._is_added = False
 
     def listen(self) -> None:
-        """Add the hook, unless it is there. Raises ConfigError if a hook of another tool refuses it, in silence."""
+        """Add the hook, unless it was added. Raises ConfigError if a hook of another tool has silently refused it."""
         if self._is_added:
             return
-        heard: list[str] = []
-        self.checks["socksify.listen"] = lambda: heard.append("it")
+        events: list[str] = []
+        self.checks["socksify.listen"] = lambda: events.append("socksify.listen")
         sys.addaudithook(self._function())
         sys.audit("socksify.listen")
         self.checks.clear()
-        if not heard:
+        if not events:
             raise ConfigError("strict: another audit hook of this process does not let ours in")
         self._is_added = True
 
     def _function(self) -> Callable[[str, tuple[Any, ...]], None]:
-        # It is called for every event there is. The default outlives the names of a module that is torn down.
-        def hear(
+        # The hook is called for every event. At exit the module's names are cleared, but the default stays.
+        def check_event(
             event: str, args: tuple[Any, ...], find: Callable[[str], Callable[..., None] | None] = self.checks.get
         ) -> None:
             check = find(event)
             if check is not None:
                 check(*args)
 
-        return hear
+        return check_event
 
 
 _HOOK = _AuditHook()
@@ -88,7 +87,7 @@ def listen() -> None:
 
 
 def enforce(journal: Journal) -> None:
-    """Refuse what goes past the patches, from now on and until the journal is undone. Call listen() before."""
+    """Refuse network access that bypasses the patches, until the journal is undone. Call listen() before."""
     _HOOK.checks.update(_CHECKS)
     journal.on_undo(_HOOK.checks.clear)
 
@@ -150,7 +149,7 @@ def _may_go(sock: Any) -> bool:
 
 
 def _check_route(sock: Any, address: SockAddress, doing: str) -> None:
-    """Refuse an address that is not direct: through our replacements it would have gone to a proxy, or nowhere."""
+    """Refuse an address that is not direct: our replacements would have used a proxy or blocked it."""
     route = scope.current().router.decide(_originals.family(sock), address)
     if not isinstance(route, Direct):
         because = f" (rule {route.rule.text!r})" if route.rule is not None else ""

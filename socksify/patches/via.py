@@ -1,4 +1,4 @@
-"""ViaBlock, which `socksify.via()` returns: a context manager and decorator that many may enter, again and again."""
+"""ViaBlock, which `socksify.via()` returns: a context manager and decorator that may be entered many times at once."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _GENERATORS, _COROUTINE = 0x20 | 0x200, 0x80
 class ViaBlock:
     """Routes connections and look-ups by other VIAs inside a `with` block, or inside a decorated function or coroutine.
 
-    `proxy` is one VIA (direct, block, proxy, the name of a proxy, or a URL) or a sequence of them. `isolate` is a value
-    of the setting of that name; None keeps the setting. Raises ConfigError if one of them is malformed, or if a name is
-    not known to the installed settings.
+    `proxy` is a VIA (direct, block, proxy, the name of a proxy, or a URL) or a sequence of VIAs. `isolate` is a value
+    of the setting of that name; None keeps the setting. Raises ConfigError if an argument is malformed, or if the
+    installed settings do not know the name of a proxy.
     """
 
     def __init__(self, proxy: str | Sequence[str], isolate: str | None) -> None:
@@ -42,7 +42,7 @@ class ViaBlock:
             BY_NAME["isolate"].read(isolate, "via(isolate=)")
         self._way = vias, isolate
         if is_installed():
-            # The names of proxies are known now, so an unknown name is told here and not at the first `with`.
+            # The names of proxies are known now, so an unknown name is reported here and not at the first `with`.
             scope.installed.scope.enter(self._way)
 
     def __enter__(self) -> None:
@@ -56,7 +56,7 @@ class ViaBlock:
         scope.leave(self)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return the function, or coroutine function, such that everything it does is inside the block."""
+        """Return a function that runs `function` inside the block. Raises TypeError for a generator function."""
         if _flags(_innermost(function)) & _GENERATORS:
             raise TypeError(
                 "a generator runs in the context of the code that iterates over it; use `with` inside of it"
@@ -66,7 +66,7 @@ class ViaBlock:
         def inside(*args: P.args, **kwargs: P.kwargs) -> Any:
             with self:
                 result = function(*args, **kwargs)
-            # A function that is no coroutine function may return a coroutine all the same.
+            # A plain function may return a coroutine, too.
             return self._awaited(result) if isinstance(result, CoroutineType) else result
 
         @wraps(function)

@@ -1,3 +1,3 @@
-# A hook that waits for it installs now, while none of the modules that it needs is half imported. As a statement, it
-# would be a lazy import where a program asks for them all (PEP 810).
+# A hook that waits for `socket` installs during this import, before any module that it needs is half imported. The
+# import is a call, because a statement may be a lazy import (PEP 810).
 __import__("socket")

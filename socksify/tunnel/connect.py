@@ -5,7 +5,7 @@
     finish()   until it is settled, waiting in between
 
 `first_hop` makes the connection, `handshake` holds the conversations, and `settlement` does what follows from the
-outcome. Here stands who drives the handshake, and how long.
+outcome. This module decides which call drives the handshake, and for how long.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def start(
 
     The socket's own timeout bounds everything; without one, on a non-blocking socket, and for BIND `connect_timeout`.
     `begun` is called with the tunnel before the first byte goes out, and `observer` when the tunnel is settled.
-    `frame` is that of the call that answers for the tunnel: it goes on to `finish`, or hands it over to pollers.
+    `frame` is the frame of the call that is responsible for the tunnel: it calls `finish`, or pollers take over.
     `forks_before` is the number that forks() returned when the socket was given to us: in a child of a fork since then
     the kernel's socket is the parent's. The socket belongs to no tunnel, or to `instead_of`. `waits` is whether the
     call waits for the outcome; None: as the mode of the socket says.
@@ -97,7 +97,7 @@ def _handshake(route: Via, limit: float, waits: bool, frame: FrameType) -> Hands
 
 
 def _tunnel(route: Via, observer: Observer, instead_of: Tunnel | None) -> Tunnel:
-    # The last one is told first.
+    # The last observer is called first.
     observers: tuple[Observer, ...] = (registry.settled, observer)
     if log.is_open():
         observers = write_line, *observers
@@ -128,7 +128,7 @@ def _advance(tunnel: Tunnel) -> int:
         return 0
     lock = tunnel.lock
     if not handshake.reached or not lock.acquire():
-        # Another thread is at it, or the code beneath this signal handler.
+        # Another thread, or the code beneath this signal handler, drives the handshake.
         return handshake.events
     try:
         if lock.was_broken:
@@ -148,7 +148,7 @@ def _advance(tunnel: Tunnel) -> int:
 def _drive_detached(tunnel: Tunnel, handshake: Handshake) -> int:
     sock = tunnel.borrow()
     if sock is None:
-        # Closed behind our back.
+        # The descriptor was closed without the socket object.
         for fd in list(tunnel.holders):
             registry.drop(fd, tunnel)
         return 0
@@ -224,7 +224,7 @@ def _wait_until_settled(tunnel: Tunnel, seconds: float | None, step: Callable[[T
 
 
 def _is_beneath(tunnel: Tunnel, handshake: Handshake) -> bool:
-    """Whether the code beneath this signal handler is in the middle of a step, and cannot take it before we return."""
+    """Return True if this signal handler interrupts a step, which cannot go on before the handler returns."""
     if not handshake.reached:
         return handshake.thread == get_ident()
     return tunnel.lock.is_held() and tunnel.lock.is_mine()
@@ -243,7 +243,7 @@ def _wait(tunnel: Tunnel, events: int, seconds: float) -> None:
         poller.register(fd, events)
     if not fds:
         return
-    # Rounded up: waking a moment early would only mean to wait again.
+    # Rounded up, because a wait that ends too early would have to be repeated.
     milliseconds = int(seconds * 1000) + 1
     poller.poll(min(milliseconds, _RECHECK if thread_count() else _RECHECK_ALONE))
 
@@ -267,10 +267,10 @@ def expire(tunnel: Tunnel, now: float) -> bool:
 
 
 def _attempt_next(tunnel: Tunnel, handshake: Handshake) -> None:
-    """The proxy's address at hand was silent for its share of the time."""
+    """Try the next address of the proxy, because the current address did not answer in its share of the time."""
     lock = tunnel.lock
     if not handshake.reached or not lock.acquire():
-        # Another thread is at it, or the code beneath this signal handler.
+        # Another thread, or the code beneath this signal handler, drives the handshake.
         handshake.postpone(PATIENCE)
         return
     try:

@@ -1,7 +1,7 @@
 """Open connections to services that call back, as FTP's and rsh's do, and the thread that made each of them.
 
 A listening socket on the wildcard does not say for whom it listens. Clients make the socket in the thread that has the
-connection, and after the connection. So a listener is taken for that of a connection only then.
+connection, and after the connection. Only such a listener is taken as the listener of that connection.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ControlConnections:
     __slots__ = ("_services", "_threads")
 
     def __init__(self) -> None:
-        # The ports of services that call back; None: every peer may.
+        # The ports of services that call back. None means that every peer may call back.
         self._services: frozenset[int] | None = frozenset()
         # The thread that began each connection, in the order in which they were begun.
         self._threads: dict[Tunnel, int] = {}
@@ -32,21 +32,21 @@ class ControlConnections:
                 self.forget(tunnel)
 
     def note(self, tunnel: Tunnel) -> None:
-        """A connection has begun."""
+        """Remember a connection that has begun, and its thread."""
         if self._services is None or tunnel.route.target.port in self._services:
             self._threads[tunnel] = get_ident()
 
     def forget(self, tunnel: Tunnel) -> None:
-        """No socket holds the connection any more."""
+        """Forget a connection, because no socket holds it any more."""
         if self._threads:
             self._threads.pop(tunnel, None)
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all connections."""
         self._threads.clear()
 
     def are_there(self) -> bool:
-        """Whether there may be any. Every bind() and listen() asks this one question."""
+        """Return True if there may be such connections. Every bind() and listen() calls this, so it is cheap."""
         return bool(self._threads)
 
     def in_this_thread(self) -> list[Tunnel]:

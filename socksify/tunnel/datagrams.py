@@ -1,7 +1,7 @@
-"""Datagrams, and everything else that does not speak TCP: which way they take, and their refusal.
+"""Datagrams, and every other protocol but TCP: their routes, and their refusal.
 
-Proxies are asked for TCP connections alone. So a datagram goes directly, or it does not leave this machine. The rules
-are those of connections. Where they lead through a proxy, the setting `udp` decides.
+Proxies carry only TCP connections. Therefore a datagram goes directly, or it does not leave this machine. The rules for
+connections apply. If they lead through a proxy, the setting `udp` decides.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from socksify.routing.route import Blocked
     from socksify.routing.router import Router
 
-# What a stream socket speaks by default, IPPROTO_TCP and IPPROTO_MPTCP, which falls back to TCP (RFC 8684).
+# The default protocol of a stream socket, IPPROTO_TCP, and IPPROTO_MPTCP, which falls back to TCP (RFC 8684).
 TCP = (0, 6, 262)
 # Not every system has the option.
 _PROTOCOL_OPTION: int | None = getattr(_module, "SO_PROTOCOL", None)
 
 
 def kernel_type(sock: Socket) -> int:
-    """Return the type that a socket has to the kernel, whatever fromfd() was told. Raises OSError if it is closed."""
+    """Return the kernel's type of a socket. fromfd() may have got a wrong type. Raises OSError for a closed socket."""
     return int(_originals.getsockopt(sock, SOL_SOCKET, SO_TYPE))
 
 
@@ -43,16 +43,16 @@ _OPTION = 'udp="direct" (--udp direct)'
 
 
 def is_tcp(sock: Socket) -> bool:
-    """Whether an IP socket speaks TCP, as the kernel knows it; the arguments of fromfd() may be wrong.
+    """Return True if an IP socket speaks TCP according to the kernel; False for a closed socket.
 
-    A closed socket does not.
+    The arguments of fromfd() may be wrong, so they are not used.
     """
     try:
         if kernel_type(sock) != SOCK_STREAM:
             return False
         if _PROTOCOL_OPTION is None:
             return _originals.protocol(sock) in TCP
-        # A Unix socket has no protocol; it may be the way to the proxy, in the place of the client's own.
+        # A Unix socket has no protocol. It may be the connection to the proxy, in place of the client's TCP socket.
         return _originals.getsockopt(sock, SOL_SOCKET, _PROTOCOL_OPTION) in TCP
     except ours(OSError):
         return False
@@ -87,7 +87,7 @@ def connectable_address(family: int, address: Any, route: Via | Blocked) -> _ori
 
 
 def refuse(sock: Socket, route: Via | Blocked, address: Any) -> NoReturn:
-    """The one place where what should go through a proxy ends, until one is asked to take it (RFC 1928 section 7)."""
+    """Refuse a datagram that should go through a proxy, because UDP ASSOCIATE (RFC 1928 section 7) is not used."""
     host, port = (route.target.host, route.target.port) if isinstance(route, Via) else address[:2]
     what, why = _kind(sock), _why(route)
     log.denied((host, port), why, what)
@@ -95,14 +95,14 @@ def refuse(sock: Socket, route: Via | Blocked, address: Any) -> NoReturn:
 
 
 def refuse_frame(interface: str) -> NoReturn:
-    """Refuse what is written to an interface: of where it goes from there the rules know nothing."""
+    """Refuse a frame that is written to an interface, because the rules do not know its destination."""
     why = f"what is written to an interface goes past every rule; {_OPTION} allows it"
     log.line(f"{log.name}: frame {interface} denied: {why}")
     raise errors.not_sent("frame", interface, why)
 
 
 def refuse_source_route(what: str) -> NoReturn:
-    """Refuse an option, ancillary data or a header that leads past the address that the rules have judged."""
+    """Refuse an option, ancillary data or a header that sends a packet to an address that the rules have not judged."""
     why = "it leads a packet past the rules, which judge the address that it is sent to"
     log.line(f"{log.name}: {what} denied: {why}")
     raise errors.not_applied(what, why)

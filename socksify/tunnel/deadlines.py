@@ -1,7 +1,7 @@
-"""The tunnels whose handshake is pending, and which of them is the first to run out of time.
+"""The tunnels with a pending handshake, in the order of their deadlines.
 
-Dicts keep the order of insertion: among handshakes that may take equally long the oldest is over first. So nothing
-here is searched, however many handshakes are pending.
+Dicts keep the order of insertion: among handshakes with the same time limit the oldest ends first. Therefore no method
+searches, however many handshakes are pending.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class Deadlines:
         self._pending: dict[Tunnel, None] = {}
         # The tunnels that pollers have to end in time, by the seconds that the handshake may take.
         self._timed: dict[float, dict[Tunnel, None]] = {}
-        # Those that have to try another address of the proxy before, by the seconds that each attempt may take.
+        # The tunnels that try another address of the proxy first, by the seconds that each attempt may take.
         self._attempts: dict[float, dict[Tunnel, None]] = {}
 
     def add(self, tunnel: Tunnel) -> None:
-        """A handshake begins."""
+        """Add a tunnel whose handshake begins."""
         self._pending[tunnel] = None
 
     def discard(self, tunnel: Tunnel) -> None:
-        """The handshake is over, or nobody waits for it any more."""
+        """Remove a tunnel whose handshake is over, or is no longer awaited."""
         self._pending.pop(tunnel, None)
         handshake = tunnel.handshake
         if self._timed and handshake is not None:
@@ -41,7 +41,7 @@ class Deadlines:
                 self._attempts.get(handshake.share, {}).pop(tunnel, None)
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all tunnels."""
         for tunnels in (self._pending, self._timed, self._attempts):
             tunnels.clear()
 
@@ -54,23 +54,23 @@ class Deadlines:
         return list(self._pending)
 
     def limit(self, tunnel: Tunnel, handshake: Handshake) -> None:
-        """From now on pollers end a pending tunnel in time, because no connect() waits for it.
+        """Let pollers end a pending tunnel in time from now on, because no connect() waits for it.
 
-        The same is done for the attempts of single addresses, as long as the proxy has others.
+        They also end the attempt of a single address in time, as long as the proxy has more addresses.
         """
         _insert(self._timed, handshake.limit, tunnel)
         if handshake.candidates:
             _insert(self._attempts, handshake.share, tunnel)
 
     def attempted(self, tunnel: Tunnel, handshake: Handshake) -> None:
-        """Another address is tried now, or no other one will be."""
+        """Update a tunnel that tries another address now, or that has no more addresses to try."""
         waiting = self._attempts.get(handshake.share, {})
         if waiting.pop(tunnel, tunnel) is None and handshake.candidates:
             # The last in the order: its new attempt has just begun.
             waiting[tunnel] = None
 
     def next_over(self) -> Tunnel | None:
-        """Return the tunnel whose time is over first, of those that pollers have to end."""
+        """Return the tunnel with the earliest deadline among the tunnels that pollers have to end."""
         tables = [*self._timed.values(), *self._attempts.values()]
         firsts = [tunnel for tunnel in map(_first, tables) if tunnel is not None]
         if len(firsts) < 2:
@@ -95,5 +95,5 @@ def _first(tunnels: dict[Tunnel, None]) -> Tunnel | None:
         try:
             return next(iter(tunnels), None)
         except ours(RuntimeError):
-            # Another thread, or the garbage collector in this one, has come between these two calls.
+            # Another thread, or the garbage collector, has changed the dict between these two calls.
             continue

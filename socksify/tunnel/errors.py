@@ -1,6 +1,6 @@
-"""The errors that a client gets when a tunnel fails: the builtin OSError that it expects, and what the proxy said.
+"""The errors that a client gets when a tunnel fails: the builtin OSError that it expects, and the proxy's reply.
 
-The errors of the protocol layer know reply codes, but no errno. They are translated here, once, on their way out.
+The errors of the protocol layer have reply codes, but no errno. This module translates them.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
 
 
 class ProxyError(OSError):
-    """A connection through a proxy failed; also an instance of the builtin that its errno stands for.
+    """A connection through a proxy failed. The error is also an instance of the builtin class for its errno.
 
-    proxy is the URL of the proxy that failed (password masked). target is the destination that the proxy was asked
-    for ("host:port"). hop is the place of the proxy in the chain (1 is the first). reply is the code that the proxy
-    answered (RFC 1928 section 6, SOCKS4's 91 to 93, an HTTP status). Each of them is None where it is not known.
+    Attributes, each of which is None if it is not known:
+        proxy: The URL of the proxy that failed. Its password is masked.
+        target: The destination of the request to the proxy: "host:port".
+        hop: The position of the proxy in the chain. The first proxy is 1.
+        reply: The code in the proxy's reply (RFC 1928 section 6; 91 to 93 for SOCKS4; an HTTP status).
     """
 
     proxy: str | None = None
@@ -66,15 +68,15 @@ class ProxyConnectionResetError(ProxyError, ConnectionResetError):
 
 
 class ProxyConnectionAbortedError(ProxyError, ConnectionAbortedError):
-    """ECONNABORTED: the proxy speaks something else."""
+    """ECONNABORTED: the proxy speaks another protocol."""
 
 
 class ProxyPermissionError(ProxyError, PermissionError):
-    """EACCES: by ruleset, for want of authentication, or by one of our own rules."""
+    """EACCES: refused by the proxy's rules, by missing or wrong credentials, or by a rule of the configuration."""
 
 
 class ProxyTimeoutError(ProxyError, TimeoutError):
-    """ETIMEDOUT: the target's or the proxy's silence."""
+    """ETIMEDOUT: the target or the proxy did not answer in time."""
 
 
 class ProxyNotFoundError(ProxyError, FileNotFoundError):
@@ -91,7 +93,7 @@ _CLASSES: dict[int, type[ProxyError]] = {
     ENOENT: ProxyNotFoundError,
 }
 
-# What the reader of the message can do.
+# Advice for the reader of the message.
 _ADVICE = {
     EACCES: "allow the destination in the proxy's rules or give it credentials",
     EAFNOSUPPORT: "use a proxy that speaks this kind of address, such as SOCKS5",
@@ -108,7 +110,7 @@ def refused(cause: ProtocolError, route: Via, hop: int) -> ProxyError:
     """Return the error for a conversation with a proxy that went wrong; `hop` is the proxy's place in the chain."""
     number = errno_of(cause)
     if number == EAFNOSUPPORT and not route.target.port and route.command != BIND:
-        # A kernel says that nobody listens on port 0. For Dante's server it is no address at all.
+        # A kernel refuses a connection to port 0. Dante's server says that such an address is not supported.
         number = ECONNREFUSED
     if route.command == BIND and hop == len(route.chain) and isinstance(cause, Closed):
         # The proxy took a CONNECT before. `ssh -D` and SOCKS 4.2's sockd refuse by closing the connection.
@@ -127,7 +129,7 @@ def unsayable(cause: ProtocolError, route: Via) -> ProxyError:
 
 
 def wrong_peer(cause: ProtocolError, route: Via) -> ProxyError:
-    """Return the error for a second answer to BIND which says that the peer did not come, or that another one came.
+    """Return the error for a second reply to BIND which says that no peer, or a wrong peer, has connected.
 
     accept(2), ECONNABORTED: "A connection has been aborted."
     """
@@ -145,7 +147,7 @@ def broken(cause: OSError, route: Via, hop: int) -> ProxyError:
 
 
 def silent(route: Via, hop: int, seconds: float, stage: str) -> ProxyError:
-    """Return the error for a proxy that did not answer in time; `stage` is what was awaited, for `seconds`."""
+    """Return the error for a proxy that did not answer within `seconds`. `stage` names the answer that is missing."""
     return _at_hop(ETIMEDOUT, f"timed out after {seconds:g} s waiting for {stage}", route, hop)
 
 
@@ -185,7 +187,7 @@ def not_applied(what: str, why: str) -> ProxyError:
 
 
 def forbidden(what: str, instead: str) -> ProxyError:
-    """Return the error for a way past the patches, which the setting `strict` forbids."""
+    """Return the error for network access that bypasses the patches, which the setting `strict` forbids."""
     return _error(EACCES, f"{what} goes past socksify, which strict forbids; {instead}")
 
 
@@ -212,7 +214,7 @@ def _advice(number: int, route: Via) -> str:
 
 
 def _credentials_advice(cause: ProtocolError, proxy: Proxy) -> str:
-    """Return what to do if a proxy wants other credentials than it was given."""
+    """Return the advice for a proxy that wants other credentials than it was given."""
     ours = "Basic" if proxy.scheme == "http" else METHODS[USERNAME_PASSWORD]
     wanted = [method for method in cause.wanted if method.lower() != ours.lower()]
     if cause.wanted and len(wanted) == len(cause.wanted):

@@ -40,8 +40,8 @@ _PIECE = 4096
 class Handshake:
     """The conversations that are left on one socket until the tunnel is open; `hop_number` counts from 1.
 
-    `started` is the time of monotonic() when the connect() began, `limit` the seconds that it may take. `waits` is
-    whether that connect() waits for the outcome, `connect_frame` its frame.
+    `started` is the time of monotonic() when the connect() began, and `limit` the seconds that it may take. `waits` is
+    True if that connect() waits for the outcome. `connect_frame` is its frame.
     """
 
     __slots__ = (
@@ -74,29 +74,29 @@ class Handshake:
         self.route = route
         self.started = started
         self.limit = limit
-        # When all of it has to be over, and when what is going on now has: the attempt of one address, for which it may
-        # take its share, as long as there are others.
+        # `until` is the end of the time for the whole handshake. `deadline` is the end of the time for the current
+        # attempt: an address of the proxy gets `share` seconds while there are more addresses.
         self.until = self.deadline = started + limit
         self.share = limit
-        # The thread of its connect(), and the frame of that, until pollers are to drive it (see `_signal_safety`).
+        # The thread and the frame of the connect(), until pollers drive the handshake (see `_signal_safety`).
         self.thread = get_ident()
         self.connect_frame = connect_frame
-        # How it has ended, once it has: "error" -> the error, None if the tunnel is open.
+        # Empty until the handshake has ended. Then "error" -> the error, or None if the tunnel is open.
         self.outcome: dict[str, OSError | None] = {}
-        # Whether its connect(2) has been called: until then nobody else may drive it.
+        # True when connect(2) has been called. Until then no other code may drive the handshake.
         self.reached = False
-        # Whether the first proxy has taken a byte: until then a failure is that of the connect itself.
+        # True when the first proxy has taken a byte. Until then a failure is a failure of connect(2).
         self.begun = False
-        # The addresses of the first proxy that were not tried yet, and the one that is.
+        # The addresses of the first proxy that were not tried yet, and the address that is being tried.
         self.candidates: list[Candidate] = []
         self.attempted: Candidate | None = None
-        # Whether the client's connect() waits for the outcome; whether its fd was made non-blocking for that while.
+        # True if the client's connect() waits for the outcome, and if its fd was made non-blocking for this time.
         self.waits = waits
         self.unblocked = False
-        # The poll(2) events to wait for, and whether a poller of the client's has been told to.
+        # The poll(2) events to wait for. `polled` is True if a poller of the client waits for the handshake.
         self.events = POLLOUT
         self.polled = False
-        # Whether an event loop drives it itself, so that no poller is to.
+        # True if an event loop drives the handshake itself, so that no poller has to.
         self.driven = False
         self.hop_number = 1
         self.hops = route.hops
@@ -104,13 +104,13 @@ class Handshake:
 
     @property
     def current_hop(self) -> Hop:
-        """The hop that is asked at the moment."""
+        """The hop with which the current conversation is held."""
         return self.hops[self.hop_number - 1]
 
     # --- transitions: the connection to the first proxy ---
 
     def try_addresses(self, candidates: list[Candidate], *, shared: bool = True) -> None:
-        """These addresses of the first proxy are tried, one after another; `shared`: each has its share of the time."""
+        """Set the addresses of the first proxy, to be tried one after another. With `shared` each gets equal time."""
         self.candidates = candidates
         if shared and len(candidates) > 1:
             self.share = self.limit / len(candidates)
@@ -125,35 +125,34 @@ class Handshake:
         return self.attempted
 
     def keep_to_address(self) -> None:
-        """No other address is tried: the one at hand may take all the time that is left."""
+        """Try no other address. The current address gets all the time that is left."""
         self.candidates = []
         self.deadline = self.until
 
     def postpone(self, seconds: float) -> None:
-        """The attempt cannot be ended now; look again in some seconds."""
+        """Move the deadline of the attempt to `seconds` from now, because the attempt cannot be ended now."""
         self.deadline = min(self.until, monotonic() + seconds)
 
     def unblock(self) -> None:
-        """The client's fd is made non-blocking until the handshake is over."""
+        """Note that the client's fd is non-blocking until the handshake is over."""
         self.unblocked = True
 
     def has_written(self, count: int) -> None:
-        """The proxy has taken so many bytes of the first message together with the connection."""
+        """Note that the proxy has taken `count` bytes of the first message together with the connection."""
         self.begun = True
         self.events = POLLIN
         self.conversation.sent(count)
-        # Last: whoever drives it from now on would write the same bytes again.
+        # This is last, because other code may drive the handshake now, and must not write the same bytes again.
         self.reached = True
 
     def has_reached(self) -> None:
-        """connect(2) has been called: from now on others may drive the handshake."""
+        """Note that connect(2) has been called. From now on other code may drive the handshake."""
         self.reached = True
 
     def may_begin_again(self) -> bool:
-        """Whether another address of the proxy can be asked instead of this one, which has said nothing yet.
+        """Return True if another address of the proxy can be tried, because the current address has not answered.
 
-        SOCKS5's greeting asks for nothing. Other first messages name the target, and then it may be the target that
-        is slow.
+        The greeting of SOCKS5 does not name the target. Other first messages do, and then the target may be slow.
         """
         talk = self.conversation
         return (
@@ -163,61 +162,61 @@ class Handshake:
         )
 
     def begin_again(self) -> None:
-        """Say to another address what was said to a silent one."""
+        """Begin the first conversation again, with another address of the proxy."""
         self.begun = False
         self.conversation = Conversation(self.hops[0].script())
 
     # --- transitions: who drives it ---
 
     def expect(self, events: int) -> None:
-        """From now on it waits for these poll(2) events."""
+        """Set the poll(2) events to wait for."""
         self.events = events
 
     def stop_waiting(self) -> None:
-        """The client's connect() does not wait for the outcome, as that of a non-blocking socket does not."""
+        """Note that the client's connect() no longer waits for the outcome, like that of a non-blocking socket."""
         self.waits = False
 
     def leave_to_pollers(self, polled: bool) -> None:
-        """Its connect() answers for it no longer; `polled` is whether an epoll object watches it already."""
+        """Let pollers drive the handshake, not connect(). `polled` is True if an epoll object watches it already."""
         self.polled = polled
         self.connect_frame = None
 
     def mark_polled(self) -> None:
-        """A poller of the client's waits for it."""
+        """Note that a poller of the client waits for the handshake."""
         self.polled = True
 
     def drive_by_loop(self, driven: bool) -> None:
-        """An event loop drives it itself from now on, or no longer."""
-        # Whoever asks for SO_ERROR is not to wait there for the outcome.
+        """Note if an event loop drives the handshake itself from now on."""
+        # A read of SO_ERROR must not wait for the outcome.
         self.polled = True
         self.driven = driven
 
     # --- transitions: how it ends ---
 
     def conclude(self, error: OSError | None) -> bool:
-        """It has ended, with an error or, with None, well; False if it had ended otherwise before."""
+        """End the handshake: None means that the tunnel is open. Return False if it had another outcome before."""
         return self.outcome.setdefault("error", error) is error
 
     def conclude_in_child(self, error: OSError) -> bool:
-        """In a child of a fork it has ended. Neither SO_ERROR nor the log tells so."""
+        """End the handshake in a forked child. Neither SO_ERROR nor the log reports this."""
         self.waits = True
         self.tell_once()
         return self.conclude(error)
 
     def tell_once(self) -> bool:
-        """Whether this is the first call: the log tells the outcome once, also where it is settled twice."""
+        """Return True at the first call. The log reports the outcome once, even if the tunnel is settled twice."""
         token = OSError()
         return self.outcome.setdefault("told", token) is token
 
     def end(self) -> None:
-        """It is settled. The frame of its connect() has the handshake among its variables."""
+        """Drop the frame of connect(), which has the handshake among its variables. The tunnel is settled."""
         self.connect_frame = None
 
     @property
     def is_deserted(self) -> bool:
-        """Whether an exception has ended the connect() that answers for it."""
+        """True if an exception has ended the connect() that is responsible for the handshake."""
         frame = self.connect_frame
-        # Asked twice: a connect() that has handed the tunnel over, and has ended since, is no longer there.
+        # The frame is read twice, because connect() may hand the tunnel over and end between the two checks.
         return frame is not None and not is_running(frame) and self.connect_frame is frame
 
     def bound(self) -> tuple[str, int] | None:
@@ -232,7 +231,7 @@ class Handshake:
         if not isinstance(reply, Reply):
             return None
         address = reply.address.literal()
-        # A name is no address that a socket could have.
+        # A name cannot be the address of a socket.
         if address.type == NAME or not address.port or address.host in _ANY:
             return None
         return address.host, address.port
@@ -302,7 +301,7 @@ class Handshake:
 
 
 def peek(sock: Socket, count: int) -> bytes:
-    """Return up to `count` bytes that are left to be read; never wait. read(2) cannot peek, so the kernel is polled."""
+    """Return up to `count` unread bytes without reading them; never wait. read(2) cannot peek, so poll(2) is used."""
     if _originals.gettimeout(sock):
         poller = _originals.poll()
         poller.register(_originals.fileno(sock), POLLIN)

@@ -1,7 +1,7 @@
-"""How a handshake ends, and what follows from that: the tunnel is open, or it has failed.
+"""The end of a handshake, and its consequences: the tunnel is open, or it has failed.
 
-A settled tunnel is either open, and the fd is from then on the kernel's own connection and no business of
-ours, or it has failed: the connection to the proxy is shut down, so nothing that the client still writes can reach it.
+If a settled tunnel is open, the client uses the kernel's connection directly. If the tunnel has failed, the connection
+to the proxy is shut down, so that no byte which the client still writes can reach the proxy.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def fail(tunnel: Tunnel, error: OSError) -> None:
 
 
 def settle(tunnel: Tunnel) -> None:
-    """Do what follows from the outcome of a handshake; do it again where an exception has interrupted that.
+    """Carry out the consequences of a handshake's outcome. This may be repeated after an exception has interrupted it.
 
-    What is left of a failed connection to the proxy is useless to anybody. The last step makes it a settled one.
+    Unread bytes of a failed connection to the proxy are discarded. The last step makes the tunnel settled.
     """
     handshake = tunnel.handshake
     if handshake is None or not handshake.outcome:
@@ -58,11 +58,11 @@ def settle(tunnel: Tunnel) -> None:
 
 
 def silence(tunnel: Tunnel) -> None:
-    """Shut a connection to the proxy down; what it has said beyond its answer is not for the client."""
+    """Shut down a connection to the proxy, and discard its unread bytes, which are not for the client."""
     for sock in tunnel.verified():
         try:
             _originals.shutdown(sock, SHUT_RDWR)
-            # What arrives after the shutdown the kernel refuses, so this is no more than a receive buffer.
+            # The kernel refuses bytes that arrive after the shutdown, so the loop reads at most one receive buffer.
             for _ in range(_LEFTOVERS):
                 if tunnel.released or not at(_originals.read, sock, _LEFTOVER):
                     break
@@ -78,7 +78,7 @@ def write_line(tunnel: Tunnel) -> None:
 
 
 def shut(sock: Socket, tunnel: Tunnel) -> None:
-    """The client shuts a connecting socket down: it is unconnected then, and SO_ERROR reports ECONNRESET."""
+    """Shut down a connecting socket for the client. Then it is not connected, and SO_ERROR reports ECONNRESET."""
     handshake = tunnel.handshake
     waits = handshake is not None and handshake.waits
     error = ConnectionResetError(ECONNRESET, os.strerror(ECONNRESET))
@@ -92,13 +92,13 @@ def shut(sock: Socket, tunnel: Tunnel) -> None:
 
 
 def cancel(tunnel: Tunnel) -> None:
-    """The last holder of a pending tunnel is about to close: keep off the fd, and wake the threads that wait."""
+    """Cancel a pending tunnel whose last holder is about to close. Leave its fd alone, and wake waiting threads."""
     handshake = tunnel.handshake
     if handshake is None:
         return
     tunnel.release()
     handshake.conclude(OSError(EBADF, "the socket was closed while its connect() was pending"))
-    # Another thread that drives it is not to find another socket under the number that is given up.
+    # Another thread that drives the tunnel must not find another socket under the closed number.
     if tunnel.lock.acquire(PATIENCE):
         tunnel.lock.release()
     settle(tunnel)
@@ -122,8 +122,8 @@ def after_fork() -> None:
 
 
 def fail_in_child(tunnel: Tunnel, handshake: Handshake) -> None:
-    """The process was forked while a handshake was pending, and this is the child."""
-    # Nothing is reported by SO_ERROR or in the log, and the guards stay: they tell that it is not connected.
+    """Fail a handshake in this child process, because it was pending when the parent forked."""
+    # Neither SO_ERROR nor the log reports this. The guards stay, and their error is that the socket is not connected.
     tunnel.watchers.clear()
     tunnel.be_observed_by(registry.settled)
     if handshake.conclude_in_child(not_connected()):
@@ -146,5 +146,5 @@ def _part_from_parent(tunnel: Tunnel) -> None:
 
 
 def interrupted() -> OSError:
-    """Return the outcome of a handshake that an exception of somebody else's has ended."""
+    """Return the outcome of a handshake that was ended by an exception of other code, such as a signal handler."""
     return OSError(ECANCELED, "connect() was interrupted")

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 def _named(level: int, *names: str) -> _Options:
-    """The options of these names that this platform has."""
+    """Return those of the named options that this platform has."""
     return tuple((level, getattr(socket, name)) for name in names if hasattr(socket, name))
 
 
-# Values of these fit an int. SO_RCVBUF and SO_SNDBUF are apart: the kernel doubles what it is given.
+# The values of these options fit an int. SO_RCVBUF and SO_SNDBUF are separate, because the kernel doubles their values.
 _SOCKET_OPTIONS = _named(
     SOL_SOCKET, "SO_KEEPALIVE", "SO_REUSEADDR", "SO_REUSEPORT", "SO_OOBINLINE", "SO_PRIORITY", "SO_MARK"
 )
@@ -46,7 +46,7 @@ _TCP_OPTIONS = _named(
     IPPROTO_TCP, "TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT", "TCP_SYNCNT"
 )
 _IP_OPTIONS = _named(IPPROTO_IP, "IP_TOS", "IP_TTL") + _named(IPPROTO_IPV6, "IPV6_TCLASS", "IPV6_UNICAST_HOPS")
-# What one family's socket has and another's has not, or not in the same place.
+# The options that exist only for some families, or have another level there.
 _FAMILY_OPTIONS = (
     _named(SOL_SOCKET, "SO_DOMAIN", "SO_PROTOCOL", "SO_REUSEPORT")
     + _named(IPPROTO_IPV6, "IPV6_V6ONLY")
@@ -59,10 +59,10 @@ _NO_PORT = int(getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24))
 
 
 def fresh_socket(sock: Socket, family: int) -> _originals.Socket:
-    """A new stream socket of `family` with the options and the blocking mode of the client's."""
+    """Return a new stream socket of `family` with the options and the blocking mode of the client's socket."""
     fresh = _originals.Socket(family, SOCK_STREAM)
     try:
-        # Of the object, too, which a default timeout of the process would make wait.
+        # The blocking mode of the object is set, too: a default timeout of the process would make the object wait.
         fresh.setblocking(os.get_blocking(_originals.fileno(sock)))
         for level, name in _SOCKET_OPTIONS + _TCP_OPTIONS + _IP_OPTIONS:
             _carry(sock, fresh, level, name)
@@ -77,7 +77,7 @@ def fresh_socket(sock: Socket, family: int) -> _originals.Socket:
 
 
 def move(fresh: _originals.Socket, sock: Socket) -> None:
-    """Put a fresh kernel socket on the client's fd; the old one is closed, as far as no dup holds it."""
+    """Put a fresh kernel socket on the client's fd. The old socket is closed, unless a dup holds it."""
     fd = _originals.fileno(sock)
     registry.epoll_masks.leaving(fd)
     put_onto(fresh.fileno(), sock)
@@ -86,7 +86,7 @@ def move(fresh: _originals.Socket, sock: Socket) -> None:
 
 
 def bind(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
-    """Bind a fresh socket to what the client chose for the one before. Raises OSError."""
+    """Bind a fresh socket to the address that the client chose for the old socket. Raises OSError."""
     if chosen is None:
         return
     try:
@@ -96,11 +96,11 @@ def bind(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
 
 
 def bind_host(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> None:
-    """Bind a fresh socket to the host that the client chose for the one before, and to any port. Raises OSError."""
+    """Bind a fresh socket to the host that the client chose for the old socket, and to any port. Raises OSError."""
     if chosen is None:
         return
     try:
-        # The port is chosen when it is connected, when it only has to be unlike those to the same proxy: ip(7).
+        # ip(7): the kernel chooses the port at connect(2). Then only connections to the same proxy need other ports.
         _originals.setsockopt(sock, IPPROTO_IP, _NO_PORT, 1)
     except ours(OSError):  # a system without
         pass
@@ -110,7 +110,7 @@ def bind_host(sock: Socket | _originals.Socket, chosen: SockAddress | None) -> N
 def remember_options(sock: Socket, tunnel: Tunnel) -> None:
     """Before a move to another family, remember the options that the new socket could not report to the client."""
     for level, name in _FAMILY_OPTIONS:
-        # A value that is there already comes from the client's own socket, not from one that was moved onto its fd.
+        # A stored value comes from the client's own socket, not from a socket that was moved onto its fd.
         if (level, name) not in tunnel.options:
             try:
                 tunnel.options[level, name] = _originals.getsockopt(sock, level, name)
@@ -119,7 +119,7 @@ def remember_options(sock: Socket, tunnel: Tunnel) -> None:
 
 
 def stored_option(tunnel: Tunnel, level: int, name: int, size: int) -> int | bytes | None:
-    """Return an option as the client has set it, in getsockopt()'s form; None where the kernel is to be asked."""
+    """Return an option as the client has set it, in getsockopt()'s form; None if the kernel has the option."""
     stored = tunnel.options.get((level, name))
     if stored is None or not size:
         return stored
@@ -127,12 +127,12 @@ def stored_option(tunnel: Tunnel, level: int, name: int, size: int) -> int | byt
 
 
 def store_option(sock: Socket, tunnel: Tunnel, level: int, name: int, value: int | bytes) -> bool:
-    """Remember an option that the kernel's socket may not have; return False where the kernel is to be asked."""
-    in_its_place = tunnel.route.chain[0].path is not None and level in (IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6)
-    if not in_its_place and (level, name) not in tunnel.options:
+    """Remember an option that the kernel's socket may not have. Return False if the caller has to set the option."""
+    is_unix_proxy = tunnel.route.chain[0].path is not None and level in (IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6)
+    if not is_unix_proxy and (level, name) not in tunnel.options:
         return False
     if not isinstance(value, int):
-        # setsockopt(2): most options are an int; of others a Unix socket has no use.
+        # setsockopt(2): most options are an int. A Unix socket does not use the other options.
         value = int.from_bytes(value[:4], sys.byteorder, signed=True)
     tunnel.options[level, name] = value
     _try_option(sock, level, name, value)
@@ -140,12 +140,12 @@ def store_option(sock: Socket, tunnel: Tunnel, level: int, name: int, value: int
 
 
 def restore_family(sock: Socket, tunnel: Tunnel) -> None:
-    """Make a socket as good as new, and of the client's own family, before another connect() after a failure."""
+    """Replace the kernel socket by a fresh socket of the client's own family, before a connect() after a failure."""
     move(renewed(sock, tunnel), sock)
 
 
 def renewed(sock: Socket, tunnel: Tunnel) -> _originals.Socket:
-    """A fresh kernel socket of the client's own family, with its options."""
+    """Return a fresh kernel socket of the client's own family, with the options that the client has set."""
     fresh = fresh_socket(sock, sock.family if sock.family != AF_UNIX else AF_INET)
     for (level, name), value in tunnel.options.copy().items():
         _try_option(fresh, level, name, value)
@@ -162,7 +162,7 @@ def _try_option(sock: Socket | _originals.Socket, level: int, name: int, value: 
 def _carry(
     sock: Socket, fresh: _originals.Socket, level: int, name: int, *, halved: bool = False, size: int = 0
 ) -> None:
-    """Set one option as the client's socket has it, unless the fresh one has it so by default or cannot have it."""
+    """Copy one option of the client's socket, unless the fresh socket has the same value or cannot have the option."""
     try:
         wanted = _originals.getsockopt(sock, level, name, size)
         if wanted == fresh.getsockopt(level, name, size):

@@ -30,28 +30,28 @@ _ADDRESSED = ("sendto", "sendmsg")
 
 
 def answered(sock: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    """Return a list with the result of a method, if it needs no kernel for it, as recv(0); else an empty list.
+    """Return a list with the result of a method that needs no kernel for it, such as recv(0); else an empty list.
 
-    `name`, `args` and `kwargs` are the method's name and arguments. Raises what the method raises about its arguments,
-    and OSError where urgent data is asked for.
+    `name`, `args` and `kwargs` are the method's name and arguments. Raises the exceptions of the method about its
+    arguments, and OSError for a request for urgent data.
     """
     method = getattr(_originals.Socket, name, None)
     if method is None or name in _ADDRESSED:
         return []
     try:
         return [method(NOWHERE, *args, **kwargs)]
-    except ours(OSError):  # it is no socket
+    except ours(OSError):  # NOWHERE has no descriptor
         pass
     place = _FLAGS.get(name)
     flags = kwargs.get("flags", args[place] if place is not None and len(args) > place else 0)
     if place is not None and flags & MSG_OOB and _originals.gettimeout(sock) == 0:
-        # tcp(7): there is none before anything was received.
+        # tcp(7): there is no urgent data before any data was received.
         raise OSError(EINVAL, os.strerror(EINVAL))
     return []
 
 
 def check_address(sock: Any, address: Any) -> None:
-    """Raise what connect() raises about a malformed address, whatever the state of the socket."""
+    """Raise the exception of connect() about a malformed address, in any state of the socket."""
     family = _originals.family(sock)
     literal = _LITERALS.get(family)
     if literal is None:
@@ -67,7 +67,7 @@ def check_address(sock: Any, address: Any) -> None:
 
 
 def outcome_as(number: int, buflen: int) -> int | bytes:
-    """Return `number` as getsockopt(SO_ERROR) does: as an int, or as `buflen` bytes if that is not 0.
+    """Return `number` as getsockopt(SO_ERROR) does: as an int, or as `buflen` bytes if `buflen` is not 0.
 
     Raises OSError for a wrong length.
     """
@@ -82,7 +82,7 @@ def outcome_as(number: int, buflen: int) -> int | bytes:
 
 
 def _may_be_host(host: Any) -> bool:
-    """Return True if C would parse a host or look it up. About any other host it raises an exception at once."""
+    """Return True if C would parse a host or look it up. For any other host C raises an exception at once."""
     if isinstance(host, (bytes, bytearray)):
         return 0 not in host
     if not isinstance(host, str) or "\0" in host:

@@ -1,9 +1,9 @@
-"""Guards of datagram sockets: an object whose socket is connected to a peer to which it may not send.
+"""Guards of datagram sockets that are connected to a peer to which they may not send.
 
-The methods that send without an address are replaced by a SubclassSwap. At each send the kernel is asked first for the
-peer of the socket, so a dup(), an fd of another origin or a connect(2) by other code does not make the guard wrong.
-Where the kernel knows no peer, because the socket is bound to loopback instead of being connected
-(`tunnel.datagrams`), that module does. Sockets of the link layer have a guard for all their life.
+A SubclassSwap replaces the methods that send without an address. Each send first reads the peer of the socket from the
+kernel. Therefore a dup(), an fd of another origin or a connect(2) by other code does not make the guard wrong. If the
+socket is bound to loopback instead of being connected, the kernel knows no peer, and `tunnel.apparent_peers` gives it.
+Sockets of the link layer always have a guard.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from socksify.patches.guards.subclass_swap import Members
     from socksify.tunnel.apparent_peers import ApparentPeer
 
-# For these connect(2) sends nothing. For SCTP and DCCP it starts a handshake.
+# For these types connect(2) sends nothing. For SCTP and DCCP it starts a handshake.
 CONNECTIONLESS = (SOCK_DGRAM, SOCK_RAW)
 # The link layer of Linux. Elsewhere no family has this number.
 LINK = int(getattr(_module, "AF_PACKET", -2))
@@ -42,7 +42,7 @@ _LOOPBACK = "lo"
 NOWHERE = _originals.Socket.__new__(_originals.Socket)
 
 # The guarded objects, by their id(). An entry has the via() in which the object was connected, which still decides, and
-# what `tunnel.apparent_peers` knows of its socket. An entry goes with its object.
+# the ApparentPeer of its socket. An entry disappears together with its object.
 _guarded: dict[int, tuple[weak_reference[Socket], scope.Way | None, ApparentPeer | None]] = {}
 
 
@@ -65,7 +65,7 @@ def connect(sock: Socket, address: _originals.InternalAddress) -> None:
 
 
 def guard_late(sock: Socket) -> bool:
-    """Guard an object if another object has connected its socket to where it may not send; else return False."""
+    """Guard an object if another object has connected its socket to a forbidden peer; else return False."""
     known = apparent_peers.find(sock) if id(sock) not in _guarded else None
     if known is None:
         return False
@@ -92,7 +92,7 @@ def release_all() -> None:
 
 
 def _connect_to_peer(sock: Socket, known: ApparentPeer | None) -> None:
-    """Have the kernel connect the socket to the peer that it has reported so far."""
+    """Make the kernel connect the socket to the peer that the socket has reported so far."""
     if known is None or _kernels_peer(sock) is not None:
         return
     try:
@@ -104,7 +104,7 @@ def _connect_to_peer(sock: Socket, known: ApparentPeer | None) -> None:
 def admit_frame(address: Any, check: Callable[[], object]) -> None:
     """Refuse a frame for any interface but loopback. An address begins with the interface's name (packet(7)).
 
-    `check()` raises what the stdlib says about the other arguments; it is called before a refusal.
+    `check()` raises the stdlib's exceptions about the other arguments. It is called before a refusal.
     """
     interface = address[0] if isinstance(address, tuple) and address else None
     if not isinstance(interface, str) or interface in ("", _LOOPBACK) or scope.current().settings.udp == "direct":
@@ -114,7 +114,7 @@ def admit_frame(address: Any, check: Callable[[], object]) -> None:
 
 
 def check(sock: Socket, call: Callable[[], object]) -> None:
-    """Before a refusal, raise what the stdlib raises about wrong arguments, by `call()`, and about a closed socket."""
+    """Raise the stdlib's exceptions, before a refusal: of wrong arguments, by `call()`, and of a closed socket."""
     _try(call)
     if _originals.fileno(sock) < 0:
         raise OSError(EBADF, os.strerror(EBADF))
@@ -148,7 +148,7 @@ def _guarded_method(cls: Any, name: str) -> Callable[..., Any]:
 
 
 def _admit(sock: Socket, call: Callable[[], object]) -> None:
-    """Refuse to send to the peer of a guarded object. If it has become a peer to which it may send, end the guard."""
+    """Refuse to send to the peer of a guarded object. If the object may now send to its peer, end the guard."""
     if _domain(sock) == LINK:
         admit_frame(_originals.getsockname(sock), call)
         return

@@ -1,10 +1,10 @@
 """Guards of sockets whose connect is pending: no byte of the client mixes with the bytes of the handshake.
 
 `send` and `recv` are never patched on `socket.socket`. Every object on the pending kernel socket, however it was made,
-is moved to a subclass of its own class (SubclassSwap) until the tunnel is settled. An object without a guard once took
-a byte of the proxy's reply. Meanwhile I/O fails as on a socket that is still connecting: with EAGAIN, or with ENOTCONN
-where the kernel would say so. After a failure the guard stays until the failure has been reported: by SO_ERROR, by
-connect(), or by the first call that would have met it.
+is moved to a subclass of its own class (SubclassSwap) until the tunnel is settled. Without a guard, an object could
+read a byte of the proxy's reply. Until then I/O fails as on a socket that is still connecting: with EAGAIN, or with
+ENOTCONN where the kernel would return it. After a failure the guard stays until the failure has been reported: by
+SO_ERROR, by connect(), or by the first call on which the kernel would have reported it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NAMES = (
     "recvmsg",
     "recvmsg_into",
 )
-# What SSLSocket adds.
+# The methods that SSLSocket adds.
 _TLS_NAMES = ("read", "write", "do_handshake", "unwrap")
 # ssl does not try these before it has seen that the socket is connected.
 _OF_THE_CONNECTED = ("do_handshake", "unwrap")
@@ -58,9 +58,9 @@ waits: dict[type, Callable[[Any], bool]] = {}
 
 
 def guard(tunnel: Tunnel) -> None:
-    """Guard every object that holds a pending tunnel, until it is open or its failure has been told.
+    """Guard every object that holds a pending tunnel, until it is open or its failure has been reported.
 
-    `settled` is to observe the tunnel.
+    The caller has to make `settled` an observer of the tunnel.
     """
     for sock in tunnel.objects():
         guard_object(sock)
@@ -87,7 +87,7 @@ def reported_failure(tunnel: Tunnel) -> OSError:
 
 
 def settled(tunnel: Tunnel) -> None:
-    """Observe a tunnel: its objects are free again when it is open, or when its failure has been told."""
+    """Observe a tunnel: its objects lose their guards when it is open, or when its failure has been reported."""
     if tunnel.report is None:
         _unguard(tunnel)
 
@@ -123,7 +123,7 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 def _pass(sock: Socket, tunnel: Tunnel, name: str) -> None:
-    """Let a call through to the kernel if the tunnel is open; else raise what the kernel would."""
+    """Let a call through to the kernel if the tunnel is open; else raise the error that the kernel would return."""
     if tunnel.listener is not None:
         raise not_connected()
     if tunnel.handshake is not None:
@@ -139,7 +139,7 @@ def _still_connecting(sock: Any, name: str) -> OSError:
     if not hasattr(sock, "do_handshake"):
         return BlockingIOError(EAGAIN, os.strerror(EAGAIN))
     if sock._sslobj is None or name in _OF_THE_CONNECTED:
-        # ssl checks whether a socket is connected, and understands no answer but ENOTCONN.
+        # ssl checks whether a socket is connected, and accepts no error but ENOTCONN.
         return not_connected()
     return wants_write()
 
@@ -175,8 +175,8 @@ def wait(sock: Socket, tunnel: Tunnel) -> bool:
 def _is_blocking(sock: Socket, tunnel: Tunnel) -> bool:
     """Return True if the client uses the fd as a blocking one.
 
-    An object that was made from a non-blocking fd does not know that. And the fd of a connect() that waits is
-    non-blocking for that time.
+    An object that was made from a non-blocking fd does not know that its fd is non-blocking. While a connect() waits,
+    its fd is non-blocking, too.
     """
     handshake = tunnel.handshake
     return (handshake is not None and handshake.unblocked) or os.get_blocking(_originals.fileno(sock))
@@ -204,7 +204,10 @@ def _reduce_ex(self: Socket, protocol: Any, /) -> Any:
 
 
 def _sendfile(cls: Any) -> Callable[..., Any]:
-    """sendfile() calls os.sendfile(), which goes past every method. On a non-blocking socket it refuses to work."""
+    """Return sendfile() with a guard: it calls os.sendfile(), which uses no method of the socket.
+
+    On a non-blocking socket the original refuses to work.
+    """
 
     def sendfile(self: Socket, *args: Any, **kwargs: Any) -> Any:
         tunnel = registry.find(self)
@@ -216,7 +219,7 @@ def _sendfile(cls: Any) -> Callable[..., Any]:
 
 
 def _shutdown(cls: Any) -> Callable[..., Any]:
-    """shutdown(2) ends a pending connect, whatever the direction. SO_ERROR then tells ECONNRESET."""
+    """Return shutdown() with a guard: it ends a pending connect, in each direction. SO_ERROR is then ECONNRESET."""
 
     def shutdown(self: Socket, how: int, /) -> None:
         tunnel = registry.find(self)
@@ -229,7 +232,7 @@ def _shutdown(cls: Any) -> Callable[..., Any]:
 
 
 def _getsockopt(cls: Any) -> Callable[..., Any]:
-    """getsockopt(SO_ERROR) reports a failure even after uninstall()."""
+    """Return getsockopt() with a guard: SO_ERROR reports a failure even after uninstall()."""
 
     def getsockopt(self: Socket, level: int, optname: int, *buflen: int) -> Any:
         tunnel = registry.find(self) if level == SOL_SOCKET and optname == SO_ERROR else None

@@ -1,7 +1,7 @@
 """SubclassSwap: gives single objects other methods for a while, by moving them to a subclass of their own class.
 
-`send` and `recv` are never patched on `socket.socket`. Where one object needs a check before its methods, the check is
-a method of such a subclass. The subclass is made when the first object of a class needs it. It has the name and the
+`send` and `recv` are never patched on `socket.socket`. If an object needs a check before its methods, the methods of
+the subclass make this check. The subclass is made when the first object of a class needs it. It has the name and the
 module of the object's own class, so the client sees no difference.
 """
 
@@ -34,7 +34,7 @@ class SubclassSwap:
             thing.__class__ = self._made.get(cls) or self._make(cls)
 
     def restore(self, thing: object) -> None:
-        """Give an object its own class back. Do nothing if the object has it already."""
+        """Return an object to its own class. Do nothing if the object has this class already."""
         own = self._own.get(type(thing))
         if own is not None:
             thing.__class__ = own
@@ -50,7 +50,7 @@ class SubclassSwap:
             method.__qualname__ = f"{cls.__qualname__}.{name}"
             method.__module__ = cls.__module__
         names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-        # The client has not made this subclass: its metaclass and its __init_subclass__() are not called.
+        # The client's metaclass and __init_subclass__() are not called, because the client has not made this subclass.
         made = type.__new__(type(cls), cls.__name__, (_Unannounced, cls), {"__slots__": (), **names, **members})
         self._own[made] = cls
         self._made[cls] = made

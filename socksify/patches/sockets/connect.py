@@ -1,7 +1,7 @@
 """connect, connect_ex, getpeername and the options of a socket, as the client sees them.
 
-For a socket with a tunnel, getpeername() is the target, and SO_ERROR the outcome of a non-blocking connect, which is
-reported once.
+For a socket with a tunnel, getpeername() returns the target. SO_ERROR returns the outcome of a non-blocking connect
+once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TIMEVAL = 16
 
 
 class _SendTimeouts:
-    """Whether SO_SNDTIMEO was ever set in this process. If not, connect() need not ask for it."""
+    """Notes if SO_SNDTIMEO was ever set in this process. If not, connect() does not read the option."""
 
     def __init__(self) -> None:
         self.are_there = False
@@ -82,7 +82,7 @@ def _connect_ex(self: Socket, address: SockAddress, /) -> int:
     except (_module.gaierror, _module.herror):
         raise
     except ours(TypeError, OverflowError) as error:
-        # The stdlib's message about a bad address has the method's name in it.
+        # The stdlib's message about a malformed address contains the name of the method.
         raise type(error)(str(error).replace("connect()", "connect_ex()")) from None
     except ours(TimeoutError) as error:
         # For a timeout of the socket itself the stdlib returns EAGAIN. A timeout that a proxy reports is ETIMEDOUT.
@@ -102,7 +102,7 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
         from socksify.routing.stream_isolation import isolated
 
         route = isolated(route, settings.isolate)
-    # The frame is in no local variable: it would be in a cycle with itself, and keep the socket.
+    # The frame is not kept in a local variable, because it would refer to itself and keep the socket alive.
     tunnel = connect.start(sock, route, settings.connect_timeout, _begun, pending.settled, sys._getframe(), before)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
@@ -111,7 +111,7 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
     connect.finish(tunnel, _send_timeout(sock))
     if handshake is not None and tunnel.handshake is handshake:
-        # socket(7), SO_SNDTIMEO: connect(2) then ends like that of a non-blocking socket, and goes on like one.
+        # socket(7), SO_SNDTIMEO: after the time, connect(2) behaves as on a non-blocking socket.
         handshake.stop_waiting()
         readiness.hand_to_pollers(_originals.fileno(sock), tunnel)
         raise OSError(EINPROGRESS, os.strerror(EINPROGRESS))
@@ -120,7 +120,7 @@ def _connect_via(sock: Socket, route: Via, before: int) -> None:
 
 
 def _send_timeout(sock: Socket) -> float | None:
-    """Return for how many seconds the kernel lets connect(2) wait on a blocking socket; None means without a limit."""
+    """Return the seconds for which the kernel lets connect(2) wait on a blocking socket; None if there is no limit."""
     if not _send_timeouts.are_there or _originals.gettimeout(sock) is not None:
         return None
     # struct timeval: seconds and microseconds.
@@ -139,8 +139,8 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
     """Handle another connect() on a socket that has a tunnel: raise, unless the socket is free for a new tunnel.
 
     While the tunnel is pending, this raises EALREADY. Afterwards it raises the outcome once: EISCONN, or the error.
-    After an error the socket may connect again. A socket that was to listen through the proxy, and does not listen yet,
-    may connect instead.
+    After an error the socket may connect again. A socket that was bound to listen at the proxy, but does not listen
+    yet, may connect instead.
     """
     if tunnel.listener is not None and not tunnel.listens:
         registry.drop(sock.fileno(), tunnel)
@@ -153,7 +153,7 @@ def _connect_again(sock: Socket, tunnel: Tunnel) -> None:
         raise pending.reported_failure(tunnel)
     if tunnel.error is None and _is_connected(sock):
         raise OSError(EISCONN, os.strerror(EISCONN))
-    # The order matters: if a signal handler raises in between, the next connect() does all of it again.
+    # The order matters: if a signal handler raises in between, the next connect() repeats these steps.
     socket_swap.restore_family(sock, tunnel)
     # The socket keeps the address that the client has chosen.
     socket_swap.bind(sock, registry.chosen_address(sock))
@@ -184,7 +184,7 @@ def _getpeername(self: Socket, /) -> Any:
         return _originals.getpeername(self) if not apparent_peers.known else _peer_in_appearance(self)
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
-        # The server may have accepted the connection by now, and the client may conclude that it is connected.
+        # The server may have accepted the connection already, and the client may expect to be connected.
         pending.wait(self, tunnel)
     if not tunnel.is_open:
         raise not_connected()
@@ -231,7 +231,7 @@ def _getsockopt(self: Socket, level: int, optname: int, buflen: int = 0, /) -> A
 def _outcome(sock: Socket, tunnel: Tunnel) -> int:
     """Return SO_ERROR of a non-blocking connect: 0 while it is pending or open; after a failure its errno, once.
 
-    A watcher in C, which sees the kernel's socket only, asks too early. The handshake is then finished here.
+    A watcher in C sees only the kernel's socket, and reads SO_ERROR too early. Then this call finishes the handshake.
     """
     handshake = tunnel.handshake
     if handshake is not None and not handshake.polled and not handshake.waits:
@@ -245,7 +245,7 @@ def _outcome(sock: Socket, tunnel: Tunnel) -> int:
 
 
 def _setsockopt(self: Socket, /, *options: Any) -> None:
-    # C refuses a wrong number of arguments, or a value of another type, with messages of its own.
+    # The C method refuses a wrong number of arguments, or a value of another type, with its own messages.
     if len(options) == 3 and registry.by_fd and isinstance(options[2], (int, bytes, bytearray, memoryview)):
         tunnel = registry.find(self)
         if tunnel is not None and socket_swap.store_option(self, tunnel, *options):

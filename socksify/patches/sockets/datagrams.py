@@ -1,4 +1,4 @@
-"""sendto(), sendmsg() and connect() of datagrams, and of everything else that is no TCP: no proxy is asked for it.
+"""sendto(), sendmsg() and connect() of datagrams, and of every other protocol but TCP. No proxy carries them.
 
 Data for a routed destination is refused, and a name in its address is not even looked up. connect(2) of a datagram
 socket sends nothing. It is allowed, because programs use it to find their own address; `guards.datagrams` refuses the
@@ -78,7 +78,7 @@ def _sendmsg(self: Socket, /, *args: Any) -> int:
             # The message may contain descriptors (SCM_RIGHTS).
             handover.publish()
     if len(args) != 4 or args[3] is None:
-        # Another object may have connected this socket, which is bound to loopback then. IP_PKTINFO would undo that.
+        # Another object may have connected this socket. Then it is bound to loopback, and IP_PKTINFO would undo this.
         if apparent_peers.known and datagrams.guard_late(self):
             return self.sendmsg(*args)
         return _originals.sendmsg(self, *args)
@@ -112,7 +112,7 @@ def _connects(sock: Socket, flags: Any, address: Any) -> bool:
 
 
 def _connect_first(sock: Socket, address: Any, check: Callable[[], object]) -> None:
-    """Connect through the proxy. On a non-blocking socket this raises EINPROGRESS, which says that nothing was sent."""
+    """Connect through the proxy. On a non-blocking socket this raises EINPROGRESS, and no data was sent."""
     datagrams.check(sock, check)
     _originals.PythonSocket.connect(sock, address)
 

@@ -1,4 +1,4 @@
-"""The life of socket objects: made from an fd, detached, closed. The registry of tunnels is told."""
+"""Socket objects that are made from an fd, detached or closed. Each of these calls updates the registry of tunnels."""
 
 from __future__ import annotations
 

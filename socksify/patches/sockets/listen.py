@@ -1,4 +1,4 @@
-"""bind, listen, accept and getsockname: which sockets listen at the proxy, and how the client sees them.
+"""bind, listen, accept and getsockname: they decide which sockets listen at the proxy, and hide this from the client.
 
 With `bind="auto"` local servers stay local. A socket listens through the proxy in two cases: it is bound to an address
 that only the proxy has, or it is bound to the wildcard by a thread that is connected to a service that calls back. With
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from socksify.tunnel.state import BindListener, Tunnel
 
 _WILDCARDS = ("0.0.0.0", "::")
-# The forms in which bind() takes the wildcard.
+# The forms in which bind() accepts the wildcard.
 _ANYWHERE = ("", *_WILDCARDS)
 # rcmd(3) binds its second channel to a reserved port. FTP never does.
 _RESERVED, _FTP = range(512, 1024), 21
 
 
 def configure(settings: Settings) -> None:
-    """Set which connections are remembered because their peers may call back."""
+    """Set the ports of connections that are remembered because their peers may call back."""
     ports = {"auto": frozenset(settings.bind_services), "always": None, "never": frozenset[int]()}
     registry.control_connections.call_from(ports[settings.bind])
 
@@ -63,7 +63,7 @@ def _bind(self: Socket, address: Any, /) -> None:
 
 
 def _bind_outside(sock: Socket, address: Any) -> bool:
-    """Bind to an address that this machine does not have: it may be one that getsockname() told for a tunnel."""
+    """Bind to an address that this machine does not have. Return False if getsockname() never returned it either."""
     if not _may_listen(sock):
         return False
     given = address[0]
@@ -73,7 +73,7 @@ def _bind_outside(sock: Socket, address: Any) -> bool:
     if not known:
         return False
     if address[1] in _RESERVED:
-        # A proxy that grants reserved ports looks at the port from which it is asked.
+        # A proxy that grants reserved ports checks the source port of the request.
         _originals.bind(sock, ("", address[1]))
     _register(sock, own or known[-1:], address[1], early=True)
     return True
@@ -104,7 +104,7 @@ def _register(sock: Socket, calling: list[Tunnel], port: int, *, early: bool = F
 
 
 def _calls(caller: Tunnel, port: int) -> bool:
-    """Return True if a service may call a listener on this port. rsh calls reserved ports, others call free ones."""
+    """Return True if a service may call a listener on this port. rsh calls reserved ports, others call free ports."""
     return port == 0 or (port in _RESERVED and caller.route.target.port != _FTP)
 
 
@@ -146,7 +146,7 @@ def _unbound(sock: Socket) -> Tunnel | None:
 
 
 def _listen_outside(sock: Socket, tunnel: Tunnel, asked: BindListener) -> bool:
-    """Have the proxy listen; return False if no service that could call is connected any more."""
+    """Make the proxy listen. Return False if no service that could call is connected any more."""
     if not asked.listens and not any(caller.is_open and caller.is_somewhere() for caller in asked.connections):
         registry.drop(_originals.fileno(sock), tunnel)
         return False
@@ -164,9 +164,9 @@ def _ask(sock: Socket, tunnel: Tunnel, asked: BindListener) -> None:
 
 
 def _accept(self: Socket) -> tuple[Socket, Any]:
-    """As the stdlib's accept().
+    """Do as the stdlib's accept() does, and advance pending connects while it waits.
 
-    A thread may wait here for its own non-blocking connect to arrive. So pending connects are advanced meanwhile.
+    A thread may wait here until its own non-blocking connect arrives.
     """
     if registry.unsettled:
         tunnel = registry.find(self)
@@ -228,13 +228,13 @@ def _getsockname(self: Socket, /) -> Any:
         return (name[0], tunnel.chosen_port, *name[2:]) if tunnel.chosen_port else name
     if tunnel is None:
         return name
-    told = tunnel.bound[1] if tunnel.bound is not None else 0
-    port = tunnel.chosen_port or told or (name[1] if type(name) is tuple else 0)
+    bound_port = tunnel.bound[1] if tunnel.bound is not None else 0
+    port = tunnel.chosen_port or bound_port or (name[1] if type(name) is tuple else 0)
     return external_addresses.sockaddr(self.family, registry.external_addresses.host(tunnel), port)
 
 
 def _asked(sock: Socket, tunnel: Tunnel, asked: BindListener) -> Tunnel | None:
-    """Ask the proxy to listen, if it is time. Return the tunnel, which knows the address; None if it is too early."""
+    """Ask the proxy to listen, and return the tunnel, which knows the address. Return None if it is too early."""
     if not asked.listens and not asked.early:
         return None
     _ask(sock, tunnel, asked)
@@ -242,7 +242,7 @@ def _asked(sock: Socket, tunnel: Tunnel, asked: BindListener) -> Tunnel | None:
 
 
 def abandon() -> None:
-    """End all listening at proxies, because socksify is uninstalled. What a parent process has asked for stays."""
+    """End all listening at proxies, because socksify is uninstalled. Listeners of a parent process stay."""
     for tunnel in bind_listener.everyone():
         for sock in tunnel.objects():
             pending.unguard_object(sock)

@@ -1,9 +1,9 @@
 """The look-up functions: getaddrinfo, gethostbyname, gethostbyname_ex, gethostbyaddr, getnameinfo.
 
-A name that only the proxy can resolve stands for its fake address. The stdlib's own function is asked about that
-literal, which needs no name server. So families, types, services and flags are honoured. Results have the shape and the
-order, and errors have the code and the text, that the stdlib gives for a host with one address. getfqdn(),
-create_connection(), the methods of event loops and everything else in Python call these functions.
+A name that only the proxy can resolve gets a fake address. The stdlib's own function is called with that literal, which
+needs no name server. Therefore families, types, services and flags work. The shape and the order of results, and the
+code and the text of errors, are those of the stdlib for a host with one address. getfqdn(), create_connection(), the
+methods of event loops and all other Python code call these functions.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _getaddrinfo(
 ) -> Any:
     flags = index(flags)
     if not isinstance(host, _HOSTS) or not isinstance(port, _PORTS) or flags & _NUMERIC_HOST:
-        # There is no host, or it cannot be looked up, or it must not be.
+        # There is no host, or the host cannot or must not be looked up.
         return _originals.getaddrinfo(_unasked(host), port, family, type, proto, flags)
     try:
         found = scope.current().lookups.forward(host, port, family, flags)
@@ -96,7 +96,7 @@ def _natively(original: Callable[..., Any], host: Any, *hints: Any) -> Any:
 
 
 def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto: int, flags: int) -> list[Any]:
-    """Return the stdlib's answers for all literals in a row. Only the first answer has the canonical name."""
+    """Return the stdlib's answers for all literals in one list. Only the first answer has the canonical name."""
     first, *others = literals
     # With bytes the stdlib does no IDNA.
     answers: list[Any] = _originals.getaddrinfo(first.encode(), port, family, type, proto, flags | _NUMERIC_HOST)
@@ -107,7 +107,7 @@ def _answers(literals: tuple[str, ...], port: Any, family: int, type: int, proto
 
 
 def _unasked(host: Any) -> Any:
-    """Mark a host that no name server is asked about, for the audit hook of strict, which does not see the flags."""
+    """Mark a host that is not sent to a name server, for the audit hook of strict, which does not see the flags."""
     if isinstance(host, _HOSTS):
         return _originals.InternalHost(host if isinstance(host, bytes) else host.encode("idna"))
     return host
@@ -128,7 +128,7 @@ def _gethostbyname(_: object, hostname: Any, /) -> Any:
 
 def _gethostbyname_ex(_: object, hostname: Any, /) -> Any:
     if _text(hostname) in ("", _BROADCAST):
-        # The other functions take these for addresses, this one takes them for names.
+        # The other functions treat these texts as addresses, this function treats them as names.
         raise _unknown_host()
     found = _found(hostname, AF_INET)
     if found is None:
@@ -167,8 +167,8 @@ def _gethostbyaddr(_: object, ip_address: Any, /) -> Any:
 
 def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
     if not isinstance(sockaddr, tuple):
-        # The stdlib says what is wrong with it. C has no frame that would keep the object in a traceback, so this
-        # frame does not keep it either.
+        # The stdlib reports the error. A function in C has no frame that would keep the object in a traceback.
+        # Therefore this frame does not keep the object either.
         held = [sockaddr]
         del sockaddr
         return _originals.getnameinfo(held.pop(), flags)
@@ -191,12 +191,12 @@ def _getnameinfo(_: object, sockaddr: Any, flags: int, /) -> Any:
 
 
 def _found(host: Any, family: int) -> Answer | None:
-    """Return the answer for a host; None if the stdlib is to be asked, or is to say what is wrong with the host."""
+    """Return the answer for a host; None if the stdlib has to look it up, or to report the error of the host."""
     text = _text(host)
     if text is None or "\0" in text:
         return None
     if text == _BROADCAST:
-        # These functions take it for an address. getaddrinfo() takes it for a name.
+        # These functions treat the text as an address. getaddrinfo() treats it as a name.
         host = "255.255.255.255"
     return scope.current().lookups.forward(bytes(host) if isinstance(host, bytearray) else host, None, family)
 

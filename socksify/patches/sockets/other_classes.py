@@ -1,15 +1,15 @@
-"""Classes of sockets beside socket.socket: those of other libraries, and those of other copies of the module `socket`.
+"""Other socket classes than socket.socket: the classes of libraries, and of other copies of the module `socket`.
 
-gevent has a class of its own, and eventlet has a copy of socket.socket. Such a class stands on `_socket.socket` as
-socket.socket does, so it is given the same methods.
+gevent has its own class, and eventlet has a copy of socket.socket. Such a class inherits from `_socket.socket` as
+socket.socket does, so it gets the same methods.
 
-The module `socket` may be imported a second time: by importlib.reload(), by runpy, by module_from_spec(), by a loader
-of its own, by exec() of its source. Tools that unload what they have imported at the start (ddtrace) import it again.
-A module of the same name gets our functions and the class that every socket so far is of. A copy of another name keeps
-its own class on `_socket.socket`, and CPython tells nobody about a new subclass of a type in C. But the methods of such
-a class ask the module `_socket` for its `socket`, its __init__() first of all. So while connections are routed, that is
-a property. Reading it covers the classes that were made since it was read last, which is before the first object of
-theirs is made. Its value is the type itself, as ever.
+The module `socket` may be imported a second time: by importlib.reload(), by runpy, by module_from_spec(), by a special
+loader, by exec() of its source. Tools that unload the modules which they imported at the start (ddtrace) import it
+again. A second module of the same name gets our functions and the class of the existing sockets. A copy with another
+name keeps its own subclass of `_socket.socket`, and CPython reports no new subclass of a type in C. But the methods of
+such a class, first of all __init__(), read the attribute `socket` of the module `_socket`. Therefore this attribute is
+a property while connections are routed. Each read covers the classes that were made since the last read, before the
+first object of such a class is made. The value of the property is the same type as before.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 # The classes whose methods are ours. The audit hook of strict allows their objects to be made.
 covered: set[type] = {_originals.PythonSocket}
-# The class of `socket` defines these, and no other class that stands on `_socket.socket` does.
+# The class of `socket` defines these methods. No other subclass of `_socket.socket` defines all of them.
 _MARKS = ("__init__", "_real_close", "_decref_socketios", "makefile")
 
 
 def cover(cls: type, journal: Journal) -> None:
-    """Give a copy of socket.socket our methods, and so every object of it, until the journal is undone."""
+    """Give a copy of socket.socket, and thereby all its objects, our methods until the journal is undone."""
     for module in (lifecycle, connect, listen, datagrams):
         for replacement in module.REPLACEMENTS:
             journal.set_attribute(cls, replacement.name, replacement.new)
@@ -43,7 +43,7 @@ def cover(cls: type, journal: Journal) -> None:
 
 
 def cover_plain(cls: type, journal: Journal) -> None:
-    """Do as cover() does for a class that has added nothing to `_socket.socket` but weak references."""
+    """Do as cover() does, for a class that adds only weak references to `_socket.socket`."""
     for module in (connect, listen, datagrams):
         for replacement in module.REPLACEMENTS:
             if replacement.name != "accept":
@@ -54,7 +54,7 @@ def cover_plain(cls: type, journal: Journal) -> None:
 
 
 def _mark_covered(cls: type, journal: Journal) -> None:
-    """Note that the methods of a class are ours, until the journal is undone."""
+    """Note until the journal is undone that a class has our methods."""
     covered.add(cls)
     journal.on_undo(lambda: covered.discard(cls))
 
@@ -98,7 +98,7 @@ def cover_copies(module: ModuleType, journal: Journal) -> None:
 
 
 def _watching_class(plain: Any, names: dict[str, Any], on_read: Callable[[], None]) -> Any:
-    """Make a class of modules that calls `on_read()` whenever somebody reads the attribute `socket`."""
+    """Make a class of modules that calls `on_read()` whenever the attribute `socket` is read."""
 
     class Module(plain):  # type: ignore[misc]
         __slots__ = ()
@@ -124,5 +124,5 @@ def _is_copy(cls: type) -> bool:
     names = vars(cls)
     if not all(isinstance(names.get(name), FunctionType) for name in _MARKS):
         return False
-    # Up to Python 3.11 subinterpreters, which have builtins of their own, share the type in C.
+    # Up to Python 3.11 subinterpreters, which have their own builtins, share the type in C.
     return names["makefile"].__builtins__ is vars(builtins)

@@ -1,11 +1,13 @@
-"""Source routes: options, ancillary data and headers that lead a packet past the address that it is sent to.
+"""Source routes: options, ancillary data and headers that send a packet to other hosts than its destination address.
 
-The rules judge that address alone. A source route (RFC 791 section 3.1; RFC 8200 section 4.4) sends the packet to other
-hosts before or after that. An IPsec policy puts the packet into a tunnel. An IP header that the client writes may name
-any host. They are refused, unless everything is direct; for datagrams they are allowed with udp="direct".
+The rules judge the destination address alone. A source route (RFC 791 section 3.1; RFC 8200 section 4.4) sends the
+packet to more hosts before or after that address. An IPsec policy puts the packet into a tunnel. An IP header that the
+client writes may contain any address. All of these are refused, unless everything is direct. For datagrams they are
+allowed with udp="direct".
 
-Other options lead nowhere else. IP_PKTINFO and IPV6_PKTINFO choose the interface and the source of a datagram.
-Hop-by-hop and destination options go with it to the same address. IP_TRANSPARENT and IP_FREEBIND allow sources.
+Other options do not change the destination. IP_PKTINFO and IPV6_PKTINFO choose the interface and the source of a
+datagram. Hop-by-hop and destination options travel with the datagram to the same address. IP_TRANSPARENT and
+IP_FREEBIND allow more source addresses.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ _IPV4_HEADER, _IPV6_HEADER = 20, 40
 
 
 def admit_option(sock: Socket, level: int, name: int, value: Any) -> None:
-    """Refuse a socket option that leads elsewhere, and a header of the client's own on a socket that has a peer."""
+    """Refuse a socket option that changes the destination. On a socket with a peer, refuse own IP headers, too."""
     if (level, name) in _HEADERS:
         if value and _is_raw(sock) and _has_peer(sock) and _forbids(sock):
             datagrams.refuse_source_route("an IP header of one's own on a connected socket")
@@ -69,13 +71,13 @@ def admit_option(sock: Socket, level: int, name: int, value: Any) -> None:
 
 
 def admit_ancillary(items: Any) -> Any:
-    """Refuse ancillary data that leads elsewhere. Return the data to send: an iterator can be read only once."""
+    """Refuse ancillary data that changes the destination. Return a copy to send: an iterator can be read only once."""
     try:
         known = [tuple(item) for item in items]
         known = [(level, kind, bytes(memoryview(data))) for level, kind, data in known]
         found = _of_ancillary(known)
     except ours(TypeError, ValueError):
-        # The stdlib says what is wrong with it.
+        # The stdlib reports the error.
         return items
     if found is not None and scope.current().router.routes:
         datagrams.refuse_source_route(f"ancillary data {found}")
@@ -91,8 +93,8 @@ def admit_connect(sock: Socket) -> None:
 def admit_packet(sock: Socket, buffers: list[Any], address: Any) -> Any:
     """Return the packet that a socket sends to a direct address; None if the socket writes no headers itself.
 
-    `buffers` hold the packet. A header that leads elsewhere is refused. The result is a copy, so no other thread can
-    change it after the check.
+    `buffers` hold the packet. A header that sends the packet to another host is refused. The result is a copy, so no
+    other thread can change it after the check.
     """
     if not _writes_headers(sock) or not _forbids(sock):
         return None
@@ -115,7 +117,7 @@ def _forbids(sock: Socket) -> bool:
 
 
 def _is_raw(sock: Socket) -> bool:
-    """Return True if a socket is raw to the kernel."""
+    """Return True if the kernel knows a socket as a raw socket."""
     try:
         return datagrams.kernel_type(sock) == SOCK_RAW
     except ours(OSError):
@@ -144,7 +146,7 @@ def _has_peer(sock: Socket) -> bool:
 
 
 def _of_option(level: int, name: int, value: Any) -> str | None:
-    """Name a socket option that leads elsewhere; None for any other option."""
+    """Return the name of a socket option that changes the destination; None for any other option."""
     if (level, name) == (IP, _IP_OPTIONS):
         return "IP_OPTIONS with a source route" if _has_source_route(_data(value)) else None
     found = _ROUTING.get((level, name))
@@ -152,7 +154,7 @@ def _of_option(level: int, name: int, value: Any) -> str | None:
 
 
 def _of_ancillary(items: list[Any]) -> str | None:
-    """Name an item of the ancillary data that leads elsewhere. Each item is (level, type, data)."""
+    """Return the name of an item (level, type, data) that changes the destination; None if there is no such item."""
     for level, kind, data in items:
         if (level, kind) == (IP, _IP_RETOPTS):
             if _has_source_route(_data(data)):
@@ -163,9 +165,9 @@ def _of_ancillary(items: list[Any]) -> str | None:
 
 
 def _of_header(packet: bytes, family: int) -> tuple[str | None, str | None]:
-    """Return the destination in the IP header of a packet, and a name for what else in it leads elsewhere.
+    """Return the destination in the IP header of a packet, and the name of a source route in the header.
 
-    Each of them is None if it is not there.
+    Each of the two is None if the packet does not have it.
     """
     if family == AF_INET6:
         if len(packet) < _IPV6_HEADER:
@@ -179,7 +181,7 @@ def _of_header(packet: bytes, family: int) -> tuple[str | None, str | None]:
 
 
 def _has_source_route(options: bytes) -> bool:
-    """Return True if there is a source route among the options of an IPv4 header (RFC 791)."""
+    """Return True if the options of an IPv4 header contain a source route (RFC 791)."""
     position = 0
     while position < len(options) and options[position] != _END:
         kind = options[position]
@@ -188,7 +190,7 @@ def _has_source_route(options: bytes) -> bool:
         if kind == _NO_OPERATION:
             position += 1
             continue
-        # The kernel takes no option that is shorter than its own head.
+        # The kernel refuses an option that is shorter than its type and length.
         position += max(2, options[position + 1]) if position + 1 < len(options) else 1
     return False
 
@@ -202,7 +204,7 @@ def _has_routing_header(packet: bytes) -> bool:
 
 
 def _data(value: Any) -> bytes:
-    """Return the bytes of an option's value as the kernel is given them. An int is an int of C."""
+    """Return the bytes of an option's value as the kernel gets them. An int becomes an int of C."""
     if value is None:
         return b""
     if isinstance(value, (bytes, bytearray, memoryview)):
