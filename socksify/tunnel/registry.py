@@ -117,6 +117,8 @@ class Registry:
         self._by_identity[name] = tunnel
         self.unsettled[fd] = tunnel
         self.deadlines.add(tunnel)
+        if tunnel.handshake is None:  # settled meanwhile, in a child that a signal handler has forked
+            self.settled(tunnel)
         if len(by_fd) > self._sweep_at:
             self.sweep()
         if _originals.fileno(sock) != fd:
