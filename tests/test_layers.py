@@ -107,8 +107,6 @@ SUBLAYERS: dict[str, list[set[str]]] = {
         {""},
     ],
 }
-# Arrows that are still to be turned round.
-TO_MEND: set[tuple[str, str]] = set()
 # Every program pays for the first module of the hook. So that module loads the second one when it is needed, by this
 # import in a function. It is the one circle that is permitted.
 LOADED_LATER = {("socksify_hook", "socksify_hook.import_watch")}
@@ -194,7 +192,7 @@ def arrows() -> dict[str, set[str]]:
         module = module_name(path)
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         targets = set(imports(path.read_text(), package)) & MODULES - {module}
-        found[module] = {target for target in targets if (module, target) not in TO_MEND | LOADED_LATER}
+        found[module] = {target for target in targets if (module, target) not in LOADED_LATER}
     return found
 
 
@@ -221,12 +219,11 @@ def sublayer(module: str) -> str:
 
 
 def test_no_arrow_is_listed_in_vain() -> None:
-    listed = TO_MEND | LOADED_LATER
-    assert {(module, target) for module, target in listed if target not in set(every_arrow(module))} == set()
+    assert all(target in set(every_arrow(module)) for module, target in LOADED_LATER)
 
 
 def every_arrow(module: str) -> Iterator[str]:
-    """What a module imports, whether that is to be mended or not."""
+    """What a module imports, at once or later."""
     (path,) = (path for path in [*FILES, *HOOK_FILES] if module_name(path) == module)
     return imports(path.read_text(), module if path.name == "__init__.py" else module.rpartition(".")[0])
 

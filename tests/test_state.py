@@ -42,9 +42,6 @@ FOREIGN: dict[str, set[str]] = {
     "socksify/server/net/listeners.py": {"error.filename"},
 }
 
-# Assignments that are still to become methods of the object. An entry that has become unnecessary is an error.
-TO_MEND: dict[str, set[str]] = {}
-
 # Module-level names that functions change: caches that are bounded, and the state of the interpreter that is one for
 # a process. By file; each has its bound or reason beside it.
 MODULE_STATE: dict[str, set[str]] = {
@@ -157,7 +154,7 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_nobody_else_assigns_the_attributes_of_an_object(path: Path) -> None:
-    allowed = FOREIGN.get(name(path), set()) | TO_MEND.get(name(path), set())
+    allowed = FOREIGN.get(name(path), set())
     assert set(assigned_from_outside(ast.parse(path.read_text()))) == allowed
 
 
@@ -167,7 +164,7 @@ def test_module_level_state_is_listed(path: Path) -> None:
 
 
 def test_every_listed_file_exists() -> None:
-    assert {*FOREIGN, *TO_MEND, *MODULE_STATE} <= set(map(name, FILES))
+    assert {*FOREIGN, *MODULE_STATE} <= set(map(name, FILES))
 
 
 @pytest.mark.parametrize(
