@@ -1,6 +1,6 @@
 """Configuration: arguments, variables and files become one frozen Settings. Sockets are not used.
 
-Importing this package costs next to nothing. load() imports the modules that it needs.
+The import of this package is cheap, because load() imports the other modules only when it is called.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def load(
         arguments: The keywords of install(). None means "not given".
         environ: The environment variables.
         directory: The directory at which relative file names begin.
-        caller: How errors spell an argument: "command line" (--proxy) or "install" (install(proxy=)).
-        in_force: The source of the proxy that connections use so far; "" for none.
+        caller: The spelling of arguments in errors: "command line" (--proxy) or "install" (install(proxy=)).
+        in_force: The source of the proxy that connections have used up to now; "" if there is none.
 
-    A `socksify.toml` in `directory` that was not named by the user counts only if it is the source of the proxy, and if
-    no other user can have written it. A line on stderr says why it does not count, or that it replaces `in_force`, the
-    user's own file or a conventional variable.
+    A `socksify.toml` in `directory` that the user has not named counts only if it is the source of the proxy, and if no
+    other user can have written it. A line on stderr says why the file does not count, or that its proxy replaces that
+    of `in_force`, of the user's own file or of a conventional variable.
 
     Raises ConfigError for a setting that cannot be used, and if no proxy is configured.
     """

@@ -1,8 +1,8 @@
-"""The command line of the launcher. As with python, its options end where the program begins.
+"""The command line of the launcher. Its options end where the program begins, as on python's command line.
 
     socksify [options] (script | -m module | -c code | directory | zip file | -) arguments...
 
-argparse would cost ten milliseconds at each start, and would try to understand the options of the program, too.
+argparse is not used: its import takes ten milliseconds, and it would also read the options of the program.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     Actions = dict[str, str | bool | list[str]]
 
-# Actions of the launcher, with the value of the option without a value.
+# Actions of the launcher, with the value of each action whose option is given without a value.
 _ACTIONS: dict[str, str | bool] = {"--embedded": True, "--show": "text", "--help": True, "--version": True}
 # This action needs a value, and may be given several times.
 _REPEATED = "--explain"
-# The options of python(1), without those that socksify has as well, or that begin a program. They may have values.
+# The options of python(1) that neither socksify has nor begin a program. Some of them take values.
 _PYTHONS = frozenset("bBdEiIOPqRsSuvVWxX?")
 _PYTHONS_LONG = ("--check-hash-based-pycs", "--help-all", "--help-env", "--help-xoptions")
 _SHORT = {"-h": "--help"}
@@ -31,8 +31,8 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], Actions]:
     """Return (arguments for config.load(), the program with its own arguments, the actions of the launcher).
 
     The actions are `embedded`, `help` and `version` (True), `show` (`text` or `json`) and `explain` (a list of
-    `HOST:PORT`). Only those that were given are present. Raises ConfigError for an unknown option, for one without its
-    value, and for one with a value that it does not take.
+    `HOST:PORT`). Only the actions that were given are present. Raises ConfigError for an unknown option, for an option
+    without its value, and for an option with a value that it does not take.
     """
     arguments: dict[str, object] = {}
     actions: Actions = {}
@@ -54,7 +54,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, object], list[str], Actions]:
         elif option in _ACTIONS:
             actions[option[2:]] = _action(option, value if equals else None)
         else:
-            # The text behind a colon may be a password, if there is no blank between the option and a URL.
+            # The text after a colon is not shown: it may be a password, if a blank before a URL is missing.
             raise ConfigError(f"unknown option {option.partition(':')[0]!r}; {_advice(word)}")
     return arguments, words, actions
 
@@ -114,7 +114,7 @@ def _action(option: str, value: str | None) -> str | bool:
 
 
 def _given(option: str, value: str) -> str:
-    """Return the value behind the `=` of an option. An option that means no takes none, which could reverse it."""
+    """Return the value after the `=` of an option. An option that means "no" takes no value, which could reverse it."""
     if BY_OPTION[option].bare == "no":
         raise ConfigError(f"{option}: {value!r}: expected no value")
     return value
@@ -131,7 +131,7 @@ def _next(words: list[str], option: str) -> str:
 
 
 def _folded(text: str, indent: int) -> str:
-    """Return the text in lines of less than 80 columns. All lines but the first are indented."""
+    """Return the text in lines of less than 80 columns. Every line except the first is indented."""
     lines, line = [], ""
     for word in text.split():
         if line and len(line) + len(word) + indent > 78:

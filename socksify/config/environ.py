@@ -19,12 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# In the order of their precedence, with the scheme of a value without one.
+# The variables in the order of their precedence, and the scheme for a value without a scheme.
 _SERVERS = (("SOCKS5_SERVER", "socks5h"), ("SOCKS4_SERVER", "socks4"), ("SOCKS_SERVER", "socks5h"))
 # The names that Dante uses, the newer ones first.
 _USERS = ("SOCKS_USERNAME", "SOCKS5_USER")
 _PASSWORDS = ("SOCKS_PASSWORD", "SOCKS5_PASSWD")
-# These variables are no settings: they switch off the hook for whole environments, and say how it deals with errors.
+# These variables are no settings: they switch off the hook of a whole environment, or choose how it treats errors.
 _SWITCHES = ("SOCKSIFY_DISABLE", "SOCKSIFY_ON_ERROR")
 
 
@@ -39,7 +39,8 @@ class Conventional(Record):
 def own(environ: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the values of SOCKSIFY_* by the names of the settings.
 
-    Empty variables, and those with the value in `inherited`, are left out. Raises ConfigError for an unknown variable.
+    Empty variables, and variables with the same value in `inherited`, are left out. Raises ConfigError for an unknown
+    variable.
     """
     values = {}
     for variable in environ:
@@ -59,7 +60,7 @@ def conventional(environ: Mapping[str, str]) -> Conventional | None:
 
 
 def naming(environ: Mapping[str, str]) -> str:
-    """Return the conventional variable that names a proxy, also if its value cannot be used; "" without any."""
+    """Return the conventional variable that names a proxy, also if its value is unusable; "" if there is none."""
     try:
         found = conventional(environ)
     except ConfigError as error:
@@ -68,7 +69,7 @@ def naming(environ: Mapping[str, str]) -> str:
 
 
 def conflicting(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the proxy variables whose value is a SOCKS URL, of any proxy.
+    """Return the names of the proxy variables whose value is a SOCKS URL, for any proxy.
 
     httpx, requests and others pass such a value to a SOCKS library, which may not be installed, and fail before they
     open a socket. Without these variables they open sockets, which socksify routes.
@@ -84,7 +85,7 @@ def _all_proxy(environ: Mapping[str, str]) -> Conventional | None:
         value = environ.get(variable, "")
         if not value:
             continue
-        # Other values are for other programs: http://, https://, and host:port, which means http.
+        # Other programs use the other values: http://, https://, and host:port, which means http.
         if not value.lower().startswith("socks") or "://" not in value:
             return None
         return Conventional(proxy_url.parse_chain(value, variable), variable, _no_proxy(environ))

@@ -1,4 +1,4 @@
-"""The error that the configuration raises, and how a value is shown in it: without passwords."""
+"""The error of the configuration, and a function that masks the passwords in its message."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ConfigError(ValueError):
 
 
 def masked(text: str) -> str:
-    """Return a URL, a list of URLs or a rule as it may be shown: everything before the last `@` is masked.
+    """Return a URL, a list of URLs or a rule with everything before the last `@` masked.
 
-    The last `@` counts, not the first, because a password may contain any character, also an unquoted `@`, `/` or `,`,
-    and broken values have to be shown as well.
+    The last `@` counts, because a password may contain any character, even an unquoted `@`, `/` or `,`, and malformed
+    values are shown as well.
     """
     credentials, at, rest = text.rpartition("@")
     if not at:

@@ -1,9 +1,9 @@
-"""Finds the configuration file: the named one, or else that of the working directory, or else the user's own.
+"""Finds the configuration file: a named file, else the file of the working directory, else the user's own file.
 
-The working directory may be controlled by another person: it may have been unpacked, cloned, or be shared. Its file
-must neither override what the user says, nor redirect connections without a message. Therefore it counts only if it is
-the source of the proxy, and only if no other user can have written it. A line on stderr says that it replaces another
-configuration, or why it does not count. A file that the user names is not checked.
+Another person may control the working directory, which may have been unpacked, cloned, or be shared. The file there
+must neither override the user's settings, nor redirect connections without a message. Therefore it counts only if it is
+the source of the proxy, and only if no other user can have written it. A line on stderr says that the file replaces
+another configuration, or why it does not count. A file that the user names is not checked.
 
 The checks of the owner are those of ssh's StrictModes and of git's safe.directory: the file must belong to this user or
 to root, and neither its group (except a user's private group) nor others may have the right to write to it.
@@ -32,11 +32,11 @@ NAME = "socksify.toml"
 
 
 def find(named: str, environ: Mapping[str, str], directory: str, proxy_source: str, tell: Tell) -> File:
-    """Return the file `named`, or else ./socksify.toml if it counts, or else the user's own, or else an empty File.
+    """Return the file `named`, else ./socksify.toml if it counts, else the user's own file, else an empty File.
 
-    `directory` is the working directory. `proxy_source` is the stronger source that names a proxy; "" without any.
-    `tell` writes a line for the user. Raises ConfigError if the named file does not exist, if a file that counts cannot
-    be read, and if another user may have written the user's own file.
+    `environ` are the environment variables. `directory` is the working directory. `proxy_source` is the stronger source
+    that names a proxy; "" if there is none. `tell` writes a line for the user. Raises ConfigError if the named file
+    does not exist, if a file that counts cannot be read, and if another user may have written the user's own file.
     """
     if named:
         return toml_file.load(join(directory, named))
@@ -62,7 +62,7 @@ def users_own(environ: Mapping[str, str]) -> File:
         return toml_file.File()
     problem = objection(status, environ)
     if problem:
-        # An error, as in ssh(1): if the file were ignored, connections that it forbids would be allowed.
+        # This is an error, as in ssh(1): without the file, connections that it forbids would be allowed.
         raise ConfigError(f"{path}: {problem}; expected a file that its owner alone may write, or --config {path}")
     return toml_file.load(path)
 
@@ -70,7 +70,7 @@ def users_own(environ: Mapping[str, str]) -> File:
 def users_path(environ: Mapping[str, str]) -> str:
     """Return the path of the user's own file; "" if no directory for it is known."""
     user = environ.get("XDG_CONFIG_HOME", "")
-    # XDG Base Directory Specification: a relative path is invalid, and ignored. Unset means $HOME/.config.
+    # XDG Base Directory Specification: a relative path is invalid and ignored. The default is $HOME/.config.
     if not isabs(user):
         # A relative $HOME is ignored, too: it would be in the working directory.
         user = join(environ["HOME"], ".config") if isabs(environ.get("HOME", "")) else ""
@@ -80,7 +80,7 @@ def users_path(environ: Mapping[str, str]) -> str:
 def _here(path: str, environ: Mapping[str, str], proxy_source: str) -> File | str:
     """Return the file of the working directory, or the reason why it does not count.
 
-    Raises ConfigError if it counts and cannot be read.
+    Raises ConfigError if the file counts and cannot be read.
     """
     if proxy_source:
         return f"the proxy is that of {proxy_source}"
@@ -110,7 +110,7 @@ def _here(path: str, environ: Mapping[str, str], proxy_source: str) -> File | st
 
 
 def objection(status: os.stat_result, environ: Mapping[str, str]) -> str:
-    """Return why another user may have written a file; "" if only this user and root can have.
+    """Return the reason for which another user may have written a file; "" if only this user and root can do so.
 
     `status` is the stat(2) of the file or of its directory.
     """
@@ -124,16 +124,16 @@ def objection(status: os.stat_result, environ: Mapping[str, str]) -> str:
 
 
 def _trusted(environ: Mapping[str, str]) -> set[int]:
-    """Return the uids whose files are read. As in git(1), root under sudo also reads those of the calling user."""
+    """Return the uids of the trusted owners. As in git(1), root under sudo also trusts the user who called sudo."""
     own = os.geteuid()
     caller = environ.get("SUDO_UID", "") if own == 0 else ""
     return {own, 0} | ({int(caller)} if caller.isascii() and caller.isdecimal() else set())
 
 
 def _is_private(gid: int, uid: int) -> bool:
-    """Return True for the private group of a user: it has the name of the user, and no other member.
+    """Return True if a group is the private group of a user: it has the user's name, and no other member.
 
-    On systems with private groups, the umask lets the group write.
+    On systems with private groups, the umask usually allows the group to write.
     """
     if gid == 0:
         return True

@@ -1,8 +1,8 @@
 """Complete settings in an environment variable, for child processes.
 
-A child process may start in another directory, with other files, or with a new environment. No SOCKSIFY_* variable can
-express everything that files, NO_PROXY and named proxies say. Therefore a child gets the final settings, with parsed
-rules and named sources. They are in an old format of `marshal`, which every supported Python reads, and which needs no
+A child process may start in another directory, with other files, or with a new environment. The SOCKSIFY_* variables
+cannot express everything that files, NO_PROXY and named proxies can. Therefore a child gets the final settings, with
+parsed rules and named sources. They are in an old format of `marshal`, which every supported Python reads without an
 import. Long settings are compressed, and continue in further variables. Settings with credentials are encrypted. The
 variable is as trustworthy as PYTHONPATH, which is in the same environment.
 """
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-# Continued in SOCKSIFY_INHERITED_1 and so on.
+# Long data continues in SOCKSIFY_INHERITED_1 and so on.
 VARIABLE = "SOCKSIFY_INHERITED"
 
-# Characters. execve(2): a string has at most 32 pages (MAX_ARG_STRLEN), which is 128 KiB with pages of 4 KiB.
+# In characters. execve(2): a string has at most 32 pages (MAX_ARG_STRLEN), which is 128 KiB with pages of 4 KiB.
 _LENGTH = 100_000
 # Compressed data begins with this byte (RFC 1950, a window of 32 KiB), and a tuple of `marshal` does not.
 _COMPRESSED = b"\x78"
@@ -51,14 +51,14 @@ class Inherited(Record):
     library: str
 
 
-# A child may import another version of this package, which must not guess the meaning.
+# The fields of all records. A child that imports another version of this package refuses data with other fields.
 _SHAPE = tuple(cls._fields for cls in (*_RECORDS, Inherited))
 
 
 def variables(
     settings: Settings, environ: Mapping[str, str], names: tuple[str, ...] = (), library: str = ""
 ) -> dict[str, str]:
-    """Return the variables by which load() in a child process returns these settings.
+    """Return the variables from which load() in a child process reads these settings.
 
     `environ` is the parent's environment, `names` are the tables of its fake addresses, and `library` is the directory
     with the libraries that socksify depends on.
@@ -81,7 +81,10 @@ def variables(
 
 
 def has_credentials(settings: Settings, known: Mapping[str, str]) -> bool:
-    """Return True if settings or variables contain credentials. A URL in a variable may have a password."""
+    """Return True if the settings or the variables `known` contain credentials.
+
+    An `@` in a variable counts, because a URL in the variable may have a password.
+    """
     hops = (hop for chain in (settings.proxy, *settings.proxies.values()) for hop in chain)
     return any(hop.user is not None or hop.password is not None for hop in hops) or "@" in "".join(known.values())
 
@@ -97,7 +100,7 @@ def _name(number: int) -> str:
 
 
 def received(environ: Mapping[str, str]) -> Inherited | None:
-    """Return the data of the parent, or None without any. Raises ConfigError if it cannot be read."""
+    """Return the data of the parent, or None if there is none. Raises ConfigError if the data cannot be read."""
     if not environ.get(VARIABLE):
         return None
     parts = takewhile(bool, (environ.get(_name(number), "") for number in count()))
@@ -123,14 +126,14 @@ def _expanded(data: bytes) -> bytes:
     from zlib import decompressobj, error
 
     try:
-        # Data behind the end belongs to longer settings, those of a grandparent.
+        # Bytes after the end are ignored: they belong to longer settings of a grandparent.
         return decompressobj().decompress(data)
     except error:
         raise ValueError from None
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with each Record as a list, which no setting is: the index of its class, then its fields."""
+    """Return a value with each Record as a list: the index of its class, then its fields. No setting is a list."""
     if isinstance(value, Record):
         return [_RECORDS.index(type(value)), *map(_plain, value._values())]
     if isinstance(value, tuple):

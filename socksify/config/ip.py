@@ -69,7 +69,10 @@ def _ipv6(text: str) -> IPNumber | None:
 
 
 def _a_label(label: str) -> str:
-    """RFC 3490's ToASCII of one label. A label without an A-label is kept: no look-up can succeed for it anyway."""
+    """Return the A-label of one label (RFC 3490, ToASCII), or the label itself if it has none.
+
+    No look-up can succeed for a label that has no A-label.
+    """
     try:
         return label.encode("idna").decode("ascii")
     except UnicodeError:

@@ -62,7 +62,7 @@ def _proxy_source(given: list[Layer]) -> str:
 
 
 def _tell_displaced(path: str, in_force: str, environ: Mapping[str, str]) -> None:
-    """Tell the user that the file of the working directory names the proxy, if another one would have been used."""
+    """Tell the user if the proxy of the working directory's file replaces the proxy of another source."""
     users = file_search.users_path(environ)
     in_force = in_force or _of_hook()
     displaced = in_force if in_force and not in_force.startswith(path) else ""
@@ -72,7 +72,7 @@ def _tell_displaced(path: str, in_force: str, environ: Mapping[str, str]) -> Non
 
 
 def _of_hook() -> str:
-    """Return the source of the proxy of the hook in this process; "" if there is no hook, or it is off."""
+    """Return the source of the proxy of the hook in this process; "" if there is no hook, or the hook is off."""
     hook = sys.modules.get("socksify_hook")
     if getattr(hook, "state", "off").partition(":")[0] not in ("waiting", "installing", "installed"):
         return ""
@@ -112,7 +112,7 @@ def _settings(layers: list[Layer], base: Settings, file: toml_file.File, directo
     # A process that was started in a block with VIA "block" needs no proxy.
     if not hops and base.default.via != "block":
         raise ConfigError(_NOTHING)
-    # The hops of a layer are texts, those of `base` are proxies.
+    # The hops of a layer are texts, the hops of `base` are proxies.
     proxy = hops if hops is base.proxy else proxy_url.parse_chain(hops, source, proxies)
     written = [rule for layer in layers for rule in _rules(layer, proxies)]
     scalars = {name: _strongest(name, layers, base) for name in BY_NAME if name not in _NOT_SCALAR}
@@ -135,7 +135,7 @@ def _settings(layers: list[Layer], base: Settings, file: toml_file.File, directo
 
 
 def _absolute(log: str, directory: str) -> str:
-    """Return the absolute path of the log: the program or a child may change its working directory."""
+    """Return the absolute path of the log, because the program or a child may change its working directory."""
     return join(directory, log) if log and log != "stderr" else log
 
 
@@ -170,6 +170,6 @@ def _strongest(name: str, layers: list[Layer], base: Settings) -> tuple[Any, str
 
 
 def _rules(layer: Layer, proxies: rules.Proxies) -> list[Rule]:
-    """Return the rules of a source: `routes`, and behind them `direct`."""
+    """Return the rules of a source: `routes`, and then `direct`."""
     routes = [rules.parse(text, layer.spelling("routes"), proxies) for text in layer.values.get("routes", ())]
     return routes + [rules.parse_direct(text, layer.spelling("direct")) for text in layer.values.get("direct", ())]

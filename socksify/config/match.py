@@ -1,11 +1,11 @@
-"""The MATCH of a rule: which hosts and which ports the rule is about.
+"""The MATCH of a rule: the hosts and the ports that the rule is about.
 
     *.corp.example     a name with wildcards (only *)           10.0.0.0/8, 10.1.2.3, fd00::/8, ::1    a network
     .corp.example      the domain and all names below it        :443, :1024-65535                      ports
     *                  every host                               host:443, 10.0.0.0/8:443, [::1]:443    both
 
 A text that can never match (10.0.0.256, 10.*, a network with host bits) is an error, because a rule without effect
-would let connections leave by the wrong way.
+would let connections use the wrong route.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ EVERY_PORT = (0, 65535)
 class Match(Record):
     """The hosts and ports that a rule is about.
 
-    The host is a `glob` (the pieces between its asterisks), a `domain` with all names below it, or a `network` (bits of
-    an address, mask, number). If none of the three is set, every host matches. `ports` are the lowest and the highest.
+    The host is a `glob` (the pieces between its asterisks), a `domain` with all names below it, or a `network`: the
+    number of bits of an address (32 or 128), the mask and the address as numbers. If none of the three is set, every
+    host matches. `ports` are the lowest and the highest port.
     """
 
     glob: tuple[str, ...] = ()
@@ -35,7 +36,7 @@ class Match(Record):
 
     @property
     def is_of_names(self) -> bool:
-        """Whether the name of a target decides, and not its address."""
+        """True if this Match compares the name of a target, and not its address."""
         return bool(self.glob or self.domain)
 
     def covers(self, name: str | None, ip: IPNumber | None, port: int) -> bool:
@@ -75,19 +76,19 @@ def _fits(glob: tuple[str, ...], name: str) -> bool:
 
 
 def parse(text: str, source: str) -> Match:
-    """Return the Match that a text stands for. Raises ConfigError, which names `source`, for a text that is none."""
+    """Return the Match of a text. Raises ConfigError, which names `source`, if the text is no MATCH."""
     host, ports = _split(text, source)
     return _with_ports(_host(host, text, source), ports, text, source)
 
 
 def parse_exception(text: str, source: str) -> Match:
-    """Return the Match of an entry of NO_PROXY. Raises ConfigError, which names `source`, for a text that is none.
+    """Return the Match of an entry of NO_PROXY. Raises ConfigError, which names `source`, if the text is no entry.
 
     An entry differs from a MATCH in two ways: a name also means all names below it, and a network may have host bits.
     """
     host, ports = _split(text, source)
     if ports is not None and host in ("", "*"):
-        # curl and requests take such an entry for a host of this name, which does not exist.
+        # curl and requests read such an entry as a host name, which does not exist.
         raise _error(text, source, "expected a name, an address or a network in front of the colon")
     name = fold(host.removeprefix("*.").removeprefix("."))
     if "/" in host:

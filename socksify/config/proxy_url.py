@@ -3,12 +3,12 @@
     [scheme://][user[:password]@]host[:port]        port 1080 unless given, scheme socks5h unless given
     scheme://localhost/path/to.sock                 a Unix socket; also scheme:///path/to.sock
 
-The parser is stricter than curl's. Anything that is left over (a query, a path behind a real host, blanks) is an error,
-because its meaning is not known. Error messages never quote a part that may belong to a password. Credentials that the
-protocol of the proxy cannot carry are an error too: a server would only answer "refused", or nothing at all.
+The parser is stricter than curl's. Any additional part (a query, a path after a real host, blanks) is an error, because
+its meaning is not known. Error messages never quote a part that may belong to a password. Credentials that the protocol
+of the proxy cannot carry are an error too: a server would only answer "refused", or nothing at all.
 
-Percent-encoding (RFC 3986 section 2.1) is written out here. `urllib.parse` would cost every client that starts under
-socksify ten times as much as our own code.
+This module has its own code for percent-encoding (RFC 3986 section 2.1), because the import of `urllib.parse` takes ten
+times as long at the start of every client.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Malformed(Exception):
 
 
 class Proxy(Record, hidden=("user", "password")):
-    """One proxy. It is reached by TCP at (`host`, `port`), or through the Unix socket `path` if that is set.
+    """One proxy. It is reached by TCP at (`host`, `port`), or through the Unix socket `path` if `path` is set.
 
     `user` and `password` are the bytes that go over the wire, or None. `name` is the proxy's name in the configuration
     file, or None.
@@ -55,7 +55,7 @@ class Proxy(Record, hidden=("user", "password")):
 
     @property
     def remote_names(self) -> bool:
-        """Whether the proxy resolves names. The schemes mean the same as in curl."""
+        """True if the proxy resolves names. The schemes mean the same as in curl."""
         return self.scheme in ("socks5h", "socks4a", "http")
 
     @property
@@ -91,7 +91,7 @@ def parse_chain(
     """Return the proxies of a text with commas, or of a sequence of such texts, first hop first.
 
     A hop is a URL or a name in `named`. Raises ConfigError, which names `source`, for a hop that cannot be used, and
-    for a Unix socket behind another proxy, which could not reach it.
+    for a Unix socket after another proxy, which could not reach the socket.
     """
     proxies: tuple[Proxy, ...] = ()
     for text in [value] if isinstance(value, str) else value:
@@ -136,7 +136,7 @@ def check_isolated(proxies: tuple[Proxy, ...], isolate: str, source: str) -> Non
 
 
 def _hops(pieces: list[str], named: Mapping[str, tuple[Proxy, ...]]) -> tuple[Proxy, ...]:
-    """Return the hops of a list that was cut at its commas. Some of the cuts may be inside of credentials."""
+    """Return the hops of a list that was split at its commas. Some of the commas may belong to credentials."""
     hops: tuple[Proxy, ...] = ()
     while pieces:
         taken, found = _first_hop(pieces, named)
@@ -180,7 +180,7 @@ def _scheme(text: str, default: str) -> tuple[str, str]:
     if scheme.lower() in SCHEMES:
         return scheme.lower(), rest
     if scheme.lower() == "socks":
-        # curl reads "socks" as socks4, desktops mean SOCKS5. A guess could resolve names in the wrong place.
+        # curl reads "socks" as socks4, while desktops mean SOCKS5. A wrong guess could resolve names at the wrong end.
         raise Malformed("'socks' does not say which version, write socks5h (names resolved by the proxy) or another")
     raise Malformed(f"unknown scheme, expected one of {', '.join(SCHEMES)}")
 
@@ -191,7 +191,7 @@ def _split(rest: str) -> tuple[str, str]:
         raise Malformed("a proxy has no query and no fragment; percent-encode ? and # in credentials")
     authority, slash, path = rest.partition("/")
     if "@" in path:
-        # This is most likely the rest of a password. As the path of a socket it would be shown.
+        # This text is most likely the rest of a password, and messages would show it as the path of a socket.
         raise Malformed("percent-encode / in credentials and @ in a path")
     return authority, slash + path if path else ""
 
@@ -218,7 +218,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 
 def _ipv6(text: str) -> str:
-    # RFC 6874 writes the scope id behind %25. Most people type a plain %.
+    # RFC 6874 writes %25 before the scope id. Most people type a plain %.
     literal, percent, scope = text.replace("%25", "%", 1).partition("%")
     if ":" not in literal or parse_ip(literal) is None or (percent and not scope):
         raise Malformed("no IPv6 address between the brackets")

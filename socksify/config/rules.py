@@ -1,7 +1,7 @@
 """Rules: MATCH=VIA. The first match wins, and every list of rules ends with the same built-in rules.
 
-The rule for the machine's own addresses comes last. To know them costs system calls, so they are asked for by a
-callback, and only if no other rule has decided.
+The rule for the machine's own addresses comes last. System calls are needed to list these addresses, so a callback does
+that, and only if no other rule has decided.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Proxies = dict[str, tuple[Proxy, ...]]
 
 RESERVED = ("direct", "block", "proxy")
-# The VIA of a rule that outranks the rules behind it, and leaves what it matches to the built-in rules.
+# The VIA of a rule that outranks the rules after it, and leaves the decision to the built-in rules.
 UNDECIDED = "undecided"
 
 
@@ -40,7 +40,7 @@ class Rule(Record):
 
 
 # RFC 6761 section 6.3: all names below "localhost." are loopback. A connect(2) to the unspecified address, which is
-# also the meaning of '', reaches loopback. The numbers are those of ::1 and ::, written out to save the parsing.
+# also the meaning of '', reaches loopback. The addresses are written as numbers, which saves the time of parsing.
 BUILT_IN = (
     Rule("localhost=direct", "built in", "direct", Match(domain="localhost")),
     Rule("127.0.0.0/8=direct", "built in", "direct", Match(network=(32, 0xFF000000, 0x7F000000))),
@@ -70,10 +70,11 @@ def decide(
     is_own: Callable[[str], bool] = never,
     default: Rule = DEFAULT,
 ) -> tuple[str, Rule]:
-    """Return (VIA, the rule that decides) for a target of which the name or the address or both are known.
+    """Return (VIA, the rule that decides) for a target.
 
-    A `name` that is a literal counts as the address. `is_own` is called once at most, with the text of the address, and
-    returns whether this machine has the address. `default` decides if no other rule matches.
+    `name` and `ip` are the name and the address of the target; one of them may be None if it is unknown. A `name` that
+    is a literal counts as the address. `port` is 0 to 65535. `is_own` is called at most once, with the text of the
+    address, and returns True if this machine has the address. `default` decides if no other rule matches.
     """
     text = name if ip is None and name else ip
     number = parse_ip(text) if text else None
@@ -94,9 +95,9 @@ def decide(
 def decide_name(rules: Iterable[Rule], host: str, port: int | None, default: Rule = DEFAULT) -> tuple[str, Rule]:
     """Return (VIA, the rule that decides) for the look-up of a name, or the reverse look-up of an address.
 
-    `port` is None if the look-up does not tell it. A rule about some ports then counts for every port, unless its VIA
-    is direct. The reason: a fake address does no harm if the connection turns out to be direct, but a question to a
-    name server that is asked too early does.
+    `port` is None if the caller of the look-up has not given it. Then a rule about some ports counts for every port,
+    unless its VIA is direct. The reason: a fake address does no harm if the connection is direct in the end, but a
+    question to a name server does harm if the connection goes through a proxy.
     """
     if port is not None:
         return decide(rules, host, None, port, never, default)
@@ -114,10 +115,10 @@ def decide_name(rules: Iterable[Rule], host: str, port: int | None, default: Rul
 
 
 def parse(text: str, source: str, proxies: Proxies | None = None) -> Rule:
-    """Return the rule that `MATCH=VIA` stands for. `proxies` are the named proxies, which VIA may use.
+    """Return the rule of a text `MATCH=VIA`. `proxies` are the named proxies, which VIA may use.
 
     A VIA that is a URL is entered into `proxies` under its masked spelling, so no rule holds a password. Raises
-    ConfigError, which names `source`.
+    ConfigError, which names `source`, if the text is no rule.
     """
     match, equals, via = text.partition("=")
     match, via = match.strip(), via.strip()
@@ -164,7 +165,7 @@ def enter(chain: tuple[Proxy, ...], proxies: Proxies) -> str:
     """Enter a chain into `proxies` under its masked spelling, and return that name."""
     spelling = name = ",".join(hop.url for hop in chain)
     count = 1
-    # Two chains that differ in their passwords alone have the same masked spelling.
+    # Two chains that differ only in their passwords have the same masked spelling.
     while proxies.get(name, chain) != chain:
         count += 1
         name = f"{spelling}#{count}"

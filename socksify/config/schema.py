@@ -1,7 +1,7 @@
 """The table of all settings.
 
-The options of the command line, the keys of the file, the SOCKSIFY_* variables, the keywords of install(), the help
-text and the output of --show are made from it.
+The following are made from this table: the options of the command line, the keys of the file, the SOCKSIFY_* variables,
+the keywords of install(), the help text and the output of --show.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Setting(Record):
     """One setting.
 
     `name` is the keyword of install() and the key of the file. `read(value, source)` checks a value and returns it in
-    its type, or raises ConfigError. `option` is the option of the command line. Without a `metavar` it takes no value,
-    and means `bare`. If `many` is True, the option may be repeated, and its values add up. `in_file` says whether the
-    file may have the setting.
+    its type, or raises ConfigError. `option` is the option of the command line. If `metavar` is empty, the option takes
+    no value, and sets the setting to `bare`. If `many` is True, the option may be repeated, and all its values count.
+    `in_file` is True if the file may contain the setting.
     """
 
     name: str

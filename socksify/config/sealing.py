@@ -1,9 +1,9 @@
 """Encrypts credentials in the environment of child processes, with a key in a file of this user.
 
-Many programs show an environment: `env` in a log of CI, crash reports, /proc. Only its owner can read the file of the
-key, and the file is useless without the environment. A parent may end before its child reads the settings, so no
-process removes the file. There is one file for each user, in memory if possible. It stays until the machine is shut
-down, or the user's session ends. If a parent does not find it, or has become another user, it creates another one.
+Many programs show an environment: `env` in a log of CI, crash reports, /proc. Only the owner can read the key's file,
+and the file is useless without the environment. A parent may end before its child reads the settings, so no process
+removes the file. There is one file for each user, in memory if possible. The file stays until the machine is shut down,
+or the user's session ends. If a parent does not find the file, or has become another user, it creates a new file.
 
 The key stream is SHAKE256 of the key and a nonce, and so is the tag (FIPS 202; a sponge needs no HMAC).
 """
@@ -17,7 +17,7 @@ from socksify.config.errors import ConfigError
 
 _KEY, _NONCE, _TAG = 32, 16, 16
 _NOWHERE = ""
-# The file that was used last, and its key.
+# The key's file that was used last, and the key.
 _last: tuple[str, bytes] | None = None
 
 
@@ -33,7 +33,7 @@ def seal(data: bytes) -> bytes:
 
 
 def unseal(data: bytes) -> bytes:
-    """Return the data that was sealed. Bytes behind it are ignored.
+    """Return the data that was sealed. Bytes after the sealed data are ignored.
 
     Raises ConfigError if the key cannot be read, and ValueError for bytes that are not sealed data.
     """
@@ -71,7 +71,7 @@ def _unreadable(why: str) -> ConfigError:
 
 
 def _kept() -> tuple[str, bytes] | None:
-    """Return the key's file and the key, created if need be; None if there is no directory for it."""
+    """Return the key's file and the key. Create them if necessary. Return None if no directory is suitable."""
     user = os.geteuid()
     for place in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{user}", "/dev/shm", os.environ.get("TMPDIR"), "/tmp"):
         if place and os.path.isabs(place):
@@ -111,7 +111,7 @@ def _in(directory: str) -> tuple[str, bytes]:
         if is_damaged:
             os.replace(own, file)
         else:
-            # If two processes do this at once, the file of the first one counts.
+            # If two processes do this at once, the file of the first process counts.
             os.link(own, file)
     except FileExistsError:
         pass

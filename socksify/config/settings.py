@@ -1,10 +1,10 @@
 """All settings in force, as one frozen value.
 
-Everything is checked and brought into its final form when it is loaded. A decision in connect() is therefore a few
+Every setting is checked and brought into its final form when it is loaded. A decision in connect() is therefore a few
 comparisons, and mistakes are reported before the first statement of the program runs.
 
-A block of `socksify.via()` has settings with another way for connections. A destination that a rule of the user blocks
-stays blocked, because such a rule forbids the destination on every way. All other rules only choose a way, and the
+A block of `socksify.via()` has settings with another route for connections. A destination that a user's rule blocks
+stays blocked, because such a rule forbids the destination on every route. All other rules only choose a route, and the
 block takes precedence over them. Loopback, `localhost` and the machine's own addresses stay direct by the built-in
 rules, unless a rule sends them to a proxy.
 """
@@ -36,9 +36,9 @@ class Settings(Record):
     `default` is the very last rule (`rules.BUILT_IN` stands between them). `isolate` is `none`, `host`, `task` or
     `connection`. `dns` is `auto`, `local` or `remote`. `fake_networks` are the networks of fake addresses, the IPv4 one
     first. `udp` is `block` or `direct`. `bind` is `auto`, `always` or `never`, and `bind_services` are ports. `allow`
-    are names of modules and programs. `children` says whether child processes get these settings, `native` whether
+    are names of modules and programs. `children` is True if child processes get these settings. `native` is True if
     children that are no Python run under proxychains4. Both timeouts are in seconds. `log` is empty (off), `stderr` or
-    the path of a file. `sources` says for each setting where its value came from.
+    the path of a file. `sources` maps the name of each setting to the source of its value.
     """
 
     proxy: tuple[Proxy, ...]
@@ -91,9 +91,10 @@ def scoped(settings: Settings, vias: tuple[str, ...], isolate: str | None) -> Se
 
 
 def passed_on(settings: Settings) -> Settings:
-    """Return the settings for a process that is started in the block. The block's proxies are its default proxies.
+    """Return the settings for a process that is started in the block.
 
-    Its own settings therefore outrank them, as they outrank all inherited settings.
+    The block's proxies become the default proxies of that process. Therefore the process's own settings outrank them,
+    as they outrank all inherited settings.
     """
     via = settings.default.via
     if settings.default.source != _SCOPE or via == "direct":
@@ -113,7 +114,7 @@ def passed_on(settings: Settings) -> Settings:
 
 
 def without_block(settings: Settings) -> Settings:
-    """Return inherited settings without the block's way, for a process that has its own proxies."""
+    """Return inherited settings without the block's route, for a process that has its own proxies."""
 
     def restored(rule: Rule) -> Rule:
         if rule.source != _SCOPE or rule.via == UNDECIDED:

@@ -66,7 +66,7 @@ def _value_and_source(settings: Settings, name: str) -> dict[str, object]:
 
 
 def _in_words(value: str | float | bool | tuple[str | int, ...]) -> str | float:
-    """Return a value as one would write it behind the option. An empty value becomes `none` or `off`."""
+    """Return a value as it is written after the option. An empty value becomes `none` or `off`."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
@@ -81,8 +81,8 @@ def _urls(chain: tuple[Proxy, ...]) -> str:
 def document(arguments: Mapping[str, object], directory: str = curdir) -> tuple[str, bool]:
     """Return a TOML document that means the same as these arguments, and whether it contains a password.
 
-    The content of the file `config` is included. Relative file names become absolute; they begin at `directory`. Raises
-    ConfigError if load() would refuse the arguments, also without a proxy.
+    The content of the file `config` is included. Relative file names are relative to `directory`, and become absolute.
+    Raises ConfigError if load() refuses the arguments, for example without a proxy.
     """
     named = str(arguments.get("config", "")) or devnull
     loaded = load({**arguments, "config": named}, {}, directory, caller="command line")
@@ -100,7 +100,7 @@ def document(arguments: Mapping[str, object], directory: str = curdir) -> tuple[
 
 
 def _merged(given: dict[str, object], file: dict[str, object]) -> dict[str, object]:
-    """Combine the arguments with the file, which is weaker. All rules are kept; those of the arguments come first."""
+    """Combine the arguments with the weaker file. All rules are kept; the rules of the arguments come first."""
     stronger = [*_listed(given.get("routes")), *(f"{match}=direct" for match in _listed(given.get("direct")))]
     merged = {**file, **{name: value for name, value in given.items() if name not in ("routes", "direct")}}
     routes = BY_NAME["routes"].read(file["routes"], "routes") if "routes" in file else ()

@@ -1,4 +1,4 @@
-"""The configuration file: what it may hold.
+"""The configuration file: its keys, and how it is read. An example:
 
 proxy = "socks5h://gw:1080"            or a list, first hop first
 routes = [".corp.example=direct", "*.onion=tor"]

@@ -3,8 +3,8 @@
 Options and variables give texts; install() and TOML also give other types. "5" in a file is accepted for 5. `source`
 names the setting in the error.
 
-Fake addresses come from networks that nobody routes: 198.18.0.0/15 is set aside for benchmarks (RFC 2544, RFC 6890) and
-100::/64 for discarding (RFC 6666). A fake address in a packet therefore reaches no host.
+Fake addresses come from networks that nobody routes: 198.18.0.0/15 is reserved for benchmarks (RFC 2544, RFC 6890) and
+100::/64 for discarded packets (RFC 6666). A packet to a fake address therefore reaches no host.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NO = ("no", "false", "off", "0")
 
 
 def urls(value: object, source: str) -> tuple[str, ...]:
-    """Return a text, or a list of texts, as a tuple. parse_chain() deals with commas."""
+    """Return a text, or a list of texts, as a tuple. Commas in a text are kept for parse_chain()."""
     return (value,) if isinstance(value, str) else _listed(value, source)
 
 
@@ -49,7 +49,7 @@ def texts(value: object, source: str) -> tuple[str, ...]:
 def seconds(value: object, source: str) -> float:
     """Return a finite number of seconds above 0."""
     try:
-        # A bool is a number for Python, and a mistake here.
+        # A bool is a number in Python, but a mistake here.
         number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         number = 0.0
@@ -69,7 +69,7 @@ def yes_or_no(value: object, source: str) -> bool:
 
 
 def ports(value: object, source: str) -> tuple[int, ...]:
-    """Return one TCP port or several, which are numbers, or texts with commas."""
+    """Return one or more TCP ports. `value` is a number, a text with commas, or a list of numbers or texts."""
     listed = value if isinstance(value, (list, tuple)) else (value,)
     words = [word for item in listed for word in (item.split(",") if isinstance(item, str) else (item,))]
     return tuple(_port(word, source) for word in words)
@@ -122,7 +122,7 @@ def _shown(value: object) -> str:
 
 
 def fake_networks(value: object, source: str) -> tuple[str, str]:
-    """Return a network of IPv4 and one of IPv6. A family that is not given has its default."""
+    """Return one network of IPv4 and one network of IPv6. A family that is not given has its default network."""
     given = texts(value, source)
     networks = dict(zip((32, 128), FAKE_NETWORKS, strict=True))
     seen = set()
@@ -136,7 +136,7 @@ def fake_networks(value: object, source: str) -> tuple[str, str]:
 
 
 def _bits(text: str, source: str) -> int:
-    """Return 32 for a network of IPv4, and 128 for one of IPv6. Raises ConfigError."""
+    """Return 32 for an IPv4 network, and 128 for an IPv6 network. Raises ConfigError if the text is no network."""
     literal, _, length = text.partition("/")
     parsed = parse_ip(literal)
     plain = length.isascii() and length.isdecimal() and len(length) <= 3

@@ -1,9 +1,9 @@
 """Runs a program as `python` itself would run it, in the existing `__main__`.
 
 The model is CPython's Modules/main.c and Python/pythonrun.c. `pymain_run_python()` distinguishes a command, a module, a
-directory or zip archive, a file, and standard input. The things that it sets for each (`sys.argv`, `sys.path[0]`, the
-content of `__main__`) are set here, and where it calls a Python function, the same function is called. One thing is
-impossible in Python: our frames are *below* those of the program, and `sys._getframe()` can see them.
+directory or zip archive, a file, and standard input. This module sets the same things for each (`sys.argv`,
+`sys.path[0]`, the content of `__main__`), and calls the same Python functions. One difference cannot be avoided: our
+frames are *below* the frames of the program, and `sys._getframe()` can see them.
 
 Tracebacks do not show our frames. `PyErr_PrintEx()` does a dozen things (sys.last_exc, audit events, SystemExit from a
 hook, death by SIGINT after KeyboardInterrupt). Therefore an uncaught exception propagates to the interpreter, and only
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     # How to execute a program, and the names that python deletes from `__main__` when the program has ended.
     Prepared = tuple[Callable[[], object], tuple[str, ...]]
 
-# Taken now: nothing that the report needs may be imported while the interpreter is reporting.
+# Read at import time, because the report of an exception must not need another import.
 _display: Hook = sys.__excepthook__
 
 
 def run(words: Sequence[str]) -> None:
-    """Run the program that `words` name. They are the words behind `python`, with the arguments of the program.
+    """Run the program that `words` name: the words that follow `python` on its command line.
 
     `words` begin with a script, a directory, a zip archive, `-m module`, `-c code` or `-`. Return when the program has
     ended. Raises SystemExit if python would exit at once, and every exception that the program does not catch. If such
@@ -120,7 +120,7 @@ def _standard_input(words: list[str]) -> Prepared:
 
 
 def _read_standard_input() -> bytes:
-    # As python does, the descriptor is read to its end, and not `sys.stdin`, whose buffer stays empty.
+    # Like python, this reads the descriptor to its end, and not `sys.stdin`, whose buffer stays empty.
     try:
         with open(0, "rb", buffering=0, closefd=False) as stream:
             return stream.read()
@@ -163,7 +163,7 @@ def _file(name: str, loader: object, read: Callable[[], bytes], directory: str) 
     def execute() -> None:
         data = read()
         code = load_bytecode(data) if is_bytecode(name, data) else compile_file(data, name)
-        # Not earlier: modules that reading and compiling import must not come from the directory of the program.
+        # The path is changed after reading and compiling, which must not import modules from the program's directory.
         lead_path(directory)
         exec(code, namespace)
 

@@ -1,13 +1,13 @@
 """The interpreter as a program finds it: `__main__`, `sys.path`, and `sys.modules`.
 
-A program that has its own `logging.py` gets that one, as under python, and socksify keeps the standard library's.
-Without `shield` two things would go wrong: the program would find in `sys.modules` the modules that socksify has
-imported before it, and a module that socksify imports later, inside a function, would be the program's. Both are rare,
-because a file of the program must have the name of a standard module. One look into the directory of the program finds
-such a name, and without one there is no further cost.
+If a program has its own `logging.py`, the program gets that module, as under python, and socksify keeps the standard
+library's module. Without `shield` there would be two errors. The program would find the modules in `sys.modules` that
+socksify has imported before. And if socksify imports a module later, inside a function, it would get the program's
+module. Both errors are rare, because a file of the program must have the name of a standard module. One look into the
+directory of the program finds such a file. If there is none, nothing else is done.
 
-Modules with our patches stay in any case. A program that removes the standard library's `socket` from behind its own
-would otherwise load it again, unpatched, and connect past the proxy.
+Modules with our patches always stay in `sys.modules`. Otherwise a program with its own `socket.py`, which loads the
+standard library's `socket` again, would get an unpatched module, and would connect past the proxy.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _import_through(standard: Mapping[str, ModuleType]) -> None:
 
     for directory, _, _ in os.walk(_PACKAGE):
         sys.path_importer_cache[directory] = FileFinder(directory, (Loader, SOURCE_SUFFIXES))
-    # The modules that have read the command line were imported too early. They are imported again.
+    # The modules that have read the command line were imported before this. So they are imported again.
     for name in [name for name in sys.modules if name.startswith("socksify.config") or name == "socksify._record"]:
         del sys.modules[name]
 
@@ -167,7 +167,7 @@ def _withdraw(names: frozenset[str]) -> None:
 
 
 def _loaded_since_launch() -> list[str]:
-    """Return the modules that were loaded after socksify, or after runpy, by which `-m` starts socksify."""
+    """Return the modules that were loaded after socksify, or after runpy, which `-m` uses to start socksify."""
     loaded = list(sys.modules)
     starts = [loaded.index(name) for name in ("runpy", "socksify") if name in sys.modules]
     return loaded[min(starts, default=len(loaded)) :]

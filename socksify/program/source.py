@@ -1,7 +1,7 @@
 """Turns the file of a program into code, with the same errors as python.
 
-`compile()` and `python file` use two tokenizers, one for strings and one for files. They differ in two things: in the
-text of a few errors (encodings, null bytes, a last line without an end), and for a comment that is not UTF-8, which
+`compile()` uses the tokenizer for strings, and `python file` uses the tokenizer for files. They differ in two things:
+the text of a few errors (encodings, null bytes, a last line without an end), and a comment that is not UTF-8, which
 only the tokenizer for files refuses.
 """
 
@@ -23,7 +23,7 @@ def is_bytecode(path: str, data: bytes) -> bool:
 
 
 def load_bytecode(data: bytes) -> CodeType:
-    """Return the code object of a .pyc. Raises RuntimeError or EOFError as run_pyc_file() does if there is none."""
+    """Return the code object of a .pyc. Raises RuntimeError or EOFError, as run_pyc_file() does, for other data."""
     import marshal
     from types import CodeType
 
@@ -60,7 +60,7 @@ def dedented(command: str) -> str:
     """
     lines = command.split("\n")
     blanks = [line[: -len(line.lstrip(" \t"))] for line in lines if line.strip(" \t")]
-    # The blanks that the first and the last in sorted order have in common are common to all lines.
+    # A prefix that the first and the last line in sorted order have in common is common to all lines.
     common = "".join(a for a, b in zip(min(blanks, default=""), max(blanks, default=""), strict=False) if a == b)
     if not common:
         return command
@@ -82,12 +82,15 @@ def _is_readable(data: bytes) -> bool:
 
 
 def _raise_as_python(data: bytes, name: str) -> None:
-    """Read the data again with the tokenizer for files, which raises the error of python. Return if it is missing."""
+    """Read the data again with the tokenizer for files, which raises the same error as python.
+
+    Return if this tokenizer cannot be called.
+    """
     try:
         import ctypes
 
         fdopen, run_file = ctypes.CDLL(None).fdopen, ctypes.pythonapi.PyRun_FileExFlags
-        # It has to be a real descriptor: with a declared encoding, python reads by io.open(fileno(file)).
+        # A real descriptor is necessary: with a declared encoding, python reads by io.open(fileno(file)).
         descriptor = os.memfd_create("program")
     except (ImportError, OSError, AttributeError):
         return

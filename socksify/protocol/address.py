@@ -3,9 +3,9 @@
 The other protocols use the same value and encode it in their own way. A name stays a name, even if it reads like a
 literal: the proxy gets exactly what the client asked for. `Address.literal()` is for code that has to resolve the name.
 
-Literals are read as inet_pton(3) reads them and written as inet_ntop(3) writes them. This is written out here because
-this package imports no socket module. `ipaddress` would cost every client its import, and its spelling of mapped
-addresses differs between Python versions.
+Literals are read as inet_pton(3) reads them and written as inet_ntop(3) writes them. This module has its own code for
+that, because this package imports no socket module. `ipaddress` is not used: every client would have to import it, and
+its spelling of mapped addresses differs between Python versions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Address(Record):
 
     @classmethod
     def of(cls, host: str, port: int) -> Address:
-        """Return the address of a host: a literal, or else a name. A zone is dropped, it has no meaning elsewhere.
+        """Return the address of a host, which is a literal or else a name.
+
+        The zone of a literal is dropped, because it has a meaning on this machine only. `port` is 0 to 65535.
 
         Raises OverflowError for a port out of range, UnicodeError for a name that IDNA cannot encode, and ValueError
         for a name that is empty, longer than 255 bytes, or contains a null character.
@@ -50,7 +52,7 @@ class Address(Record):
         return cls(NAME, host, port)
 
     def literal(self) -> Address:
-        """Return this address. A name that reads like a literal becomes the address of that literal."""
+        """Return the address of the literal, if the host is a name that reads like a literal; else this address."""
         return (_literal(self.host, self.port) or self) if self.type == NAME else self
 
     def encode(self) -> bytes:
@@ -81,7 +83,7 @@ class Address(Record):
     def parse_rest(cls, kind: int, first: int) -> Script[Address]:
         """Read the rest of an address, with a single read.
 
-        `kind` is ATYP and `first` the byte behind it, which every type of address has.
+        `kind` is ATYP, and `first` is the byte after ATYP, which every type of address has.
         """
         length = _length(kind, first)
         if kind == NAME:
@@ -97,7 +99,7 @@ UNSPECIFIED = Address(IPV4, "0.0.0.0", 0)
 def encode_name(host: str) -> bytes:
     """Return the 1 to 255 bytes of a name.
 
-    ASCII is kept, surrogates become the bytes that they were parsed from, and all else is encoded by IDNA. Raises
+    ASCII is kept. Surrogates become the bytes that they were parsed from. All other names are encoded by IDNA. Raises
     UnicodeError or ValueError for a name that cannot be sent.
     """
     try:
@@ -114,7 +116,7 @@ def encode_name(host: str) -> bytes:
 
 
 def _length(kind: int, first: int) -> int:
-    """Return the number of bytes of ADDR. For a name, `first` is that number, and is not counted."""
+    """Return the number of bytes of ADDR. For a name, `first` contains this number, which does not count `first`."""
     if kind == IPV4:
         return 4
     if kind == NAME:
@@ -124,7 +126,7 @@ def _length(kind: int, first: int) -> int:
     raise garbled("address type 1, 3 or 4", bytes((kind,)), ADDRESS_TYPE_NOT_SUPPORTED)
 
 
-# Every datagram of an association carries an address, and most carry the same one.
+# Every datagram of an association carries an address, and most datagrams carry the same address.
 @lru_cache(1024)
 def _decoded(wire: bytes) -> Address:
     kind = wire[0]
@@ -205,7 +207,7 @@ def _without_dots(text: str) -> str:
 
 
 def _groups(text: str) -> bytes | None:
-    """Return the bytes of the groups on one side of `::`, or None if one of them is no group."""
+    """Return the bytes of the groups on one side of `::`, or None if the text has a part that is no group."""
     if not text:
         return b""
     packed = b""

@@ -1,9 +1,9 @@
-"""The role of the client: the messages for a proxy, and how its answers are judged.
+"""The role of the client: the messages for a proxy, and the checks of its answers.
 
 A dialogue is a list of exchanges. Each exchange is a message and the script that reads its answer. All messages are
 made before the first one is sent, so an address that cannot be sent is found before a byte is written. Only the order
-of the exchanges connects a message with its answer. Here each answer is awaited before the next message is sent. The
-same exchanges also allow to send all messages in one segment, and to read the answers in turn.
+of the exchanges connects a message with its answer. This module awaits each answer before it sends the next message. A
+caller may also send the messages of all exchanges in one segment, and then read the answers in turn.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """A message, and how its answer is parsed and judged. An exchange can be run any number of times.
+    """A message, with the functions that parse and judge its answer. An exchange can be run any number of times.
 
-    `awaited` names the answer, for the error that says that it never came. `judge` raises an error if the answer is a
-    refusal.
+    `message` are the bytes to send. `awaited` names the answer in the error of an answer that did not come. `parse`
+    returns the script that reads the answer. `judge` gets the parsed answer and returns the result of the exchange; it
+    raises an error if the answer is a refusal.
     """
 
     __slots__ = ("awaited", "judge", "message", "parse")
@@ -55,14 +56,14 @@ class Exchange:
             raise self.missed(closed) from None
 
     def missed(self, closed: Closed) -> Closed:
-        """Return the error that says which answer never came."""
+        """Return the error of an answer that did not come. The error names the answer."""
         return Closed(f"awaiting {self.awaited}: {closed}")
 
 
 def negotiate(exchanges: list[Exchange]) -> Script[socks5.Reply]:
-    """Run the exchanges of SOCKS5. Return the reply (of a BIND the first one). Raises ProtocolError.
+    """Run the exchanges of SOCKS5. Return the reply, or the first reply of a BIND. Raises ProtocolError.
 
-    Every connect runs this, so the exchanges are run without a generator for each of them.
+    Every connect runs this code. To be fast, it does not make a generator for each exchange.
     """
     now, *authentication, request = exchanges
     try:

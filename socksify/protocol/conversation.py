@@ -10,7 +10,7 @@ A script is a generator. Its position in the code is the state of the protocol. 
 
 and returns its result. Nothing is read beyond the bytes that the script asks for, because the bytes behind the last
 message belong to the client program (the banner of an SSH server may arrive in the segment of the proxy's reply). Only
-the length of a header is not known beforehand. A header is looked at with MSG_PEEK, and then read to its end.
+the length of a header is not known beforehand. A header is peeked at with MSG_PEEK, and then read up to its end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LONGEST_HEAD = 64 * 1024
 
 
 class Early(int):
-    """A script yields this to get `count` bytes, or fewer. `enough` tells whether the first bytes are enough."""
+    """A script yields this to get `count` bytes, or fewer. `enough` tells if the bytes so far suffice."""
 
     def __new__(cls, count: int, _: Enough) -> Early:
         return super().__new__(cls, count)
@@ -42,9 +42,9 @@ class Early(int):
 
 
 class Head:
-    """A script yields this to get a header. `start` is how the header must begin; `enough` is as for Early.
+    """A script yields this to get a header. The header must begin with `start`. `enough` is the same as for Early.
 
-    A mail or SSH server speaks first and then waits for the client. Its banner must not be taken for half a header.
+    A mail or SSH server sends first and then waits for the client. Its banner must not be taken for half a header.
     """
 
     __slots__ = ("enough", "start")
@@ -104,9 +104,10 @@ class Conversation:
                 self._advance(self._taken())
 
     def peeked(self, data: bytes) -> int:
-        """Take bytes that were peeked. Return how many of them to read and throw away.
+        """Take bytes that were peeked. Return the number of these bytes that the caller must read and discard.
 
-        If the empty line is not among them, that is all of them: the next peek then shows new bytes.
+        If the bytes do not contain the empty line, the caller must read all of them, so that the next peek shows new
+        bytes.
         """
         self.heard = True
         known = len(self._held)
@@ -136,8 +137,8 @@ class Conversation:
         """
         self.nothing_more()
         what = f"closed {self._progress()}"
-        # A script may replace the error by one that says more, but it cannot continue. The error is in no variable
-        # here, because its traceback has this frame: that would be a reference cycle.
+        # A script may replace the error by a more detailed error, but it cannot continue. No variable here holds the
+        # error, because its traceback refers to this frame, which would make a reference cycle.
         self._script.throw(Closed(what))
         raise Closed(what)
 
@@ -177,7 +178,7 @@ class Conversation:
             raise garbled(f"a header that starts {start!r}", self._first_line())
 
     def _first_line(self) -> bytearray:
-        """Return the part of the head that may be quoted. A server that echoes has our credentials in later lines."""
+        """Return the part of the head that may be quoted. If a server echoes, later lines have our credentials."""
         return self._held.partition(b"\n")[0]
 
     def _progress(self) -> str:
@@ -212,7 +213,7 @@ def _never(_: bytes) -> bool:
 
 
 def _head_end(head: bytearray, known: int) -> int:
-    """Return the end of the header, behind its empty line; 0 without one. `known` bytes were searched before."""
+    """Return the end of the header, after its empty line; 0 if there is none. `known` bytes were searched before."""
     # RFC 9112 section 2.2: "a recipient MAY recognize a single LF as a line terminator".
     start = max(0, known - 2)
     ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := head.find(mark, start)) >= 0]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol, TypeAlias
 
-    # A pair of user and password hides nothing.
+    # A Login hides its user and password in error reports, while a plain pair does not.
     Credentials: TypeAlias = "Login | tuple[bytes, bytes] | None"
 
     class Holder(Protocol):
@@ -40,7 +40,7 @@ class Secret:
 
 
 class Login:
-    """User and password of a holder. A missing one is empty."""
+    """User and password of `holder`. A missing user or password becomes empty."""
 
     __slots__ = ("password", "user")
 
@@ -55,7 +55,7 @@ class Login:
         """Return the message of SOCKS5's user name and password authentication (RFC 1929).
 
         Raises ValueError for a user or a password that is too long, and for an empty user. RFC 1929 demands a password
-        of 1 to 255 bytes. An empty one is sent as curl sends it, with a PLEN of 0.
+        of 1 to 255 bytes. An empty password is sent as curl sends it, with a PLEN of 0.
         """
         if not 1 <= len(self.user) <= 255 or len(self.password) > 255:
             raise ValueError("user name must be 1 to 255 bytes long, and the password at most 255")
@@ -79,7 +79,10 @@ class Login:
         )
 
     def userid(self, request: bytes) -> Secret:
-        """Return a SOCKS4 request with the user added to it. Raises ValueError for a user that has no room in it."""
+        """Return a SOCKS4 request with the user added to it.
+
+        Raises ValueError for a user of more than 255 bytes, or with a null byte.
+        """
         if len(self.user) > 255 or 0 in self.user:
             raise ValueError("userid must be at most 255 bytes long and contain no null byte")
         # USERID stands behind VN, CD, DSTPORT and DSTIP, which are 8 bytes.

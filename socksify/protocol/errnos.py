@@ -47,7 +47,7 @@ _SOCKS5_OF = {
 
 
 def errno_of(error: ProtocolError) -> int:
-    """Return the errno that connect(2) would have given."""
+    """Return the errno of connect(2) that comes closest to the error."""
     if isinstance(error, Refused) and error.reply is not None:
         return _OF_REPLY[error.kind].get(error.reply, errno.ECONNREFUSED)
     if isinstance(error, Unsupported) and error.reply is not None:

@@ -11,8 +11,8 @@ QUOTED = 64
 class ProtocolError(Exception):
     """Base of all errors of this package.
 
-    `reply` is the code that came over the wire, or that a server would send, or None. `wanted` are the ways to
-    authenticate that the peer asks for, as far as it has named them.
+    `reply` is the code that the peer has sent, or that a server would send, or None. `wanted` are the authentication
+    methods that the peer has named, if any.
     """
 
     def __init__(self, message: str, reply: int | None = None, wanted: tuple[str, ...] = ()) -> None:
@@ -38,7 +38,7 @@ class Refused(ProtocolError):
 
 
 class AuthenticationRefused(ProtocolError):
-    """The peer accepts none of the offered methods, or not the credentials."""
+    """The peer accepts none of the offered methods, or refuses the credentials."""
 
 
 class Unsupported(ProtocolError):
@@ -51,7 +51,7 @@ class Unsupported(ProtocolError):
 def garbled(
     expected: str, got: bytes | bytearray | None = None, reply: int | None = None, wanted: tuple[str, ...] = ()
 ) -> Garbled:
-    """Return the error for `got`, which came instead of `expected`. `got` is None if it must not be quoted.
+    """Return the error for the bytes `got`, which came instead of `expected`. `got` is None if it must not be quoted.
 
     The message ends up in logs, so `got` must not contain a secret.
     """

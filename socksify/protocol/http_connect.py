@@ -1,6 +1,6 @@
 """HTTP CONNECT (RFC 9110 section 9.3.6) with Basic authentication (RFC 7617): the two heads, and no other part of HTTP.
 
-Of the fields in a head, only those about credentials are read. The others have no meaning for a tunnel: "A client MUST
+Only the fields about credentials are read in a head. Other fields have no meaning for a tunnel: "A client MUST
 ignore any Content-Length or Transfer-Encoding header fields received in a successful response to CONNECT."
 """
 
@@ -56,7 +56,7 @@ class ConnectRequest(Record, hidden=("credentials",)):
 
 
 class Response(Record):
-    """The final response. `status` is 101 or 200 to 999, `reason` the text behind it, decoded as Latin-1.
+    """The final response. `status` is 101 or 200 to 999. `reason` is the text after it, decoded as Latin-1.
 
     `challenges` are the authentication schemes that a 407 or a 401 asks for.
     """

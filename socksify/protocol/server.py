@@ -1,8 +1,8 @@
 """The role of the server: the negotiation with a client of either SOCKS version, up to its request.
 
-A server may read ahead, because it can pass on to the target what a client sends behind its request. Its side of the
-dialogue is therefore no script that gets its bytes piece by piece. It looks at all bytes whenever new ones come, which
-saves a tenth of the processor time of a connection.
+A server may read ahead, because it can pass the bytes after a request on to the target. Therefore the server's side of
+the dialogue is no script that gets its bytes piece by piece. Instead, it reads all bytes again when new bytes come.
+This saves a tenth of the processor time of a connection.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _read(version: int, said: bytes) -> tuple[Request, int] | None:
 def _remembering(read: Callable[[bytes], tuple[Message, int] | None]) -> Callable[[bytes], tuple[Message, int] | None]:
     """Return `read` with a cache, because most clients send the same few messages.
 
-    A message with bytes behind it is not cached: these bytes are between the client and its target, and may be secret.
+    A message with bytes after it is not cached, because these bytes are for the target, and may be secret.
     """
     known: dict[bytes, tuple[Message, int]] = {}
 
@@ -120,7 +120,7 @@ class Dialogue:
         return status + self._go_on()
 
     def closed(self) -> Closed:
-        """Return the error for a client that has closed: it says what was awaited, and how much of it had come."""
+        """Return the error for a client that has closed. It names the awaited message and the bytes so far."""
         awaited = "a SOCKS request"
         if self._version:
             awaited = "credentials" if self._identifies else f"a SOCKS{self._version} request"

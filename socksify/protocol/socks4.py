@@ -83,7 +83,7 @@ class Reply(Record):
         if answer[0] != 0:
             raise garbled("a SOCKS4 reply", answer)
         if len(answer) < _REPLY:
-            # The server sends no more than the code of its refusal.
+            # The server has sent only the code of its refusal.
             return cls(answer[1], UNSPECIFIED)
         address = Address(IPV4, protocol_address.ipv4_text(answer[4:]), int.from_bytes(answer[2:4], "big"))
         return cls(answer[1], address)

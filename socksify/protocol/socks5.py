@@ -90,7 +90,7 @@ class MethodChoice(Record):
 class Credentials(Record, hidden=("user", "password")):
     """User name (1 to 255 bytes) and password (up to 255 bytes). encode() raises ValueError for other lengths.
 
-    RFC 1929 demands a password of 1 to 255 bytes. An empty one is sent as curl sends it, with a PLEN of 0.
+    RFC 1929 demands a password of 1 to 255 bytes. An empty password is sent as curl sends it, with a PLEN of 0.
     """
 
     user: bytes
@@ -168,12 +168,12 @@ class Reply(Record):
             raise garbled("a SOCKS5 reply", start)
         code = start[1]
         if len(start) < _REPLY:
-            # The server sends no more than the code of its refusal.
+            # The server has sent only the code of its refusal.
             return cls(code, UNSPECIFIED)
         kind, first = start[3:]
         if code == SUCCEEDED:
             return cls(code, (yield from Address.parse_rest(kind, first)))
-        # Some servers fill a refusal up with zeros. Such a refusal has a code, but no address.
+        # Some servers pad a refusal with zeros. Such a refusal has a code, but no address.
         if kind not in (IPV4, NAME, IPV6):
             return cls(code, UNSPECIFIED)
         rest = yield from available(Address.parse_rest(kind, first))
@@ -189,7 +189,7 @@ def encode_reply(code: int, address: Address) -> bytes:
     return _reply_up_to_port(code, address.type, address.host) + address.port.to_bytes(2, "big")
 
 
-# The addresses of a server are few, and the port is another one for each client.
+# A server has few addresses, but a different port for each client. So the bytes up to the port are cached.
 @lru_cache(256)
 def _reply_up_to_port(code: int, kind: int, host: str) -> bytes:
     return b"%c%c\0%b" % (VERSION, code, Address(kind, host, 0).encode()[:-2])
@@ -202,7 +202,7 @@ def _other_version(said: bytes) -> Garbled:
 # RSV and FRAG of the header of a relayed datagram (RFC 1928 section 7): "if ... a value of X'00' ... this datagram is
 # standalone". Fragments are never sent.
 _STANDALONE = b"\0\0\0"
-# RSV, FRAG and ATYP of a bad header are quoted. The bytes behind them may be data.
+# RSV, FRAG and ATYP of a bad header are quoted. The bytes after them may be data.
 _QUOTED = 4
 
 
