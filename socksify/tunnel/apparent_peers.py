@@ -2,11 +2,12 @@
 
 A client may connect a datagram socket to find out its own address, without sending anything. So the socket gets the
 name (getsockname) that connect(2) would have given it. The kernel's socket is connected to this machine instead: to
-port 0 of a loopback address, where nobody can listen. So nothing leaves that is written past the methods, by
-os.write(), by C code on the fd, by a dup() or by a forked child. Such a first datagram is lost; the kernel answers the
-next call with ECONNREFUSED. getpeername(2) of such a socket fails, so the peer is remembered here.
+port 0 of a loopback address, where no socket can listen. A datagram may be written without the object's methods: by
+os.write(), by C code on the fd, by a dup() or by a forked child. Such a datagram does not leave the machine. The first
+one is lost, and the kernel answers the next call with ECONNREFUSED. getpeername(2) of such a socket fails, so the peer
+is remembered here.
 
-connect(2) replaces one peer by the next in one step. There is no moment in which another holder could send.
+connect(2) replaces one peer by the next in one step, so another holder can never send in between.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _IP, _IPV6 = 0, 41
 _DEVICE = (SOL_SOCKET, int(getattr(_module, "SO_BINDTODEVICE", -1)))
-# Linux's numbers; Python 3.11 has no names for all of them. Elsewhere no option of that number is asked for.
+# The numbers are Linux's, because Python 3.11 does not name all of them. On other systems they are not used.
 _MARK = (SOL_SOCKET, int(getattr(_module, "SO_MARK", -1)))
 _DEVICE_NUMBER = (SOL_SOCKET, 62)
 _UNICAST_INTERFACES = ((_IP, 50), (_IPV6, 76))
@@ -42,11 +43,11 @@ _SO_PROTOCOL = int(getattr(_module, "SO_PROTOCOL", -1))
 _ANY_DEVICE = (b"", b"\0")
 _NAME_SIZE, _PACKET_INFO_SIZE = 16, 20
 
-# The options that lead what is sent to another interface or by another route. As long as a socket is connected in
+# The options that direct datagrams to another interface or to another route. As long as a socket is connected in
 # appearance only, the kernel's socket has none of them.
 OPTIONS = frozenset({_DEVICE, _DEVICE_NUMBER, _MARK, *_UNICAST_INTERFACES, _PACKET_INFO})
 
-# Besides OPTIONS, these decide whether connect(2) works, and which address it chooses.
+# These options, too, decide whether connect(2) works, and which address it chooses.
 _PROBED = tuple(
     (level, int(getattr(_module, name)))
     for level, name in (
@@ -57,15 +58,16 @@ _PROBED = tuple(
 )  # fmt: skip
 _IP_FREEBIND, _IP_MULTICAST_IF = (_IP, 15), (_IP, 32)
 
-# So many are remembered. Their objects keep the others; but an fd may go on without an object.
+# The number of sockets that are remembered here. A socket object remembers its own peer as well, but an fd without an
+# object is known here only.
 _MEMORY = 1024
 
 
 class ApparentPeer:
     """The peer to which a socket is connected in appearance, and the options that its client has set.
 
-    `address` is what connect() was given. `name` is what getpeername() is to say, None where the port is 0. `settings`
-    are those of OPTIONS that the client has set.
+    `address` is the argument of connect(). `name` is the answer of getpeername(); it is None if the port is 0.
+    `settings` are the members of OPTIONS that the client has set, with their values.
     """
 
     __slots__ = ("address", "name", "settings")
@@ -79,7 +81,7 @@ class ApparentPeer:
 class ApparentPeers:
     """The sockets that are connected in appearance, by the kernel's names for them, (st_dev, st_ino).
 
-    `known` is looked at before each call of a method: it is empty in a program without such sockets.
+    Callers check `known` before they call a method. It is empty in a program without such sockets.
     """
 
     __slots__ = ("known",)
@@ -88,7 +90,7 @@ class ApparentPeers:
         self.known: OrderedDict[_descriptors.Identity, ApparentPeer] = OrderedDict()
 
     def connect(self, sock: Socket, address: _originals.InternalAddress) -> ApparentPeer:
-        """Connect a socket to an address in appearance. Raises what connect(2) raises."""
+        """Connect a socket to an address in appearance. Raises the same errors as connect(2)."""
         before = self.find(sock)
         settings = before.settings if before is not None else _settings_of(sock)
         bound = _originals.getsockname(sock)
@@ -104,14 +106,14 @@ class ApparentPeers:
         return found
 
     def find(self, sock: Socket) -> ApparentPeer | None:
-        """Return what is remembered of a socket that is connected in appearance; None for all others."""
+        """Return the peer of a socket that is connected in appearance; None for all other sockets."""
         identity = _descriptors.identity(_originals.fileno(sock)) if self.known else None
         return self.known.get(identity) if identity is not None else None
 
     def forget(self, sock: Socket, peer: ApparentPeer | None) -> None:
-        """The socket is connected to a peer to which it may send: give it the options that its client has set.
+        """Forget a socket whose new peer is one to which it may send, and set the options that the client has set.
 
-        `peer` is what the socket's object remembers, for a socket that is no longer known here.
+        `peer` is the peer that the socket's object remembers. It is used if the socket is no longer known here.
         """
         identity = _descriptors.identity(_originals.fileno(sock))
         peer = (self.known.pop(identity, None) if identity is not None else None) or peer
@@ -122,18 +124,22 @@ class ApparentPeers:
     def set_option(self, sock: Socket, setting: Setting) -> bool:
         """Remember one of OPTIONS for a socket that is connected in appearance.
 
-        Returns False where the kernel is to have the option. Raises the OSError with which the kernel refuses it.
+        Returns False if the option is to be set in the kernel. Raises the OSError with which the kernel refuses the
+        option.
         """
         peer = self.find(sock)
         if peer is None:
             return False
-        # A socket that is used for nothing else shows whether this client may set the option, and to that value.
+        # A trial on a temporary socket shows whether the client may set the option to this value.
         _originals.close(_like(sock, [*peer.settings, setting], strict=True))
         peer.settings.append(setting)
         return True
 
     def option(self, sock: Socket, level: int, name: int, size: int) -> int | bytes | None:
-        """Return one of OPTIONS as the client has set it; None where the kernel is to be asked."""
+        """Return one of OPTIONS as the client has set it; None if the kernel is to be asked.
+
+        `size` is the size of the buffer for the value, in bytes; 0 asks for a number.
+        """
         peer = self.find(sock)
         if peer is None:
             return None
@@ -144,7 +150,7 @@ class ApparentPeers:
             _originals.close(like)
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all sockets."""
         self.known.clear()
 
 
@@ -154,20 +160,23 @@ apparent_peers = ApparentPeers()
 def _name_and_peer(
     sock: Socket, address: _originals.InternalAddress, settings: list[Setting], bound: Any
 ) -> tuple[Any, Any]:
-    """Return the names that connect(2) would give the socket and its peer. A socket of the same kind finds them out."""
+    """Return the names that connect(2) would give the socket and its peer.
+
+    A temporary socket of the same kind is connected to find the names out.
+    """
     probe = _like(sock, settings)
     try:
         for level, name in _PROBED:
             _carry(sock, probe, level, name)
         _carry(sock, probe, *_IP_MULTICAST_IF, size=4)
         if not _is_wildcard(bound[0]):
-            # A port of its own, which the client's has.
+            # The client's socket has its port, so the probe is bound to another port.
             _carry(sock, probe, *_IP_FREEBIND)
             _originals.bind(probe, (bound[0], 0, *bound[2:]))
         _originals.connect(probe, address)
         try:
             peer = _originals.getpeername(probe)
-        except ours(OSError):  # of port 0 the kernel says that there is no peer
+        except ours(OSError):  # the kernel says that a socket with port 0 as its peer has no peer
             peer = None
         return _originals.getsockname(probe), peer
     finally:
@@ -175,10 +184,11 @@ def _name_and_peer(
 
 
 def _connect_to_this_machine(sock: Socket, name: Any, *, is_bound: bool) -> None:
-    """Connect the kernel's socket to this machine, so that it gets that name; raises OSError where it would not stay.
+    """Connect the kernel's socket to this machine, so that the socket gets the name `name`.
 
-    It is connected to its own address first, from which the kernel takes the name. Then it is connected to loopback,
-    because the machine may lose the address. A socket that is bound to a device cannot reach loopback.
+    Raises OSError if the datagrams of the socket would not stay on this machine. The socket is connected to its own
+    address first, because the kernel takes the name from there. Then it is connected to loopback, because the machine
+    may lose the address. A socket that is bound to a device cannot reach loopback.
     """
     host, scope = name[0], name[2:]
     literal = numeric(host)
@@ -199,7 +209,7 @@ def _connect_to_this_machine(sock: Socket, name: Any, *, is_bound: bool) -> None
 
 
 def _settings_of(sock: Socket) -> list[Setting]:
-    """Return which of OPTIONS the client has set before."""
+    """Return the members of OPTIONS that the client has set before, with their values."""
     found: list[Setting] = []
     for level, name in (_MARK, *_UNICAST_INTERFACES):
         number = _get(sock, level, name)
@@ -215,7 +225,10 @@ def _settings_of(sock: Socket) -> list[Setting]:
 
 
 def _like(sock: Socket, settings: list[Setting], *, strict: bool = False) -> _originals.Socket:
-    """Return a fresh socket of the same kind, with these options. If `strict`, the last one may raise OSError."""
+    """Return a fresh socket of the same kind, with the options `settings`.
+
+    Refused options are ignored. If `strict` is true, a refusal of the last option raises OSError.
+    """
     kind = kernel_type(sock)
     fresh = _originals.Socket(_originals.family(sock), kind, _get(sock, SOL_SOCKET, _SO_PROTOCOL) or 0)
     try:
@@ -256,7 +269,7 @@ def _try(sock: Socket | _originals.Socket, setting: Setting) -> None:
 
 
 def _device(sock: Socket) -> bytes:
-    """Return the interface to which the kernel's socket is bound; a link-local address binds it, too."""
+    """Return the interface to which the kernel's socket is bound, or b"". A link-local address binds it, too."""
     found: bytes = _get(sock, *_DEVICE, _NAME_SIZE) or b""
     return b"" if found in _ANY_DEVICE else found
 

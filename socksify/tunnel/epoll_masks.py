@@ -1,10 +1,10 @@
-"""The masks with which the client's epoll objects watch fds, as the client has set them.
+"""The masks that the client has set for the fds in its epoll objects.
 
-While a handshake is pending, the kernel's mask is a stand-in: the event that the handshake waits for, level-triggered.
-When the handshake is settled, the client's own mask is restored, which re-arms EPOLLET and EPOLLONESHOT too.
+While a handshake is pending, the kernel's mask is a stand-in: the level-triggered event that the handshake waits for.
+When the handshake is settled, the client's own mask is restored. This re-arms EPOLLET and EPOLLONESHOT too.
 
-All epoll objects share one inode, and they take no weak references. So registrations are kept by fd numbers. Where a
-number means something else by now, the kernel refuses to change the registration (ENOENT, EBADF). fds are small
+All epoll objects share one inode, and they accept no weak references. So registrations are stored by fd numbers. If a
+number refers to another file by now, the kernel refuses to change the registration (ENOENT, EBADF). fds are small
 numbers that are used again, so the table never has more entries than there were open fds at one time.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class EpollMasks:
-    """The registrations of the client's epoll objects. `unattended` learns which pending tunnels they watch."""
+    """The registrations of the client's epoll objects. `unattended` is told which pending tunnels they watch."""
 
     __slots__ = ("_unattended", "registrations")
 
@@ -38,7 +38,7 @@ class EpollMasks:
         self.registrations: dict[int, dict[int, Mask]] = {}
 
     def note(self, epoll_fd: int, fd: int, mask: Mask) -> None:
-        """The client registered an fd with an epoll object, or changed its mask."""
+        """Note that the client registered an fd with an epoll object, or changed its mask."""
         watchers = self.registrations.get(fd)
         if watchers is None:
             self.registrations[fd] = {epoll_fd: mask}
@@ -46,17 +46,20 @@ class EpollMasks:
             watchers[epoll_fd] = mask
 
     def join(self, tunnel: Tunnel | None, epoll: Epoll, fd: int) -> None:
-        """The client has registered the fd of a pending tunnel, or changed its mask: set the stand-in."""
+        """Set the stand-in, because the client has registered the fd of a pending tunnel, or changed its mask.
+
+        If `tunnel` is None, the client's own mask is set.
+        """
         if tunnel is not None:
             self._unattended.discard(tunnel)
             tunnel.watchers[fd, epoll.fileno()] = epoll
             self._unattended.add(tunnel)
-        # Another thread may have settled it, or gone a step further, in between.
+        # Another thread may have settled or advanced the handshake in between.
         mask = self.mask_of(epoll.fileno(), fd)
         _set(epoll, fd, tunnel.awaited(mask) if tunnel is not None else mask)
 
     def leave(self, tunnel: Tunnel | None, epoll_fd: int, fd: int) -> None:
-        """The client took an fd out of an epoll object."""
+        """Note that the client took an fd out of an epoll object."""
         self.forget(epoll_fd, fd)
         if tunnel is not None and (fd, epoll_fd) in tunnel.watchers:
             self._unattended.discard(tunnel)
@@ -64,43 +67,43 @@ class EpollMasks:
             self._unattended.add(tunnel)
 
     def mask_of(self, epoll_fd: int, fd: int, default: Mask = 0) -> Mask:
-        """Return the client's mask for an fd, `default` if it is not known."""
+        """Return the client's mask for an fd, `default` if the mask is not known."""
         return self.registrations.get(fd, {}).get(epoll_fd, default)
 
     def forget(self, epoll_fd: int, fd: int) -> None:
-        """An epoll object does not watch an fd any longer."""
+        """Forget a registration: an epoll object does not watch an fd any longer."""
         watchers = self.registrations.get(fd)
         if watchers is not None:
             watchers.pop(epoll_fd, None)
 
     def closed(self, fd: int) -> None:
-        """The fd was closed: the kernel has taken it out of every epoll object."""
+        """Forget an fd that was closed, because the kernel has taken it out of every epoll object."""
         self.registrations.pop(fd, None)
 
     def stand_in(self, tunnel: Tunnel, fd: int) -> None:
-        """Have every epoll object that watches an fd wait for what the tunnel of the fd waits for."""
+        """Make every epoll object that watches an fd wait for the events that the fd's tunnel waits for."""
         for epoll_fd in list(self.registrations.get(fd, ())):
             known = tunnel.watchers.get((fd, epoll_fd))
             epoll = known or _reopened(epoll_fd)
             if epoll is not None and _set(epoll, fd, tunnel.awaited(self.mask_of(epoll_fd, fd))):
-                # Our own object is not kept: at its end it would close whatever has its number by then.
+                # The reopened object is not stored: when it is freed, it would close any file that has its number then.
                 tunnel.watchers[fd, epoll_fd] = known
             else:
                 self.forget(epoll_fd, fd)
 
     def change(self, tunnel: Tunnel, events: int) -> None:
-        """The handshake waits for something else now."""
+        """Set a new stand-in: from now on the handshake waits for `events`."""
         for (fd, epoll_fd), known in tunnel.watchers.copy().items():
             epoll = known or _reopened(epoll_fd)
             if epoll is not None:
                 _set(epoll, fd, events)
 
     def clear(self) -> None:
-        """Forget what epoll objects watch."""
+        """Forget all registrations."""
         self.registrations.clear()
 
     def restore(self, tunnel: Tunnel) -> None:
-        """Give the kernel the client's masks again; a listening socket is never writable, so not that part."""
+        """Give the kernel the client's masks again. A listening socket keeps a stand-in, as it is never writable."""
         for (fd, epoll_fd), known in tunnel.watchers.copy().items():
             epoll = known or _reopened(epoll_fd)
             if epoll is not None:
@@ -110,9 +113,9 @@ class EpollMasks:
         self._unattended.add(tunnel)
 
     def leaving(self, fd: int) -> None:
-        """Another kernel socket is about to be put on the fd, and the one that is there goes on elsewhere.
+        """Take an fd out of all epoll objects before another kernel socket is put on it; the old socket stays open.
 
-        epoll(7): it would be reported as this fd until all its copies are closed.
+        Otherwise the old socket would be reported as this fd until all its copies are closed (epoll(7)).
         """
         for epoll_fd in list(self.registrations.get(fd, ())):
             epoll = _reopened(epoll_fd)
@@ -123,7 +126,7 @@ class EpollMasks:
                 self.forget(epoll_fd, fd)
 
     def moved(self, fd: int) -> None:
-        """Another kernel socket was put on the fd, which took it out of every epoll object: put it back."""
+        """Register an fd again, because it left every epoll object when another kernel socket was put on it."""
         for epoll_fd, mask in self.registrations.get(fd, {}).copy().items():
             epoll = _reopened(epoll_fd)
             try:
@@ -133,7 +136,10 @@ class EpollMasks:
                 self.forget(epoll_fd, fd)
 
     def prime(self) -> None:
-        """Learn what existing epoll objects watch, from /proc/self/fdinfo (proc(5)); Linux only, elsewhere nothing."""
+        """Learn the registrations of existing epoll objects from /proc/self/fdinfo (proc(5)).
+
+        Only Linux has these files. On other systems nothing is done.
+        """
         try:
             numbers = os.listdir("/proc/self/fd")
         except ours(OSError):
@@ -146,7 +152,7 @@ class EpollMasks:
                 continue
 
     def _prime_from(self, epoll_fd: int) -> None:
-        """Lines such as "tfd:        5 events:       1d data: ...", the mask in hexadecimal."""
+        """Read lines such as "tfd:        5 events:       1d data: ..."; the mask is in hexadecimal."""
         with open(f"/proc/self/fdinfo/{epoll_fd}", encoding="ascii") as info:
             for entry in info:
                 words = entry.split()
@@ -155,7 +161,7 @@ class EpollMasks:
 
 
 def _set(epoll: Epoll, fd: int, mask: Mask) -> bool:
-    """Change a registration; False if there is none."""
+    """Change a registration in the kernel. Return False if there is no such registration."""
     try:
         _originals.epoll_modify(epoll, fd, mask)
     except ours(ValueError):  # the epoll object was closed
@@ -176,7 +182,10 @@ def _set_anew(epoll: Epoll, fd: int, mask: Mask) -> bool:
 
 
 def _reopened(epoll_fd: int) -> Epoll | None:
-    """Return an object of ours for the client's epoll instance. When it is closed, only its own fd is."""
+    """Return a new internal object for the client's epoll instance.
+
+    The object has an fd of its own, so closing the object does not close the client's fd.
+    """
     try:
         return select.epoll.fromfd(os.dup(epoll_fd))
     except ours(OSError):

@@ -1,8 +1,8 @@
 """External addresses: BND.ADDR of a CONNECT (the proxy's source address) and of a BIND (where the proxy listens).
 
-FTP's client sends its server a host and a port. The host is that of its control connection's getsockname(), the port
-that of its listening socket. So where a BIND was made on behalf of a connection, the address of the BIND becomes that
-of the connection.
+An FTP client sends its server a host and a port. It takes the host from getsockname() of its control connection, and
+the port from its listening socket. So if a BIND was made on behalf of a connection, getsockname() of the connection
+returns the address of the BIND.
 """
 
 from __future__ import annotations
@@ -18,49 +18,49 @@ if TYPE_CHECKING:
     from socksify.tunnel.proxy_addresses import ProxyAddresses
     from socksify.tunnel.state import Tunnel
 
-    # Scheme, host, port and path of each proxy of a chain. Users and passwords are left out.
+    # The scheme, host, port and path of each proxy of a chain. Users and passwords are left out.
     _Chain = tuple[tuple[str, str, int, str | None], ...]
 
-# The addresses of so many chains are remembered.
+# The number of chains whose addresses are remembered.
 _MEMORY = 256
 
 
 class ExternalAddresses:
-    """Where the proxies listened last, and by which address the other side knows a connection.
+    """The addresses where proxies listened last, and the addresses that the other side sees of connections.
 
-    `proxies` knows the addresses of the proxies themselves.
+    `proxies` holds the addresses of the proxies themselves.
     """
 
     __slots__ = ("_latest", "_proxies")
 
     def __init__(self, proxies: ProxyAddresses) -> None:
         self._proxies = proxies
-        # Where the latest BIND through a chain listened; the chains with the oldest BINDs are first.
+        # The host of the latest BIND through each chain. The chains with the oldest BINDs are first.
         self._latest: dict[_Chain, str] = {}
 
     def host(self, tunnel: Tunnel) -> str:
-        """Return a literal address, or "" if none is known.
+        """Return the external address of a connection as a literal, or "" if none is known.
 
-        It is BND.ADDR of the connection, if the proxy has sent one that means something. Otherwise it is the address
-        of the latest BIND through the same chain, or else the proxy's own.
+        The first choice is the BND.ADDR that the proxy has sent for the connection, if it has a meaning. The second
+        is the address of the latest BIND through the same chain. The third is the last proxy's own address.
         """
         chain = tunnel.route.chain
         sent = tunnel.bound[0] if tunnel.bound is not None else ""
         return sent or self._latest.get(_key(chain), "") or self._proxies.own_address(chain[-1])
 
     def listens(self, chain: tuple[Proxy, ...], host: str, connections: Iterable[Tunnel]) -> None:
-        """The last proxy of `chain` listens at `host`, on behalf of the connections `connections`."""
+        """Note that the last proxy of `chain` listens at `host`, on behalf of `connections`."""
         self._latest.pop(_key(chain), None)
         self._latest[_key(chain)] = host
         for oldest in list(self._latest)[:-_MEMORY]:
             self._latest.pop(oldest, None)
         for connection in connections:
-            # The connections may be of both families.
+            # There may be IPv4 and IPv6 connections; each keeps an address of its own family.
             if (":" in (connection.bound or (host, 0))[0]) == (":" in host):
                 connection.be_known_at(host)
 
     def clear(self) -> None:
-        """Forget where the proxies listened."""
+        """Forget the addresses where the proxies listened."""
         self._latest.clear()
 
 

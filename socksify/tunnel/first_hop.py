@@ -1,8 +1,8 @@
-"""Connect the client's fd to the first proxy: by its own kernel socket where that is possible, else by a fresh one.
+"""Connect the client's fd to the first proxy: with its own kernel socket if possible, otherwise with a fresh one.
 
 An AF_INET6 socket reaches an IPv4 proxy by a mapped address (RFC 4291 section 2.5.5.2), for which IPV6_V6ONLY
-must be off (RFC 3493 section 5.3). getsockopt() goes on to tell the client the value that it has set. The addresses of
-a proxy are tried one after another, each for its share of the time.
+must be off (RFC 3493 section 5.3). getsockopt() still returns the value that the client has set. The addresses of a
+proxy are tried one after another, each for its share of the time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from socksify._signal_safety import ours
 from socksify.tunnel import errors, proxy_addresses, settlement, socket_swap
 from socksify.tunnel.registry import registry
 
-# Only Linux has it.
+# Only Linux has MSG_FASTOPEN.
 _FAST_OPEN = int(socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL) if hasattr(socket, "MSG_FASTOPEN") else 0
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
-    """Connect, or begin to. Raises OSError if the proxy has no address that can be reached."""
+    """Connect, or begin to connect. Raises OSError if the proxy has no address that can be reached."""
     proxy = handshake.route.chain[0]
     handshake.try_addresses(registry.proxy_addresses.candidates(proxy, _originals.family(sock)))
     try:
@@ -47,10 +47,10 @@ def begin(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
 
 
 def try_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError, is_spent: bool = False) -> int:
-    """The connect itself has failed, with `error`: try the next address, or fail the tunnel if there is none.
+    """Try the next address, because connect(2) has failed with `error`. Fail the tunnel if there is no next address.
 
-    Returns the events to wait for, 0 if it has failed. A socket `is_spent` that still connects, or is connected, to
-    another address: a fresh one takes its place.
+    Returns the events to wait for, 0 if the tunnel has failed. `is_spent` tells that the socket still connects, or is
+    connected, to another address, so a fresh socket has to take its place.
     """
     try:
         if not handshake.candidates:
@@ -68,13 +68,13 @@ def try_next(sock: Socket, tunnel: Tunnel, handshake: Handshake, error: OSError,
 
 
 def give_up(tunnel: Tunnel, handshake: Handshake, error: OSError) -> None:
-    """No address of the proxy can be connected to: fail the tunnel."""
+    """Fail the tunnel, because no address of the proxy can be reached."""
     registry.proxy_addresses.forget(handshake.route.chain[0])
     settlement.fail(tunnel, errors.unreachable(error, handshake.route))
 
 
 def leave_silent(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
-    """The address at hand was silent for its share of the time: go on to the next one."""
+    """Go on to the next address, because the present one did not answer within its share of the time."""
     if handshake.attempted is not None:
         registry.proxy_addresses.demote(handshake.route.chain[0], handshake.attempted)
     handshake.begin_again()
@@ -82,7 +82,10 @@ def leave_silent(sock: Socket, tunnel: Tunnel, handshake: Handshake) -> None:
 
 
 def _look_again(sock: Socket, handshake: Handshake, error: OSError) -> None:
-    """No address can be connected to: where a connect() waits, the proxy may have moved. Raises the error if not."""
+    """Look up the proxy's addresses again, because none can be reached and the proxy may have moved.
+
+    Raises `error` if there are no new addresses, or if no connect() waits.
+    """
     if not handshake.waits:
         raise error
     proxy = handshake.route.chain[0]
@@ -93,16 +96,16 @@ def _look_again(sock: Socket, handshake: Handshake, error: OSError) -> None:
 
 
 def _reach(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool = False) -> None:
-    """Connect to the first proxy, unless the tunnel has ended; if it fails meanwhile, nothing is left connected."""
+    """Connect to the first proxy, unless the tunnel has ended. If it fails meanwhile, the connection is shut down."""
     if not handshake.outcome:
         _connect_to_any(sock, tunnel, handshake, is_spent)
-    # A signal handler may have opened the tunnel meanwhile: that outcome is no error.
+    # A signal handler may have opened the tunnel meanwhile. Then there is an outcome without an error.
     if handshake.outcome.get("error") is not None:
         settlement.silence(tunnel)
 
 
 def _connect_to_any(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent: bool) -> None:
-    """Connect to the addresses in turn; raises the OSError of the last if none can be reached."""
+    """Connect to the addresses in turn. If none can be reached, the OSError of the last address is raised."""
     while True:
         candidate = handshake.attempt()
         try:
@@ -110,7 +113,7 @@ def _connect_to_any(sock: Socket, tunnel: Tunnel, handshake: Handshake, is_spent
             return
         except ours(BlockingIOError):
             if _originals.gettimeout(sock) is None and not handshake.unblocked:
-                # The fd is non-blocking, whatever Python thinks of it: so is the client's connect().
+                # The fd is non-blocking although Python's timeout is None, so the client's connect() does not block.
                 handshake.stop_waiting()
             return
         except ours(OSError):
@@ -139,7 +142,7 @@ def _connect(sock: Socket, tunnel: Tunnel, handshake: Handshake, candidate: Cand
 
 
 def _connect_own(sock: Socket, tunnel: Tunnel, address: Any, handshake: Handshake | None) -> None:
-    """Connect. If `handshake` is given, the same system call sends its first message where that is possible."""
+    """Connect the client's own socket. If `handshake` is given, its first message is sent along if possible."""
     try:
         if handshake is None or not _fast_open(sock, address, handshake):
             _connect_once_or_twice(sock, address)
@@ -153,14 +156,15 @@ def _connect_once_or_twice(sock: Socket, address: Any) -> None:
     try:
         _originals.connect(sock, address)
     except ours(ConnectionAbortedError):
-        # After a non-blocking connect has failed, Linux says so once more before it takes another address.
+        # After a non-blocking connect has failed, Linux reports that failure again in the next connect(2).
         _originals.connect(sock, address)
 
 
 def _begin_to_connect(sock: Socket, address: Any) -> None:
-    """Begin to connect a socket with a timeout, while there are other addresses: its connect() would wait too long.
+    """Begin to connect a socket that has a timeout, without waiting for that timeout.
 
-    The fd of such a socket is non-blocking.
+    This is used if the proxy has other addresses. Python's own connect() would wait for the whole timeout, although
+    each address has only a share of it. The fd of a socket with a timeout is non-blocking already.
     """
     nonblocking = _originals.Socket(_originals.family(sock), socket.SOCK_STREAM, 0, _originals.fileno(sock))
     try:
@@ -172,11 +176,11 @@ def _begin_to_connect(sock: Socket, address: Any) -> None:
 
 
 def _connect_from_another_port(sock: Socket, tunnel: Tunnel, address: Any) -> None:
-    """The client chose a port that another connection to the proxy has, or had a moment ago.
+    """Connect from another port, because another connection to the proxy has, or just had, the client's chosen port.
 
-    Without a proxy, one port may be used for many hosts, because each pair of addresses is another one. All
-    connections to the proxy have the same pair. So this connection gets a port of its own there, and the client goes
-    on to see the port that it has chosen.
+    Without a proxy, a client may use one local port for many hosts, because the remote addresses differ. All
+    connections to the proxy have the same remote address. So this connection gets a local port of its own, and the
+    client still sees the port that it has chosen.
     """
     if tunnel.chosen_port and registry.is_taken(tunnel, tunnel.chosen_port):
         raise errors.taken(tunnel.chosen_port, tunnel.route)
@@ -193,7 +197,7 @@ def _connect_like(sock: Socket, tunnel: Tunnel, address: Any) -> None:
 
 
 def _connect_anew(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
-    """Connect a fresh socket, because the client's own connects to another address already."""
+    """Connect a fresh socket, because the client's own socket is already connecting to another address."""
     if candidate[0] == _originals.family(sock):
         _connect_like(sock, tunnel, candidate[1])
     else:
@@ -203,8 +207,8 @@ def _connect_anew(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
 def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
     """Connect and write at once (tcp(7), MSG_FASTOPEN), which saves a system call. Return whether that was done.
 
-    This is for a proxy on this machine only: on the way to another machine, some middleboxes drop such packets. If
-    the kernel does not offer it, and on a Unix socket, nothing is done.
+    Only a proxy on this machine is connected in this way. On the path to another machine, some middleboxes drop such
+    packets. If the kernel does not offer MSG_FASTOPEN, or on a Unix socket, nothing is done.
     """
     if not _FAST_OPEN or handshake.begun:
         return False
@@ -219,9 +223,10 @@ def _fast_open(sock: Socket, address: Any, handshake: Handshake) -> bool:
 
 
 def _unblock(sock: Socket, handshake: Handshake) -> None:
-    """Make the fd non-blocking: the time that a blocking connect(2) takes is bounded by the kernel alone.
+    """Make the fd non-blocking, because only the kernel limits the time that a blocking connect(2) takes.
 
-    A connect(2) to this machine itself takes no time, so there the two system calls are saved.
+    The caller does not do so for a proxy on this machine. A connect(2) to this machine takes no time, so two system
+    calls are saved.
     """
     if not handshake.unblocked and at(os.get_blocking, sock):
         handshake.unblock()
@@ -229,13 +234,17 @@ def _unblock(sock: Socket, handshake: Handshake) -> None:
 
 
 def _takes_mapped(sock: Socket, tunnel: Tunnel) -> bool:
-    """Make an AF_INET6 socket take mapped addresses; return False if it cannot, as it is bound to an IPv6 address."""
+    """Make an AF_INET6 socket accept mapped addresses. Return False if that is impossible.
+
+    That is impossible for a socket of another family, for a socket that is bound to an IPv6 address, and for a socket
+    with IPV6_V6ONLY that has a port already.
+    """
     if _originals.family(sock) != AF_INET6 or _originals.getsockname(sock)[0] not in ("::", ""):
         return False
     if _originals.getsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY):
         try:
             _originals.setsockopt(sock, IPPROTO_IPV6, IPV6_V6ONLY, 0)
-        except ours(OSError):  # it has a port already
+        except ours(OSError):  # the socket has a port already
             return False
         tunnel.options[IPPROTO_IPV6, IPV6_V6ONLY] = 1
     return True
@@ -248,7 +257,7 @@ def _connect_fresh(sock: Socket, tunnel: Tunnel, candidate: Candidate) -> None:
 
 
 def _put_on(sock: Socket, tunnel: Tunnel, fresh: _originals.Socket, address: Any) -> None:
-    """Connect a fresh socket, from the host that the client chose, and move it onto the client's fd."""
+    """Connect a fresh socket and move it onto the client's fd. A local host that the client has chosen is kept."""
     try:
         if fresh.family == _originals.family(sock):
             socket_swap.bind_host(fresh, registry.chosen_address(sock))

@@ -1,14 +1,14 @@
-"""Open connections that another process is given: what getpeername() and getsockname() are to say there.
+"""Hand open connections over to other processes, so that getpeername() and getsockname() answer correctly there.
 
-The kernel's socket leads to a proxy. Which target is behind it only the process knows that made the connection. A child
-process may inherit its descriptor (subprocess's pass_fds, exec, multiprocessing), or any process of the family
-may be sent it (socket.send_fds()). So before a child is started or a descriptor is sent, the process writes down what
-it knows of its open connections, by the kernel's names for them, in its own file in memory and in those of its
-ancestors (`shared_table`). An object that is made from an unknown descriptor is looked up in the same files. A program
-that starts no child and sends no descriptor pays nothing.
+The kernel's socket leads to a proxy. Only the process that made the connection knows the target behind the proxy. A
+child process may inherit the descriptor (subprocess's pass_fds, exec, multiprocessing), or a related process may
+receive it (socket.send_fds()). So before the process starts a child or sends a descriptor, it writes records of its
+open connections. A record is found by the kernel's name for the socket. The process writes the records to its own file
+in memory, and to the files of its ancestors (`shared_table`). If a socket object is made from an unknown descriptor,
+its record is looked up in the same files. A program that starts no child and sends no descriptor pays nothing.
 
-The record of a connection lies in the page that its inode number chooses. A page that is full drops its oldest records.
-Where all files that had the record are gone with their processes, the object says what the kernel says.
+The inode number of a socket chooses the page that holds its record. A page that is full drops its oldest records.
+A file vanishes with its process. If all files with the record are gone, the object answers what the kernel answers.
 """
 
 from __future__ import annotations
@@ -37,41 +37,42 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.routing.sockaddr import SockAddress
 
-    # What getpeername() says; what getsockname() says, where a port of 0 is the kernel's own; the target; the options.
+    # The answer of getpeername(); the answer of getsockname(), where port 0 stands for the port that the kernel
+    # reports; the target; the options.
     _Record = tuple[SockAddress, tuple[str, int], tuple[int, str, int], dict[tuple[int, int], int]]
     _Page = dict[Identity, _Record]
 
-# Behind the names, of which there are 1 << 17 of 256 bytes at most.
+# The pages follow the names. There are at most 1 << 17 names of 256 bytes each.
 _START = 1 << 25
 _PAGE = 4096
 _PAGES = 1024
 # The oldest format of marshal that every Python reads.
 _FORMAT = 2
-# Of processes that forked one another as many are told and asked.
+# The number of generations (parent, grandparent, ...) whose files get the records and are searched for them.
 _GENERATIONS = 4
 
 
 class Handover:
-    """What this process has published, and where the processes publish that may send it descriptors."""
+    """The records that this process has published, and the files of the processes that may send it descriptors."""
 
     __slots__ = ("_forked", "_is_shared", "_parents", "_published", "_published_to")
 
     def __init__(self) -> None:
-        # Whether other processes may have connections of ours, or we theirs.
+        # Whether other processes may hold connections of this process, or this process may hold theirs.
         self._is_shared = False
-        # Where our own file was when this process was forked last, and the files of the processes that forked it.
+        # The path of this process's own file at its last fork, and the files of the processes that forked it.
         self._forked = ""
         self._parents: tuple[str, ...] = ()
-        # What was published last, and in which files.
+        # The records that were published last, and the files that got them.
         self._published: _Page = {}
         self._published_to: tuple[SharedTable | None, tuple[str, ...]] = (None, ())
 
     def is_shared(self) -> bool:
-        """Whether a descriptor may be that of another process's connection."""
+        """Whether a descriptor may belong to a connection of another process."""
         return self._is_shared or bool(fake_addresses.TABLE.ancestors)
 
     def publish(self) -> None:
-        """Write down the connections that are open now: a child is about to start, or a descriptor to be sent."""
+        """Write down the connections that are open now. Call this before a child starts or a descriptor is sent."""
         self._is_shared = True
         known = {each.identities[0]: _record(each) for each in registry.everyone() if each.is_open and each.identities}
         own = fake_addresses.TABLE.open_file() if known and fake_addresses.TABLE.path else None
@@ -84,9 +85,10 @@ class Handover:
         self._published_to, self._published = files, known
 
     def look_up(self, sock: Socket, settings: Settings) -> Tunnel | None:
-        """Look whether an object that was made from an fd is the connection of another process.
+        """Check whether an object that was made from an fd is the connection of another process.
 
-        If so, register the object, and return its tunnel. `settings` name the proxies to which it may lead.
+        If so, register the object and return its tunnel; otherwise return None. `settings` name the proxies to which
+        the object may lead.
         """
         chain = _chain(sock, settings) if _originals.kind(sock) == SOCK_STREAM else None
         if chain is None:
@@ -104,21 +106,22 @@ class Handover:
         return tunnel
 
     def prepare(self) -> None:
-        """A child is about to start that may send descriptors to this process, or to others of its children.
+        """Prepare for a child that may send descriptors to this process, or to other children of this process.
 
-        They all write to this process's file, which is otherwise opened when there is something to be written.
+        All these children write to this process's file, so the file is opened now. In other cases the file is opened
+        only when there is a record to write.
         """
         self._is_shared = True
         fake_addresses.TABLE.open_file()
 
     def before_fork(self) -> None:
-        """From now on parent and child may send each other descriptors, as multiprocessing does."""
+        """Prepare for a fork, since parent and child may send each other descriptors, as multiprocessing does."""
         if "multiprocessing.reduction" in sys.modules:
             self.prepare()
         self._forked = fake_addresses.TABLE.path
 
     def after_fork(self) -> None:
-        """In the child, where the parent's file is no longer its own."""
+        """Remember the parent's file in the child, where that file is no longer the process's own."""
         if self._forked:
             self._parents = (self._forked, *self._parents)[:_GENERATIONS]
 
@@ -139,7 +142,10 @@ def _record(tunnel: Tunnel) -> _Record:
 
 
 def _chain(sock: Socket, settings: Settings) -> tuple[Proxy, ...] | None:
-    """The proxies to which the socket may lead, by its kernel's peer; None if to none: it is not looked up then."""
+    """Return the chain of proxies to which the socket may lead, judged by its peer in the kernel.
+
+    None means that the socket leads to no proxy, so it need not be looked up.
+    """
     try:
         peer = _originals.getpeername(sock)
     except ours(OSError):
@@ -147,7 +153,7 @@ def _chain(sock: Socket, settings: Settings) -> tuple[Proxy, ...] | None:
     chains = [chain for chain in (settings.proxy, *settings.proxies.values()) if chain]
     if isinstance(peer, tuple):
         return next((chain for chain in chains if chain[0].path is None and chain[0].port == peer[1]), None)
-    # The path of a Unix socket; that of a socketpair() is empty.
+    # `peer` is the path of a Unix socket. The path is empty for a socketpair().
     return next((chain for chain in chains if chain[0].path is not None), None) if peer else None
 
 
@@ -163,7 +169,11 @@ def _page(file: str, name: Identity) -> _Page:
 
 
 def _write(file: str, news: _Page) -> None:
-    """What cannot be written (the process is gone, another user's, no memory is left) is not known there."""
+    """Write records to the file of a process.
+
+    Errors are ignored: the process may be gone or belong to another user, or no memory may be left. Then the record is
+    missing in that file.
+    """
     try:
         fd = _open(file, os.O_RDWR)
     except ours(OSError):
@@ -181,7 +191,7 @@ def _write(file: str, news: _Page) -> None:
 
 
 def _open(file: str, mode: int) -> int:
-    """Raises OSError."""
+    """Open the file of a process. Raises OSError."""
     found = find(file)
     if found is None:
         raise FileNotFoundError(file)
@@ -202,7 +212,7 @@ def _read(fd: int, place: int) -> _Page:
 
 
 def _fitting(records: _Page) -> bytes:
-    """The newest records first, as many as a page holds."""
+    """Return the records as a page. If they do not all fit, the oldest ones, which are last, are left out."""
     while len(data := marshal.dumps(records, _FORMAT)) > _PAGE:
         records.popitem()
     return data.ljust(_PAGE, b"\0")

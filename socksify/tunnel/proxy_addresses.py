@@ -15,32 +15,33 @@ if TYPE_CHECKING:
 
     from socksify.config.proxy_url import Proxy
 
-    # The family, the sockaddr, and whether it is on this machine.
+    # The family, the sockaddr, and whether the address is on this machine.
     Candidate = tuple[int, Any, bool]
 
-# The addresses of so many proxies are remembered: a program may give each of its requests another proxy.
+# The number of proxies whose addresses are remembered. A program may use another proxy for each request.
 _MEMORY = 4096
-# Seconds after which a name is looked up again, as the proxy may have moved. More often than that would cost too much:
-# a look-up in an event loop's connect() stalls the loop.
+# Seconds after which a name is looked up again, because the proxy may have moved. More frequent look-ups would cost too
+# much: a look-up in an event loop's connect() stalls the loop.
 FRESH_SECONDS = 300.0
 
 
 class ProxyAddresses:
-    """What look-ups of the proxies' names brought, and which addresses did not answer."""
+    """The results of look-ups of the proxies' names, and the addresses that did not answer."""
 
     __slots__ = ("_resolved", "_silent", "_since")
 
     def __init__(self) -> None:
-        # By host and port: the addresses in getaddrinfo(3)'s order; when a name was looked up (a literal stays what
-        # it is); and the addresses that did not answer in time while there were others.
+        # The keys of all three are (host, port). `_resolved` has the addresses in getaddrinfo(3)'s order. `_since` has
+        # the time of the look-up; literals have no entry, because they never change. `_silent` has the addresses that
+        # did not answer in time while there were others.
         self._resolved: dict[tuple[str, int], list[Candidate]] = {}
         self._since: dict[tuple[str, int], float] = {}
         self._silent: dict[tuple[str, int], frozenset[Candidate]] = {}
 
     def candidates(self, proxy: Proxy, family: int) -> list[Candidate]:
-        """Return the addresses of a proxy. Those that a socket of `family` reaches as it is are first.
+        """Return the addresses of a proxy, the addresses of the socket's own `family` first.
 
-        Addresses that were silent are last. Raises gaierror if the name cannot be resolved.
+        Addresses that did not answer are last. Raises gaierror if the name cannot be resolved.
         """
         if proxy.path is not None:
             return [(AF_UNIX, proxy.path, True)]
@@ -54,10 +55,10 @@ class ProxyAddresses:
         return sorted(found, key=lambda candidate: (candidate in silent, candidate[0] != family))
 
     def moved(self, proxy: Proxy, family: int, since: float) -> list[Candidate]:
-        """Return the addresses that the proxy has now and did not have when it was looked up last.
+        """Look up a proxy again, and return the addresses that the last look-up did not return.
 
         None of the known addresses has answered, so they are forgotten. The name is looked up only if the last
-        look-up was before `since`.
+        look-up was before `since`, a time of the monotonic clock. Addresses of the socket's own `family` are first.
         """
         key = (proxy.host, proxy.port)
         known, then = self._resolved.get(key), self._since.get(key)
@@ -70,12 +71,12 @@ class ProxyAddresses:
             return []
 
     def demote(self, proxy: Proxy, candidate: Candidate) -> None:
-        """This address did not answer: the others are tried before it from now on."""
+        """Move an address to the end of the order, because it did not answer."""
         key = (proxy.host, proxy.port)
         self._silent[key] = self._silent.get(key, frozenset()) | {candidate}
 
     def forget(self, proxy: Proxy) -> None:
-        """None of the addresses of the proxy answered: it may have moved."""
+        """Forget the addresses of a proxy. None of them answered, so the proxy may have moved."""
         key = (proxy.host, proxy.port)
         for known in (self._resolved, self._since, self._silent):
             known.pop(key, None)
@@ -86,7 +87,7 @@ class ProxyAddresses:
             known.clear()
 
     def own_address(self, proxy: Proxy) -> str:
-        """Return a proxy's own address as a literal, "" if it is not known yet; nothing is looked up."""
+        """Return a proxy's own address as a literal, "" if the address is not known yet. No name is looked up."""
         known = self._resolved.get((proxy.host, proxy.port)) if proxy.path is None else None
         return known[0][1][0] if known else ""
 
@@ -95,7 +96,7 @@ class ProxyAddresses:
         try:
             answers = _originals.getaddrinfo(_originals.InternalHost(encode_name(host)), port, 0, SOCK_STREAM)
         except OSError:
-            # The name server may be out of order for a moment, and the proxy where it was.
+            # The name server may fail for a moment, while the proxy still has its old addresses.
             if key not in self._resolved:
                 raise
             self._since[key] = monotonic()
@@ -109,7 +110,7 @@ class ProxyAddresses:
             self.clear()
         self._resolved[key] = found
         self._silent.pop(key, None)
-        # A literal stays what it is.
+        # A literal never changes, so it is never looked up again.
         if parse_ip(host) is None:
             self._since[key] = monotonic()
         return found

@@ -1,17 +1,18 @@
 """Stand-ins: the events that pollers wait for while a handshake is pending, and the events that they report.
 
 An essay on the rule. A client that polls a connecting socket wants to know when the *tunnel* is open, but the kernel
-knows only the connection to the proxy. So while a tunnel is unsettled
+knows only the connection to the proxy. So these rules hold for an unsettled tunnel:
 
-  - the kernel is asked for the event that the handshake waits for, not for what the client asked;
-  - when it comes, the handshake is advanced, and the client is told nothing;
-  - once the tunnel is open, the client's own mask is back, and the kernel's report is passed on;
-  - a listening socket, which is a connection to the proxy, is readable when a peer has come, and never writable;
-  - once the tunnel has failed, the client is told what a failed connect(2) gives: POLLERR and POLLHUP always, and of
-    readable, writable and POLLRDHUP those that it has asked for. This ends when the failure has been reported.
+  - The kernel is asked for the event that the handshake waits for, instead of the events that the client asked for.
+  - When that event comes, the handshake is advanced, and the client is told nothing.
+  - Once the tunnel is open, the client's own mask is restored, and the kernel's report is passed on.
+  - A listening socket, which is a connection to the proxy, is readable when a peer has come, and never writable.
+  - Once the tunnel has failed, the client is told the events of a failed connect(2). POLLERR and POLLHUP are always
+    reported; readable, writable and POLLRDHUP only if the client has asked for them. This ends when the failure has
+    been reported.
 
-A wait is cut short at the deadline of the oldest handshake, which then fails. Nothing here loops over the
-pending handshakes: a wait costs the same with one and with five thousand.
+A wait is cut short at the deadline of the oldest handshake, which then fails. No function here loops over the pending
+handshakes: a wait costs the same with one handshake and with five thousand.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ if TYPE_CHECKING:
 
 # poll(2) and epoll_ctl(2) use the same bits.
 _FAILED = POLLERR | POLLHUP
-# What poll(2) reports without being asked.
+# The events that poll(2) reports without being asked.
 _ALWAYS = POLLERR | POLLHUP | POLLNVAL
-# What a refused connect(2) reports if it is asked for.
+# The events of a refused connect(2) that poll(2) reports only if it is asked for them.
 _ENDED = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP
-# What an unconnected socket reports, such as one that was shut down while it was connecting.
+# The events of an unconnected socket, such as a socket that was shut down while it was connecting.
 _UNCONNECTED = POLLOUT | POLLWRNORM
 
-# Without what is epoll's alone, such as EPOLLET.
+# The bits of poll(2), without the bits that only epoll has, such as EPOLLET.
 _POLL_BITS = 0xFFFF
 
 _RECHECK = 0.1
 
 
 class Clock:
-    """A client's timeout in seconds from `started` on; None or negative: for ever."""
+    """A client's timeout in seconds, counted from `started`. A timeout of None, or a negative one, never ends."""
 
     __slots__ = ("_end",)
 
@@ -62,25 +63,29 @@ class Clock:
         return self._end is not None and monotonic() >= self._end
 
     def timeout(self) -> float | None:
-        """Seconds to wait at the longest: what is left, or until the oldest handshake's deadline."""
+        """Return the longest time to wait, in seconds; None if there is no limit.
+
+        The wait ends with the client's timeout, or earlier, at the deadline of the oldest handshake.
+        """
         ends = [end for end in (self._end, _next_deadline()) if end is not None]
         return max(0.0, min(ends) - monotonic()) if ends else None
 
     def short_timeout(self) -> float | None:
-        """Return the same as timeout(), but not more than a moment: for poll(2) and select(2).
+        """Return the same as timeout(), but at most a tenth of a second. poll(2) and select(2) need this limit.
 
-        A restored mask wakes a thread in epoll_wait(2), but not one in poll(2) or select(2). If another thread reads
-        the last answer, nothing is left for these to report, so they have to look again soon.
+        A restored mask wakes a thread in epoll_wait(2), but does not wake a thread in poll(2) or select(2). If another
+        thread reads the proxy's last answer, no event is left that ends a poll(2) or select(2). So the thread has to
+        look again soon.
         """
         left = self.timeout()
         return _RECHECK if left is None else min(left, _RECHECK)
 
 
 def wait(look: Callable[[Clock], Events], clock: Clock, masks: Callable[[int], int]) -> Events:
-    """Look until there is something to report or the time is over.
+    """Poll until there is an event to report or the time is over. Return the events: pairs of an fd and its events.
 
-    `look` polls once, for as long as the clock allows. `masks` returns the client's mask for an fd, -1 if it is not
-    known.
+    `look` polls once, for as long as the clock allows. `masks` returns the client's mask for an fd, -1 if the mask is
+    not known.
     """
     while True:
         events = look(clock)
@@ -92,9 +97,9 @@ def wait(look: Callable[[Clock], Events], clock: Clock, masks: Callable[[int], i
 
 
 def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tuple[Events, bool]:
-    """Return what of the kernel's report the client may be told, and whether another look might show more.
+    """Return the part of the kernel's report that the client may be told, and whether polling again might show more.
 
-    `masks` is that of wait().
+    `masks` is the same function as in wait().
     """
     ready = []
     moved = _expire_oldest()
@@ -102,7 +107,7 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
         tunnel = registry.unsettled_at(fd)
         if tunnel is not None and _is_driven(tunnel):
             tunnel = None
-        # Once only: another thread may settle the tunnel at any moment.
+        # `handshake` is read once only, because another thread may settle the tunnel at any moment.
         handshake = tunnel.handshake if tunnel is not None else None
         if tunnel is not None and (handshake is not None or _asks_again(tunnel)):
             was_over = handshake is not None and bool(handshake.outcome)
@@ -122,23 +127,23 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
 def _client_events(tunnel: Tunnel | None, fd: int, event: int, mask: int) -> int:
     """Return what the client is told of an fd for which the kernel has reported `event`."""
     if tunnel is None or tunnel.listens:
-        # Where another thread has settled the tunnel just now, the event is one that a stand-in asked for.
+        # If another thread has settled the tunnel just now, the event may come from a stand-in, so it is masked.
         return event & (mask | _ALWAYS)
     if tunnel.report is not None:
         return event & (mask | _ALWAYS) | _FAILED | mask & (_UNCONNECTED if tunnel.is_shut else _ENDED)
-    # Another thread is settling the tunnel. Whether the kernel has reported a stand-in or the client's own mask is not
-    # known, and it reports an edge only once: so it is asked for the client's mask.
+    # Another thread is settling the tunnel, so the kernel's report may belong to a stand-in or to the client's own
+    # mask. The kernel reports an edge only once, so poll(2) asks it for the client's mask.
     poller = _originals.poll()
     poller.register(fd, mask & _POLL_BITS)
     return dict(poller.poll(0)).get(fd, 0)
 
 
 def drive(tunnel: Tunnel) -> int:
-    """A poller of the client's has found the fd of a pending tunnel ready: drive the handshake.
+    """Drive the handshake of a pending tunnel whose fd one of the client's pollers has found ready.
 
     Returns the events to wait for, 0 when the tunnel is settled.
     """
-    # Once only: another thread may settle the tunnel, or take its peer, at any moment.
+    # Both are read once only, because another thread may settle the tunnel, or take its peer, at any moment.
     handshake, listener = tunnel.handshake, tunnel.listener
     if handshake is None and listener is not None:
         return listener.ask_again(tunnel)
@@ -160,7 +165,10 @@ def wanted(fd: int, mask: int = 0) -> int | None:
 
 
 def hand_to_pollers(fd: int, tunnel: Tunnel) -> None:
-    """A connect() returns while the handshake is pending: pollers that watch its fd already wait for the handshake."""
+    """Leave a pending handshake to the client's pollers, because its connect() returns now.
+
+    Pollers that watch the fd already wait for the handshake's events from now on.
+    """
     handshake = tunnel.handshake
     if handshake is not None:
         registry.deadlines.limit(tunnel, handshake)
@@ -170,7 +178,7 @@ def hand_to_pollers(fd: int, tunnel: Tunnel) -> None:
 
 
 def wait_readable(fd: int, timeout: float | None) -> None:
-    """Wait until an fd is readable, or for `timeout` seconds, and drive every pending handshake meanwhile.
+    """Wait until an fd is readable, or for `timeout` seconds, and drive the pending handshakes meanwhile.
 
     Handshakes that an event loop drives are left to the loop.
     """
@@ -186,35 +194,35 @@ def wait_readable(fd: int, timeout: float | None) -> None:
 
 
 def poll_beside(others: Others, poller: Any, clock: Clock, glances: bool = False) -> Events:
-    """Poll once, and drive other handshakes as well. Returns the events of all fds but theirs.
+    """Poll once, and drive the handshakes in `others` as well. Return the events of all other fds.
 
-    `glances` is whether the wait has stand-ins, so that it has to end soon.
+    `glances` tells that the wait has stand-ins, so it has to end soon.
     """
     others.register(poller)
     try:
         seconds = clock.short_timeout() if glances or others else clock.timeout()
         events: Events = poller.poll(None if seconds is None else ceil(seconds * 1000))
     finally:
-        # It may be the client's.
+        # The poller may be the client's own object.
         others.unregister(poller)
     drive_ready(others, (fd for fd, _ in events))
     return [(fd, event) for fd, event in events if fd not in others.fds]
 
 
 def drive_ready(others: Others, ready: Iterable[int]) -> None:
-    """Drive those of the other handshakes whose fds are `ready`."""
+    """Drive the handshakes in `others` whose fds are in `ready`."""
     for tunnel in others.among(ready):
         connect.advance(tunnel)
 
 
 def _is_driven(tunnel: Tunnel) -> bool:
-    """Whether an event loop drives the handshake, so that it has to see what the kernel reports."""
+    """Whether an event loop drives the handshake. The loop has to see the kernel's own report."""
     handshake = tunnel.handshake
     return handshake is not None and handshake.driven
 
 
 def _asks_again(tunnel: Tunnel) -> bool:
-    """Whether a listening socket has had its peer, so that its proxy has to be asked for the next."""
+    """Whether a listening socket is idle, so that its proxy has to be asked to listen for the next peer."""
     listener = tunnel.listener
     return tunnel.listens and listener is not None and listener.is_idle
 
@@ -226,7 +234,7 @@ def _next_deadline() -> float | None:
 
 
 def _expire_oldest() -> bool:
-    """Fail the handshakes whose time is over."""
+    """Fail the handshakes whose time is over; return whether there were any."""
     expired = False
     now = monotonic()
     while (tunnel := registry.deadlines.next_over()) is not None and connect.expire(tunnel, now):

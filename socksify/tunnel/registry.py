@@ -1,19 +1,21 @@
-"""Everything that this process knows of kernel sockets that go, or went, through a proxy.
+"""The registry of all kernel sockets that go, or went, through a proxy.
 
-An essay on identity. The same connection may be held by several Python objects: `ssl.wrap_socket()` makes a
-new object on the fd and detaches the old one, `dup()` and `socket(fileno=)` make more, on the same or on other
-fds. An fd may be closed behind our back (`os.close(s.detach())`, `os.closerange()`) and soon mean another
-socket, while the object that had it lives on. So a Tunnel is found by fd, and the find is verified: the kernel's own
-name for the socket, (st_dev, st_ino) of fstat(2), is learned when it is registered, and compared. An fd that turns
-out to mean something else is forgotten at once. Copies are found by that name, whatever their fds.
+An essay on identity. Several Python objects may hold the same connection: `ssl.wrap_socket()` makes a new object on
+the fd and detaches the old one; `dup()` and `socket(fileno=)` make more objects, on the same fd or on others. An fd may
+be closed without a call of the object's methods (`os.close(s.detach())`, `os.closerange()`). Soon the same number may
+refer to another socket, while the object that had the fd lives on. So a Tunnel is found by its fd, and then the fd is
+verified. The kernel's own name for the socket is (st_dev, st_ino) of fstat(2). The name is stored when the socket is
+registered, and compared at each look-up. An fd that turns out to refer to another file is forgotten at once. Copies are
+found by the name; their fds may be any.
 
-Objects dropped by the garbage collector run no Python code, but their weak references do. Weak references cannot see an
-fd that was detached and then closed. Such entries are swept away from time to time, at amortised O(1).
+Objects dropped by the garbage collector run no Python code, but the callbacks of their weak references do. Weak
+references cannot see an fd that was detached and then closed. Such entries are swept away from time to time, at
+amortised O(1).
 
-There is one Registry, `registry`. Its parts have a subject each: which handshake is the first to run out of time, what
-epoll objects watch, who may be called back, where proxies are. No table has a lock, since a signal handler would wait
-for the code beneath it. Instead the order of the steps is such that at every moment a socket is found as what it was
-or as what it becomes (see `socksify/_signal_safety.py`).
+There is one Registry, `registry`. Each of its parts has one subject, such as the deadlines of handshakes, the masks of
+epoll objects, the connections on whose behalf a proxy may listen, and the addresses of proxies. No table has a lock,
+because a signal handler would wait for the code that it interrupted. Instead the steps are ordered so that a socket is
+found at every moment, either in its old state or in its new one (see `socksify/_signal_safety.py`).
 """
 
 from __future__ import annotations
@@ -48,10 +50,10 @@ _FEW = 64
 
 
 class Registry:
-    """The tunnels by their fds and by the kernel's names for their sockets, and what belongs to them.
+    """The tunnels, by their fds and by the kernel's names for their sockets, and the tables that belong to them.
 
-    `by_fd` and `unsettled` are read at each call on a socket and at each wait; whoever is in a hurry keeps a name for
-    the dict, which stays the same.
+    `by_fd` and `unsettled` are read at each call on a socket and at each wait. Fast code may keep a reference to either
+    dict, because the dict object stays the same.
     """
 
     __slots__ = (
@@ -71,13 +73,14 @@ class Registry:
 
     def __init__(self) -> None:
         self.by_fd: dict[int, Tunnel] = {}
-        # The tunnels that pollers must not simply believe the kernel about: pending ones, failed ones whose error has
-        # not been reported yet, and listening ones. By fd.
+        # The tunnels, by fd, on which the kernel's report must not simply be passed on to pollers: pending ones,
+        # failed ones whose error has not been reported yet, and listening ones.
         self.unsettled: dict[int, Tunnel] = {}
         self._by_identity: dict[Identity, Tunnel] = {}
-        # Why the last connect of a socket object failed, for as long as the object lives: an event loop closes its fd.
+        # The error of the last connect of each living socket object. The object outlives its fd, which an event loop
+        # closes.
         self._failures: dict[weak_reference[Socket], OSError] = {}
-        # The addresses of their client's own choice that socket objects were bound to.
+        # The addresses that clients chose in bind(), by socket object.
         self._bound: dict[weak_reference[Socket], SockAddress] = {}
         self._sweep_at = _FEW
         self.deadlines = Deadlines()
@@ -90,11 +93,11 @@ class Registry:
     # --- a tunnel comes and goes ---
 
     def begin(self, sock: Socket, tunnel: Tunnel, handshake: Handshake, instead_of: Tunnel | None = None) -> None:
-        """Register a new tunnel, which is pending, for a socket of no tunnel, or of `instead_of`.
+        """Register a new, pending tunnel for a socket that has no tunnel, or whose tunnel is `instead_of`.
 
-        `settled` is to be one of its observers already.
-        A signal handler or another thread may have been faster: raises EALREADY or EISCONN then, EBADF if it has closed
-        the socket.
+        The method `settled` must be an observer of the tunnel already. If a signal handler or another thread has
+        registered a tunnel for the socket first, EALREADY or EISCONN is raised. If the socket was closed, EBADF is
+        raised.
         """
         fd = _originals.fileno(sock)
         name = identity(fd)
@@ -105,7 +108,7 @@ class Registry:
         tunnel.begin(handshake, name, fd, self._holder(sock, fd), port)
         by_fd = self.by_fd
         if instead_of is not None and by_fd.get(fd) is instead_of:
-            # At every moment one of the two is found, whatever interrupts this.
+            # One of the two tunnels is found at every moment, even if this code is interrupted.
             by_fd[fd] = self._by_identity[name] = tunnel
             self.drop(fd, instead_of)
         while (other := by_fd.setdefault(fd, tunnel)) is not tunnel:
@@ -130,7 +133,7 @@ class Registry:
         fd = _originals.fileno(sock)
         if tunnel.is_unsettled:
             tunnel.observe(self.settled)
-            # A listening socket is found here first.
+            # The entry of a listening socket must exist here before it exists in the other tables.
             self.unsettled[fd] = tunnel
         self._hold(fd, tunnel, self._holder(sock, fd))
         if tunnel.is_unsettled:
@@ -145,7 +148,7 @@ class Registry:
         self._hold(fd, tunnel, None)
 
     def add_copy(self, sock: Socket) -> Tunnel | None:
-        """Register an object that was made from an fd, if the fd's socket is one of ours; return its tunnel."""
+        """Register an object that was made from an fd, if the fd's socket has a tunnel; return the tunnel, or None."""
         if not self.by_fd:
             return None
         fd = _originals.fileno(sock)
@@ -156,7 +159,7 @@ class Registry:
         return tunnel
 
     def detach(self, sock: Socket) -> None:
-        """The object is about to give up its fd, which goes on without an object."""
+        """Note that the object is about to give up its fd. The fd stays open without an object."""
         tunnel = self._held_by(sock)
         if tunnel is not None:
             tunnel.hold(_originals.fileno(sock), None)
@@ -172,18 +175,22 @@ class Registry:
                 _remove(self._by_identity, name, tunnel)
         _remove(self.unsettled, fd, tunnel)
         tunnel.holders.pop(fd, None)
-        # Last: as long as it is found by its fd, what an exception has left undone is done by the next one.
+        # This step is the last. If an exception interrupts drop(), the tunnel is still found by its fd, so a later
+        # call of drop() completes the work.
         _remove(self.by_fd, fd, tunnel)
 
     def sweep(self) -> None:
-        """Forget every fd that no longer means the socket for which it was registered."""
+        """Forget every fd that no longer refers to the socket for which it was registered."""
         for fd, tunnel in self.by_fd.copy().items():
             if not tunnel.is_on(fd):
                 self.drop(fd, tunnel)
         self._sweep_at = max(_FEW, 2 * len(self.by_fd))
 
     def settled(self, tunnel: Tunnel) -> None:
-        """The handshake of a tunnel is over, or its failure has been reported; may be told twice."""
+        """Update the tables, because the handshake of a tunnel is over, or its failure has been reported.
+
+        This may be called twice for the same tunnel.
+        """
         if tunnel.error is not None and tunnel.handshake is not None and not tunnel.released:
             for sock in tunnel.objects():
                 self._failures[weak_reference(sock, self._failures.pop)] = tunnel.error
@@ -207,7 +214,7 @@ class Registry:
         return None
 
     def unsettled_at(self, fd: int) -> Tunnel | None:
-        """Return the tunnel of the fd about which pollers must not believe the kernel, if it belongs to one."""
+        """Return the tunnel of the fd if it is unsettled (`Tunnel.is_unsettled`), otherwise None."""
         tunnel = self.unsettled.get(fd)
         if tunnel is not None and not tunnel.is_on(fd):
             self._forget_stale(fd, tunnel)
@@ -218,7 +225,7 @@ class Registry:
     def closing(self, sock: Socket) -> Tunnel | None:
         """Return the tunnel of an object that is about to close its fd, if any.
 
-        If the object itself was registered, its fd is not verified: nothing is done to the fd.
+        If the object itself was registered, its fd is not verified, because nothing is done to the fd.
         """
         return self._held_by(sock) or self.find(sock)
 
@@ -232,47 +239,47 @@ class Registry:
         return [each for each in self.everyone() if each.is_open and own_host(each) == host and each.is_somewhere()]
 
     def is_taken(self, tunnel: Tunnel, port: int) -> bool:
-        """Whether another connection to the same target has the same port of its client's choice."""
+        """Whether the client has chosen the same port for another connection to the same target."""
         target = tunnel.route.target
         others = [other for other in list(self.by_fd.values()) if other.chosen_port == port and other is not tunnel]
         return any(other.route.target == target and other.error is None and other.is_somewhere() for other in others)
 
-    # --- another kernel socket is put on the fds of a tunnel ---
+    # --- moving another kernel socket onto the fds of a tunnel ---
 
     def moving(self, tunnel: Tunnel, fresh: int) -> None:
-        """The kernel socket of the fd `fresh` is about to be put on those of the tunnel."""
+        """Note that the kernel socket of the fd `fresh` is about to be put on the fds of the tunnel."""
         self._learn(tunnel, fresh)
 
     def has_moved(self, tunnel: Tunnel) -> None:
-        """The latest kernel socket is on all fds of the tunnel by now: the others are nobody's."""
+        """Forget the older kernel sockets of the tunnel: the latest one is on all its fds by now."""
         for name in tunnel.identities[1:]:
             _remove(self._by_identity, name, tunnel)
         tunnel.take_identities(tunnel.identities[:1])
 
-    # --- what is remembered of socket objects ---
+    # --- facts about socket objects ---
 
     def bound_to(self, sock: Socket, address: SockAddress) -> None:
-        """A socket object was bound to an address, or a port, that its client named."""
+        """Remember that a socket object was bound to an address, or a port, that its client chose."""
         self._bound[weak_reference(sock, self._bound.pop)] = address
 
     def chosen_address(self, sock: Socket) -> SockAddress | None:
-        """Return what the client of a socket object named to bind(); None if it left that open."""
+        """Return the address that the client chose in bind(); None if the client chose none."""
         return self._bound.get(weak_reference(sock))
 
     def chosen_port(self, sock: Socket) -> int:
-        """Return the port that the client of a socket object named to bind(); 0 if it left that open."""
+        """Return the port that the client chose in bind(); 0 if the client chose none."""
         address = self.chosen_address(sock)
         return index(address[1]) if address is not None else 0
 
     def failure(self, sock: Socket) -> OSError | None:
-        """Return why the last connect of a socket object failed; None if it did not."""
+        """Return the error with which the last connect of a socket object failed; None if it did not fail."""
         tunnel = self.find(sock)
         return tunnel.error if tunnel is not None else self._failures.get(weak_reference(sock))
 
     # --- the process ---
 
     def clear(self) -> None:
-        """Forget what belongs to an installation. Connections stay known as long as their sockets are there."""
+        """Forget the facts that belong to one installation. Connections stay known as long as their sockets exist."""
         self.deadlines.clear()
         self.unattended.clear()
         self.epoll_masks.clear()
@@ -281,9 +288,10 @@ class Registry:
         self.proxy_addresses.clear()
 
     def after_fork(self) -> None:
-        """In a child, peers to come are the parent's: nobody here waits for them.
+        """Fail the listening sockets in a child, because the awaited peers belong to the parent.
 
-        The fds are shared, and so are the epoll objects; neither is touched. To the child they are failed connects.
+        Parent and child share the fds and the epoll objects, so neither are touched. In the child the listening
+        sockets look like sockets whose connect has failed.
         """
         self.unattended.clear()
         for tunnel in [tunnel for tunnel in self.everyone() if tunnel.listens]:
@@ -308,7 +316,7 @@ class Registry:
 
     def _hold(self, fd: int, tunnel: Tunnel, holder: Holder | None) -> None:
         previous = self.by_fd.get(fd)
-        # In this order: whatever interrupts this, one of the two is found by its fd, with all of its names.
+        # This order matters: if this code is interrupted, one of the two tunnels is found by the fd with all its names.
         tunnel.hold(fd, holder)
         self.by_fd[fd] = tunnel
         if not tunnel.identities:
@@ -325,15 +333,16 @@ class Registry:
             self._by_identity[name] = tunnel
 
     def _forget_stale(self, fd: int, tunnel: Tunnel) -> None:
-        """The fd was closed behind our back: it means nothing, or something else, which inherits nothing.
+        """Drop an fd that was closed unnoticed. A new file with the same number inherits nothing from the tunnel.
 
-        Or another thread has just moved a fresh socket onto it (`bind/listener.reset`): so the kernel is asked again.
+        Another thread may have just moved a fresh socket onto the fd (`bind/listener.reset`), so the kernel is asked
+        again before the fd is dropped.
         """
         if not tunnel.is_on(fd):
             self.drop(fd, tunnel)
 
     def _held_by(self, sock: Socket) -> Tunnel | None:
-        """Return the tunnel that an object itself was registered with, under the fd that it has."""
+        """Return the tunnel for which this very object was registered, under its present fd."""
         fd = _originals.fileno(sock)
         tunnel = self.by_fd.get(fd)
         holder = tunnel.holders.get(fd) if tunnel is not None else None
@@ -341,7 +350,7 @@ class Registry:
 
 
 def _remove(table: dict[Any, Tunnel], key: object, tunnel: Tunnel) -> None:
-    """Take a tunnel out of a table, whatever a signal handler or another thread does to the table meanwhile."""
+    """Take a tunnel out of a table, even if a signal handler or another thread changes the table meanwhile."""
     if table.get(key) is tunnel:
         removed = table.pop(key, tunnel)
         if removed is not tunnel:
@@ -349,7 +358,7 @@ def _remove(table: dict[Any, Tunnel], key: object, tunnel: Tunnel) -> None:
 
 
 def _waits_in(tunnel: Tunnel, sock: Socket, fd: int) -> bool:
-    """Whether it is the object whose connect() waits: that connect() stands on the fd."""
+    """Whether this is the object whose connect() waits. That connect() keeps the fd in use."""
     handshake = tunnel.handshake
     if handshake is None or not handshake.waits:
         return False

@@ -48,7 +48,7 @@ def settle(tunnel: Tunnel) -> None:
     handshake = tunnel.handshake
     if handshake is None or not handshake.outcome:
         return
-    # Before the guards go, which observe the tunnel.
+    # tunnel.settle() below also removes the guards, so the connection must be silenced before that.
     if handshake.outcome["error"] is not None:
         silence(tunnel)
     if handshake.unblocked:

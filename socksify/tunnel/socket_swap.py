@@ -1,9 +1,9 @@
-"""Put a fresh kernel socket on the client's fd, when the socket that is there cannot be used.
+"""Put a fresh kernel socket on the client's fd, if the present kernel socket cannot be used.
 
-That is necessary if the proxy is reached over another address family (an AF_INET socket and an IPv6 or Unix-socket
-proxy), and before the next connect() after a failure. dup2(2) exchanges the two sockets at once, so no other thread can
-get hold of the fd's number in between. The options that the client has set are carried over. Other dups of the
-old socket do not follow, nor do pollers in C code that watch the fd.
+A fresh socket is necessary if the proxy has another address family (for example, an AF_INET socket and an IPv6 or
+Unix-socket proxy), and before the next connect() after a failure. dup2(2) replaces the old socket in one step, so no
+other thread can get the fd's number in between. The options that the client has set are copied to the fresh socket.
+Other dups still refer to the old socket, and pollers in C code that watch the fd still watch the old socket.
 """
 
 from __future__ import annotations

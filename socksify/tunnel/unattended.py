@@ -1,14 +1,14 @@
-"""Pending handshakes that a wait of the client's does not cover, and that the wait drives nevertheless.
+"""Pending handshakes that a wait of the client drives although the client does not wait for their fds.
 
-Natively the kernel connects a socket whoever waits for what: a program may connect without blocking, and then poll
-its listener alone. So each select, poll and epoll drives every pending handshake of the process. Two kinds are left
-out: handshakes that a connect() waits for, and handshakes that an event loop drives itself
+Without a proxy, the kernel connects a socket even if no thread waits for it. A program may connect without blocking,
+and then poll only its listener. So each select, poll and epoll drives every pending handshake of the process. Two kinds
+are left out: handshakes that a connect() waits for, and handshakes that an event loop drives itself
 (`patches/adapters/external_loops`).
 
-The handshakes are kept by the epoll objects that watch them. A wait on an epoll object has a stand-in for everything
-that the object watches, and with a single event loop these are all handshakes there are: then no table is gone
-through. Several threads may wait for the same handshake. It is driven under its lock, and the second thread has
-nothing to do.
+The handshakes are stored by the epoll objects that watch them. A wait on an epoll object has a stand-in for every
+socket that the object watches. In a program with a single event loop, that loop's epoll object watches all handshakes,
+so no further handshake has to be looked for. Several threads may wait for the same handshake. Each drives it under the
+tunnel's lock, so the second thread has nothing to do.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 # The key of handshakes that no epoll object watches.
 _NO_EPOLL = -1
-# A handshake that another thread has polled within so many seconds is left to that thread.
+# If another thread has polled a handshake within so many seconds, the handshake is left to that thread.
 _RECENT = 0.1
 
 
 class Others:
     """The tunnels that a wait drives although the client has not asked for their fds.
 
-    `fds` tells which poll(2) events each fd is to be polled for. `is_part` tells that more tunnels were left to other
-    threads, which may end.
+    `fds` maps each fd to the poll(2) events to wait for. `is_part` tells that more tunnels were left to other threads.
+    Those threads may end.
     """
 
     __slots__ = ("_tunnels", "fds", "is_part")
@@ -51,11 +51,11 @@ class Others:
         self._tunnels[fd] = tunnel
 
     def leave_to_threads(self) -> None:
-        """Some more tunnels are left to other threads."""
+        """Note that more tunnels are left to other threads."""
         self.is_part = True
 
     def register(self, poller: Any) -> None:
-        """Have a polling object of ours, or of the client's, wait for the fds."""
+        """Register the fds with a polling object, which may be an internal one or the client's."""
         for fd, events in self.fds.items():
             poller.register(fd, events)
 
@@ -65,11 +65,11 @@ class Others:
             poller.unregister(fd)
 
     def among(self, ready: Iterable[int]) -> list[Tunnel]:
-        """Return the tunnels whose fds are `ready`; fds of others are passed over."""
+        """Return the tunnels whose fds are in `ready`. Fds without a tunnel are ignored."""
         return [self._tunnels[fd] for fd in ready if fd in self._tunnels]
 
     def __bool__(self) -> bool:
-        """Whether the wait is to be cut short now and then."""
+        """Whether the wait has to end early, so that these tunnels are looked at again."""
         return self.is_part or bool(self.fds)
 
 
@@ -77,7 +77,7 @@ NOBODY = Others()
 
 
 class Unattended:
-    """The pending tunnels that no connect() waits for, by the epoll objects that watch them."""
+    """The pending tunnels for which no connect() waits, by the epoll objects that watch them."""
 
     __slots__ = ("_polled", "_watched_by")
 
@@ -88,7 +88,7 @@ class Unattended:
         self._polled: dict[int, tuple[int, float]] = {}
 
     def add(self, tunnel: Tunnel) -> None:
-        """No connect() waits for this pending handshake; the epoll objects that watch it are known."""
+        """Add a pending tunnel for which no connect() waits. The epoll objects that watch the tunnel are known."""
         if tunnel.handshake is None:
             return
         for epoll_fd in _epolls(tunnel):
@@ -97,13 +97,13 @@ class Unattended:
             self.discard(tunnel)
 
     def discard(self, tunnel: Tunnel) -> None:
-        """The handshake is over, or the epoll objects that watch it are about to change."""
+        """Remove a tunnel whose handshake is over, or whose epoll objects are about to change."""
         if self._watched_by:
             for epoll_fd in _epolls(tunnel):
                 self._watched_by.get(epoll_fd, {}).pop(tunnel, None)
 
     def is_empty(self) -> bool:
-        """Whether no handshake is kept here."""
+        """Whether no handshake is stored here."""
         return not any(self._watched_by.values())
 
     def beside(self, epoll_fd: int = _NO_EPOLL, fds: Container[int] = ()) -> Others:
@@ -123,12 +123,12 @@ class Unattended:
         return others
 
     def polls(self, epoll_fd: int) -> None:
-        """This thread waits on an epoll object, or has waited."""
+        """Note that this thread waits, or has just waited, on an epoll object."""
         if epoll_fd in self._watched_by:
             self._polled[epoll_fd] = get_ident(), monotonic()
 
     def clear(self) -> None:
-        """Forget all of them: in a child process nobody drives the handshakes of the parent."""
+        """Forget all handshakes. A child process does not drive the handshakes of its parent."""
         self._watched_by.clear()
         self._polled.clear()
 

@@ -1,7 +1,7 @@
-"""accept() of a socket that a proxy listens for: wait for the second answer, and collect the connection.
+"""accept() of a socket on whose behalf a proxy listens: wait for the second answer, and take over the connection.
 
-The peer has come when the proxy says so, on the connection on which it was asked. That connection then becomes the
-client's.
+The second answer tells that the peer has come. The proxy sends it on the same connection as the first answer. That
+connection then leads to the peer, and the client gets it from accept().
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from socksify.protocol.conversation import Conversation
     from socksify.tunnel.state import BindListener, Tunnel
 
-# Seconds after which a waiting thread looks whether another thread has taken the peer for which it waits.
+# Seconds after which a waiting thread checks whether another thread has taken the peer.
 _RECHECK = 0.1
 
 
 def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
-    """Wait for the peer, as long as the socket's timeout says; returns the connection, and its tunnel.
+    """Wait for the peer, at most for the socket's timeout. Return the connection and its tunnel.
 
-    The connection is an object of ours, which closes it wherever an exception comes between. It is to be detached, and
-    the tunnel has still to be registered with the object that is made of the fd.
+    The connection is an internal object, so an exception that interrupts the caller closes the connection. The caller
+    must detach the object, make a socket object from the fd, and register the tunnel with that object. Raises OSError
+    as accept(2) does, and the failure of the tunnel.
     """
     timeout = _originals.gettimeout(sock)
     end = None if timeout is None else monotonic() + timeout
@@ -61,7 +62,7 @@ def accept(sock: Socket) -> tuple[_originals.Socket, Tunnel]:
 
 
 def _step(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals.Socket | None:
-    """Go as far as possible without waiting; return the connection if the peer has come."""
+    """Proceed as far as possible without waiting. Return the connection if the peer has come, otherwise None."""
     handshake = tunnel.handshake
     if handshake is not None and not handshake.waits:
         connect.advance(tunnel)
@@ -82,7 +83,7 @@ def _step(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals.So
             raise failure(sock, tunnel)
         return _collect(sock, tunnel, listener)
     except BaseException:
-        # A part of the second answer may be lost.
+        # The exception may have lost a part of the second answer, so the tunnel cannot be used any longer.
         tunnel.fail(_interrupted())
         raise
     finally:
@@ -96,7 +97,7 @@ def _interrupted() -> OSError:
 def _collect(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals.Socket | None:
     peer = listener.peer
     if peer is None or registry.find(sock) is not tunnel:
-        # Another thread was faster.
+        # Another thread has taken the peer already.
         return None
     try:
         if not _hear(sock, peer):
@@ -107,18 +108,18 @@ def _collect(sock: Socket, tunnel: Tunnel, listener: BindListener) -> _originals
         tunnel.fail(errors.broken(error, tunnel.route, len(tunnel.route.chain)))
     if tunnel.error is not None:
         raise failure(sock, tunnel)
-    # In one bytecode: no handler's exception comes between the number and the object that closes it.
+    # One bytecode duplicates the fd and makes the object that closes it, so no signal handler can raise in between.
     duplicates = map(os.dup, map(_originals.fileno, (sock,)))
     connection = next(map(_originals.Socket, (-1,), (-1,), (-1,), duplicates))
     reset(sock, tunnel, listener)
-    # Afterwards: the listening socket's mode is that of the same file until then.
+    # Before reset(), both fds share one open file, so this would also make the listening socket blocking.
     connection.setblocking(True)
     _become_connection(tunnel, listener, peer.result.address.literal(), sock.family)
     return connection
 
 
 def _hear(sock: Socket, peer: Conversation) -> bool:
-    """Read on in the second answer; return whether it is complete."""
+    """Read more of the second answer; return whether the answer is complete."""
     while not peer.over:
         try:
             data = read(sock, peer.needs)
@@ -129,16 +130,16 @@ def _hear(sock: Socket, peer: Conversation) -> bool:
             if not peer.nothing_more():
                 return False
         except ours(OSError):
-            # A reset may come right behind a refusal.
+            # A connection reset may follow right after a refusal, and the refusal is the better error.
             peer.nothing_more()
             raise
     return True
 
 
 def _become_connection(tunnel: Tunnel, listener: BindListener, peer: Address, family: int) -> None:
-    """Make the tunnel that of a connection to the peer, like any other."""
+    """Turn the tunnel of the listening socket into the tunnel of a connection to the peer."""
     if peer.type == NAME or peer.host in ("0.0.0.0", "::"):
-        # The proxy does not say which peer came. It was told to let in this one only.
+        # The proxy does not name the peer. It was told to accept the expected peer only.
         expected = listener.route.target.literal()
         peer = Address(expected.type, "" if expected.type == NAME else expected.host, peer.port)
     tunnel.options.pop((SOL_SOCKET, SO_ACCEPTCONN), None)

@@ -1,17 +1,18 @@
-"""BIND: a listening socket is a connection to the proxy, which listens in its place; asking it, and letting it go.
+"""BIND: ask a proxy to listen in place of a client's socket, and end the request again.
 
-An essay on what is on the fd. SOCKS answers a BIND twice: with the address where it listens, and when the peer has
-come; from then on the same connection is the one to the peer. So a listening socket goes round in a circle:
+An essay on the kernel socket behind the fd of a listening socket. That kernel socket is a connection to the proxy. A
+SOCKS proxy answers a BIND twice. The first answer has the address where the proxy listens. The second answer tells that
+the peer has come; from then on the same connection leads to the peer. So a listening socket goes through these states:
 
   idle       an unconnected socket; the proxy has to be asked
-  asking     a handshake like any other, up to the first answer: listen() waits for it
-  listening  a connection to the proxy on which nothing is to be said; the second answer makes it readable, which
-             is what a poller is told of a listening socket whose peer has come
-  accepted   the connection moves to a new fd, an unconnected socket takes its place, and it is idle again (`accept`)
+  asking     a handshake like any other, up to the first answer; listen() waits for this answer
+  listening  a connection to the proxy on which neither side speaks; the second answer makes the connection readable,
+             so pollers see the same event as for a native listening socket whose peer has come
+  accepted   the connection moves to a new fd, and an unconnected socket takes its place; then the listening socket is
+             idle again (`accept`)
 
-A proxy listens for one peer, and at another address each time. A client that wants one peer only is not made to wait
-for the question about the next: the proxy is asked again when somebody waits for the next peer, or wants to know the
-address.
+A proxy listens for one peer, and each time at another address. A client that wants only one peer does not have to wait
+for a second request. The proxy is asked again when the client waits for the next peer, or asks for the address.
 """
 
 from __future__ import annotations
@@ -40,24 +41,27 @@ if TYPE_CHECKING:
 
 
 def listener_for(connections: list[Tunnel], family: int, port: int, limit: float, early: bool) -> BindListener:
-    """Return what a proxy is to be asked for in place of a socket of `family`.
+    """Return the listener that asks a proxy to listen in place of a socket of `family`.
 
-    `connections` are those whose peer is to come, at least one; the proxy is that of the latest. `port` is the
-    port to listen on, 0 for any. `limit` and `early` are those of a BindListener.
+    `connections` are the client's connections whose peer may come, at least one. The proxy of the latest connection is
+    asked. `port` is the port to listen on, 0 for any. `limit` and `early` have the same meaning as for BindListener.
     """
     route = connections[-1].route.replace(target=_aim(connections, family, port), command=BIND)
     return BindListener(connections, route, limit, early, _ask_again)
 
 
 def register(sock: Socket, listener: BindListener) -> Tunnel:
-    """From now on a socket is to listen through a proxy, which has not been asked yet."""
+    """Register an idle tunnel for a socket that is to listen through a proxy; the proxy is not asked yet."""
     idle = Tunnel(listener.route, listener)
     registry.add(sock, idle)
     return idle
 
 
 def ask(sock: Socket, tunnel: Tunnel, listener: BindListener) -> None:
-    """Have the proxy listen, and wait until it does; does nothing if it does already. Raises OSError."""
+    """Ask the proxy to listen, and wait for its first answer. If the proxy listens already, nothing is done.
+
+    Raises OSError if the proxy cannot listen, EALREADY if another thread drives the tunnel for longer than `limit`.
+    """
     tunnel = _begun_anew(sock, tunnel, listener)
     before = listener.listens
     listener.set_listening(True)
@@ -80,7 +84,10 @@ def ask(sock: Socket, tunnel: Tunnel, listener: BindListener) -> None:
 
 
 def _begun_anew(sock: Socket, tunnel: Tunnel, listener: BindListener) -> Tunnel:
-    """The tunnel of a socket whose last question an exception has ended: as with connect(), the next one may ask."""
+    """Return the tunnel for the next request, which is a fresh one if an exception has ended the last request.
+
+    connect() also allows another attempt after an exception.
+    """
     handshake = tunnel.handshake
     if handshake is not None and handshake.is_deserted:
         fail(tunnel, interrupted())
@@ -91,10 +98,10 @@ def _begun_anew(sock: Socket, tunnel: Tunnel, listener: BindListener) -> Tunnel:
 
 
 def _ask_again(tunnel: Tunnel) -> int:
-    """Somebody waits for an idle socket: begin to ask. Returns the events to wait for."""
+    """Begin to ask the proxy, because a client waits for an idle socket. Returns the events to wait for."""
     lock = tunnel.lock
     if not lock.acquire():
-        # Another thread is at it, or the code beneath this signal handler.
+        # Another thread holds the lock, or the code that this signal handler has interrupted.
         return POLLOUT
     try:
         sock, listener = tunnel.holder(), tunnel.listener
@@ -112,7 +119,7 @@ def _start(sock: Socket, idle: Tunnel, frame: FrameType, *, waits: bool) -> Tunn
     listener = idle.listener
     assert listener is not None
     if listener.is_parting:
-        # An exception has ended reset(): the last connection to the proxy is still there.
+        # An exception has interrupted reset(), so the last connection to the proxy may still be on the fds.
         idle = reset(sock, idle, listener)
 
     def begun(tunnel: Tunnel) -> None:
@@ -123,12 +130,12 @@ def _start(sock: Socket, idle: Tunnel, frame: FrameType, *, waits: bool) -> Tunn
 
 
 def _granted(tunnel: Tunnel) -> None:
-    """Observe a question: if the first answer has come, and is no failure, the peer is awaited."""
+    """Observe a request: when the first answer has come and is no failure, await the peer."""
     listener = tunnel.listener
     if listener is None or tunnel.error is not None or tunnel.bound is None or tunnel.handshake is None:
         return
     host, port = tunnel.bound
-    # "the value 0 in DSTIP means the SOCKS server's own address": that to which we are connected.
+    # SOCKS4: "the value 0 in DSTIP means the SOCKS server's own address", which is the connection's other end.
     host = host or _proxys_address(tunnel)
     tunnel.be_known_at(host, port)
     registry.external_addresses.listens(listener.route.chain, host, listener.connections)
@@ -140,7 +147,7 @@ def _granted(tunnel: Tunnel) -> None:
 
 
 def failure(sock: Socket, tunnel: Tunnel) -> OSError:
-    """Return the failure of a question, to be raised; the socket is as good as new, and the next may ask again."""
+    """Return the error of a failed request, for the caller to raise. The socket is reset, so it may ask again."""
     error = tunnel.error
     assert error is not None and tunnel.listener is not None
     tunnel.take_report()
@@ -149,10 +156,10 @@ def failure(sock: Socket, tunnel: Tunnel) -> OSError:
 
 
 def reset(sock: Socket, tunnel: Tunnel, listener: BindListener) -> Tunnel:
-    """Put an unconnected socket in the place of the connection to the proxy, on every fd of the listening one.
+    """Replace the connection to the proxy by an unconnected socket, on every fd of the listening socket.
 
-    Returns the tunnel that the listening socket has from now on. Where an exception ends this halfway, the next call
-    that is about to ask the proxy does it again.
+    Returns the tunnel that the listening socket has from now on. If an exception interrupts reset(), the next call that
+    is about to ask the proxy repeats it.
     """
     listener.part()
     idle = Tunnel(listener.route, listener)
@@ -160,7 +167,7 @@ def reset(sock: Socket, tunnel: Tunnel, listener: BindListener) -> Tunnel:
         idle.options[SOL_SOCKET, SO_ACCEPTCONN] = 1
     others = [other for other in tunnel.verified() if other is not sock]
     fresh = socket_swap.renewed(sock, tunnel)
-    # Another thread finds it under this number from now on, and leaves it alone.
+    # From now on another thread may find the new tunnel by the fd. The lock keeps that thread from driving it.
     lock = idle.lock
     lock.acquire()
     try:
@@ -174,7 +181,7 @@ def reset(sock: Socket, tunnel: Tunnel, listener: BindListener) -> Tunnel:
             registry.epoll_masks.stand_in(idle, _originals.fileno(holder))
     finally:
         lock.release()
-    # Its epoll objects are found again when it is asked for.
+    # The next request finds the epoll objects of the socket again.
     idle.watchers.clear()
     listener.has_parted()
     return idle
@@ -182,7 +189,7 @@ def reset(sock: Socket, tunnel: Tunnel, listener: BindListener) -> Tunnel:
 
 def _move(sock: Socket, fresh: _originals.Socket, others: list[Socket]) -> None:
     fd = _originals.fileno(sock)
-    # The connection goes on under another number, if a peer has come.
+    # If a peer has come, the old connection stays open under another fd, so epoll objects must not watch it.
     for other in others:
         registry.epoll_masks.leaving(_originals.fileno(other))
     socket_swap.move(fresh, sock)
@@ -197,18 +204,18 @@ def everyone() -> list[Tunnel]:
 
 
 def end(tunnel: Tunnel) -> None:
-    """The proxy need not listen any longer: every thread that waits for the peer wakes."""
+    """End the listening of a tunnel and shut down its connection. Every thread that waits for the peer wakes."""
     tunnel.fail(OSError(ECANCELED, "the listening socket was closed"))
     tunnel.take_report()
     for sock in tunnel.verified():
         try:
             _originals.shutdown(sock, SHUT_RDWR)
-        except ours(OSError):  # idle
+        except ours(OSError):  # an idle socket is not connected
             pass
 
 
 def _aim(connections: list[Tunnel], family: int, port: int) -> Address:
-    """Return the peer that is to come. If the connections have several peers, any may come: "0" stands for that."""
+    """Return the peer to expect. If the connections lead to several hosts, any peer may come: the wildcard address."""
     hosts = {connection.route.target.host for connection in connections}
     target = connections[-1].route.target
     if len(hosts) == 1:
@@ -217,7 +224,10 @@ def _aim(connections: list[Tunnel], family: int, port: int) -> Address:
 
 
 def _proxys_address(tunnel: Tunnel) -> str:
-    """Return the address to which a tunnel's connection leads, "" on a Unix socket."""
+    """Return the IP address of the proxy as a literal, or "" if it is not known.
+
+    If the chain has one proxy, this is the address at the other end of the connection.
+    """
     sock = tunnel.holder()
     try:
         name = _originals.getpeername(sock) if sock is not None and len(tunnel.route.chain) == 1 else None
