@@ -1,7 +1,7 @@
 """The sitecustomize for PYTHONPATH: each Python with this directory on its path starts the hook.
 
-Python runs only the first file of this name. So the next one on the path (Debian's, that of a tracing tool, the user's
-own) is run from here, as it would be run without the hook, and `sys.modules` holds that one afterwards.
+Python runs only the first file of this name. So this file runs the next sitecustomize on the path (Debian's, that of a
+tracing tool, the user's own), as Python would without the hook. Afterwards `sys.modules` holds that module.
 """
 
 import os
@@ -44,7 +44,7 @@ def _shut(error: Exception) -> None:
 
 
 class _Closed(type(sys)):  # type: ignore[misc]
-    """A module each of whose attributes raises an OSError."""
+    """A module that raises an OSError for each of its attributes."""
 
     def __getattr__(self, name: str) -> None:
         raise OSError(100, self.__doc__)

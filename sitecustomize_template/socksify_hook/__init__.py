@@ -2,13 +2,13 @@
 
 On PYTHONPATH, sitecustomize.py starts it. In site-packages, where `socksify site install` puts a copy, a .pth file
 starts it. The hook is off with SOCKSIFY_DISABLE=1. Otherwise it is on if there is any SOCKSIFY_* variable, or a
-settings.toml in this directory, or if one was installed.
+settings.toml in this directory, or if a settings.toml was installed.
 
 Every program pays for this file. So the file is small, and needs only sys and os. The other files are for programs for
-which the hook is on. None of the files needs the package socksify: it may be gone, and the hook must still hold.
-network_block.py is a link to the package's _network_block.py; a wheel and an installed hook have a copy.
+which the hook is on. None of the files needs the package socksify: the package may be gone, and the hook must still
+work. network_block.py is a link to the package's _network_block.py; a wheel and an installed hook have a copy.
 
-The module itself is the hook of an interpreter: its variables are the hook's state, and its functions alone change
+The module itself is the hook of an interpreter: its variables are the hook's state, and only its functions change
 them.
 """
 
@@ -45,7 +45,7 @@ chained: "set[str]" = set()
 
 # The functions that start children. subprocess and multiprocessing use the last one.
 _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
-# The functions in whose place a _FirstStart was put: the module, the name, and the original.
+# The functions that a _FirstStart has replaced: the module, the name, and the original.
 originals: "list[tuple[ModuleType, str, Any]]" = []
 
 # Modules that connect in C, and so in spite of a closed network. A test compares them with the tables of the package.
@@ -72,8 +72,8 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_
     """If the hook is on, wait for the import of `socket`. Later calls do nothing.
 
     `variables` is the environment. A .pth file gives its own site-packages directory as `packages`, because its
-    settings are there: this copy of the hook is the first on sys.path, and may be another one. `with_settings` is True
-    if settings were installed there.
+    settings are there: this copy of the hook is the first on sys.path, and may be that of another directory.
+    `with_settings` is True if settings were installed there.
     """
     global state, environ, directory, path, settings, settings_installed
     if not state.startswith("off"):
@@ -132,9 +132,9 @@ def hide(entry: str) -> None:
 
 
 def _hide(name: str, left: str) -> None:
-    """Let os.environ have the value `left` for a variable, or no such variable if that is empty.
+    """Let os.environ have the value `left` for a variable, or no such variable if `left` is empty.
 
-    The rest of the value leads to the hook, or a parent has passed it on; it does not concern the program.
+    The rest of the value leads to the hook, or a parent has passed it on. It does not concern the program.
     """
     if sys.version_info < OLDEST:
         return

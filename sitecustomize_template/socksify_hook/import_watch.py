@@ -56,7 +56,7 @@ def after_import(name: str) -> None:
         socksify_hook.replace_starters(sys.modules[name])
     elif name == "socket":
         _install()
-    # `socket` starts with `import _socket`. In that case the end of its own import is what counts.
+    # `socket` starts with `import _socket`. In that case the hook waits for the end of the import of `socket`.
     elif "socket" not in sys.modules:
         install()
 
@@ -107,7 +107,7 @@ def _let_finish() -> None:
 
 
 def _homes() -> "list[str]":
-    """The directories above the hook that may contain the package.
+    """Return the directories above the hook that may contain the package.
 
     The hook is in site-packages, in a checkout, or in a package from a wheel. A link to it may be elsewhere.
     """

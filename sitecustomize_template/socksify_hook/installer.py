@@ -100,7 +100,7 @@ def _close(why: str, error: BaseException) -> None:
 
 
 def _note_reopening() -> None:
-    """The program has called install() with settings that can be used."""
+    """Note that the program has called install() with settings that can be used."""
     socksify_hook.enter("replaced")
 
 
@@ -147,8 +147,8 @@ def _is_covered(event: str, args: "tuple[Any, ...]") -> bool:
 class _Shield:
     """A finder that hides files of the program with the names of standard modules from the package.
 
-    The package gets the standard modules instead. withdraw() removes these from `sys.modules`, so that the program gets
-    its own.
+    The package gets the standard modules instead. withdraw() removes these modules from `sys.modules`, so that the
+    program gets its own modules.
     """
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class _Shield:
         if path is not None or name == "socksify" or get_ident() != self._thread or target is not None:
             return None
         theirs = PathFinder.find_spec(name, self._programs)
-        # Without a loader it is a directory without __init__.py, and any other module comes first.
+        # A spec without a loader is a directory without __init__.py. Any other module comes before such a directory.
         if theirs is None or theirs.loader is None:
             return None
         self._withdrawn.append(name)

@@ -4,7 +4,7 @@ The protocol is plain text, and a server trusts every client that has a reserved
 exists because the original package had it, for machines that offer nothing else. Use ssh if you can.
 
 With socksify installed, the connections take the route that the rules choose. The server opens the second channel, for
-stderr; through a proxy that is a BIND.
+stderr. Through a proxy, the second channel needs a BIND.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ def rcmd(
     default of both is the process's user. `cmd` is the command, for the server's shell.
 
     Returns a stream socket for the command's stdin and stdout. Without `stderr`, the command's stderr is mixed into
-    stdout. With it, the function returns a pair of that socket and of a second one: it receives the command's stderr,
-    and each byte that is written to it is the number of a signal for the command.
+    stdout. With `stderr`, the function returns a pair of that socket and a second socket. The second socket receives
+    the command's stderr, and each byte that is written to it is the number of a signal for the command.
 
-    A process that is permitted to connects from a reserved port. Most servers refuse other ports.
+    The connection comes from a reserved port if the process may bind one. Most servers refuse other ports.
 
     Raises PermissionError with the server's message if the server refuses; OSError if the server cannot be reached,
     does not speak the protocol, or opens the second channel from a port that is not reserved; ValueError if a user or
@@ -151,7 +151,7 @@ def _connect_to(family: int, kind: int, protocol: int, address: tuple[object, ..
             raise
         else:
             stream.close()
-    raise _all_in_use()
+    raise _all_ports_in_use()
 
 
 class _ReservedPorts:
@@ -194,9 +194,9 @@ def _second_channel(stream: socket.socket, server: str) -> socket.socket:
     with socket.socket(stream.family, socket.SOCK_STREAM) as listener:
         # Behind a proxy, this is the proxy's address, as the server sees it. On loopback any address will do.
         host = stream.getsockname()[0]
-        own = "" if host.startswith(("127.", "::1", "::ffff:127.")) else host
-        if not any(_bind(listener, own, port) for port in _ports.each_once()):
-            raise _all_in_use()
+        own_host = "" if host.startswith(("127.", "::1", "::ffff:127.")) else host
+        if not any(_bind(listener, own_host, port) for port in _ports.each_once()):
+            raise _all_ports_in_use()
         listener.listen(1)
         stream.sendall(b"%d\0" % listener.getsockname()[1])
         readable = select.select([listener, stream], [], [], stream.gettimeout())[0]
@@ -212,7 +212,7 @@ def _second_channel(stream: socket.socket, server: str) -> socket.socket:
 
 
 def _receive_verdict(stream: socket.socket, host: str) -> None:
-    """Return if the server sends a null byte, which means yes. Otherwise it sends a line that tells the reason."""
+    """Return if the server sends a null byte, which means yes. Otherwise raise an error with the server's reason."""
     verdict = stream.recv(1)
     if verdict == b"\0":
         return
@@ -231,5 +231,5 @@ def _user() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
-def _all_in_use() -> OSError:
+def _all_ports_in_use() -> OSError:
     return OSError(EADDRINUSE, "all reserved ports are in use")

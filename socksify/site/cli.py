@@ -1,4 +1,4 @@
-"""`socksify site`: installs the hook into an environment, removes it, and tells which starts it covers.
+"""`socksify site`: installs the hook into an environment, removes it, and tells which starts of Python it covers.
 
 The command opens no socket and does not import `socket`, so that it works even if the hook is damaged.
 """
@@ -19,7 +19,7 @@ usage: socksify site install [--python PATH] [--force] [--no-settings | options]
        socksify site uninstall [--python PATH]
        socksify site status [--python PATH] [--json]
 
-Puts every program that a Python starts behind the proxy: the whole virtual environment, say.
+Puts every program of a Python, or of its virtual environment, behind the proxy.
 
   install         put a hook into its site-packages, with these options of socksify (--proxy, --route, ...,
                   see socksify --help), which are checked and kept as its settings. Without options the
@@ -28,7 +28,7 @@ Puts every program that a Python starts behind the proxy: the whole virtual envi
   status          start that Python plain, with -I, with -S and with an empty environment, and say which of them
                   is covered; the exit status is 0 when all are but -S, which no hook survives, else 1
 
-  --python PATH   the Python, or its virtual environment; it needs socksify, too. This one unless given
+  --python PATH   the Python, or its virtual environment; it needs socksify, too (default: this Python)
   --no-settings   install without settings, and delete those that were installed: SOCKSIFY_* variables decide
   --force         install even where something else manages the packages (EXTERNALLY-MANAGED, PEP 668)
   --json          print an object
@@ -42,7 +42,7 @@ _FLAGS = {"install": ("--force", _NO_SETTINGS), "uninstall": (), "status": ("--j
 
 def main(words: Sequence[str]) -> int:
     """Run `socksify site` with the arguments `words`, and return the exit status: 2 after one line about an error."""
-    _stand_aside()
+    _switch_off_hook()
     try:
         return _main(list(words))
     except ConfigError as error:
@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> int:
 
 def run(words: Sequence[str]) -> int:
     """Run the command for this Python; `words` are the arguments without --python. Returns the exit status."""
-    _stand_aside()
+    _switch_off_hook()
     try:
         return _run(list(words))
     except ConfigError as error:
@@ -60,8 +60,8 @@ def run(words: Sequence[str]) -> int:
         return _failed(f"{error.filename}: {error.strerror}; expected files that can be written")
 
 
-def _stand_aside() -> None:
-    """Let the hook of this process do nothing: the command is about other starts, which are children of this one."""
+def _switch_off_hook() -> None:
+    """Let the hook of this process do nothing: the command is about other starts of Python, its children."""
     hook: Any = sys.modules.get("socksify_hook")
     # An empty directory socksify_hook/ is a module without attributes.
     if getattr(hook, "state", "") == "waiting":
@@ -100,7 +100,7 @@ def _python(words: list[str]) -> tuple[str | None, list[str]]:
             continue
         path = value if equals else next(waiting, "")
         if not path:
-            raise ConfigError("--python: expected a path behind it")
+            raise ConfigError("--python: expected a path after it")
     return path, rest
 
 
@@ -142,7 +142,7 @@ def _install(words: list[str], flags: set[str]) -> int:
 
 
 def _check_kept(settings_file: str) -> None:
-    """Raise ConfigError if the installed settings cannot be used any more: programs would have a closed network."""
+    """Raise ConfigError if the installed settings are not valid any more: programs would have a closed network."""
     from socksify.site.hook_entry import load
 
     try:
@@ -169,7 +169,7 @@ def _installed(directory: str, *, kept: bool) -> str:
 
 
 def _settings(words: list[str]) -> tuple[str | None, bool]:
-    """Return the options as the text of a settings file, or None without options; and True if it has a password."""
+    """Return the options as the text of a settings file, or None without options, and True if it has a password."""
     from socksify.config.command_line import parse
     from socksify.config.settings_text import document
     from socksify.program.main_module import working_directory

@@ -38,24 +38,25 @@ def load(environ: Mapping[str, str], directory: str, settings_file: str, *, with
     `environ` and `directory` are the environment and the working directory with which the interpreter has started.
     `settings_file` is the hook's own settings file. If it exists, it replaces the files that are searched for
     elsewhere, unless SOCKSIFY_CONFIG names another file, or a parent process has passed its settings on.
-    `with_settings` tells that the settings file was installed, so it must exist. Raises ConfigError.
+    `with_settings` is True if the settings file was installed, so it must exist. Raises ConfigError if it is missing or
+    if any settings are not valid.
     """
     if environ.get("SOCKSIFY_CONFIG") or VARIABLE in environ:
         return config.load({}, environ, directory)
     if not with_settings and not os.path.lexists(settings_file):
         return config.load({}, environ, directory)
     if with_settings and not os.path.lexists(settings_file):
-        raise _lost(settings_file, "it was installed and is gone; put it back")
+        raise _broken_settings(settings_file, "it was installed and is gone; put it back")
     named = {**environ, "SOCKSIFY_CONFIG": settings_file}
     try:
         settings = config.load({}, named, directory)
     except ConfigError:
         if with_settings and not _names_proxy(settings_file):
-            raise _lost(settings_file, _NAMELESS) from None
+            raise _broken_settings(settings_file, _NAMELESS) from None
         raise
     if with_settings and not settings.sources["proxy"].startswith(settings_file) and not _names_proxy(settings_file):
         # A variable names a proxy, but the rules of the settings file are lost.
-        raise _lost(settings_file, _NAMELESS)
+        raise _broken_settings(settings_file, _NAMELESS)
     return settings
 
 
@@ -67,7 +68,7 @@ def _names_proxy(settings_file: str) -> bool:
     return "proxy" in toml_file.load(settings_file).values
 
 
-def _lost(settings_file: str, problem: str) -> ConfigError:
+def _broken_settings(settings_file: str, problem: str) -> ConfigError:
     # Without the settings that were installed, the program would connect directly, or through another proxy.
     again = f"{sys.executable} -m socksify site install --proxy URL ..."
     return ConfigError(f"{settings_file}: {problem}, or give the options again: {again}")

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 # is gone.
 MODULE = f"{NAME}_start"
 START = f"{MODULE}:start\n"
-# Is executed if the hook cannot be loaded. 100 is ENETDOWN. The modules whose import is refused have sockets in C.
+# This code is executed if the hook cannot be loaded. 100 is ENETDOWN. The modules whose import is refused have sockets
+# in C.
 _SHUT = f"""
 def refuse(event, args, text=f'socksify: the network is closed: {{sitedir}}/{NAME}.pth: {{error}}.\
  To go without: SOCKSIFY_DISABLE=1, or delete {{sitedir}}/{NAME}*'):
@@ -63,7 +64,7 @@ def settings_file(directory: str) -> str:
 
 
 def has_settings(directory: str) -> bool:
-    """Return True if settings were installed. They may be gone by now: the files that call the hook tell it."""
+    """Return True if settings were installed, even if their file is gone: the files that call the hook tell this."""
     return os.path.lexists(settings_file(directory)) or any(map(_tells_settings, _outside(directory)))
 
 
@@ -115,7 +116,7 @@ def _write_all(directory: str, settings: str | None, secret: bool) -> None:
         _replace(directory, settings_file(directory), settings, readable & 0o600 if secret else readable)
     _write_startup(directory, with_settings, mode)
     if not with_settings:
-        # After the startup files, which no longer tell that settings were installed.
+        # The startup files no longer tell that settings were installed, so the settings can be deleted now.
         _delete(settings_file(directory))
 
 
@@ -126,7 +127,7 @@ def _write_startup(directory: str, with_settings: bool, mode: int) -> None:
         _compile(module, mode)
         _replace(directory, start, START, mode & 0o666)
     else:
-        # An older version of socksify has written one.
+        # An older version of socksify may have written a .start file.
         _delete(start)
     _replace(directory, pth, pth_text(with_settings=with_settings), mode & 0o666)
 
@@ -148,7 +149,7 @@ def _compile(path: str, mode: int) -> None:
 
 
 def _replace(directory: str, path: str, content: str, mode: int) -> None:
-    """Replace a file by rename(2), with a new one that is complete and on the disk: others see the old or the new."""
+    """Replace a file by rename(2), after the new file is complete on the disk. Others see the old or the new file."""
     new = os.path.join(home(directory), os.path.basename(path) + _NEW)
     if os.path.lexists(new):
         os.unlink(new)
@@ -254,11 +255,11 @@ def needs_start_file() -> bool:
 
 
 def pth_text(*, with_settings: bool) -> str:
-    """Return the text of the .pth file. `with_settings` tells that settings were installed, so they must exist.
+    """Return the text of the .pth file. `with_settings` is True if settings were installed, so they must exist.
 
-    The site module executes the line with `sitedir`, the file's directory. Each start compiles the line, but of the
-    code in quotes only the part that is executed. Without the hook, the line closes the network, so it must be deleted
-    before the hook.
+    The site module executes the line with `sitedir`, the file's directory. Each start compiles the line. Code in
+    quotes is compiled only when it is executed. Without the hook, the line closes the network, so the file must be
+    deleted before the hook.
     """
     return f"import os; os.getenv('SOCKSIFY_DISABLE') != '1' and exec({_call(with_settings)!r})\n"
 
@@ -281,10 +282,10 @@ def tells_settings(pth_or_module: str) -> bool:
 
 
 def _call(with_settings: bool) -> str:
-    told = f", {_WITH_SETTINGS}" if with_settings else ""
+    argument = f", {_WITH_SETTINGS}" if with_settings else ""
     return f"""
 try:
- __import__({NAME!r}).start(packages=sitedir{told})
+ __import__({NAME!r}).start(packages=sitedir{argument})
 except Exception as error:
  exec({_SHUT!r})
 """

@@ -1,10 +1,10 @@
 """The Python whose environment gets the hook, and whether its programs are covered.
 
-If --python names another Python, that one runs the whole command. It must have socksify installed, because the hook is
-copied from its package and must fit its version.
+If --python names another Python, that Python runs the whole command. It must have socksify installed, because the hook
+is copied from its package and must fit its version.
 
-Whether a Python is covered cannot be told from files alone: other .pth files, another sitecustomize, variables or a
-damaged hook may interfere. So the Python is started in each way that makes a difference, and asked.
+Files alone do not show if a Python is covered: other .pth files, another sitecustomize, variables or a damaged hook may
+interfere. So the Python is started in each way that makes a difference, and reports the state of its hook.
 """
 
 from __future__ import annotations

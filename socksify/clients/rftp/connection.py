@@ -16,7 +16,7 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator
 
-# The last reply of a transfer gets more time, by this factor: a proxy may hold much of an upload in its buffers.
+# The last reply of a transfer may take longer, by this factor: a proxy may hold much of an upload in its buffers.
 _PATIENCE = 10
 # SO_LINGER with which close() sends RST: the server must not take an upload that was cut off for a complete one.
 _RESET = struct.pack("ii", 1, 0)
@@ -31,7 +31,8 @@ class Lost(Exception):
 class Connection(ftplib.FTP_TLS):
     """A control connection, without TLS until auth().
 
-    `timeout` is in seconds and holds for each reply. `logged_in` is True after login().
+    `context` verifies TLS servers. `timeout` is the time limit of each reply, in seconds. `logged_in` is True after
+    login().
     """
 
     def __init__(self, context: ssl.SSLContext, timeout: float) -> None:
@@ -60,11 +61,11 @@ class Connection(ftplib.FTP_TLS):
     def putline(self, line: str) -> None:
         if line.upper().startswith("TYPE "):
             self._type = line[5:].upper()
-        with _lost_if_it_fails():
+        with _lost_after_errors():
             super().putline(_to_wire(line))
 
     def getline(self) -> str:
-        with _lost_if_it_fails():
+        with _lost_after_errors():
             return _from_wire(super().getline())
 
     def getresp(self) -> str:
@@ -78,7 +79,7 @@ class Connection(ftplib.FTP_TLS):
 
     def retrlines(self, cmd: str, callback: Callable[[str], object] | None = None) -> str:
         deliver = callback or print
-        with self._in_step():
+        with self._resynchronised():
             return super().retrlines(cmd, lambda line: deliver(_from_wire(line)))
 
     def makepasv(self) -> tuple[str, int]:
@@ -103,7 +104,7 @@ class Connection(ftplib.FTP_TLS):
             return connection, size
         assert isinstance(self.sock, ssl.SSLSocket)
         try:
-            # ftplib starts a new TLS session. Servers (vsftpd's require_ssl_reuse) want that of the control
+            # ftplib starts a new TLS session. Servers (vsftpd's require_ssl_reuse) want the session of the control
             # connection, which proves that both connections belong to the same client.
             wrapped = self.context.wrap_socket(connection, server_hostname=self.host, session=self.sock.session)
         except BaseException:
@@ -117,7 +118,7 @@ class Connection(ftplib.FTP_TLS):
 
         At the end of the block, the server's reply tells if the transfer was complete.
         """
-        with self._in_step():
+        with self._resynchronised():
             with self.ntransfercmd(command, rest or None)[0] as connection:
                 try:
                     yield connection
@@ -139,8 +140,11 @@ class Connection(ftplib.FTP_TLS):
             self.sock.settimeout(self.timeout)
 
     @contextlib.contextmanager
-    def _in_step(self) -> Iterator[None]:
-        """After any failure but that of the control connection, make sure that the next command gets its own reply."""
+    def _resynchronised(self) -> Iterator[None]:
+        """Make sure, after a failure, that the next command gets its own reply.
+
+        Nothing has to be done if the failure is an error reply, or if the control connection is lost.
+        """
         try:
             yield
         except (Lost, ftplib.Error):
@@ -176,7 +180,7 @@ class Connection(ftplib.FTP_TLS):
 
 
 @contextlib.contextmanager
-def _lost_if_it_fails() -> Iterator[None]:
+def _lost_after_errors() -> Iterator[None]:
     try:
         yield
     except EOFError:

@@ -93,7 +93,7 @@ COMMANDS = (
     Command("passive", _passive, "", "connect to the server for data (the default)"),
     Command("ascii", _ascii, "", "transfer text, line ends translated"),
     Command("binary", _binary, "", "transfer bytes as they are (the default)"),
-    Command("status", _status, "", "tell the connection and how files are transferred"),
+    Command("status", _status, "", "show the connection, and how files are transferred"),
     Command("site", _site, "WORDS", "send a SITE command", 1, 1),
     Command("quote", _quote, "WORDS", "send any command as it is, and show the reply", 1, 1),
 )

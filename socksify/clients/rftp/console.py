@@ -25,7 +25,7 @@ class Screen:
 
     def __init__(self, is_interactive: bool) -> None:
         self.is_interactive = is_interactive
-        # Names that are not UTF-8 must leave as the bytes as which they came.
+        # Names that are not UTF-8 must be written as the same bytes that were received.
         sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
 
     def show(self, text: str) -> None:
@@ -35,7 +35,7 @@ class Screen:
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
-        """Show lines that interest a person and not a script."""
+        """Show lines that are for a person, not for a script."""
         if self.is_interactive:
             for line in text.splitlines():
                 self.show(line)
@@ -106,9 +106,9 @@ class Meter:
 
 
 def progress_line(name: str, done: int, total: int | None, moved: int, seconds: float) -> str:
-    """Return, say, `name  45%  1.2 MiB of 2.6 MiB  3.4 MiB/s  ETA 00:12`.
+    """Return a text such as `name  45%  1.2 MiB of 2.6 MiB  3.4 MiB/s  ETA 00:12`.
 
-    `done` of `total` bytes are there. `moved` bytes of them were transferred in `seconds`.
+    `done` of `total` bytes have arrived. `moved` bytes of them were transferred in `seconds`.
     """
     rate = moved / seconds if seconds > 0 else 0.0
     parts = [printable(name)]

@@ -97,7 +97,7 @@ def _quit(session: Session) -> None:
 
 
 _OWN = (
-    Command("help", _help, "[COMMAND]", "tell the commands, or one of them", most=1),
+    Command("help", _help, "[COMMAND]", "show the commands, or one of them", most=1),
     Command("!", _shell, "[COMMAND]", "run a command of the shell, or a shell", most=1),
     Command("quit", _quit, "", "leave the server, and rftp"),
 )

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from socksify.clients.rftp.console import Failure
 from socksify.clients.rftp.session import Session
 
-_MAGIC = "*?["
+_WILDCARDS = "*?["
 
 
 def matching_remote(session: Session, pattern: str) -> list[str]:
@@ -47,7 +47,7 @@ def matching_local(pattern: str) -> list[str]:
 
 def is_pattern(name: str) -> bool:
     """Return True if a name contains wildcards."""
-    return any(character in name for character in _MAGIC)
+    return any(character in name for character in _WILDCARDS)
 
 
 def entries(session: Session, directory: str) -> list[str]:
@@ -81,7 +81,7 @@ def _list(session: Session, directory: str) -> list[str]:
 
 
 def _files(session: Session, directory: str) -> list[str]:
-    """The names in a directory without its subdirectories.
+    """Return the names in a directory without its subdirectories.
 
     NLST does not tell which names are directories. In the LIST of all current servers, their lines begin with d.
     """

@@ -19,11 +19,11 @@ _RAW = ("!", "quote", "site")
 
 @dataclass(frozen=True)
 class Command:
-    """A command.
+    """A command of rftp.
 
-    `run(session, *words)` runs it with `least` to `most` words, or with any number of words if `most` is None. `words`
-    is how the help describes the words, `help` what it says about the command. `completes` is the kind of names that
-    the words are: "local", "remote", or "" for none.
+    `run(session, *words)` runs the command with `least` to `most` words, or with any number of words if `most` is None.
+    In the help, `words` describes the words and `help` the command. `completes` is the kind of names that the words
+    are: "local", "remote", or "" for none.
     """
 
     name: str
@@ -86,5 +86,5 @@ def name(line: str) -> str:
 
 
 def quoted(word: str) -> str:
-    """Return the word as it has to be written in a line."""
+    """Return the word, quoted where a line needs quotes."""
     return shlex.quote(word)

@@ -81,7 +81,7 @@ class Completer:
         self._found: list[str] = []
 
     def complete(self, text: str, state: int) -> str | None:
-        """Return the completion number `state` of `text`, or None after the last one, as readline wants it."""
+        """Return the completion number `state` of `text`, or None after the last one, as readline requires."""
         if state == 0:
             # While the user is typing, no error is shown.
             try:
@@ -91,7 +91,7 @@ class Completer:
         return self._found[state] if state < len(self._found) else None
 
     def candidates(self, before: str, text: str) -> list[str]:
-        """Return all completions of `text`; `before` is the line up to it."""
+        """Return all completions of `text`; `before` is the part of the line before it."""
         if not before.strip():
             return [f"{name} " for name in sorted(dispatch.BY_NAME) if name.startswith(text)]
         command = dispatch.find(before.split()[0].lower())

@@ -28,6 +28,7 @@ class Login:
 class Session:
     """The state of the client.
 
+    `screen`: shows the session to the user.
     `timeout`: seconds for each reply of a server.
     `context`: verifies TLS servers.
     `host`, `port`, `login`: the current server, or the last one.
@@ -62,7 +63,7 @@ class Session:
         return self.connection
 
     def open(self, host: str, port: int, user: str | None = None) -> None:
-        """Connect and log in. Without `user`, ~/.netrc or the terminal gives the name, else it is anonymous."""
+        """Connect and log in. Without `user`, ~/.netrc or the terminal gives the name, otherwise it is anonymous."""
         self.close()
         if (host, port) != (self.host, self.port) or (self.login and user not in (None, self.login.user)):
             self.login = None
@@ -111,13 +112,13 @@ class Session:
             self.screen.say(self.connection.auth())
 
     def set_passive(self, passive: bool) -> None:
-        """Let the client open the data connections, or else the server."""
+        """Let the client open the data connections if `passive`, otherwise the server."""
         self.passive = passive
         if self.connection is not None:
             self.connection.set_pasv(passive)
 
     def set_binary(self, binary: bool) -> None:
-        """Transfer bytes as they are, or else translate line ends."""
+        """Transfer bytes as they are if `binary`, otherwise translate line ends."""
         self.binary = binary
 
     def restart_at(self, offset: int) -> None:
@@ -125,7 +126,7 @@ class Session:
         self.restart = offset
 
     def take_restart(self) -> int:
-        """Return the offset at which a transfer starts; the one after it starts at 0 again."""
+        """Return the offset for the transfer that begins now. Later transfers start at 0 again."""
         offset, self.restart = self.restart, 0
         return offset
 

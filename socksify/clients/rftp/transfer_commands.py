@@ -1,7 +1,7 @@
 """Commands that transfer files.
 
-A download is written to NAME.part, which gets its name when it is complete. What is left of a failed download can be
-continued with `reget`. After a transfer the size is checked: a proxy that dies ends a data connection in the same way
+A download is written to NAME.part, and the file is renamed to NAME when it is complete. `reget` continues a download
+that has failed. After a transfer the size is checked: a proxy that dies ends a data connection in the same way
 as a server that has sent everything.
 """
 
@@ -68,7 +68,7 @@ def _require_binary(session: Session) -> None:
 
 
 def _transfer_each(session: Session, found: list[str], transfer: Callable[[str], None]) -> None:
-    """Transfer one file after the other. If some of them fail, the rest is transferred all the same, then it raises."""
+    """Transfer all files, one after the other. If some of them fail, raise Failure after the last file."""
     failed = 0
     for name in found:
         try:
@@ -178,7 +178,7 @@ def is_plain(path: str) -> bool:
 
 
 def size_so_far(target: str) -> int:
-    """Return how many bytes of a download exist already, in its .part or else in the file itself."""
+    """Return how many bytes of a download exist already, in its .part, otherwise in the file itself."""
     found = next((path for path in (_partial(target), target) if os.path.isfile(path)), None)
     return os.path.getsize(found) if found else 0
 
@@ -190,8 +190,8 @@ def incomplete(target: str, start: int) -> Iterator[BinaryIO]:
     After an error the .part remains, for reget. Raises Failure if less than `start` bytes exist.
     """
     partial = _partial(target)
-    if start and start > (here := size_so_far(target)):
-        raise Failure(f"{target}: restart at {start}, and only {here} bytes are here")
+    if start and start > (existing := size_so_far(target)):
+        raise Failure(f"{target}: restart at {start}, and only {existing} bytes are here")
     is_renamed = start > 0 and not os.path.exists(partial)
     if is_renamed:
         os.rename(target, partial)

@@ -16,8 +16,9 @@ _TELNET = 23
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client and return its exit status.
 
-    `argv` are the arguments without the program's name; None stands for the process's own. The status is 0 after a
-    session, 1 if the connection failed or broke, 2 for a wrong command line, and 130 after an interrupt.
+    `argv` holds the arguments without the program's name; None stands for the arguments of this process. The status is
+    0 after a session, 1 if the connection failed or broke, and 130 after an interrupt. Raises SystemExit with the
+    status 2 for a wrong command line, and with the status 1 if telnetlib3 is not installed.
     """
     parser = _parser()
     options = parser.parse_args(argv)
@@ -82,7 +83,7 @@ def _port(parser: Parser, text: str) -> int:
 
 
 def _escape(parser: Parser, text: str) -> bytes:
-    """Read the name of a key: `^]` stands for a control character, any other character for itself."""
+    """Return the key that `text` names: `^` and a character name a control character, one character names itself."""
     if len(text) == 2 and text[0] == "^" and text.isascii() and "?" <= text[1].upper() <= "_":
         return bytes([ord(text[1].upper()) ^ 0x40])
     if len(text) != 1 or not text.isascii():

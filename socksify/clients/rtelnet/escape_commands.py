@@ -13,7 +13,7 @@ from socksify.clients.rtelnet.terminal import visible
 
 
 class UsageError(Exception):
-    """An unknown command, or one with wrong arguments; the message says what would be right."""
+    """An unknown command, or one with wrong arguments; the message tells the correct form."""
 
 
 def run(session: Session, line: str) -> None:
@@ -109,8 +109,8 @@ _COMMANDS: dict[str, tuple[Callable[..., None], str, str]] = {
     "mode": (_mode, "character|raw|line", "send keys one by one, or lines"),
     "send": (_send, "WORD...", f"send escape, {', '.join(SENDABLE)}"),
     "toggle": (_toggle, "crlf|binary", "what the return key sends; eight bits both ways"),
-    "status": (_status, "", "tell how the session goes"),
+    "status": (_status, "", "show the state of the session"),
     "z": (_suspend, "", "suspend rtelnet"),
-    "help": (_help, "", "tell the commands"),
+    "help": (_help, "", "show the commands"),
     "?": (_help, "", "the same"),
 }

@@ -1,4 +1,4 @@
-"""A session: sends the user's keys to the server and shows the answers, until one of the two ends it."""
+"""A session: sends the user's keys to the server and shows the answers, until the server or the user ends it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _STDIN = 0
 # The key that a terminal's line discipline takes for the end of the input.
 _END_OF_INPUT = b"\x04"
 # After the end of a piped input, a telnet server must have been silent for this many seconds. Then the end-of-input key
-# is sent, which ends the shell there. It is not sent at once, because telnetd discards the last output of a shell that
-# ends.
+# is sent, which ends the shell of the server. The key is not sent at once, because telnetd discards the last output of
+# a shell that ends.
 _QUIET_SECONDS = 1.0
 # After this silence the connection is half closed. telnetd then ends everything that still runs, so it gets more time.
 _PATIENCE_SECONDS = 3.0
@@ -30,8 +30,8 @@ _SIGNALS = (signal.SIGWINCH, signal.SIGINT, signal.SIGCONT)
 class Session:
     """A connection between a terminal, or a pipe, and a server.
 
-    `escape` is the key that leads to the prompt, None for no such key. `run_command` runs a line that was typed at the
-    prompt.
+    `escape` is the key that leads to the prompt, None if there is no such key. `run_command` runs a line that was typed
+    at the prompt.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Session:
         return self.protocol.by_character if self._chosen_by_character is None else self._chosen_by_character
 
     def set_mode(self, by_character: bool) -> None:
-        """Send keys one by one or in lines from now on, whatever the server negotiates."""
+        """Send keys one by one or in lines from now on. Negotiations with the server do not change this."""
         self._chosen_by_character = by_character
 
     def end(self) -> None:
@@ -97,7 +97,7 @@ class Session:
         if writable and not self._is_over:
             self._send()
         if _STDIN in readable and not self._is_over:
-            self._type(self.terminal.read())
+            self._handle_typed(self.terminal.read())
         if self._seconds_left() == 0.0:
             self._announce_end()
 
@@ -130,20 +130,20 @@ class Session:
         except BlockingIOError:
             pass
 
-    def _type(self, typed: bytes) -> None:
+    def _handle_typed(self, typed: bytes) -> None:
         if not typed:
             self._end_input()
-        elif self.terminal.is_there and self.escape is not None and self.escape in typed:
-            before, _, behind = typed.partition(self.escape)
+        elif self.terminal.is_tty and self.escape is not None and self.escape in typed:
+            before, _, after = typed.partition(self.escape)
             self._send_typed(before)
-            self.prompt(behind)
+            self.prompt(after)
         else:
             self._send_typed(typed)
 
     def _send_typed(self, typed: bytes) -> None:
         if self._half_closed:
             return
-        if self.by_character and self.protocol.echoes and self.terminal.is_there:
+        if self.by_character and self.protocol.echoes and self.terminal.is_tty:
             self.protocol.send_keys(typed)
         else:
             self.protocol.send_lines(typed)
@@ -151,7 +151,7 @@ class Session:
     def _end_input(self) -> None:
         """Handle the end of a pipe, or a ^D at the beginning of a terminal's line."""
         self._last_receive = time.monotonic()
-        if not self.terminal.is_there:
+        if not self.terminal.is_tty:
             self._input_is_open = False
         elif self.protocol.speaks_telnet:
             self.protocol.send_keys(_END_OF_INPUT)
@@ -176,17 +176,17 @@ class Session:
         """Ask the user for one command and run it. `typed` is what was typed after the escape character already."""
         # Earlier keys must not wait for the command.
         self._send()
-        interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
+        previous_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            line, behind = self.terminal.ask("\nrtelnet> ", typed)
+            line, after = self.terminal.ask("\nrtelnet> ", typed)
             self._run_command(self, line)
         except KeyboardInterrupt:
             self.terminal.show(b"\n")
-            behind = b""
+            after = b""
         finally:
-            signal.signal(signal.SIGINT, interrupted)
-        if behind and not self._is_over:
-            self._type(behind)
+            signal.signal(signal.SIGINT, previous_handler)
+        if after and not self._is_over:
+            self._handle_typed(after)
 
     def _handle_signals(self, numbers: bytes) -> None:
         if signal.SIGWINCH in numbers or signal.SIGCONT in numbers:
@@ -202,7 +202,7 @@ class Session:
     def _signals(self) -> Iterator[int]:
         """Yield a descriptor from which the numbers of signals are read. Without a terminal no signal is handled."""
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        before = {number: signal.getsignal(number) for number in _SIGNALS if self.terminal.is_there}
+        before = {number: signal.getsignal(number) for number in _SIGNALS if self.terminal.is_tty}
         wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for number in before:
             signal.signal(number, _do_nothing)

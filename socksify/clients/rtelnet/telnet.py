@@ -14,7 +14,7 @@ from collections.abc import Callable
 from telnetlib3 import telopt
 from telnetlib3.stream_writer import TelnetWriter
 
-# Its messages about a server's mistakes would appear on the user's screen.
+# telnetlib3's messages about a server's mistakes would appear on the user's screen.
 logging.getLogger("telnetlib3").addHandler(logging.NullHandler())
 
 _CR_LF, _CR_NUL = b"\r\n", b"\r\0"
@@ -45,7 +45,7 @@ class Protocol:
     """The protocol state of one connection.
 
     `terminal_type` is a name as in TERM. `size` returns the rows and columns of the window. `user` is the name with
-    which to log in, None for none. The sender takes the bytes that it has sent out of `outgoing`. `speaks_telnet` is
+    which to log in, None for no name. The sender takes the bytes that it has sent out of `outgoing`. `speaks_telnet` is
     True as soon as the server has sent a telnet command. `sends_crlf` tells if the return key sends CR LF, not CR NUL.
     """
 
@@ -110,7 +110,10 @@ class Protocol:
             return False
 
     def _without_nul(self, text: bytes) -> bytes:
-        """RFC 854: "the sequence 'CR NUL' must be used where a carriage return alone is actually desired"."""
+        """Replace CR NUL by CR.
+
+        RFC 854: "the sequence 'CR NUL' must be used where a carriage return alone is actually desired".
+        """
         if not text or not self.speaks_telnet or self.receives_binary:
             return text
         if self._after_cr:

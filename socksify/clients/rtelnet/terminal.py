@@ -13,11 +13,11 @@ _IFLAG, _OFLAG, _LFLAG, _CC = 0, 1, 3, 6
 
 
 class Terminal:
-    """Standard input and output. `is_there` tells if the input is a terminal; without one, no modes are changed."""
+    """Standard input and output. `is_tty` is True if the input is a terminal. Otherwise no modes are changed."""
 
     def __init__(self) -> None:
-        self.is_there = os.isatty(_STDIN)
-        self._found = termios.tcgetattr(_STDIN) if self.is_there else None
+        self.is_tty = os.isatty(_STDIN)
+        self._initial_mode = termios.tcgetattr(_STDIN) if self.is_tty else None
         self._in_line = False
 
     def set(self, by_character: bool, remote_echo: bool, escape: bytes | None) -> None:
@@ -25,9 +25,9 @@ class Terminal:
 
         In line mode the `escape` character ends a line, too.
         """
-        if self._found is None:
+        if self._initial_mode is None:
             return
-        mode = [*self._found[:_CC], [*self._found[_CC]]]
+        mode = [*self._initial_mode[:_CC], [*self._initial_mode[_CC]]]
         if by_character:
             _read_single_keys(mode, remote_echo)
         elif escape is not None:
@@ -41,20 +41,20 @@ class Terminal:
 
     def restore(self) -> None:
         """Restore the modes that the terminal had at the start."""
-        if self._found is not None:
-            termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._found)
+        if self._initial_mode is not None:
+            termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._initial_mode)
 
     def size(self) -> tuple[int, int]:
         """Return rows and columns. RFC 1073: zero "means that the size is not specified"."""
-        if not self.is_there:
+        if not self.is_tty:
             return 0, 0
         columns, rows = os.get_terminal_size(_STDIN)
         return rows, columns
 
     def ask(self, prompt: str, typed: bytes) -> tuple[str, bytes]:
-        """Show a prompt and read a line. `typed` was typed before.
+        """Show a prompt and read a line. `typed` holds the bytes that were typed already.
 
-        Returns the line, and what was typed after it.
+        Returns the line, and the bytes that were typed after it.
         """
         self.restore()
         self.show(prompt.encode() + typed.replace(b"\r", b"\n"))
@@ -79,7 +79,7 @@ class Terminal:
 
     def tell(self, text: str) -> None:
         """Show a message of rtelnet itself, on a line of its own. Scripts on a pipe do not see such messages."""
-        if self.is_there:
+        if self.is_tty:
             # An unfinished line of the server, such as a prompt, stays on its own line.
             self.show(b"\n" * self._in_line + f"{text}\n".encode())
 
