@@ -126,15 +126,15 @@ def sift(events: Iterable[tuple[int, int]], masks: Callable[[int], int]) -> tupl
 
 def _client_events(tunnel: Tunnel | None, fd: int, event: int, mask: int) -> int:
     """Return what the client is told of an fd for which the kernel has reported `event`."""
-    if tunnel is None or tunnel.listens:
+    if tunnel is None:
         # If another thread has settled the tunnel just now, the event may come from a stand-in, so it is masked.
         return event & (mask | _ALWAYS)
     if tunnel.report is not None:
         return event & (mask | _ALWAYS) | _FAILED | mask & (_UNCONNECTED if tunnel.is_shut else _ENDED)
-    # Another thread is settling the tunnel, so the kernel's report may belong to a stand-in or to the client's own
-    # mask. The kernel reports an edge only once, so poll(2) asks it for the client's mask.
+    # Another thread is settling the tunnel, or has read the proxy's first answer to a BIND. So the kernel's report may
+    # belong to a stand-in or to the client's own mask. The kernel reports an edge only once, so poll(2) asks it again.
     poller = _originals.poll()
-    poller.register(fd, mask & _POLL_BITS)
+    poller.register(fd, tunnel.reportable(mask) & _POLL_BITS)
     return dict(poller.poll(0)).get(fd, 0)
 
 

@@ -136,6 +136,10 @@ class Tunnel:
         listener = self.listener
         return mask if listener is None or not self.listens else listener.awaited(mask)
 
+    def reportable(self, mask: int) -> int:
+        """Return the part of a client's `mask` that the client may be told. A listening socket is never writable."""
+        return mask & ~_WRITABLE if self.listens else mask
+
     # --- transitions ---
 
     def observe(self, observer: Observer) -> None:

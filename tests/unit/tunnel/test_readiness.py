@@ -11,12 +11,14 @@ import pytest
 
 from socksify.config.proxy_url import Proxy
 from socksify.config.rules import Rule
+from socksify.protocol import client
 from socksify.protocol.address import Address
+from socksify.protocol.conversation import Conversation
 from socksify.routing.route import Via
 from socksify.tunnel import readiness
 from socksify.tunnel.readiness import Clock
 from socksify.tunnel.registry import Registry, registry
-from socksify.tunnel.state import Tunnel
+from socksify.tunnel.state import BindListener, Tunnel
 from tests.support.stepping import MOMENT, SECONDS, begin, stepping
 
 
@@ -100,6 +102,21 @@ def test_what_another_thread_has_opened_meanwhile_has_not_failed(
             [(one.fileno(), told)] * bool(told),
             not told,
         )
+
+
+@pytest.mark.parametrize("mask", [POLLIN, POLLIN | POLLOUT])
+def test_an_answer_that_another_thread_has_read_is_no_peer(monkeypatch: pytest.MonkeyPatch, mask: int) -> None:
+    """The proxy's first answer to a BIND made the socket readable; a peer comes with the second one."""
+    one, other = socket.socketpair()
+    with stepping(), one, other:
+        listener = BindListener([], via(), SECONDS, False, lambda _: 0)
+        listener.set_listening(True)
+        listener.await_peer(Conversation(client.socks5_peer()))
+        listening = Tunnel(via(), listener)
+        monkeypatch.setattr(Registry, "unsettled_at", lambda *_: listening)
+        assert readiness.sift([(one.fileno(), POLLIN)], lambda _: mask) == ([], True)
+        other.sendall(b"the second answer")
+        assert readiness.sift([(one.fileno(), POLLIN)], lambda _: mask) == ([(one.fileno(), POLLIN)], False)
 
 
 def test_waiting_costs_the_same_however_many_are_pending() -> None:
