@@ -71,11 +71,13 @@ cover: .venv/.equipped
 	.venv/bin/python $(PYTEST) --cov=socksify.protocol --cov=socksify.config --cov=socksify.routing --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered $(addprefix tests/unit/,protocol config routing)
 
-# Child processes are not counted, so the true number is higher. It is what the suite has come to, and may only rise.
-COVERAGE = 0
+# Branches that the suite takes in its own processes, in per cent; child processes are not counted. The number is what the
+# suite came to, and may only rise. A test that fails here is the business of `make test`.
+COVERAGE = 82
 coverage: .venv/.equipped
 	@.ci/packages
-	.venv/bin/python $(PYTEST) --cov=socksify --cov-fail-under=$(COVERAGE) --cov-report=term:skip-covered
+	-.venv/bin/python $(PYTEST) --cov=socksify --cov-report=
+	.venv/bin/python -m coverage report --skip-covered --fail-under=$(COVERAGE)
 
 mutants: .venv-mutants/.equipped
 	rm -rf mutants
