@@ -7,11 +7,13 @@ destinations are routed direct by default. A test that should go through a proxy
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import socksify
 from socksify import _network_block
 from socksify.routing import log
 from tests.support import servers, targets
@@ -129,6 +131,22 @@ def echo_server() -> Iterator[targets.Target]:
 def http_server() -> Iterator[targets.Target]:
     with targets.serve(targets.Page) as target:
         yield target
+
+
+@pytest.fixture
+def receiver() -> Iterator[socket.socket]:
+    """A socket on loopback that receives datagrams."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(5)
+        yield sock
+
+
+@pytest.fixture
+def uninstalled() -> Iterator[None]:
+    """The next test begins without an installation, however this one ends."""
+    yield
+    socksify.uninstall()
 
 
 @pytest.fixture(scope="session")

@@ -47,10 +47,7 @@ METHODS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def uninstalled() -> Iterator[None]:
-    yield
-    socksify.uninstall()
+pytestmark = pytest.mark.usefixtures("uninstalled")
 
 
 @pytest.fixture

@@ -286,12 +286,6 @@ def test_a_forked_child_has_its_own(tor: Tor) -> None:
     assert groups(tor.told()) == [0, 1, 0]
 
 
-@pytest.fixture
-def uninstalled() -> Iterator[None]:
-    yield
-    socksify.uninstall()
-
-
 @pytest.mark.parametrize(
     ("scheme", "script"),
     [

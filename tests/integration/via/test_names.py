@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,10 +15,7 @@ NAME = "name.example"
 REMOTE, LOCAL = "socks5h://192.0.2.1:1080", "socks5://192.0.2.1:1080"
 
 
-@pytest.fixture(autouse=True)
-def uninstalled() -> Iterator[None]:
-    yield
-    socksify.uninstall()
+pytestmark = pytest.mark.usefixtures("uninstalled")
 
 
 def is_fake(address: str) -> bool:

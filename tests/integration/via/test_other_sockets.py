@@ -14,18 +14,7 @@ from tests.support.bind_proxy import bind_proxy
 PROXY = "socks5h://192.0.2.1:1080"
 
 
-@pytest.fixture(autouse=True)
-def uninstalled() -> Iterator[None]:
-    yield
-    socksify.uninstall()
-
-
-@pytest.fixture
-def receiver() -> Iterator[socket.socket]:
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(5)
-        yield sock
+pytestmark = pytest.mark.usefixtures("uninstalled")
 
 
 @pytest.fixture

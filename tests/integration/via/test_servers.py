@@ -11,7 +11,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,11 +25,7 @@ from tests.support.servers import Server
 from tests.support.steps import good
 from tests.support.targets import PAGE, Target, serving
 
-
-@pytest.fixture(autouse=True)
-def uninstalled() -> Iterator[None]:
-    yield
-    socksify.uninstall()
+pytestmark = pytest.mark.usefixtures("uninstalled")
 
 
 def test_an_executor_that_was_there_before_install() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from errno import EINPROGRESS
 from pathlib import Path
 
@@ -16,12 +15,7 @@ from tests.support.bad_proxy import BadProxy
 from tests.support.stepping import stepping
 from tests.support.steps import good
 
-
-@pytest.fixture(autouse=True)
-def uninstalled() -> Iterator[None]:
-    """Whatever a test does, the next one begins afresh."""
-    yield
-    socksify.uninstall()
+pytestmark = pytest.mark.usefixtures("uninstalled")
 
 
 def test_names_of_proxies(tmp_path: Path) -> None:

@@ -38,18 +38,7 @@ REFUSED_OPTIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def uninstalled() -> Iterator[None]:
-    yield
-    socksify.uninstall()
-
-
-@pytest.fixture
-def receiver() -> Iterator[socket.socket]:
-    with socket.socket(type=socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.settimeout(5)
-        yield made
+pytestmark = pytest.mark.usefixtures("uninstalled")
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["TCP", "UDP"])
