@@ -40,6 +40,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"config", "protocol", "routing", "tunnel"},
     "server": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"}
     | {"tunnel.handshake"},
+    # Of the server the seal uses the event loop and the relay.
+    "seal": {"_record", "_originals", "_signal_safety", "_descriptors", "_supervision", "config", "protocol", "routing"}
+    | {"tunnel.errors", "tunnel.handshake", "tunnel.proxy_addresses"}
+    | {f"server.core.{module}" for module in ("calls", "loop", "thread_pool")}
+    | {"server.session.bulk_thread", "server.session.relay"},
     "": {
         "_network_block",
         "_record",
@@ -59,6 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "program",
         "protocol",
         "patches",
+        "seal",
         "server",
         "site.cli",
         "routing",

@@ -1,0 +1,21 @@
+"""System calls that Python has no function for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_SYSCALL = _LIBC.syscall
+_SYSCALL.restype = ctypes.c_long
+# syscall(2) is variadic. Without types, ctypes passes an int of 32 bits, whose upper half is undefined in a register.
+_SYSCALL.argtypes = [ctypes.c_long] * 7
+
+
+def system_call(name: str, number: int, *arguments: int) -> int:
+    """Make a system call. Raises OSError, whose message begins with the name of the call."""
+    result: int = _SYSCALL(number, *arguments, *(0,) * (6 - len(arguments)))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+    return result
