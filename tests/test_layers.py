@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_hook_location": set(),
     "_record": set(),
     "_originals": set(),
+    "_supervision": set(),
     # _originals where a lock is waited for, alone.
     "_signal_safety": {"_originals"},
     "_descriptors": {"_originals", "_signal_safety"},
