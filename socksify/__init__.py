@@ -63,7 +63,6 @@ def install(
     strict: bool | None = None,
     allow: Sequence[str] | None = None,
     children: bool | None = None,
-    native: bool | None = None,
     connect_timeout: float | None = None,
     c_watcher_timeout: float | None = None,
     log: str | None = None,
@@ -102,8 +101,6 @@ def install(
         allow: The exceptions to `strict`: names of modules that may be imported, and of programs that may be started.
         children: True (default) passes the settings on to every Python that this process starts. False passes them on
             to no child process.
-        native: True starts child processes that are not Python under proxychains4. The command `socksify` also starts
-            itself under proxychains4, so that modules with network code in C are covered.
         connect_timeout: The longest time in seconds for a connect() through proxies on a socket without a timeout. The
             default is 120.
         c_watcher_timeout: The longest time in seconds for a handshake that an event loop written in C cannot drive. The
@@ -138,7 +135,6 @@ def install(
         "strict": strict,
         "allow": allow,
         "children": children,
-        "native": native,
         "connect_timeout": connect_timeout,
         "c_watcher_timeout": c_watcher_timeout,
         "log": log,

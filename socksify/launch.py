@@ -178,13 +178,6 @@ def _install(arguments: Mapping[str, object], actions: Actions) -> None:
 
     settings = _settings(arguments, actions)
     from socksify import patches
-
-    if settings.native:
-        from socksify.patches.children import proxychains
-
-        if "embedded" in actions:
-            raise ConfigError("--embedded and --native exclude each other: the server's connections are no client's")
-        proxychains.start_over(settings)
     from socksify.patches.c_extensions import ImportedAlreadyError
 
     try:

@@ -139,14 +139,6 @@ SETTINGS = (
         bare="no",
     ),
     Setting(
-        "native",
-        values.yes_or_no,
-        False,
-        "--native",
-        "",
-        "put proxychains4 under children that are no Python, and under modules with C of their own",
-    ),
-    Setting(
         "connect_timeout",
         values.seconds,
         120.0,

@@ -36,9 +36,9 @@ class Settings(Record):
     `default` is the very last rule (`rules.BUILT_IN` stands between them). `isolate` is `none`, `host`, `task` or
     `connection`. `dns` is `auto`, `local` or `remote`. `fake_networks` are the networks of fake addresses, the IPv4 one
     first. `udp` is `block` or `direct`. `bind` is `auto`, `always` or `never`, and `bind_services` are ports. `allow`
-    are names of modules and programs. `children` is True if child processes get these settings. `native` is True if
-    children that are no Python run under proxychains4. Both timeouts are in seconds. `log` is empty (off), `stderr` or
-    the path of a file. `sources` maps the name of each setting to the source of its value.
+    are names of modules and programs. `children` is True if child processes get these settings. Both timeouts are in
+    seconds. `log` is empty (off), `stderr` or the path of a file. `sources` maps the name of each setting to the source
+    of its value.
     """
 
     proxy: tuple[Proxy, ...]
@@ -54,7 +54,6 @@ class Settings(Record):
     strict: bool = False
     allow: tuple[str, ...] = ()
     children: bool = True
-    native: bool = False
     connect_timeout: float = 120.0
     c_watcher_timeout: float = 5.0
     log: str = ""
@@ -97,12 +96,8 @@ def passed_on(settings: Settings) -> Settings:
     as they outrank all inherited settings.
     """
     via = settings.default.via
-    if settings.default.source != _SCOPE or via == "direct":
+    if settings.default.source != _SCOPE or via in ("direct", "block"):
         return settings
-    if via == "block":
-        # proxychains4 cannot block everything.
-        blocked: Settings = settings.replace(native=False)
-        return blocked
 
     def renamed(rule: Rule) -> Rule:
         return rule.replace(via="proxy") if (rule.source, rule.via) == (_SCOPE, via) else rule

@@ -111,17 +111,9 @@ def check(settings: Settings) -> None:
 
 
 def watch(settings: Settings, journal: Journal) -> None:
-    """Name each module that connects in C when it is imported, or refuse it under strict, until the journal is undone.
-
-    Under proxychains4, which covers code in C, no module is named.
-    """
+    """Name each module that connects in C, or refuse it under strict, until the journal is undone."""
     from socksify.patches.post_import import when_imported
 
-    if settings.native and not settings.strict:
-        from socksify.patches.children import proxychains
-
-        if proxychains.is_loaded():
-            return
     for name in _unwanted(settings):
         journal.on_undo(when_imported(name, _namer(name), refuse if settings.strict else None))
     _watch_files(settings, journal)
@@ -145,7 +137,7 @@ def _name_once(package: str, why: str) -> None:
 
     if package not in _named:
         _named.add(package)
-        log.notice(f"{why}; or start the program with python -m socksify --native, under proxychains4")
+        log.notice(why)
 
 
 def _watch_files(settings: Settings, journal: Journal) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAGIC = b"\x7fELF\x02\x01"
 _HEADER = Struct("<32xQ14xHH")
 _SEGMENT = Struct("<IIQQQQ16x")
-_LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3
+_LOAD, _DYNAMIC = 1, 2
 _NEEDED, _HASH, _STRINGS, _SYMBOLS, _STRINGS_SIZE, _RPATH, _RUNPATH, _GNU_HASH = 1, 4, 5, 6, 10, 15, 29, 0x6FFFFEF5
 # In bytes.
 _SYMBOL = 24
@@ -31,14 +31,12 @@ class Library(Record):
     """The imports of a file.
 
     `imports` are the imported symbols among those that were asked for. `needed` are the sonames of libraries, and
-    `paths` the directories in which the loader looks for them. `is_static` is True for a program that no dynamic loader
-    loads.
+    `paths` the directories in which the loader looks for them.
     """
 
     imports: frozenset[bytes] = frozenset()
     needed: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
-    is_static: bool = False
 
 
 def read(path: str, names: Collection[bytes]) -> Library:
@@ -69,7 +67,7 @@ class _File:
         self._segments = [_SEGMENT.unpack_from(table, start) for start in range(0, len(table), size)] if size else []
         dynamic = next((segment for segment in self._segments if segment[0] == _DYNAMIC), None)
         if dynamic is None:
-            return Library(is_static=_INTERPRETER not in {segment[0] for segment in self._segments})
+            return Library()
         return self._dynamic(dynamic, names)
 
     def _dynamic(self, segment: tuple[int, ...], names: Collection[bytes]) -> Library:

@@ -78,7 +78,6 @@ class Installation:
         """Put `settings` in force. Arguments and exceptions are those of `patches.install()`."""
         with _Needed():
             _import_patches()
-        settings = _resolved(settings)
         with self._lock:
             if settings == self._settings:
                 return
@@ -163,7 +162,6 @@ class Installation:
         """In the child, give up the state that belongs to the parent, or to a thread of the parent."""
         from socksify import _signal_safety
         from socksify.patches import post_import
-        from socksify.patches.children import environment
         from socksify.routing import fake_addresses
         from socksify.tunnel import settlement
         from socksify.tunnel.handover import handover
@@ -174,7 +172,6 @@ class Installation:
         _signal_safety.after_fork()
         self._lock = OwnedLock(_PATIENCE)
         post_import.FINDER.after_fork()
-        environment.SHARED.after_fork()
         settlement.after_fork()
         registry.after_fork()
 
@@ -196,24 +193,10 @@ def _import_patches() -> None:
         __import__(f"{__package__}.{name}")
 
 
-def _resolved(settings: Settings) -> Settings:
-    """Return the settings, with the addresses that proxychains4 needs if programs run under it."""
-    if not settings.native:
-        return settings
-    from socksify.patches.children import proxychains
-
-    return proxychains.resolved(settings)
-
-
 def _check(settings: Settings) -> None:
     """Raise the errors of these settings, before anything is changed."""
     from socksify.patches import c_extensions
     from socksify.patches.children import subinterpreters
-
-    if settings.native:
-        from socksify.patches.children import proxychains
-
-        proxychains.check(settings)
 
     c_extensions.check(settings)
     subinterpreters.check(settings)

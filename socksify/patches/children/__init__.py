@@ -26,8 +26,7 @@ def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> N
     """Pass settings on to every child that is started until the journal is undone.
 
     `environ` is the environment that the settings come from. If `settings.children` is False, children get no settings:
-    a warning names each program that is started, or with `strict` its start is refused. Raises ConfigError if the
-    settings ask for proxychains4 and it cannot be used.
+    a warning names each program that is started, or with `strict` its start is refused.
     """
     from socksify.patches.children import environment, spawn_message, uncovered_programs
 

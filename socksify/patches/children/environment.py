@@ -2,8 +2,7 @@
 
 Both variables are in the environment of C, which fork and exec, system(3) and code in C pass on. `os.environ` belongs
 to the program and does not show them. If a child is given an environment of its own, or is started inside a block of
-via(), both variables are added to the child's environment. With the setting `native` a child also gets proxychains4,
-which also works under programs that are no Python.
+via(), both variables are added to the child's environment.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from socksify.config.settings import Settings
-    from socksify.patches.children.proxychains import ConfigurationFile
     from socksify.patches.journal import Journal
 
 _PREFIX = os.fsencode(inherited.VARIABLE)
+_PYTHONPATH = b"PYTHONPATH"
 # This variable would turn the hook off.
 _SWITCH = "SOCKSIFY_DISABLE"
 
@@ -38,33 +37,15 @@ class ChildEnvironment:
     """The variables that all children of this process are given under the same settings."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        """`settings` are for the children; `environ` is the environment that they come from.
-
-        Raises ConfigError if `settings.native` is set and proxychains4 cannot be had.
-        """
-        # Variables that are lists of paths, and the entry that we put first in each list.
-        self.entries = {b"PYTHONPATH": os.fsencode(template())}
+        """`settings` are for the children; `environ` is the environment that they come from."""
         self._settings, self._environ = settings, dict(environ)
         # The files in which children find the names of fake addresses.
         self._tables: tuple[str, ...] = ()
         self._library = adapters.LIBRARY.directory()
-        passed = inherited.variables(settings, environ, library=self._library)
-        self._proxychains: ConfigurationFile | None = None
-        if settings.native:
-            from socksify.patches.children import proxychains
-
-            self._proxychains = proxychains.ConfigurationFile(settings)
-            self.entries[os.fsencode(proxychains.PRELOAD)] = os.fsencode(proxychains.library())
-            passed |= self._proxychains.variables()
-        self.variables = _encoded(passed)
+        self.variables = self._passed(settings)
         # These variables were removed from os.environ, for the clients that cannot use them. A copy of os.environ lacks
         # them, so they are added again for a child.
         self._proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
-
-    @property
-    def has_proxychains(self) -> bool:
-        """True if children run under proxychains4."""
-        return self._proxychains is not None
 
     def refresh(self) -> bool:
         """Update the variables that name the tables of fake addresses. Return True if variables have changed.
@@ -86,33 +67,9 @@ class ChildEnvironment:
         return self.variables | self._passed(config_settings.passed_on(scope.of(block).settings))
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-        """Return `environ` with the variables and the list entries that children are given."""
-        lists = {name: self.with_entry(name, environ.get(name, b"")) for name in self.entries}
-        return {**self._proxies, **environ, **self.variables_here(), **lists}
-
-    def with_entry(self, name: bytes, own: bytes) -> bytes:
-        """Return `own`, a value of the path list `name`, with our entry in front and nowhere else."""
-        return b":".join([self.entries[name], *_entries_except(own, self.entries[name])])
-
-    def after_fork(self) -> bool:
-        """In a forked child: name the file in memory by the child's own PID. So the file outlives the parent.
-
-        Return True if variables have changed.
-        """
-        if self._proxychains is None:
-            return False
-        self.variables |= _encoded(self._proxychains.variables())
-        return True
-
-    def keep_over_exec(self, keeps: bool) -> None:
-        """Set whether the file in memory stays open when execve(2) replaces this program."""
-        if self._proxychains is not None:
-            self._proxychains.keep_over_exec(keeps)
-
-    def close(self) -> None:
-        """Close the file in memory that children read."""
-        if self._proxychains is not None:
-            self._proxychains.close()
+        """Return `environ` with the variables and the directory on PYTHONPATH that children are given."""
+        path = _with_hook(environ.get(_PYTHONPATH, b""))
+        return {**self._proxies, **environ, **self.variables_here(), _PYTHONPATH: path}
 
     def _passed(self, settings: Settings) -> dict[bytes, bytes]:
         return _encoded(inherited.variables(settings, self._environ, self._tables, self._library))
@@ -143,19 +100,13 @@ class SharedEnvironment:
         current = self.current
         if current is None:
             return
-        for name in (*current.variables, *current.entries):
+        for name in (*current.variables, _PYTHONPATH):
             if name in self._own:
                 _originals.putenv(name, self._own[name])
             else:
                 _originals.unsetenv(name)
-        current.close()
         fake_addresses.TABLE.stop_sharing()
         self.current = None
-
-    def after_fork(self) -> None:
-        """In a forked child: let the children of this process read the file in memory from this process."""
-        if self.current is not None and self.current.after_fork():
-            self._put_into_c(self.current)
 
     def refresh(self) -> None:
         """Before a child starts: write down the names of fake addresses and the targets of inherited connections."""
@@ -163,15 +114,6 @@ class SharedEnvironment:
             if self.current.refresh():
                 self._put_into_c(self.current)
             handover.publish()
-
-    def keep_over_exec(self, keeps: bool) -> None:
-        """Set whether the files in memory stay open over execve(2).
-
-        Call it with True before execve(2), and with False after execve(2) has failed.
-        """
-        fake_addresses.TABLE.keep_over_exec(keeps)
-        if self.current is not None:
-            self.current.keep_over_exec(keeps)
 
     def given(self, environ: Mapping[bytes, bytes] | None) -> Mapping[bytes, bytes] | None:
         """Return the environment for a child that is started with `environ`.
@@ -183,33 +125,29 @@ class SharedEnvironment:
             return environ
         return self.current.added_to(self._own if environ is None else environ)
 
-    def has_entry(self, name: Any) -> bool:
-        """Return True if we have an entry in the variable `name` of the environment of C."""
-        return self.current is not None and os.fsencode(name) in self.current.entries
+    def has_hook_in(self, name: Any) -> bool:
+        """Return True if the variable `name` of the environment of C has the hook's directory in it."""
+        return self.current is not None and os.fsencode(name) == _PYTHONPATH
 
-    def with_entry(self, name: Any, value: Any) -> Any:
+    def with_hook(self, name: Any, value: Any) -> Any:
         """Return the value for the environment of C if the program sets the variable `name` to `value`."""
-        if self.current is None or not self.has_entry(name):
-            return value
-        return self.current.with_entry(os.fsencode(name), os.fsencode(value))
+        return _with_hook(os.fsencode(value)) if self.has_hook_in(name) else value
 
     def _put_into_c(self, given: ChildEnvironment) -> None:
         for name, value in given.variables.items():
             _originals.putenv(name, value)
-        for name in given.entries:
-            _originals.putenv(name, given.with_entry(name, self._own.get(name, b"")))
+        _originals.putenv(_PYTHONPATH, _with_hook(self._own.get(_PYTHONPATH, b"")))
 
     def _hide(self, given: ChildEnvironment) -> None:
-        """In a child: remove the variables and entries that its parent has added from os.environ and sys.path."""
+        """In a child: remove what its parent has added from os.environ and sys.path."""
         # The parent may have passed on more variables than this process does.
         for name in [name for name in self._own if name in given.variables or name.startswith(_PREFIX)]:
             del self._own[name]
-        for name, entry in given.entries.items():
-            left = _entries_except(self._own.get(name, b""), entry)
-            if left:
-                self._own[name] = b":".join(left)
-            else:
-                self._own.pop(name, None)
+        left = _without_hook(self._own.get(_PYTHONPATH, b""))
+        if left:
+            self._own[_PYTHONPATH] = b":".join(left)
+        else:
+            self._own.pop(_PYTHONPATH, None)
         if template() in sys.path:
             sys.path.remove(template())
 
@@ -222,5 +160,10 @@ def _encoded(environ: Mapping[str, str]) -> dict[bytes, bytes]:
     return {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
 
 
-def _entries_except(entries: bytes, unwanted: bytes) -> list[bytes]:
-    return [entry for entry in entries.split(b":") if entry != unwanted] if entries else []
+def _with_hook(path: bytes) -> bytes:
+    """Return a value of PYTHONPATH with the hook's directory in front and nowhere else."""
+    return b":".join([os.fsencode(template()), *_without_hook(path)])
+
+
+def _without_hook(path: bytes) -> list[bytes]:
+    return [entry for entry in path.split(b":") if entry != os.fsencode(template())] if path else []

@@ -16,6 +16,7 @@ from socksify.patches.children.command_lines import find, is_executable
 from socksify.patches.children.environment import SHARED
 from socksify.patches.children.uncovered_programs import UNCOVERED
 from socksify.patches.journal import Replacement
+from socksify.routing import fake_addresses
 from socksify.tunnel.handover import handover
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ def _execv(_: object, path: Word, argv: Sequence[Word]) -> None:
     if not UNCOVERED.is_on:
         _originals.execv(path, argv)
     _prepare(path, argv)
-    SHARED.keep_over_exec(True)
+    fake_addresses.TABLE.keep_over_exec(True)
     own = SHARED.given(None)
     try:
         if own is None:
@@ -82,18 +83,18 @@ def _execv(_: object, path: Word, argv: Sequence[Word]) -> None:
         else:
             _originals.execve(path, argv, own)
     finally:
-        SHARED.keep_over_exec(False)
+        fake_addresses.TABLE.keep_over_exec(False)
 
 
 def _execve(_: object, path: Word | int, argv: Sequence[Word], env: Environment) -> None:
     if not UNCOVERED.is_on:
         _originals.execve(path, argv, env)
     _prepare(path, argv, None, env)
-    SHARED.keep_over_exec(True)
+    fake_addresses.TABLE.keep_over_exec(True)
     try:
         _originals.execve(path, argv, _mapping_for_child(env))
     finally:
-        SHARED.keep_over_exec(False)
+        fake_addresses.TABLE.keep_over_exec(False)
 
 
 def _posix_spawn(_: object, path: Word, argv: Sequence[Word], env: Environment | None, /, **options: Any) -> int:
@@ -125,13 +126,13 @@ def _system(_: object, command: Word) -> int:
 
 
 def _putenv(_: object, name: Any, value: Any, /) -> None:
-    """Pass a variable that the program has set on to C, with our entry in front of the value."""
-    _originals.putenv(name, SHARED.with_entry(name, value))
+    """Pass a variable that the program has set on to C, with the hook's directory in front of PYTHONPATH."""
+    _originals.putenv(name, SHARED.with_hook(name, value))
 
 
 def _unsetenv(_: object, name: Any, /) -> None:
-    if SHARED.has_entry(name):
-        _originals.putenv(name, SHARED.with_entry(name, b""))
+    if SHARED.has_hook_in(name):
+        _originals.putenv(name, SHARED.with_hook(name, b""))
     else:
         _originals.unsetenv(name)
 

@@ -9,9 +9,7 @@ import os
 import sys
 
 from socksify._hook_location import is_hooked
-from socksify.patches import elf
 from socksify.patches.children.command_lines import CommandLine, Program, is_executable, programs
-from socksify.patches.children.environment import SHARED
 from socksify.routing import log
 from socksify.tunnel import errors
 
@@ -80,11 +78,7 @@ class UncoveredPrograms:
         path, why_not = program.path, self._why_not(program, self._settings)
         if program.is_python and not why_not:
             return
-        if _runs_under_proxychains(path):
-            if self._is_new(path, why_not):
-                what = f"is not covered: {why_not}" if program.is_python else "is no Python"
-                log.line(f"{log.name}: the child {path} {what}: proxychains4 is put under it")
-        elif program.is_python:
+        if program.is_python:
             self._warn(f"the child {path}", path, _uncovered_message(f"the child {path}", path, why_not), why_not)
         else:
             self._warn(f"the child {path}", path, _not_python_message(path), why_not)
@@ -117,18 +111,9 @@ class UncoveredPrograms:
 UNCOVERED = UncoveredPrograms()
 
 
-def _runs_under_proxychains(path: str) -> bool:
-    """Return True if this child runs under proxychains4.
-
-    The dynamic loader loads proxychains4, so a statically linked program does not run under it.
-    """
-    current = SHARED.current
-    return current is not None and current.has_proxychains and not elf.read(path, ()).is_static
-
-
 def _not_python_message(path: str) -> str:
     return (
-        f"the child {path} is no Python: its own connections are not proxied; --native puts proxychains4 under it,"
+        f"the child {path} is no Python: its own connections are not proxied;"
         f" --allow {os.path.basename(path)} says that you know"
     )
 

@@ -20,7 +20,7 @@ from socksify.config.schema import BY_OPTION, SETTINGS
         ("-v --log f", {"log": "f"}),
         ("--log f -v", {"log": "f"}),
         ("--proxy --proxy", {"proxy": ["--proxy"]}),
-        ("--native --no-children", {"native": "yes", "children": "no"}),
+        ("--strict --no-children", {"strict": "yes", "children": "no"}),
     ],
 )
 def test_arguments(argv: str, arguments: dict[str, object]) -> None:

@@ -92,7 +92,7 @@ def test_nor_one_that_cannot_be_read(tmp_path: Path) -> None:
 
 WEAK = (
     *("routes = ['*=direct']", "direct = ['*']", "udp = 'direct'", "dns = 'local'", "children = false"),
-    *("strict = false", "allow = ['psycopg2']", "log = '/home/user/precious'", "isolate = 'none'", "native = false"),
+    *("strict = false", "allow = ['psycopg2']", "log = '/home/user/precious'", "isolate = 'none'"),
     *("bind = 'always'", "[proxies]\ngw = 'socks5h://elsewhere'", "proxy = 'elsewhere'\ndirect = ['*']"),
 )
 

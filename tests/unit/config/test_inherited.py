@@ -66,7 +66,6 @@ everything = st.builds(
     strict=st.booleans(),
     allow=st.lists(texts, max_size=3).map(tuple),
     children=st.booleans(),
-    native=st.booleans(),
     connect_timeout=seconds,
     c_watcher_timeout=seconds,
     log=st.sampled_from(("", "stderr", "/a/log", "/\udcff")),
@@ -99,7 +98,7 @@ def test_many_rules_are_passed_on_in_several_variables() -> None:
 
 
 def test_every_field_is_tried() -> None:
-    assert len(Settings._fields) == 18
+    assert len(Settings._fields) == 17
     assert len(Proxy._fields) == 7
     assert len(Rule._fields) == len(Match._fields) == 4
 

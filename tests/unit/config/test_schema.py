@@ -20,7 +20,6 @@ def test_the_defaults_are_those_of_settings() -> None:
         "strict",
         "allow",
         "children",
-        "native",
         "connect_timeout",
         "c_watcher_timeout",
         "log",
