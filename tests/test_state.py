@@ -62,7 +62,7 @@ MODULE_STATE: dict[str, set[str]] = {
     # The lines that this process has written to stderr, each once: one for each configuration file that is passed over.
     "socksify/config/loader.py": {"_told"},
     # The file of the key that was used last.
-    "socksify/config/sealing.py": {"_last"},
+    "socksify/config/encryption.py": {"_last"},
     # What this process has installed.
     "socksify/patches/__init__.py": {"_installation"},
     # Grow by the packages, and by the files, that a process imports.

@@ -32,8 +32,8 @@ VARIABLE = "SOCKSIFY_INHERITED"
 _LENGTH = 100_000
 # Compressed data begins with this byte (RFC 1950, a window of 32 KiB), and a tuple of `marshal` does not.
 _COMPRESSED = b"\x78"
-# Encrypted data (sealing.seal) follows this byte. No tuple of `marshal` begins with it.
-_SEALED = b"\x01"
+# Encrypted data (encryption.encrypt) follows this byte. No tuple of `marshal` begins with it.
+_ENCRYPTED = b"\x01"
 _FORMAT = 2
 _RECORDS = (Settings, Proxy, Rule, Match)
 
@@ -72,9 +72,9 @@ def variables(
 
         data = compress(data)
     if has_credentials(settings, known):
-        from socksify.config import sealing
+        from socksify.config import encryption
 
-        data = _SEALED + sealing.seal(data)
+        data = _ENCRYPTED + encryption.encrypt(data)
     text = data.hex()
     parts = [text[start : start + _LENGTH] for start in range(0, len(text), _LENGTH)]
     return {_name(number): part for number, part in enumerate(parts)}
@@ -91,8 +91,8 @@ def has_credentials(settings: Settings, known: Mapping[str, str]) -> bool:
 
 def can_be_received() -> bool:
     """Return True if a child that is started now can decrypt the latest result of variables()."""
-    sealing = sys.modules.get("socksify.config.sealing")
-    return sealing is None or sealing.can_be_opened()
+    encryption = sys.modules.get("socksify.config.encryption")
+    return encryption is None or encryption.can_be_decrypted()
 
 
 def _name(number: int) -> str:
@@ -117,10 +117,10 @@ def received(environ: Mapping[str, str]) -> Inherited | None:
 
 
 def _expanded(data: bytes) -> bytes:
-    if data.startswith(_SEALED):
-        from socksify.config import sealing
+    if data.startswith(_ENCRYPTED):
+        from socksify.config import encryption
 
-        data = sealing.unseal(data[len(_SEALED) :])
+        data = encryption.decrypt(data[len(_ENCRYPTED) :])
     if not data.startswith(_COMPRESSED):
         return data
     from zlib import decompressobj, error

@@ -50,7 +50,7 @@ class ChildEnvironment:
     def refresh(self) -> bool:
         """Update the variables that name the tables of fake addresses. Return True if variables have changed.
 
-        The variables also change if a child that starts now could not open the settings that were sealed before.
+        The variables also change if a child that starts now could not read the settings that were encrypted before.
         """
         tables = fake_addresses.TABLE.share()
         if tables == self._tables and inherited.can_be_received():

@@ -161,7 +161,7 @@ def test_another_version_is_an_error() -> None:
 
 
 def test_a_child_can_always_read_what_holds_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "socksify.config.sealing", raising=False)
+    monkeypatch.delitem(sys.modules, "socksify.config.encryption", raising=False)
     assert inherited.can_be_received()
 
 

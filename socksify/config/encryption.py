@@ -21,26 +21,26 @@ _NOWHERE = ""
 _last: tuple[str, bytes] | None = None
 
 
-def seal(data: bytes) -> bytes:
+def encrypt(data: bytes) -> bytes:
     """Return the data, encrypted and signed, with the path of the key's file."""
     global _last
     _last = file, key = _kept() or (_NOWHERE, os.urandom(_KEY))
     nonce = os.urandom(_NONCE)
-    hidden = _mixed(data, key, nonce)
+    encrypted = _mixed(data, key, nonce)
     name = os.fsencode(file)
-    head = len(name).to_bytes(2, "big") + name + len(hidden).to_bytes(4, "big")
-    return head + nonce + _tag(key, nonce, hidden) + hidden
+    head = len(name).to_bytes(2, "big") + name + len(encrypted).to_bytes(4, "big")
+    return head + nonce + _tag(key, nonce, encrypted) + encrypted
 
 
-def unseal(data: bytes) -> bytes:
-    """Return the data that was sealed. Bytes after the sealed data are ignored.
+def decrypt(data: bytes) -> bytes:
+    """Return the data that was encrypted. Bytes after the encrypted data are ignored.
 
-    Raises ConfigError if the key cannot be read, and ValueError for bytes that are not sealed data.
+    Raises ConfigError if the key cannot be read, and ValueError for bytes that are not encrypted data.
     """
     end = 2 + int.from_bytes(data[:2], "big")
     file, length, rest = os.fsdecode(data[2:end]), int.from_bytes(data[end : end + 4], "big"), data[end + 4 :]
-    nonce, tag, hidden = rest[:_NONCE], rest[_NONCE : _NONCE + _TAG], rest[_NONCE + _TAG :][:length]
-    if len(hidden) < length:
+    nonce, tag, encrypted = rest[:_NONCE], rest[_NONCE : _NONCE + _TAG], rest[_NONCE + _TAG :][:length]
+    if len(encrypted) < length:
         raise ValueError
     if file == _NOWHERE:
         raise _unreadable("the parent process found no directory to keep the key in")
@@ -48,13 +48,13 @@ def unseal(data: bytes) -> bytes:
         key = _read(file)
     except OSError as error:
         raise _unreadable(f"{file}: {error.strerror}") from None
-    if _tag(key, nonce, hidden) != tag:
+    if _tag(key, nonce, encrypted) != tag:
         raise _unreadable(f"{file}: it holds another key by now")
-    return _mixed(hidden, key, nonce)
+    return _mixed(encrypted, key, nonce)
 
 
-def can_be_opened() -> bool:
-    """Return True if a child can decrypt the data that was sealed last."""
+def can_be_decrypted() -> bool:
+    """Return True if a child can decrypt the data that was encrypted last."""
     if _last is None:
         return True
     try:
@@ -138,8 +138,8 @@ def _mixed(data: bytes, key: bytes, nonce: bytes) -> bytes:
     return (int.from_bytes(data, "big") ^ int.from_bytes(stream, "big")).to_bytes(len(data), "big")
 
 
-def _tag(key: bytes, nonce: bytes, hidden: bytes) -> bytes:
-    return _shake(b"tag" + key + nonce + hidden, _TAG)
+def _tag(key: bytes, nonce: bytes, encrypted: bytes) -> bytes:
+    return _shake(b"tag" + key + nonce + encrypted, _TAG)
 
 
 def _shake(data: bytes, length: int) -> bytes:
