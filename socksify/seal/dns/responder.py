@@ -1,0 +1,203 @@
+"""Sockets on which the queries of sealed programs arrive."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from socket import AF_INET6, IPPROTO_IPV6, IPV6_RECVPKTINFO, inet_ntop
+
+from socksify.routing.sockaddr import numeric
+from socksify.seal.dns import message
+from socksify.seal.dns.framing import Incoming, framed
+from socksify.server.core.loop import PAUSE_SECONDS, READABLE, WRITABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from socksify import _originals
+    from socksify.seal.dns.answers import Answers
+    from socksify.server.core.loop import Loop
+
+    Ancillary = list[tuple[int, int, bytes]]
+
+# The number of datagrams that are answered before the loop sees to others.
+_BATCH = 32
+# Clients over TCP at one time.
+_MOST_CLIENTS = 256
+# The number of bytes that are read from a client at once.
+_READ = 2048
+# With so many questions without an answer, no more are read from a client.
+_MOST_PENDING = 16
+# A client that leaves so many bytes of responses unread loses its connection.
+_MOST_UNREAD = 1 << 20
+# A connection without a question is closed after so many seconds (RFC 7766 section 6.2.3).
+_IDLE_SECONDS = 10.0
+# struct in6_pktinfo (RFC 3542 section 6.1): an address, and the number of an interface.
+_ADDRESS_SIZE = 16
+_ANCILLARY_SIZE = socket.CMSG_SPACE(_ADDRESS_SIZE + 4)
+
+
+class UdpResponder:
+    """Answers the queries that arrive at a UDP socket.
+
+    If the socket has the option IPV6_RECVPKTINFO, clients send to it by the addresses of their name servers. A response
+    then comes from the same address, because resolvers drop it otherwise.
+    """
+
+    def __init__(self, loop: Loop, sock: _originals.Socket, answers: Answers) -> None:
+        self._loop = loop
+        self._socket = sock
+        self._answers = answers
+        self._is_closed = False
+        self._knows_server = sock.family == AF_INET6 and bool(sock.getsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO))
+        sock.setblocking(False)
+        loop.watch(sock.fileno(), READABLE, self._readable)
+
+    def close(self) -> None:
+        """Answer no more. The socket is closed."""
+        self._is_closed = True
+        self._loop.discard(self._socket)
+
+    def _readable(self, _fd: int, _events: int) -> None:
+        for _ in range(_BATCH):
+            try:
+                data, ancillary, _, peer = self._socket.recvmsg(message.QUERY_SIZE, _ANCILLARY_SIZE)
+            except OSError:
+                # Nothing is left, or the client of an earlier response is gone (ECONNREFUSED).
+                return
+            self._answers.answer(data, partial(self._reply, peer, ancillary), self._server(ancillary))
+
+    def _server(self, ancillary: Ancillary) -> str | None:
+        if not self._knows_server or not ancillary:
+            return None
+        return numeric(inet_ntop(AF_INET6, ancillary[0][2][:_ADDRESS_SIZE]))
+
+    def _reply(self, peer: Any, ancillary: Ancillary, response: bytes) -> None:
+        if self._is_closed:
+            return
+        try:
+            self._socket.sendmsg((response,), ancillary if self._knows_server else (), 0, peer)
+        except OSError:
+            # The client is gone, or its buffer is full. It asks again, as after any lost datagram.
+            pass
+
+
+class TcpResponder:
+    """Answers the queries that arrive on connections (RFC 7766) to a listening socket."""
+
+    def __init__(self, loop: Loop, listener: _originals.Socket, answers: Answers) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._answers = answers
+        self._clients: set[_Client] = set()
+        self._is_closed = False
+        listener.setblocking(False)
+        self._listen()
+
+    def close(self) -> None:
+        """Answer no more. The listening socket and all connections are closed."""
+        self._is_closed = True
+        self._loop.discard(self._listener)
+        for client in tuple(self._clients):
+            client.close()
+
+    def _listen(self) -> None:
+        if not self._is_closed:
+            self._loop.watch(self._listener.fileno(), READABLE, self._acceptable)
+
+    def _acceptable(self, fd: int, _events: int) -> None:
+        try:
+            stream, _ = self._loop.accept(self._listener)
+        except BlockingIOError:
+            return
+        except OSError:
+            # No descriptor is left. The clients that wait would always wake the loop.
+            self._loop.watch(fd, 0, self._acceptable)
+            self._loop.after(PAUSE_SECONDS, self._listen)
+            return
+        if len(self._clients) >= _MOST_CLIENTS:
+            self._loop.discard(stream)
+            return
+        self._clients.add(_Client(self._loop, stream, self._answers, self._clients.discard))
+
+
+class _Client:
+    """A connection of a client. `ended` is called when it is closed."""
+
+    def __init__(
+        self, loop: Loop, stream: _originals.Socket, answers: Answers, ended: Callable[[_Client], object]
+    ) -> None:
+        self._loop = loop
+        self._stream = stream
+        self._answers = answers
+        self._ended = ended
+        self._incoming = Incoming()
+        self._outgoing = bytearray()
+        self._pending = 0
+        # True when the client has sent all its queries. It may still read the responses.
+        self._is_at_end = False
+        self._is_closed = False
+        self._timer = loop.after(_IDLE_SECONDS, self._idle)
+        self._wait()
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._timer.cancel()
+        self._loop.discard(self._stream)
+        self._ended(self)
+
+    def _handle(self, _fd: int, events: int) -> None:
+        try:
+            if events & WRITABLE:
+                self._write()
+            else:
+                self._read()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+        self._wait()
+
+    def _read(self) -> None:
+        data = self._stream.recv(_READ)
+        self._is_at_end = not data
+        self._timer.cancel()
+        self._timer = self._loop.after(_IDLE_SECONDS, self._idle)
+        for query in self._incoming.feed(data):
+            self._pending += 1
+            if not self._answers.answer(query, self._reply, over_tcp=True):
+                self.close()
+                return
+
+    def _reply(self, response: bytes) -> None:
+        if self._is_closed:
+            return
+        self._pending -= 1
+        self._outgoing += framed(response)
+        if len(self._outgoing) > _MOST_UNREAD:
+            self.close()
+        else:
+            self._handle(-1, WRITABLE)
+
+    def _write(self) -> None:
+        del self._outgoing[: self._stream.send(self._outgoing)]
+
+    def _wait(self) -> None:
+        """Wait for what comes next: room for responses, or queries."""
+        if self._is_closed:
+            return
+        if self._is_at_end and not self._pending and not self._outgoing:
+            self.close()
+            return
+        mask = WRITABLE if self._outgoing else 0 if self._is_at_end or self._pending >= _MOST_PENDING else READABLE
+        self._loop.watch(self._stream.fileno(), mask, self._handle)
+
+    def _idle(self) -> None:
+        if self._pending:
+            self._timer = self._loop.after(_IDLE_SECONDS, self._idle)
+        else:
+            self.close()
