@@ -19,3 +19,10 @@ def system_call(name: str, number: int, *arguments: int) -> int:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
     return result
+
+
+def connect_raw(fd: int, address: bytes) -> int:
+    """Call connect(2) with an address as it lies in memory. Return 0 or an errno."""
+    if not _LIBC.connect(fd, address, len(address)):
+        return 0
+    return ctypes.get_errno()

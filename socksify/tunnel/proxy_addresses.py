@@ -38,6 +38,11 @@ class ProxyAddresses:
         self._since: dict[tuple[str, int], float] = {}
         self._silent: dict[tuple[str, int], frozenset[Candidate]] = {}
 
+    def must_look_up(self, proxy: Proxy) -> bool:
+        """Return True if `candidates` would look up the name of a proxy now, which may take long."""
+        key = (proxy.host, proxy.port)
+        return proxy.path is None and (key not in self._resolved or self._is_stale(key))
+
     def candidates(self, proxy: Proxy, family: int) -> list[Candidate]:
         """Return the addresses of a proxy, the addresses of the socket's own `family` first.
 
@@ -47,7 +52,7 @@ class ProxyAddresses:
             return [(AF_UNIX, proxy.path, True)]
         key = (proxy.host, proxy.port)
         found = self._resolved.get(key)
-        if found is None or (key in self._since and monotonic() - self._since[key] >= FRESH_SECONDS):
+        if found is None or self._is_stale(key):
             found = self._look_up(key)
         if len(found) == 1:
             return found
@@ -90,6 +95,9 @@ class ProxyAddresses:
         """Return a proxy's own address as a literal, "" if the address is not known yet. No name is looked up."""
         known = self._resolved.get((proxy.host, proxy.port)) if proxy.path is None else None
         return known[0][1][0] if known else ""
+
+    def _is_stale(self, key: tuple[str, int]) -> bool:
+        return key in self._since and monotonic() - self._since[key] >= FRESH_SECONDS
 
     def _look_up(self, key: tuple[str, int]) -> list[Candidate]:
         host, port = key

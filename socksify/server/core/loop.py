@@ -122,6 +122,10 @@ class Loop:
             _set_options(stream)
         return stream
 
+    def keep(self, stream: _originals.Socket) -> None:
+        """Let `discard` close a socket that was made elsewhere. Its mode and its options stay as they are."""
+        self._keep(stream.fileno(), stream)
+
     def discard(self, stream: _originals.Socket) -> None:
         """Close a socket, after the current events."""
         fd = stream.fileno()

@@ -1,0 +1,96 @@
+"""Facts about sealed sockets that the kernel does not know: pending connects, their errors, and the true peers.
+
+A socket is known by its inode. The supervisor holds no descriptor of a socket that is open, and does not hear of its
+end. So the tables are bounded, and the entry that was used least recently is dropped first. Sockets have their inode
+numbers in a sequence of 32 bits, so an entry of a socket that is gone does no harm.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Attempt(Protocol):
+        """A connect(2) that is not over."""
+
+        def join(self, id: int) -> None:
+            """Answer another connect(2) of the same socket: a signal may have ended the first one."""
+
+        def tell_outcome(self, id: int, thread: int, value: int, length: int) -> None:
+            """Answer getsockopt(SO_ERROR): now, or when the outcome is known."""
+
+
+_MOST_PEERS = 1 << 15
+_MOST_FAILURES = 1 << 12
+
+
+class Connections:
+    """What is known of the sockets of a tree."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[int, Attempt] = {}
+        # The errno of a connect(2) that has failed after it returned. SO_ERROR reports it once.
+        self._failures: OrderedDict[int, int] = OrderedDict()
+        # What getpeername(2) reports, as it lies in memory.
+        self._peers: OrderedDict[int, bytes] = OrderedDict()
+
+    def begin(self, inode: int, attempt: Attempt, peer: bytes | None) -> None:
+        """Note that a connect(2) is pending. `peer` is the answer to getpeername(2), if it is not the kernel's own."""
+        self._attempts[inode] = attempt
+        self._failures.pop(inode, None)
+        if peer is not None:
+            self.set_peer(inode, peer)
+
+    def succeed(self, inode: int) -> None:
+        """Note that a connect(2) has succeeded."""
+        self._attempts.pop(inode, None)
+
+    def fail(self, inode: int, error: int) -> None:
+        """Note that a connect(2) has failed; `error` is 0 if the program was told so."""
+        self._attempts.pop(inode, None)
+        self._peers.pop(inode, None)
+        if error:
+            self._failures[inode] = error
+            if len(self._failures) > _MOST_FAILURES:
+                self._failures.popitem(last=False)
+
+    def forget(self, inode: int) -> None:
+        """Forget a socket that is gone."""
+        self._attempts.pop(inode, None)
+        self._peers.pop(inode, None)
+        self._failures.pop(inode, None)
+
+    def attempt(self, inode: int) -> Attempt | None:
+        """Return the pending connect(2) of a socket."""
+        return self._attempts.get(inode)
+
+    def take_failure(self, inode: int) -> int:
+        """Return the errno that was not reported yet, and forget it. 0 if there is none."""
+        return self._failures.pop(inode, 0)
+
+    @property
+    def may_report_errors(self) -> bool:
+        """True if SO_ERROR of some socket has to be answered."""
+        return bool(self._failures or self._attempts)
+
+    @property
+    def has_peers(self) -> bool:
+        """True if getpeername(2) of some socket has to be answered."""
+        return bool(self._peers)
+
+    def set_peer(self, inode: int, peer: bytes) -> None:
+        """Set what getpeername(2) reports."""
+        self._peers[inode] = peer
+        self._peers.move_to_end(inode)
+        if len(self._peers) > _MOST_PEERS:
+            self._peers.popitem(last=False)
+
+    def peer(self, inode: int) -> bytes | None:
+        """Return what getpeername(2) reports, or None for the kernel's own answer."""
+        found = self._peers.get(inode)
+        if found is not None:
+            self._peers.move_to_end(inode)
+        return found
