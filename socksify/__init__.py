@@ -63,6 +63,7 @@ def install(
     strict: bool | None = None,
     allow: Sequence[str] | None = None,
     children: bool | None = None,
+    seal: str | None = None,
     connect_timeout: float | None = None,
     c_watcher_timeout: float | None = None,
     log: str | None = None,
@@ -101,6 +102,8 @@ def install(
         allow: The exceptions to `strict`: names of modules that may be imported, and of programs that may be started.
         children: True (default) passes the settings on to every Python that this process starts. False passes them on
             to no child process.
+        seal: "on" raises ConfigError unless the process runs in a seal, which only the command `socksify --seal=on`
+            can put round a program. "auto" (default) and "off" accept a process with and without a seal.
         connect_timeout: The longest time in seconds for a connect() through proxies on a socket without a timeout. The
             default is 120.
         c_watcher_timeout: The longest time in seconds for a handshake that an event loop written in C cannot drive. The
@@ -135,6 +138,7 @@ def install(
         "strict": strict,
         "allow": allow,
         "children": children,
+        "seal": seal,
         "connect_timeout": connect_timeout,
         "c_watcher_timeout": c_watcher_timeout,
         "log": log,

@@ -1,6 +1,6 @@
 """The command line of the launcher. Its options end where the program begins, as on python's command line.
 
-    socksify [options] (script | -m module | -c code | directory | zip file | -) arguments...
+    socksify [options] (script | -m module | -c code | directory | zip file | - | command) arguments...
 
 argparse is not used: its import takes ten milliseconds, and it would also read the options of the program.
 """
@@ -80,8 +80,9 @@ def usage() -> str:
     return (
         "usage: socksify [options] PROGRAM arguments...\n"
         "       socksify site --help, for whole environments\n\n"
-        "Runs a Python program as python does, its connections through a SOCKS server.\n"
-        "PROGRAM is a script, -m module, -c code, a directory, a zip file, or - (stdin).\n\n"
+        "Runs a program, its connections through a SOCKS server. PROGRAM is a Python program\n"
+        "(a script, -m module, -c code, a directory, a zip file, or - for stdin), which runs as\n"
+        "under python, or a command.\n\n"
         f"{options}\n\n{_folded(sources, 0)}\n"
     )
 

@@ -139,6 +139,15 @@ SETTINGS = (
         bare="no",
     ),
     Setting(
+        "seal",
+        values.one_of("auto", "on", "off"),
+        "auto",
+        "--seal",
+        "auto|on|off",
+        "let the kernel hold the program and all its children to the proxy; auto: where the patches do not suffice: a"
+        " command that is no Python, and under --strict",
+    ),
+    Setting(
         "connect_timeout",
         values.seconds,
         120.0,

@@ -36,9 +36,9 @@ class Settings(Record):
     `default` is the very last rule (`rules.BUILT_IN` stands between them). `isolate` is `none`, `host`, `task` or
     `connection`. `dns` is `auto`, `local` or `remote`. `fake_networks` are the networks of fake addresses, the IPv4 one
     first. `udp` is `block` or `direct`. `bind` is `auto`, `always` or `never`, and `bind_services` are ports. `allow`
-    are names of modules and programs. `children` is True if child processes get these settings. Both timeouts are in
-    seconds. `log` is empty (off), `stderr` or the path of a file. `sources` maps the name of each setting to the source
-    of its value.
+    are names of modules and programs. `children` is True if child processes get these settings. `seal` is `auto`, `on`
+    or `off`. Both timeouts are in seconds. `log` is empty (off), `stderr` or the path of a file. `sources` maps the
+    name of each setting to the source of its value.
     """
 
     proxy: tuple[Proxy, ...]
@@ -54,6 +54,7 @@ class Settings(Record):
     strict: bool = False
     allow: tuple[str, ...] = ()
     children: bool = True
+    seal: str = "auto"
     connect_timeout: float = 120.0
     c_watcher_timeout: float = 5.0
     log: str = ""

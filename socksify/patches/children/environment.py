@@ -71,6 +71,11 @@ class ChildEnvironment:
         path = _with_hook(environ.get(_PYTHONPATH, b""))
         return {**self._proxies, **environ, **self.variables_here(), _PYTHONPATH: path}
 
+    def for_command(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """Return `environ` for a command that takes the place of this process, before anything is installed here."""
+        # As in share(): the settings are meant for the command although the switch is set.
+        return {name: value for name, value in self.added_to(environ).items() if name != os.fsencode(_SWITCH)}
+
     def _passed(self, settings: Settings) -> dict[bytes, bytes]:
         return _encoded(inherited.variables(settings, self._environ, self._tables, self._library))
 

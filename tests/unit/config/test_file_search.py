@@ -92,7 +92,7 @@ def test_nor_one_that_cannot_be_read(tmp_path: Path) -> None:
 
 WEAK = (
     *("routes = ['*=direct']", "direct = ['*']", "udp = 'direct'", "dns = 'local'", "children = false"),
-    *("strict = false", "allow = ['psycopg2']", "log = '/home/user/precious'", "isolate = 'none'"),
+    *("strict = false", "allow = ['psycopg2']", "log = '/home/user/precious'", "isolate = 'none'", "seal = 'off'"),
     *("bind = 'always'", "[proxies]\ngw = 'socks5h://elsewhere'", "proxy = 'elsewhere'\ndirect = ['*']"),
 )
 

@@ -66,6 +66,7 @@ everything = st.builds(
     strict=st.booleans(),
     allow=st.lists(texts, max_size=3).map(tuple),
     children=st.booleans(),
+    seal=st.sampled_from(("auto", "on", "off")),
     connect_timeout=seconds,
     c_watcher_timeout=seconds,
     log=st.sampled_from(("", "stderr", "/a/log", "/\udcff")),
@@ -98,7 +99,7 @@ def test_many_rules_are_passed_on_in_several_variables() -> None:
 
 
 def test_every_field_is_tried() -> None:
-    assert len(Settings._fields) == 17
+    assert len(Settings._fields) == 18
     assert len(Proxy._fields) == 7
     assert len(Rule._fields) == len(Match._fields) == 4
 

@@ -57,6 +57,7 @@ def test_the_strongest_source_wins_for_each_setting(tmp_path: Path) -> None:
         "strict": "default",
         "allow": "default",
         "children": "default",
+        "seal": "default",
         "connect_timeout": "SOCKSIFY_CONNECT_TIMEOUT",
         "c_watcher_timeout": "default",
         "log": f"{file}: log",

@@ -20,6 +20,7 @@ def test_the_defaults_are_those_of_settings() -> None:
         "strict",
         "allow",
         "children",
+        "seal",
         "connect_timeout",
         "c_watcher_timeout",
         "log",

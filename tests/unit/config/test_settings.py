@@ -40,6 +40,7 @@ OUTSIDE = load(
         "proxy": "socks5h://user:secret@a.example",
         "routes": ["*.evil=block", "10.0.0.0/8=direct", "127.0.0.2=proxy"],
         "children": True,
+        "seal": "auto",
     },
     {},
     ".",
