@@ -55,6 +55,7 @@ def install(
     routes: Sequence[str] | None = None,
     direct: Sequence[str] | None = None,
     dns: str | None = None,
+    dns_server: str | None = None,
     fake_networks: Sequence[str] | None = None,
     isolate: str | None = None,
     udp: str | None = None,
@@ -86,6 +87,8 @@ def install(
         direct: The MATCH parts of rules with the VIA "direct". These rules come after all `routes`.
         dns: The place where names are resolved: "remote" (at the proxy), "local" (on this machine), or "auto"
             (default), which lets the scheme of the proxy decide.
+        dns_server: The name server, "host" or "host:port", that is asked through the proxy for what sealed programs
+            want to know about names beside their addresses. "" (default) is none.
         fake_networks: The networks of the fake addresses, which stand for names that the proxy resolves: an IPv4
             network, an IPv6 network, or both. The defaults are "198.18.0.0/15" and "100::/64".
         isolate: "host", "task" or "connection": the last proxy gets another generated user and password for each host,
@@ -130,6 +133,7 @@ def install(
         "routes": routes,
         "direct": direct,
         "dns": dns,
+        "dns_server": dns_server,
         "fake_networks": fake_networks,
         "isolate": isolate,
         "udp": udp,

@@ -169,7 +169,7 @@ def _proxy(text: str, default_scheme: str) -> Proxy:
     user, password = parse_userinfo(userinfo, scheme) if at else (None, None)
     if path:
         return Proxy(scheme, "localhost", 0, _socket_path(place, path), user, password)
-    host, port = _host_and_port(place)
+    host, port = host_and_port(place)
     return Proxy(scheme, host, port, None, user, password)
 
 
@@ -205,16 +205,17 @@ def _socket_path(place: str, quoted: str) -> str:
     return fsdecode(path)
 
 
-def _host_and_port(text: str) -> tuple[str, int]:
+def host_and_port(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int]:
+    """Return host and port of `host[:port]`, with an IPv6 address in brackets. Raises Malformed."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or rest[:1] not in ("", ":"):
             raise Malformed("expected [IPv6 address] or [IPv6 address]:port")
-        return _ipv6(host), _port(rest[1:] if rest else None)
+        return _ipv6(host), _port(rest[1:]) if rest else default_port
     host, colon, port = text.partition(":")
     if ":" in port:
         raise Malformed("an IPv6 address has to be in brackets, and credentials in front of an @")
-    return _host(host), _port(port if colon else None)
+    return _host(host, default_port), _port(port) if colon else default_port
 
 
 def _ipv6(text: str) -> str:
@@ -225,10 +226,10 @@ def _ipv6(text: str) -> str:
     return literal.lower() + percent + scope
 
 
-def _host(text: str) -> str:
+def _host(text: str, default_port: int) -> str:
     host = fold(text)
     if not host or len(host) > _LONGEST_NAME:
-        raise Malformed("expected a host, and a port if it is not 1080")
+        raise Malformed(f"expected a host, and a port if it is not {default_port}")
     if looks_numeric(host):
         if parse_ip(host) is None:
             raise Malformed("the host is not an IPv4 address (four numbers of 0 to 255)")
@@ -247,9 +248,7 @@ def _is_name(host: str) -> bool:
     )
 
 
-def _port(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_PORT
+def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
         raise Malformed("the port has to be a number from 1 to 65535")
     return int(text)

@@ -69,6 +69,15 @@ SETTINGS = (
         "who resolves names; auto: as the proxy's scheme says",
     ),
     Setting(
+        "dns_server",
+        values.name_server,
+        "",
+        "--dns-server",
+        "HOST[:PORT]",
+        "the name server that a sealed program's questions for other records than addresses go to, by TCP through the"
+        " proxy, if the proxy resolves the name; without it they are answered empty",
+    ),
+    Setting(
         "fake_networks",
         values.fake_networks,
         values.FAKE_NETWORKS,

@@ -34,11 +34,11 @@ class Settings(Record):
     `proxy` is the default chain of proxies, first hop first. `proxies` are the named chains, and under its masked
     spelling every chain that a rule gives as a URL. `rules` are the user's rules, those of the strongest source first;
     `default` is the very last rule (`rules.BUILT_IN` stands between them). `isolate` is `none`, `host`, `task` or
-    `connection`. `dns` is `auto`, `local` or `remote`. `fake_networks` are the networks of fake addresses, the IPv4 one
-    first. `udp` is `block` or `direct`. `bind` is `auto`, `always` or `never`, and `bind_services` are ports. `allow`
-    are names of modules and programs. `children` is True if child processes get these settings. `seal` is `auto`, `on`
-    or `off`. Both timeouts are in seconds. `log` is empty (off), `stderr` or the path of a file. `sources` maps the
-    name of each setting to the source of its value.
+    `connection`. `dns` is `auto`, `local` or `remote`. `dns_server` is `host:port` or empty. `fake_networks` are the
+    networks of fake addresses, the IPv4 one first. `udp` is `block` or `direct`. `bind` is `auto`, `always` or `never`,
+    and `bind_services` are ports. `allow` are names of modules and programs. `children` is True if child processes get
+    these settings. `seal` is `auto`, `on` or `off`. Both timeouts are in seconds. `log` is empty (off), `stderr` or the
+    path of a file. `sources` maps the name of each setting to the source of its value.
     """
 
     proxy: tuple[Proxy, ...]
@@ -47,6 +47,7 @@ class Settings(Record):
     default: Rule = DEFAULT
     isolate: str = "none"
     dns: str = "auto"
+    dns_server: str = ""
     fake_networks: tuple[str, str] = ("198.18.0.0/15", "100::/64")
     udp: str = "block"
     bind: str = "auto"

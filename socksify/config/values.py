@@ -14,6 +14,7 @@ from os import PathLike, fspath
 
 from socksify.config.errors import ConfigError, masked
 from socksify.config.ip import parse_ip
+from socksify.config.proxy_url import Malformed, host_and_port
 from socksify.config.settings import Settings
 
 TYPE_CHECKING = False
@@ -25,6 +26,8 @@ FAKE_NETWORKS = Settings.fake_networks
 # The smallest number of addresses in such a network, and the shortest prefix.
 _SMALLEST = 256
 _WIDEST = 8
+# The port of name servers.
+_DOMAIN = 53
 _YES = ("yes", "true", "on", "1")
 _NO = ("no", "false", "off", "0")
 
@@ -80,6 +83,17 @@ def _port(value: object, source: str) -> int:
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and 0 < int(digits) < 65536):
         raise ConfigError(f"{source}: {_shown(value)}: expected a port, 1 to 65535")
     return int(digits)
+
+
+def name_server(value: object, source: str) -> str:
+    """Return `host:port` for the text `host[:port]`, with an IPv6 address in brackets; "" for "", which is none."""
+    if value == "":
+        return ""
+    try:
+        host, port = host_and_port(value.strip() if isinstance(value, str) else "", _DOMAIN)
+    except Malformed as problem:
+        raise ConfigError(f"{source}: {_shown(value)}: {problem}") from None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def one_of(*words: str) -> Callable[[object, str], str]:

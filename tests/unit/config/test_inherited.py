@@ -59,6 +59,7 @@ everything = st.builds(
     default=rules,
     isolate=st.sampled_from(("none", "host", "task", "connection")),
     dns=st.sampled_from(("auto", "local", "remote")),
+    dns_server=st.sampled_from(("", "192.0.2.53:53", "[::1]:5353")),
     fake_networks=st.just(("10.0.0.0/8", "fd00::/64")),
     udp=st.sampled_from(("block", "direct")),
     bind=st.sampled_from(("auto", "always", "never")),
@@ -99,7 +100,7 @@ def test_many_rules_are_passed_on_in_several_variables() -> None:
 
 
 def test_every_field_is_tried() -> None:
-    assert len(Settings._fields) == 18
+    assert len(Settings._fields) == 19
     assert len(Proxy._fields) == 7
     assert len(Rule._fields) == len(Match._fields) == 4
 

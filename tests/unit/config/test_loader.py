@@ -49,6 +49,7 @@ def test_the_strongest_source_wins_for_each_setting(tmp_path: Path) -> None:
     assert settings.sources == {
         "proxy": "--proxy",
         "dns": "--dns",
+        "dns_server": "default",
         "fake_networks": "default",
         "isolate": "default",
         "udp": "default",

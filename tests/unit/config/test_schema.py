@@ -13,6 +13,7 @@ def test_the_defaults_are_those_of_settings() -> None:
     settings = Settings(proxy=(Proxy("socks5h", "gw", 1080),))
     for name in (
         "dns",
+        "dns_server",
         "fake_networks",
         "udp",
         "bind",

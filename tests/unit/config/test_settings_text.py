@@ -29,6 +29,7 @@ def test_text(tmp_path: Path) -> None:
     assert text.splitlines() == [
         "proxy             socks5://joe:***@gw:1080  (ALL_PROXY)",
         "dns               remote  (--dns)",
+        "dns_server        off  (default)",
         "fake_networks     198.18.0.0/15,100::/64  (default)",
         "isolate           none  (default)",
         "udp               block  (default)",
@@ -57,6 +58,7 @@ def test_json(tmp_path: Path) -> None:
         "settings": [
             {"name": "proxy", "value": "socks5h://gw:1080,http://b:8080", "source": "--proxy"},
             {"name": "dns", "value": "auto", "source": "default"},
+            {"name": "dns_server", "value": "off", "source": "default"},
             {"name": "fake_networks", "value": "198.18.0.0/15,100::/64", "source": "default"},
             {"name": "isolate", "value": "none", "source": "default"},
             {"name": "udp", "value": "block", "source": "default"},
@@ -96,6 +98,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
         "bind_services": ["21,2121", "514"],
     },
     "yes and no": {"proxy": [PROXY], "strict": "yes", "allow": ["zmq", "psycopg2"]},
+    "a name server": {"proxy": [PROXY], "dns_server": "[2001:db8::53]"},
     "networks": {"proxy": [PROXY], "fake_networks": ["10.1.0.0/16"]},
     "what TOML escapes": {"proxy": [r"socks5h://q%22%5C:p\"\\\u00e9\U0001f511@127.0.0.1:9"]},
 }

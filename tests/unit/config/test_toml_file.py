@@ -32,7 +32,7 @@ def test_values_and_named_proxies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("proxi = 'a'", "'proxi': no such key; there are proxy, routes, direct, dns, fake_networks"),
+        ("proxi = 'a'", "'proxi': no such key; there are proxy, routes, direct, dns, dns_server"),
         ("config = 'a'", "'config': no such key"),
         ("name = 'a'", "'name': no such key"),
         ("[proxy]\nurl = 'a'\n[other]", "'other': no such key"),

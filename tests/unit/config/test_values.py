@@ -110,3 +110,42 @@ def test_a_family_that_is_not_given_keeps_its_network(value: object, networks: t
 def test_refused(value: object, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         fake_networks(value, "test")
+
+
+@pytest.mark.parametrize(
+    ("value", "server"),
+    [
+        ("", ""),
+        ("192.0.2.53", "192.0.2.53:53"),
+        ("192.0.2.53:5353", "192.0.2.53:5353"),
+        ("[2001:DB8::53]", "[2001:db8::53]:53"),
+        ("[::1]:853", "[::1]:853"),
+        (" Dns.Example. ", "dns.example:53"),
+    ],
+)
+def test_a_name_server(value: str, server: str) -> None:
+    assert values.name_server(value, "here") == server
+    assert values.name_server(server, "here") == server
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("2001:db8::53", "an IPv6 address has to be in brackets"),
+        ("[::1", r"expected \[IPv6 address\]"),
+        ("[name]", "no IPv6 address between the brackets"),
+        ("10.0.0", "not an IPv4 address"),
+        (":53", "expected a host, and a port if it is not 53"),
+        (" ", "expected a host, and a port if it is not 53"),
+        ("a.example:", "the port has to be a number"),
+        ("a.example:0", "the port has to be a number"),
+        ("a_b c", "no valid name"),
+        ("https://a.example", "an IPv6 address|the port"),
+        (53, "expected a host"),
+        (None, "expected a host"),
+        (["192.0.2.53"], "expected a host"),
+    ],
+)
+def test_no_name_server(value: object, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"^--dns-server: .*({reason})"):
+        values.name_server(value, "--dns-server")
