@@ -192,7 +192,7 @@ class ConnectHandler:
         try:
             error = connect_raw(sock.fileno(), self._held.full_listeners.address_for(sock))
         finally:
-            os.set_blocking(sock.fileno(), not blocks)
+            os.set_blocking(sock.fileno(), blocks)
         # The kernel answers itself for a socket that is connected, or listens.
         if error != EINPROGRESS:
             self._answer(id, error)

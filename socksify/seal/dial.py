@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from socksify import _originals
     from socksify.config.proxy_url import Proxy
+    from socksify.config.settings import Settings
     from socksify.routing.route import Via
     from socksify.server.core.calls import Timer
     from socksify.server.core.loop import Loop
@@ -46,6 +47,15 @@ class Dialer:
         self.addresses = ProxyAddresses()
         self.seconds = seconds
         self._threads = threads
+
+    def look_up(self, settings: Settings) -> None:
+        """Look up the names of all first proxies now. A name that is unknown is looked up again when it is needed."""
+        for chain in (settings.proxy, *settings.proxies.values()):
+            try:
+                if chain:
+                    self.addresses.candidates(chain[0], AF_INET)
+            except OSError:
+                pass
 
     def own(self, sock: _originals.Socket, route: Via, done: Done) -> None:
         """Open a tunnel on a socket of the target, which is non-blocking meanwhile. `fits` must have said yes."""

@@ -25,7 +25,9 @@ class SocketQueries:
     def __init__(self, listener: Listener, target: Target, connections: Connections) -> None:
         self._listener, self._target, self._connections = listener, target, connections
 
-    def so_error(self, id: int, thread: int, fd: int, _level: int, _option: int, value: int, length: int) -> None:
+    def so_error(
+        self, id: int, thread: int, fd: int, _level: int, _option: int, value: int, length: int, *_: int
+    ) -> None:
         """Answer getsockopt(2) of SO_ERROR. Raises OSError if the call fails."""
         if not self._connections.may_report_errors:
             self._listener.proceed(id)

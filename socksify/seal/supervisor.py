@@ -1,0 +1,132 @@
+"""The supervisor: it answers the system calls of a sealed tree, as long as anybody is in the tree.
+
+One thread runs one event loop. A notification takes a few dozen microseconds, and no handler waits: handshakes, direct
+connects, look-ups and relays are left to the loop.
+"""
+
+from __future__ import annotations
+
+from errno import EIO
+from select import EPOLLHUP, POLLIN, poll
+from socket import AF_INET, SOCK_STREAM
+
+from socksify import _originals
+from socksify.routing.lookups import Lookups
+from socksify.routing.router import Router
+from socksify.seal import system_calls
+from socksify.seal.connect import ConnectHandler
+from socksify.seal.connections import Connections
+from socksify.seal.dial import Dialer
+from socksify.seal.dns.answers import Answers
+from socksify.seal.dns.responder import TcpResponder
+from socksify.seal.full_listener import FullListeners
+from socksify.seal.held_connect import HeldConnects
+from socksify.seal.relays import Relays
+from socksify.seal.socket_queries import SocketQueries
+from socksify.seal.target import Target
+from socksify.server.core.calls import report_error
+from socksify.server.core.loop import READABLE, Loop
+from socksify.server.core.thread_pool import Threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from socksify.config.settings import Settings
+    from socksify.routing.sockaddr import SockAddress
+    from socksify.seal.listener import Listener
+
+    # Answers a system call: id, thread, and the six arguments. It raises OSError if the call fails at once.
+    Handler = Callable[..., None]
+
+# The number of connections to the responder that wait for accept(2).
+_BACKLOG = 1024
+# The number of notifications that are answered before the loop sees to others.
+_BATCH = 64
+
+
+class Supervisor:
+    """Answers the notifications of one filter, by these settings."""
+
+    def __init__(self, listener: Listener, settings: Settings) -> None:
+        numbers = system_calls.here().numbers
+        self._listener = listener
+        self._loop = Loop()
+        self._threads = Threads(self._loop)
+        self._router = Router(settings)
+        self._dialer = Dialer(self._loop, self._threads, settings.connect_timeout)
+        self._dialer.look_up(settings)
+        self._relays = Relays(self._loop)
+        self._full_listeners = FullListeners(self._loop)
+        self._target = Target(numbers)
+        self._connections = Connections()
+        self._answers = Answers(self._router, Lookups(self._router), settings, self._loop, self._dialer)
+        self._handlers = self._make_handlers(numbers)
+        self._poller = poll()
+        self._poller.register(listener.fd, POLLIN)
+
+    def run(self) -> None:
+        """Answer until nobody is left under the filter."""
+        self._loop.watch(self._listener.fd, READABLE, self._notified)
+        self._loop.run()
+        self._close()
+
+    def _close(self) -> None:
+        self._listener.close()
+        self._relays.close()
+        self._full_listeners.close()
+        self._threads.close()
+        self._loop.close()
+
+    def _make_handlers(self, numbers: Mapping[str, int]) -> dict[int, Handler]:
+        held = HeldConnects(
+            self._listener, self._target, self._connections, self._dialer, self._full_listeners, self._relays
+        )
+        connect = ConnectHandler(
+            self._loop,
+            self._listener,
+            self._target,
+            self._connections,
+            held,
+            lambda _thread: self._router,
+            lambda id, *_: self._listener.proceed(id),
+            self._name_server(),
+        )
+        queries = SocketQueries(self._listener, self._target, self._connections)
+        return {
+            numbers["connect"]: connect.connect,
+            numbers["getpeername"]: queries.getpeername,
+            numbers["getsockopt"]: queries.so_error,
+        }
+
+    def _name_server(self) -> SockAddress:
+        """Answer DNS over TCP, and return the address of the responder."""
+        listening = _originals.Socket(AF_INET, SOCK_STREAM)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(_BACKLOG)
+        self._loop.keep(listening)
+        TcpResponder(self._loop, listening, self._answers)
+        address: SockAddress = listening.getsockname()
+        return address
+
+    def _notified(self, _fd: int, events: int) -> None:
+        if events & EPOLLHUP:
+            self._loop.stop()
+            return
+        for _ in range(_BATCH):
+            notification = self._listener.receive()
+            if notification is not None:
+                id, thread, _, number, _, _, *arguments = notification
+                self._handle(id, thread, number, arguments)
+            if not self._poller.poll(0):
+                return
+
+    def _handle(self, id: int, thread: int, number: int, arguments: list[int]) -> None:
+        try:
+            self._handlers[number](id, thread, *arguments)
+        except OSError as error:
+            self._listener.answer(id, error=error.errno or EIO)
+        except Exception:
+            # An error of the supervisor must not end the tree's other connections.
+            report_error()
+            self._listener.answer(id, error=EIO)
