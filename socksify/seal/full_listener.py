@@ -37,15 +37,23 @@ class FullListener:
         """Raises OSError if the address is missing, or if the kernel does not drop SYNs."""
         self.family = family
         self._listener = _originals.Socket(family, SOCK_STREAM)
+        self._first = _originals.Socket(family, SOCK_STREAM)
+        try:
+            self.address = self._fill()
+            self._check()
+        except OSError:
+            self.close()
+            raise
+
+    def _fill(self) -> SockAddress:
         # The sockets of `open` share the address.
         self._listener.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
-        self._listener.bind(("127.0.0.1" if family == AF_INET else "::1", 0))
+        self._listener.bind(("127.0.0.1" if self.family == AF_INET else "::1", 0))
         # listen(2) with 0 leaves room for one connection.
         self._listener.listen(0)
-        self.address: SockAddress = self._listener.getsockname()
-        self._first = _originals.Socket(family, SOCK_STREAM)
-        self._first.connect(self.address)
-        self._check()
+        address: SockAddress = self._listener.getsockname()
+        self._first.connect(address)
+        return address
 
     def _check(self) -> None:
         """Make sure that the next connection waits."""
