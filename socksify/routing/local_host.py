@@ -53,7 +53,7 @@ def own_addresses(name: str) -> tuple[str, ...] | None:
     name = folded(name)
     if name not in hosts.own_names:
         return None
-    return hosts.by_name.get(name) or hosts.own_addresses or _outgoing() or _LOOPBACK
+    return hosts.by_name.get(name) or hosts.own_addresses or outgoing_addresses() or _LOOPBACK
 
 
 def addresses_here(name: str) -> tuple[str, ...] | None:
@@ -138,7 +138,7 @@ def _nameservers(content: bytes) -> frozenset[str]:
 RESOLV_CONF = SystemFile("/etc/resolv.conf", _nameservers)
 
 
-def _outgoing() -> tuple[str, ...]:
+def outgoing_addresses() -> tuple[str, ...]:
     """Return the addresses from which this machine's packets reach other hosts."""
     found = (_source(family, (address, _DISCARD)) for family, address in _ELSEWHERE)
     return tuple(literal for literal in found if literal is not None)

@@ -26,3 +26,10 @@ def connect_raw(fd: int, address: bytes) -> int:
     if not _LIBC.connect(fd, address, len(address)):
         return 0
     return ctypes.get_errno()
+
+
+def unshare(flags: int, names: str) -> None:
+    """Call unshare(2), for which `os` has a function from Python 3.12 on. Raises OSError, whose message has `names`."""
+    if _LIBC.unshare(flags):
+        error = ctypes.get_errno()
+        raise OSError(error, f"unshare({names}): {os.strerror(error)}")

@@ -241,7 +241,7 @@ before = own()
 for family in ("ipv4", "ipv6"):
     with open(f"/proc/sys/net/{family}/ip_nonlocal_bind", "w") as file:
         file.write("1")
-print(json.dumps([before, own(), local_host._outgoing()]))
+print(json.dumps([before, own(), local_host.outgoing_addresses()]))
 """
 
 

@@ -29,7 +29,7 @@ OWN = "own.example"
 
 def own_address() -> str:
     """Of an interface, where there is one beside loopback."""
-    return next(iter(local_host._outgoing()), "127.0.0.1")
+    return next(iter(local_host.outgoing_addresses()), "127.0.0.1")
 
 
 SPELLINGS: list[tuple[int, Any]] = [
