@@ -54,11 +54,12 @@ class _Thread(_local):
 _thread = _Thread()
 
 
-def isolated(route: Via, by: str) -> Via:
+def isolated(route: Via, by: str, process: int | None = None, task: bytes | None = None) -> Via:
     """Return the route with generated credentials. It shares them with the connections of its circuit.
 
     `by` selects the connections of a circuit: "host" (the same target host), "task" (the same task), or "connection"
-    (this connection alone). Credentials that the configuration gives to the last proxy are kept.
+    (this connection alone). Credentials that the configuration gives to the last proxy are kept. The connection is one
+    of this process and of the running task, unless another `process` is given, and the isolation key of its `task`.
     """
     last = route.chain[-1]
     if last.user is not None:
@@ -66,11 +67,11 @@ def isolated(route: Via, by: str) -> Via:
     if by == "host":
         key = fold(route.target.host).encode()
     elif by == "task":
-        key = key_of_task()
+        key = key_of_task() if task is None else task
     else:
         key = os.urandom(16)
     digest = blake2b(digest_size=16, key=_SECRET)
-    for part in (str(os.getpid()).encode(), by.encode(), last.address.encode(), key):
+    for part in (str(process or os.getpid()).encode(), by.encode(), last.address.encode(), key):
         digest.update(len(part).to_bytes(4, "big") + part)
     changed: Via = route.replace(isolation=digest.hexdigest().encode())
     return changed

@@ -7,7 +7,7 @@ address in its memory after it was checked, and Landlock denies the tree such ca
 from __future__ import annotations
 
 import os
-from errno import ECONNREFUSED, EHOSTUNREACH, EINPROGRESS, EINVAL, ENETUNREACH, EPERM
+from errno import ECONNREFUSED, EINPROGRESS, EINVAL, ENETUNREACH, EPERM
 from socket import (
     AF_INET,
     AF_INET6,
@@ -20,32 +20,32 @@ from socket import (
     SOCK_STREAM,
     SOL_SOCKET,
     TCP_INFO,
-    gaierror,
 )
 
-from socksify.routing import local_host, log
-from socksify.routing.route import Blocked, Direct, Via
+from socksify._originals import monotonic
+from socksify.routing import log
+from socksify.routing.route import Direct, Via
 from socksify.seal import raw_sockaddr
 from socksify.seal.held_connect import HeldConnect
 from socksify.seal.libc import connect_raw
 from socksify.seal.own_connect import OwnConnect, connect_directly
 from socksify.seal.waiting_calls import WaitingCalls
-from socksify.tunnel import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from socksify import _originals
-    from socksify.routing.router import Router
     from socksify.routing.sockaddr import SockAddress
     from socksify.seal.connections import Connections
     from socksify.seal.held_connect import HeldConnects
     from socksify.seal.listener import Listener
+    from socksify.seal.routes import Routes
     from socksify.seal.target import Target
     from socksify.server.core.loop import Loop
 
-_DOMAIN = 53
+# IFNAMSIZ of <net/if.h>
+_DEVICE = 16
 # <linux/tcp.h>; the first byte of struct tcp_info is the state.
 _FASTOPEN_CONNECT = 30
 _CLOSE = b"\x07"
@@ -72,16 +72,14 @@ class ConnectHandler:
         target: Target,
         connections: Connections,
         held: HeldConnects,
-        router_of: Callable[[int], Router],
+        routes: Routes,
         connect_datagram: Callable[[int, int, _originals.Socket, int, bytes], None],
-        name_server: SockAddress,
     ) -> None:
-        """`router_of` gives the Router for a thread, `name_server` is our own responder for DNS over TCP."""
+        """`connect_datagram` answers for a datagram socket: id, thread, socket, its inode, the address in memory."""
         self._loop, self._listener, self._target, self._connections = loop, listener, target, connections
         self._held = held
-        self._router_of = router_of
+        self._routes = routes
         self._connect_datagram = connect_datagram
-        self._name_server = name_server
 
     def connect(self, id: int, thread: int, fd: int, address: int, length: int, *_: int) -> None:
         """Answer connect(2), now or when the connection is made. Raises OSError if the call fails at once."""
@@ -108,7 +106,7 @@ class ConnectHandler:
             return False
         if sock.family not in (AF_INET, AF_INET6) or raw_sockaddr.family(raw) == AF_UNSPEC:
             # The address is not one of the socket's family, or ends a connection. Neither leads to a host.
-            self._answer(id, connect_raw(sock.fileno(), raw) if sock.family != AF_UNIX else EINVAL)
+            self._listener.answer(id, error=connect_raw(sock.fileno(), raw) if sock.family != AF_UNIX else EINVAL)
             return False
         if sock.type != SOCK_STREAM or sock.proto != IPPROTO_TCP:
             raise OSError(EPERM, os.strerror(EPERM))
@@ -125,32 +123,13 @@ class ConnectHandler:
 
     def _begin(self, id: int, place: tuple[int, int, int], sock: _originals.Socket, raw: bytes) -> bool:
         address = raw_sockaddr.parse(raw, sock.family)
-        route = self._route(place[1], sock, address)
+        route, settings = self._routes.decide(place[1], place[0], sock.family, address)
         if isinstance(route, Via):
-            return self._through_proxy(id, place, sock, raw, route)
-        to = raw if route is None else raw_sockaddr.pack(sock.family, route)
-        return self._directly(id, place[0], sock, to, raw)
-
-    def _route(self, thread: int, sock: _originals.Socket, address: SockAddress) -> Via | SockAddress | None:
-        """Return the route, or another address to connect to directly; None for the address that was given.
-
-        Raises OSError (EACCES) for a destination that a rule blocks.
-        """
-        try:
-            route = self._router_of(thread).decide(sock.family, address)
-        except gaierror:
-            raise OSError(EHOSTUNREACH, os.strerror(EHOSTUNREACH)) from None
-        if address[1] == _DOMAIN and _is_for_name_server(route, address):
-            return _in_family(self._name_server, sock.family)
-        if isinstance(route, Blocked):
-            log.denied(address, route.why)
-            raise errors.denied(route.why, address)
-        if isinstance(route, Direct):
-            return route.address
-        return route
+            return self._through_proxy(id, place, sock, raw, route, settings.connect_timeout)
+        return self._directly(id, place[0], sock, raw, route, address)
 
     def _through_proxy(
-        self, id: int, place: tuple[int, int, int], sock: _originals.Socket, raw: bytes, route: Via
+        self, id: int, place: tuple[int, int, int], sock: _originals.Socket, raw: bytes, route: Via, seconds: float
     ) -> bool:
         blocks = os.get_blocking(sock.fileno())
         if sock.getsockopt(IPPROTO_TCP, _FASTOPEN_CONNECT):
@@ -158,20 +137,34 @@ class ConnectHandler:
             sock.setsockopt(IPPROTO_TCP, _FASTOPEN_CONNECT, 0)
         if blocks and self._held.dialer.fits(sock, route.chain[0]) and _is_unconnected(sock):
             own = self._own(id, place[0], sock, raw)
-            self._held.dialer.own(sock, route, own.end)
+            self._held.dialer.own(sock, route, seconds, own.end)
             return True
-        self._hold(id, place, sock, raw, route, blocks)
+        held = self._hold(id, place, sock, raw, blocks)
+        if held is not None:
+            held.dial(route, seconds)
         return False
 
-    def _directly(self, id: int, inode: int, sock: _originals.Socket, raw: bytes, given: bytes) -> bool:
-        """Connect a socket to `raw`. The program has given the address `given`."""
-        peer = given if raw != given else None
+    def _directly(
+        self, id: int, inode: int, sock: _originals.Socket, raw: bytes, route: Direct, address: SockAddress
+    ) -> bool:
+        """Connect a socket without a proxy: to `address`, which is `raw` in memory, or to that of the route."""
+        to = raw if route.address is None else raw_sockaddr.pack(sock.family, route.address)
+        peer = raw if to != raw else None
+        started = monotonic()
         if os.get_blocking(sock.fileno()):
-            connect_directly(self._loop, sock, raw, self._own(id, inode, sock, peer).end)
+            own = self._own(id, inode, sock, peer)
+
+            def done(error: OSError | None) -> None:
+                _log_direct(route, address, started, error)
+                own.end(error)
+
+            connect_directly(self._loop, sock, to, done)
             return True
         if peer is not None:
             self._connections.set_peer(inode, peer)
-        self._answer(id, connect_raw(sock.fileno(), raw))
+        error = connect_raw(sock.fileno(), to)
+        _log_direct(route, address, started, OSError(error, os.strerror(error)) if error else None)
+        self._listener.answer(id, error=error)
         return False
 
     def _own(self, id: int, inode: int, sock: _originals.Socket, peer: bytes | None) -> OwnConnect:
@@ -182,10 +175,10 @@ class ConnectHandler:
         return own
 
     def _hold(
-        self, id: int, place: tuple[int, int, int], sock: _originals.Socket, raw: bytes, route: Via, blocks: bool
-    ) -> None:
-        """Let a socket wait in SYN_SENT."""
-        if sock.getsockopt(SOL_SOCKET, SO_BINDTODEVICE, 16).strip(b"\0"):
+        self, id: int, place: tuple[int, int, int], sock: _originals.Socket, raw: bytes, blocks: bool
+    ) -> HeldConnect | None:
+        """Let a socket wait in SYN_SENT. Return None if the call is answered: the socket could not be connected."""
+        if sock.getsockopt(SOL_SOCKET, SO_BINDTODEVICE, _DEVICE).strip(b"\0"):
             # Packets to loopback would leave by the device.
             raise OSError(ENETUNREACH, os.strerror(ENETUNREACH))
         os.set_blocking(sock.fileno(), False)
@@ -195,31 +188,22 @@ class ConnectHandler:
             os.set_blocking(sock.fileno(), blocks)
         # The kernel answers itself for a socket that is connected, or listens.
         if error != EINPROGRESS:
-            self._answer(id, error)
-            return
+            self._listener.answer(id, error=error)
+            return None
         waiting = WaitingCalls(self._loop, self._listener, self._target, sock) if blocks else None
         held = HeldConnect(self._held, place, sock.getsockname(), waiting)
         self._connections.begin(place[0], held, raw)
         if blocks:
             held.join(id)
         else:
-            self._answer(id, EINPROGRESS)
-        held.dial(route)
-
-    def _answer(self, id: int, error: int) -> None:
-        self._listener.answer(id, error=error)
+            self._listener.answer(id, error=EINPROGRESS)
+        return held
 
 
-def _is_for_name_server(route: Direct | Via | Blocked, address: SockAddress) -> bool:
-    """Return True if a connection to port 53 is for a name server that this machine asks for names."""
-    if isinstance(route, Blocked):
-        # No rule of the user blocks it: the server is one of this machine, and would forward the query.
-        return route.rule is None
-    return isinstance(route, Via) and address[0] in local_host.nameservers()
-
-
-def _in_family(address: SockAddress, family: int) -> SockAddress:
-    return address if family == AF_INET else (f"::ffff:{address[0]}", address[1], 0, 0)
+def _log_direct(route: Direct, address: SockAddress, started: float, error: OSError | None) -> None:
+    # OSError is of the class of its errno: one of EINPROGRESS is a BlockingIOError, as the log expects it.
+    if log.is_open() and route.rule is not None:
+        log.direct(route.address or address, route.rule.text, started, error)
 
 
 def _is_unconnected(sock: _originals.Socket) -> bool:

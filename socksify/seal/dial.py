@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from socksify.config.proxy_url import Proxy
     from socksify.config.settings import Settings
     from socksify.routing.route import Via
+    from socksify.seal.notices import Notices
     from socksify.server.core.calls import Timer
     from socksify.server.core.loop import Loop
     from socksify.server.core.thread_pool import Threads
@@ -40,12 +41,12 @@ _NOWHERE = struct.pack("=H14x", AF_UNSPEC)
 
 
 class Dialer:
-    """Begins dials. `seconds` bounds each of them."""
+    """Begins dials. Each is bounded by the seconds of its call."""
 
-    def __init__(self, loop: Loop, threads: Threads, seconds: float) -> None:
+    def __init__(self, loop: Loop, threads: Threads, notices: Notices) -> None:
         self.loop = loop
+        self.notices = notices
         self.addresses = ProxyAddresses()
-        self.seconds = seconds
         self._threads = threads
 
     def look_up(self, settings: Settings) -> None:
@@ -57,13 +58,13 @@ class Dialer:
             except OSError:
                 pass
 
-    def own(self, sock: _originals.Socket, route: Via, done: Done) -> None:
+    def own(self, sock: _originals.Socket, route: Via, seconds: float, done: Done) -> None:
         """Open a tunnel on a socket of the target, which is non-blocking meanwhile. `fits` must have said yes."""
-        self._begin(Dial(self, route, done, sock))
+        self._begin(Dial(self, route, seconds, done, sock))
 
-    def fresh(self, route: Via, done: Done) -> Dial:
+    def fresh(self, route: Via, seconds: float, done: Done) -> Dial:
         """Open a tunnel on a socket of our own, which the dial has as `sock` at the end."""
-        dial = Dial(self, route, done)
+        dial = Dial(self, route, seconds, done)
         self._begin(dial)
         return dial
 
@@ -96,13 +97,16 @@ class Dialer:
 class Dial:
     """One tunnel that is being opened. `sock` is the socket in use, or None between two addresses."""
 
-    def __init__(self, dialer: Dialer, route: Via, done: Done, sock: _originals.Socket | None = None) -> None:
+    def __init__(
+        self, dialer: Dialer, route: Via, seconds: float, done: Done, sock: _originals.Socket | None = None
+    ) -> None:
         self.route = route
         self.sock = sock
         self._dialer, self._loop = dialer, dialer.loop
         self._is_own = sock is not None
         # True if the target's socket was connected to an address already.
         self._is_spent = False
+        self._seconds = seconds
         self._done: Done | None = done
         self._started = monotonic()
         self._handshake: Handshake | None = None
@@ -116,7 +120,7 @@ class Dial:
         try:
             if error is not None:
                 raise error
-            handshake = self._handshake = _handshake(self.route, self._started, self._dialer.seconds)
+            handshake = self._handshake = _handshake(self.route, self._started, self._seconds)
             handshake.try_addresses(self._candidates(proxy))
         except gaierror as error:
             self._finish(errors.unreachable(error, self.route))
@@ -201,7 +205,7 @@ class Dial:
             self._timer.cancel()
         # All timers of one length share a queue, so the usual length is always the same number.
         is_last = handshake.deadline == handshake.until
-        seconds = self._dialer.seconds if is_last else handshake.share
+        seconds = self._seconds if is_last else handshake.share
         self._timer = self._loop.after(seconds, self._expire)
 
     def _expire(self) -> None:
@@ -228,6 +232,8 @@ class Dial:
             self.sock = None
         if log.is_open():
             log.connected(self.route, self._started, error)
+        elif error is not None:
+            self._dialer.notices.tell(str(error.strerror))
         if done is not None:
             done(error)
 

@@ -58,9 +58,9 @@ class HeldConnect:
         self._local = local
         self._waiting = waiting
 
-    def dial(self, route: Via) -> None:
-        """Begin to open the tunnel."""
-        self._dial = self._connects.dialer.fresh(route, self._end)
+    def dial(self, route: Via, seconds: float) -> None:
+        """Begin to open the tunnel, within so many seconds."""
+        self._dial = self._connects.dialer.fresh(route, seconds, self._end)
 
     def join(self, id: int) -> None:
         """Answer another connect(2) of the same socket."""

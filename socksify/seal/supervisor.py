@@ -21,7 +21,9 @@ from socksify.seal.dns.answers import Answers
 from socksify.seal.dns.responder import TcpResponder
 from socksify.seal.full_listener import FullListeners
 from socksify.seal.held_connect import HeldConnects
+from socksify.seal.notices import Notices
 from socksify.seal.relays import Relays
+from socksify.seal.routes import Routes
 from socksify.seal.socket_queries import SocketQueries
 from socksify.seal.target import Target
 from socksify.server.core.calls import report_error
@@ -54,7 +56,8 @@ class Supervisor:
         self._loop = Loop()
         self._threads = Threads(self._loop)
         self._router = Router(settings)
-        self._dialer = Dialer(self._loop, self._threads, settings.connect_timeout)
+        self._notices = Notices()
+        self._dialer = Dialer(self._loop, self._threads, self._notices)
         self._dialer.look_up(settings)
         self._relays = Relays(self._loop)
         self._full_listeners = FullListeners(self._loop)
@@ -88,9 +91,8 @@ class Supervisor:
             self._target,
             self._connections,
             held,
-            lambda _thread: self._router,
+            Routes(lambda *_: self._router, self._name_server(), self._notices),
             lambda id, *_: self._listener.proceed(id),
-            self._name_server(),
         )
         queries = SocketQueries(self._listener, self._target, self._connections)
         return {

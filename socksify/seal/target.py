@@ -120,6 +120,15 @@ def environment(thread: int, name: bytes) -> bytes | None:
     return data[start + len(name) + 1 :].partition(b"\0")[0]
 
 
+def process_of(thread: int) -> int:
+    """Return the number of the process of a thread. Raises OSError if the thread has ended."""
+    with open(f"/proc/{thread}/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"Tgid:"):
+                return int(line.split()[1])
+    raise OSError(ESRCH, os.strerror(ESRCH))
+
+
 def _descriptors_of(wanted: int) -> Iterator[tuple[int, int]]:
     """Yield the process and the number of each descriptor of a socket, among the processes that can be read."""
     link = f"{_SOCKET}{wanted}]"
@@ -142,12 +151,4 @@ def _open_pidfd(thread: int) -> int:
     try:
         return os.pidfd_open(thread, _PIDFD_THREAD)
     except OSError:
-        return os.pidfd_open(_process_of(thread))
-
-
-def _process_of(thread: int) -> int:
-    with open(f"/proc/{thread}/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"Tgid:"):
-                return int(line.split()[1])
-    raise OSError(ESRCH, os.strerror(ESRCH))
+        return os.pidfd_open(process_of(thread))
