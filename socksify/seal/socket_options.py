@@ -20,6 +20,9 @@ _IPV6_2292PKTOPTIONS, _IPV6_ADD_MEMBERSHIP, _IPV6_RECVPKTINFO, _IPV6_RTHDR = 6, 
 _JOINING = {_MCAST_JOIN_GROUP: errno.ENODEV, _MCAST_JOIN_SOURCE_GROUP: errno.ENODEV}
 
 REFUSED: Mapping[int, Mapping[int, int]] = {
+    # A socket that is bound to a device sends by it even what is for a loopback address. Linux before 5.7 refused this
+    # to all but root, so programs bind to the address of the device then.
+    _SOL_SOCKET: {_SO_BINDTODEVICE: errno.EPERM, _SO_BINDTOIFINDEX: errno.EPERM},
     _IPPROTO_TCP: {
         # A socket under repair is connected without connect(2)'s packets, or sends any.
         _TCP_REPAIR: errno.EPERM,
@@ -43,12 +46,9 @@ REFUSED: Mapping[int, Mapping[int, int]] = {
 
 # Besides, where the sockets of UDP are bound to the loopback interface.
 _ON_LOOPBACK: Mapping[int, Mapping[int, int]] = {
-    _SOL_SOCKET: {_SO_BINDTODEVICE: errno.EPERM, _SO_BINDTOIFINDEX: errno.EPERM},
     # With information about a packet, a program names the interface for its answer, against the binding.
     _IPPROTO_IP: {_IP_PKTINFO: errno.EPERM, _IP_ADD_MEMBERSHIP: errno.ENODEV},
     _IPPROTO_IPV6: {_IPV6_RECVPKTINFO: errno.EPERM, _IPV6_ADD_MEMBERSHIP: errno.ENODEV},
 }
 
-REFUSED_ON_LOOPBACK = {
-    level: {**REFUSED.get(level, {}), **_ON_LOOPBACK.get(level, {})} for level in {**REFUSED, **_ON_LOOPBACK}
-}
+REFUSED_ON_LOOPBACK = {level: {**options, **_ON_LOOPBACK.get(level, {})} for level, options in REFUSED.items()}
