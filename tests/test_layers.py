@@ -28,16 +28,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_hook_location": set(),
     "_record": set(),
     "_originals": set(),
-    "_supervision": set(),
+    "_supervision": {"_originals", "_signal_safety"},
     # _originals where a lock is waited for, alone.
     "_signal_safety": {"_originals"},
     "_descriptors": {"_originals", "_signal_safety"},
     "program": set(),
     "config": {"_record"},
     "protocol": {"_record"},
-    "routing": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol"},
+    "routing": {"_record", "_originals", "_signal_safety", "_descriptors", "_supervision", "config", "protocol"},
     "tunnel": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"},
-    "patches": {"_hook_location", "_record", "_originals", "_signal_safety", "_descriptors"}
+    "patches": {"_hook_location", "_record", "_originals", "_signal_safety", "_descriptors", "_supervision"}
     | {"config", "protocol", "routing", "tunnel"},
     "server": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"}
     | {"tunnel.handshake"},

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Long data continues in SOCKSIFY_INHERITED_1 and so on.
 VARIABLE = "SOCKSIFY_INHERITED"
+# In a sealed process: the number under which the supervisor of the seal knows the settings.
+SCOPE = "SOCKSIFY_INHERITED_VIA"
 
 # In characters. execve(2): a string has at most 32 pages (MAX_ARG_STRLEN), which is 128 KiB with pages of 4 KiB.
 _LENGTH = 100_000
@@ -78,6 +80,26 @@ def variables(
     text = data.hex()
     parts = [text[start : start + _LENGTH] for start in range(0, len(text), _LENGTH)]
     return {_name(number): part for number, part in enumerate(parts)}
+
+
+def encoded(settings: Settings) -> bytes:
+    """Return settings as the supervisor of a sealed process tree reads them. Equal settings give equal bytes.
+
+    The sources are left out, because they decide nothing.
+    """
+    return dumps((_SHAPE, _plain(settings.replace(sources={}))), _FORMAT)
+
+
+def decoded(value: Any) -> Settings:
+    """Return the settings that `encoded` has written, from the value in its bytes.
+
+    Raises ValueError, TypeError or IndexError for any other value. The types of the fields are not checked.
+    """
+    shape, settings = value
+    if shape != _SHAPE:
+        raise ValueError("written by another version of socksify")
+    made: Settings = _made(settings)
+    return made
 
 
 def has_credentials(settings: Settings, known: Mapping[str, str]) -> bool:

@@ -82,7 +82,7 @@ class Installation:
             if settings == self._settings:
                 return
             _check(settings)
-            _configure(settings)
+            _configure(settings, environ)
             try:
                 self._put_in_force(settings, environ)
             except BaseException:
@@ -119,7 +119,7 @@ class Installation:
         if self._settings is None:
             self.clear()
         else:
-            _configure(self._settings)
+            _configure(self._settings, os.environ)
             self._put_in_force(self._settings, os.environ)
 
     def _watch(self, settings: Settings) -> None:
@@ -206,15 +206,23 @@ def _check(settings: Settings) -> None:
         strict.listen()
 
 
-def _configure(settings: Settings) -> None:
+def _configure(settings: Settings, environ: Mapping[str, str]) -> None:
     """Give the settings to the lower layers. Each layer keeps its own part of them."""
+    from socksify import _supervision
+    from socksify.config import inherited
     from socksify.patches import scope
     from socksify.patches.sockets import listen
     from socksify.routing import fake_addresses, local_host, log
+    from socksify.routing.supervised_names import SupervisedNames
 
     log.open_log(settings.log)
-    fake_addresses.TABLE.configure(settings.fake_networks)
-    scope.installed.replace(scope.Scope(settings))
+    is_sealed = _supervision.is_sealed()
+    fake_addresses.TABLE.configure(settings.fake_networks, SupervisedNames() if is_sealed else None)
+    if environ.get(inherited.SCOPE):
+        scope.installed.started_with(environ[inherited.SCOPE])
+    outside = scope.Scope(settings)
+    outside.register()
+    scope.installed.replace(outside)
     listen.configure(settings)
     local_host.prime()
 

@@ -8,6 +8,9 @@ An address whose name was dropped has to be an error. It must not lead to the ho
 the indices stay unused, and an index is used again as late as possible. For the same reason every process, also a
 forked child, begins at a random index: a fake address of another process is most likely unknown here. A child process
 looks for an unknown fake address in the tables of its ancestors (`shared_table`).
+
+A sealed process has no names of its own. It asks the supervisor of the seal, whose table is that of the whole process
+tree (`supervised_names`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from socksify.routing.shared_table import SharedTable, new_path, read
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from socksify.routing.supervised_names import SupervisedNames
 
 # The largest number of addresses of a network that are used. It keeps the table of a wide network small.
 _MOST_ADDRESSES = 1 << 17
@@ -100,35 +105,74 @@ class FakeAddressTable:
         self._path = ""
         # The tables of the processes that started this one, the nearest first.
         self._ancestors: tuple[str, ...] = ()
+        # The names of the process tree, if this process is sealed.
+        self._supervised: SupervisedNames | None = None
         self._clear(Networks(*networks))
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def configure(self, networks: tuple[str, str]) -> None:
-        """Use these networks, IPv4 first. If they differ from the networks before, all names are dropped."""
+    @property
+    def networks(self) -> tuple[str, str]:
+        """The networks of the addresses, the IPv4 one first."""
+        return self._networks.texts
+
+    @property
+    def is_supervised(self) -> bool:
+        """True in a sealed process, whose names are those of its process tree."""
+        return self._supervised is not None
+
+    @property
+    def may_have_names(self) -> bool:
+        """False if no address stands for a name. The names of a process tree are not counted."""
+        return self._supervised is not None or bool(self._names)
+
+    def configure(self, networks: tuple[str, str], supervised: SupervisedNames | None = None) -> None:
+        """Use these networks, IPv4 first. If they differ from the networks before, all names are dropped.
+
+        In a sealed process, `supervised` are the names of the process tree. Its networks take the place of `networks`.
+        Raises OSError if no descriptor is left to ask for them.
+        """
+        if supervised is not None:
+            networks = supervised.networks(networks)
         with self._lock:
+            self._supervised = supervised
             if networks != self._networks.texts:
                 self._clear(Networks(*networks))
 
     def address_of(self, name: str, family: int = AF_INET) -> str:
-        """Return the fake address of a name in a family. It is the same one until the name is dropped."""
+        """Return the fake address of a name in a family. It is the same one until the name is dropped.
+
+        Raises the errors of SupervisedNames in a sealed process.
+        """
+        return self._networks.literal(self.index_of(name), family)
+
+    def index_of(self, name: str) -> int:
+        """Return the index of the fake addresses of a name, like address_of()."""
+        if self._supervised is not None:
+            return self._supervised.index_of(name)
         key = _key(name)
         with self._lock:
             index = self._indices.get(key)
             if index is None:
-                index = self._add(key, name)
-            else:
-                # The proxy gets the name in its latest spelling.
-                self._names[index] = name
-                self._names.move_to_end(index)
-            return self._networks.literal(index, family)
+                return self._add(key, name)
+            # The proxy gets the name in its latest spelling.
+            self._names[index] = name
+            self._names.move_to_end(index)
+            return index
 
     def name_of(self, address: str) -> str | None:
-        """Return the name of a fake address, or None if it was dropped or belongs to another process."""
+        """Return the name of a fake address, or None if it was dropped or belongs to another process.
+
+        Raises the errors of SupervisedNames in a sealed process.
+        """
         index = self._networks.index_of(address)
-        if index is None:
-            return None
+        return None if index is None else self.name_at(index)
+
+    def name_at(self, index: int) -> str | None:
+        """Return the name of the fake addresses at an index, like name_of()."""
+        if self._supervised is not None:
+            return self._supervised.name_at(index) if index < self._networks.size else None
         with self._lock:
             name = self._names.get(index)
             if name is not None:
@@ -285,7 +329,12 @@ class FakeAddressTable:
         return any(self._networks.literal(index, family) in self._real for family in (AF_INET, AF_INET6))
 
     def _mark_real(self, address: str, index: int) -> None:
-        """Remember a real address. If it was the fake address of a name, that name is dropped."""
+        """Remember a real address. If it was the fake address of a name, that name is dropped.
+
+        In a sealed process the supervisor answers the resolver, too, so the address of a name is a fake one.
+        """
+        if self._supervised is not None and self.name_at(index) is not None:
+            return
         with self._lock:
             self._real[address] = None
             self._real.move_to_end(address)

@@ -50,8 +50,7 @@ class Lookups:
         UnicodeError for a name that IDNA cannot encode.
         """
         if monotonic() > self._forget_at or len(self._known) >= self._MEMORY:
-            self._known.clear()
-            self._forget_at = monotonic() + self._FRESH
+            self.forget()
         # Keys contain no bytes, because `python -bb` forbids to compare them with str.
         key = _plain(host), _plain(port)
         try:
@@ -93,6 +92,11 @@ class Lookups:
         """Return True if the resolver may be asked for a host: for a number, or a name that no proxy resolves."""
         text = _text(host)
         return numeric(text) is not None or not self._router.is_faked(text.removesuffix("."), port_number(port))
+
+    def forget(self) -> None:
+        """Drop all cached answers."""
+        self._known.clear()
+        self._forget_at = monotonic() + self._FRESH
 
     def bindable(self, family: int, address: Any) -> Any:
         """Return an address for bind(2) without a name in it, so that bind(2) asks no name server."""

@@ -20,13 +20,16 @@ from socksify.routing.sockaddr import host_and_port, ip_family, may_be_name, no_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from typing import Any
 
     from socksify.config.proxy_url import Proxy
     from socksify.config.rules import Rule
     from socksify.config.settings import Settings
     from socksify.routing.sockaddr import SockAddress
+
+    # The host as a literal or a folded name, and the port.
+    FirstHop = tuple[str, int]
 
 _DOMAIN = 53
 
@@ -38,12 +41,14 @@ class Router:
     _MEMORY = 4096
     _FRESH = 10.0
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, first_hops: Container[FirstHop] = ()) -> None:
+        """`first_hops` are direct like the first hops of the settings. After they have changed, call forget()."""
         self.settings = settings
         self._known: dict[tuple[int, SockAddress], Direct | Via | Blocked] = {}
         self._own: dict[str, bool] = {}
         self._forget_at = monotonic() + self._FRESH
-        self._first_hops = _first_hops(settings)
+        self._first_hops = first_hops_of(settings)
+        self._other_first_hops = first_hops
         chains = [settings.chain(rule.via) for rule in (settings.default, *settings.rules)]
         # True if any proxy resolves names.
         self._is_remote = any(chain and self._remote_names(chain) for chain in chains)
@@ -63,7 +68,7 @@ class Router:
         if not isinstance(address, tuple):
             return Direct()
         if monotonic() > self._forget_at:
-            self._forget()
+            self.forget()
         try:
             # Keys contain no bytes, because `python -bb` forbids to compare them with str.
             known = self._known.get((family, address)) if isinstance(address[0], str) else None
@@ -77,7 +82,7 @@ class Router:
 
         `port` is None if it is unknown. Raises gaierror if the name is for a proxy that takes no names.
         """
-        if (fold(name), port) in self._first_hops:
+        if self.is_first_hop(fold(name), port):
             return False
         via, _ = rules.decide_name(self.settings.rules, name, port, self.settings.default)
         if via == "direct":
@@ -106,18 +111,28 @@ class Router:
         Such a fake address belongs to another process, or its name was dropped.
         """
         # A client may pass a fake address of another scope to a router that has no fake addresses.
-        if not (self._is_remote or len(fake_addresses.TABLE)) or not fake_addresses.TABLE.is_fake(literal):
+        if not (self._is_remote or fake_addresses.TABLE.may_have_names) or not fake_addresses.TABLE.is_fake(literal):
             return None
         if self._is_named(literal, port):
             return None
         return f"{literal} is a fake address that stands for no name in this process (any more)"
+
+    def is_first_hop(self, host: str, port: int | None) -> bool:
+        """Return True for the address of a proxy, which is reached directly. `host` is a literal or a folded name."""
+        return (host, port) in self._first_hops or (host, port) in self._other_first_hops
+
+    def forget(self) -> None:
+        """Drop all cached answers."""
+        self._known.clear()
+        self._own.clear()
+        self._forget_at = monotonic() + self._FRESH
 
     def is_own(self, ip: str) -> bool:
         """Return True if an address is one of the machine's own."""
         own = self._own.get(ip)
         if own is None:
             if len(self._own) >= self._MEMORY:
-                self._forget()
+                self.forget()
             own = self._own[ip] = local_host.is_own(ip)
         return own
 
@@ -148,7 +163,7 @@ class Router:
         return route
 
     def _by_literal(self, family: int, literal: str, port: int, address: SockAddress) -> Direct | Via | Blocked:
-        if (literal, port) in self._first_hops:
+        if self.is_first_hop(literal, port):
             return Direct(rules.PROXY_ITSELF)
         via, rule = self._rule(None, literal, port)
         if via == "direct":
@@ -161,7 +176,7 @@ class Router:
         self, family: int, name: str, port: int, address: SockAddress, fake: str | None = None
     ) -> Direct | Via | Blocked:
         """Return the route to a name. `fake` is the fake address that the client gave for it, or None."""
-        if (fold(name), port) in self._first_hops:
+        if self.is_first_hop(fold(name), port):
             return Direct(rules.PROXY_ITSELF, self._resolve(family, name, port, rules.PROXY_ITSELF) if fake else None)
         here = local_host.address_here(name, family)
         via, rule = self._rule(name, here, port)
@@ -226,14 +241,9 @@ class Router:
             return chain[-1].remote_names
         return self.settings.dns == "remote"
 
-    def _forget(self) -> None:
-        self._known.clear()
-        self._own.clear()
-        self._forget_at = monotonic() + self._FRESH
-
     def _remember(self, family: int, address: SockAddress, route: Direct | Via | Blocked) -> None:
         if len(self._known) >= self._MEMORY:
-            self._forget()
+            self.forget()
         self._known[family, address] = route
 
 
@@ -257,7 +267,7 @@ def _blocked(rule: Rule) -> Blocked:
     return Blocked(f"blocked by rule {rule.text!r} ({rule.source})", rule)
 
 
-def _first_hops(settings: Settings) -> frozenset[tuple[str, int]]:
+def first_hops_of(settings: Settings) -> frozenset[FirstHop]:
     """Return the first hops. They are always direct: a connection to a proxy through itself would never end."""
     firsts = [settings.proxy[:1], *(chain[:1] for chain in settings.proxies.values())]
     return frozenset(

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from socksify.config.settings import Settings
     from socksify.patches.journal import Journal
+    from socksify.patches.scope import Scope
 
 _PREFIX = os.fsencode(inherited.VARIABLE)
 _PYTHONPATH = b"PYTHONPATH"
+_SCOPE = os.fsencode(inherited.SCOPE)
 # This variable would turn the hook off.
 _SWITCH = "SOCKSIFY_DISABLE"
 
@@ -42,7 +44,7 @@ class ChildEnvironment:
         # The files in which children find the names of fake addresses.
         self._tables: tuple[str, ...] = ()
         self._library = adapters.LIBRARY.directory()
-        self.variables = self._passed(settings)
+        self.variables = self._passed(settings) | _scope_variable(scope.installed.scope)
         # These variables were removed from os.environ, for the clients that cannot use them. A copy of os.environ lacks
         # them, so they are added again for a child.
         self._proxies = _encoded({name: os.environ[name] for name in variables.conflicting(settings, os.environ)})
@@ -53,10 +55,11 @@ class ChildEnvironment:
         The variables also change if a child that starts now could not read the settings that were encrypted before.
         """
         tables = fake_addresses.TABLE.share()
-        if tables == self._tables and inherited.can_be_received():
+        number = _scope_variable(scope.installed.scope)
+        if tables == self._tables and number.items() <= self.variables.items() and inherited.can_be_received():
             return False
         self._tables = tables
-        self.variables |= self._passed(self._settings)
+        self.variables |= self._passed(self._settings) | number
         return True
 
     def variables_here(self) -> dict[bytes, bytes]:
@@ -64,7 +67,8 @@ class ChildEnvironment:
         block = scope.entered()
         if block is None:
             return self.variables
-        return self.variables | self._passed(config_settings.passed_on(scope.of(block).settings))
+        inside = scope.of(block)
+        return self.variables | self._passed(config_settings.passed_on(inside.settings)) | _scope_variable(inside)
 
     def added_to(self, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
         """Return `environ` with the variables and the directory on PYTHONPATH that children are given."""
@@ -110,6 +114,9 @@ class SharedEnvironment:
                 _originals.putenv(name, self._own[name])
             else:
                 _originals.unsetenv(name)
+        if scope.installed.number:
+            # The seal stays, and so does the scope of this process in it.
+            _originals.putenv(_SCOPE, scope.installed.number)
         fake_addresses.TABLE.stop_sharing()
         self.current = None
 
@@ -158,6 +165,13 @@ class SharedEnvironment:
 
 
 SHARED = SharedEnvironment()
+
+
+def _scope_variable(where: Scope) -> dict[bytes, bytes]:
+    """Return the variable by which the supervisor of a seal knows the settings of a child; none without a seal."""
+    if not fake_addresses.TABLE.is_supervised:
+        return {}
+    return {_SCOPE: str(where.register()).encode()}
 
 
 def _encoded(environ: Mapping[str, str]) -> dict[bytes, bytes]:

@@ -64,16 +64,19 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
     if tunnel is not None:
         argument_checks.check_address(self, address)
         _connect_again(self, tunnel)
-    route = scope.current().router.decide(_originals.family(self), address)
+    here = scope.current()
+    route = here.router.decide(_originals.family(self), address)
     if isinstance(route, Via):
         _connect_via(self, route, before)
     elif isinstance(route, Blocked):
         log.denied(address, route.why)
         raise errors.denied(route.why, address)
-    elif log.is_open() and route.rule is not None:
-        _connect_logged(self, route.address or address, route.rule)
     else:
-        _originals.connect(self, route.address or address)
+        here.claim(self)
+        if log.is_open() and route.rule is not None:
+            _connect_logged(self, route.address or address, route.rule)
+        else:
+            _originals.connect(self, route.address or address)
 
 
 def _connect_ex(self: Socket, address: SockAddress, /) -> int:
