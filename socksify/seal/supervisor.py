@@ -7,7 +7,7 @@ connects, look-ups and relays are left to the loop.
 from __future__ import annotations
 
 from errno import EIO
-from select import EPOLLHUP, POLLIN, poll
+from select import EPOLLHUP
 from socket import AF_INET, SOCK_STREAM
 
 from socksify import _originals
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 # The number of connections to the responder that wait for accept(2).
 _BACKLOG = 1024
-# The number of notifications that are answered before the loop sees to others.
-_BATCH = 64
 
 
 class Supervisor:
@@ -65,8 +63,6 @@ class Supervisor:
         self._connections = Connections()
         self._answers = Answers(self._router, Lookups(self._router), settings, self._loop, self._dialer)
         self._handlers = self._make_handlers(numbers)
-        self._poller = poll()
-        self._poller.register(listener.fd, POLLIN)
 
     def run(self) -> None:
         """Answer until nobody is left under the filter."""
@@ -115,13 +111,10 @@ class Supervisor:
         if events & EPOLLHUP:
             self._loop.stop()
             return
-        for _ in range(_BATCH):
-            notification = self._listener.receive()
-            if notification is not None:
-                id, thread, _, number, _, _, *arguments = notification
-                self._handle(id, thread, number, arguments)
-            if not self._poller.poll(0):
-                return
+        notification = self._listener.receive()
+        if notification is not None:
+            id, thread, _, number, _, _, *arguments = notification
+            self._handle(id, thread, number, arguments)
 
     def _handle(self, id: int, thread: int, number: int, arguments: list[int]) -> None:
         try:
