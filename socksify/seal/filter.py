@@ -208,7 +208,6 @@ def _without_fast_open(code: Assembler, index: int) -> None:
 
 def _getsockopt(code: Assembler) -> None:
     _load_argument(code, 1)
-    code.if_equal(PRIVATE_LEVEL, NOTIFY)
     code.if_equal(_SOL_SOCKET, "getsockopt of a socket")
     code.end(ALLOW)
     code.label("getsockopt of a socket")

@@ -11,8 +11,6 @@ from select import EPOLLHUP
 from socket import AF_INET, SOCK_STREAM
 
 from socksify import _originals
-from socksify.routing.lookups import Lookups
-from socksify.routing.router import Router
 from socksify.seal import system_calls
 from socksify.seal.connect import ConnectHandler
 from socksify.seal.connections import Connections
@@ -22,8 +20,10 @@ from socksify.seal.dns.responder import TcpResponder
 from socksify.seal.full_listener import FullListeners
 from socksify.seal.held_connect import HeldConnects
 from socksify.seal.notices import Notices
+from socksify.seal.private_calls import PrivateCalls
 from socksify.seal.relays import Relays
 from socksify.seal.routes import Routes
+from socksify.seal.scopes import Scopes
 from socksify.seal.socket_queries import SocketQueries
 from socksify.seal.target import Target
 from socksify.server.core.calls import report_error
@@ -53,7 +53,7 @@ class Supervisor:
         self._listener = listener
         self._loop = Loop()
         self._threads = Threads(self._loop)
-        self._router = Router(settings)
+        self._scopes = Scopes(settings)
         self._notices = Notices()
         self._dialer = Dialer(self._loop, self._threads, self._notices)
         self._dialer.look_up(settings)
@@ -61,7 +61,7 @@ class Supervisor:
         self._full_listeners = FullListeners(self._loop)
         self._target = Target(numbers)
         self._connections = Connections()
-        self._answers = Answers(self._router, Lookups(self._router), settings, self._loop, self._dialer)
+        self._answers = Answers(self._scopes.names, self._scopes.lookups, settings, self._loop, self._dialer)
         self._handlers = self._make_handlers(numbers)
 
     def run(self) -> None:
@@ -87,7 +87,7 @@ class Supervisor:
             self._target,
             self._connections,
             held,
-            Routes(lambda *_: self._router, self._name_server(), self._notices),
+            Routes(self._scopes.router_of, self._name_server(), self._notices),
             lambda id, *_: self._listener.proceed(id),
         )
         queries = SocketQueries(self._listener, self._target, self._connections)
@@ -95,6 +95,7 @@ class Supervisor:
             numbers["connect"]: connect.connect,
             numbers["getpeername"]: queries.getpeername,
             numbers["getsockopt"]: queries.so_error,
+            numbers["setsockopt"]: PrivateCalls(self._listener, self._target, self._scopes).setsockopt,
         }
 
     def _name_server(self) -> SockAddress:
