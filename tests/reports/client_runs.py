@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.reports.launchers import Launcher
@@ -31,7 +31,7 @@ class Run:
     @property
     def leaked(self) -> list[Packet]:
         """The packets that went neither to the proxy nor to the machine itself."""
-        return [packet for packet in self.packets if not _may_leave(packet)]
+        return leaked(self.packets)
 
     @property
     def kinds(self) -> set[str]:
@@ -52,6 +52,11 @@ class Run:
         if self.output.startswith("refused:"):
             return "refused"
         return "ok" if self.output == native.output else "differs"
+
+
+def leaked(packets: Iterable[Packet]) -> list[Packet]:
+    """Return the packets that went neither to the proxy nor to the machine itself."""
+    return [packet for packet in packets if not _may_leave(packet)]
 
 
 def emphasized(verdict: str) -> str:

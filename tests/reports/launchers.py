@@ -42,18 +42,21 @@ def socksify(strict: bool, proxy: tuple[str, int] = PROXY) -> Launcher:
     return Launcher(name, [sys.executable, "-m", "socksify"], late_words, environment)
 
 
-def proxychains(directory: Path) -> Launcher:
-    """Use the settings of proxychains' example file: names are resolved by the proxy, the chain is strict."""
+def proxychains(directory: Path, program: Sequence[str] = (sys.executable,)) -> Launcher:
+    """Use the settings of proxychains' example file: names are resolved by the proxy, the chain is strict.
+
+    `program` has the first words of the command that is started, before the client.
+    """
     config = directory / "proxychains.conf"
     config.write_text("strict_chain\nproxy_dns\n[ProxyList]\nsocks5 {} {}\n".format(*PROXY))
-    words = [require("proxychains4"), "-q", "-f", str(config), sys.executable]
+    words = [require("proxychains4"), "-q", "-f", str(config), *program]
     return Launcher("proxychains4", words, words)
 
 
-def torsocks(directory: Path) -> Launcher:
+def torsocks(directory: Path, program: Sequence[str] = (sys.executable,)) -> Launcher:
     config = directory / "torsocks.conf"
     config.write_text("TorAddress {}\nTorPort {}\nOnionAddrRange 127.42.42.0/24\n".format(*TOR))
-    words = [require("torsocks"), sys.executable]
+    words = [require("torsocks"), *program]
     return Launcher("torsocks", words, words, {**ENVIRONMENT, "TORSOCKS_CONF_FILE": str(config)})
 
 

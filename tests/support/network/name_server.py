@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import socket
 import socketserver
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
+from tests.support.network.namespaces import Namespace
 from tests.support.network.packets import question
 from tests.support.targets import Server4, serving
 
@@ -17,6 +19,8 @@ RESPONSE, RECURSION_AVAILABLE, NO_SUCH_NAME = 0x8000, 0x0080, 3
 HEADER = struct.Struct("!6H")
 TYPES = {4: A, 6: AAAA}
 TTL_SECONDS = 60
+SECONDS = 10.0
+MESSAGE = 4096
 # A compression pointer to the name in the question, which follows the header (4.1.4).
 THE_NAME_ASKED_FOR = 0xC000 | HEADER.size
 
@@ -63,4 +67,23 @@ def name_server(host: str, known: Mapping[str, Sequence[str]]) -> Iterator[None]
                 self.wfile.write(len(reply).to_bytes(2) + reply)
 
     with serving(socketserver.ThreadingUDPServer((host, 53), Datagrams)), serving(Server4((host, 53), Stream)):
+        yield
+
+
+@contextlib.contextmanager
+def stub(namespace: Namespace, host: str, server: str) -> Iterator[None]:
+    """Forward queries by UDP from `host` in a namespace to a name server, as systemd-resolved's stub does."""
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            query, asked = self.request
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forward:
+                forward.settimeout(SECONDS)
+                forward.sendto(query, (server, 53))
+                asked.sendto(forward.recv(MESSAGE), self.client_address)
+
+    with contextlib.ExitStack() as stack:
+        # The threads that are made inside stay inside, and so do their sockets.
+        with namespace.inside():
+            stack.enter_context(serving(socketserver.ThreadingUDPServer((host, 53), Forward)))
         yield
