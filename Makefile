@@ -9,7 +9,7 @@
 #   make mutants changes protocol/ and config/match.py in small ways; each has to make a test fail, or to have a reason in tests/mutants.toml
 #   make bench   the measurements, beside our peers
 #   make loops   every event loop on one matrix; writes the README's table
-#   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's table
+#   make wire    who leaks what: we and our peers on a recorded network, as root; writes the README's tables
 #   make clients every client library, natively and through the proxy, as root; writes the README's tables
 #   make conformance   CPython's own network tests, natively and through the proxy, as root; writes the README's table
 #   make loops-3.15, wire-3.15, clients-3.15, conformance-3.15 and so on: the same on another Python
@@ -95,8 +95,10 @@ loops-%: .venv-%/.equipped
 	.venv-$*/bin/python -m tests.reports.loops
 
 wire: .venv/.equipped
-	@.ci/packages
+	@.ci/packages wire
+	@$(MAKE) --no-print-directory .venv-sealed/.equipped
 	.venv/bin/python -m tests.reports.wire
+	.venv-sealed/bin/python -m tests.reports.sealed
 
 wire-%: .venv-%/.equipped
 	@.ci/packages
@@ -127,7 +129,7 @@ soak: .venv/.equipped
 	SOAK=100000 SOAK_SECONDS=600 .venv/bin/python -m pytest tests/soak
 
 clean:
-	rm -rf .pythons .venv .venv-3.* .venv-clients* .venv-tracers .venv-mutants mutants .coverage build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pythons .venv .venv-3.* .venv-clients* .venv-sealed .venv-tracers .venv-mutants mutants .coverage build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find socksify tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml
@@ -155,6 +157,13 @@ clean:
 	.venv-clients-$*/bin/python $(PIP) 'pip>=25.1'
 	.venv-clients-$*/bin/python $(PIP) --editable . --group compatibility
 	.venv-clients-$*/bin/python $(PIP) --target .venv-clients-$*/older 'urllib3<2'
+	touch $@
+
+# mysqlclient is compiled, with what `.ci/packages wire` installs.
+.venv-sealed/.equipped: pyproject.toml
+	"$(or $(DEFAULT),$(error no Python of 3.11 or later, with venv, was found; set PYTHON=))" -m venv .venv-sealed
+	.venv-sealed/bin/python $(PIP) 'pip>=25.1'
+	.venv-sealed/bin/python $(PIP) --editable . --group sealed
 	touch $@
 
 .venv-mutants/.equipped: pyproject.toml
