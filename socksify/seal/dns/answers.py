@@ -1,4 +1,4 @@
-"""What a question gets: a fake address, the machine's own data, or nothing.
+"""What a question gets: a fake address, the machine's own data, what a name server says, or nothing.
 
 The decision is that of the patches (`routing.lookups`, `routing.router`): a name that the proxy resolves gets a fake
 address, and no name server hears of the name.
@@ -8,41 +8,47 @@ from __future__ import annotations
 
 from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
 
-from socksify.routing import local_host
+from socksify.routing import local_host, log
 from socksify.seal.dns import message, reverse
+from socksify.seal.dns.forwarding import Forwarder
+from socksify.seal.dns.search_list import SEARCH_LIST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from socksify.config.settings import Settings
     from socksify.routing.lookups import Lookups
     from socksify.routing.router import Router
+    from socksify.seal.dial import Dialer
+    from socksify.seal.dns.forwarding import Reply
     from socksify.seal.dns.message import Query
     from socksify.server.core.loop import Loop
 
-    # Sends a response. It is called once at most: now, later, or never.
-    Reply = Callable[[bytes], object]
-
 _FAMILIES = {message.A: (AF_INET,), message.AAAA: (AF_INET6,), message.ANY: (AF_INET, AF_INET6)}
-# Types from here to 255 ask for something else than records of this type: a zone transfer, a key, a signature.
+# These records hold addresses (RFC 9460 section 7.3). A client that connects to them goes past the rules about names.
+_WITH_ADDRESSES = (message.SVCB, message.HTTPS)
+# Types from here to ANY ask for something else than records of this type: a zone transfer, a key, a signature.
 _FIRST_META = 128
+# The rules read an empty name as this machine. Only rules about everything cover this one (RFC 6761 section 6.4).
+_ROOT = "invalid"
 
 
 class Answers:
     """Answers queries by the rules of one Router."""
 
-    def __init__(self, router: Router, lookups: Lookups, settings: Settings, loop: Loop, dial: object) -> None:
+    def __init__(self, router: Router, lookups: Lookups, settings: Settings, loop: Loop, dialer: Dialer) -> None:
         self._router = router
         self._lookups = lookups
-        self._settings = settings
-        self._loop = loop
-        self._dial = dial
+        self._forwarder = Forwarder(router, settings, loop, dialer)
 
-    def answer(self, data: bytes, reply: Reply, server: str | None = None, *, over_tcp: bool = False) -> bool:  # noqa: ARG002
-        """Answer the query in `data`. Return False if it is no query, so that no response follows.
+    def close(self) -> None:
+        """End the connections to name servers."""
+        self._forwarder.close()
 
-        `server` is the literal of the name server that the client asks, if known.
+    def answer(self, data: bytes, reply: Reply, server: str | None = None, *, over_tcp: bool = False) -> bool:
+        """Answer the query in `data`: `reply` is called with the response, now or later.
+
+        Return False if it is no query, so that no response follows. `server` is the literal of the name server that
+        the client asks, if known.
         """
         query = message.parse(data, over_tcp)
         if query is None:
@@ -51,29 +57,53 @@ class Answers:
             reply(query.response(query.rcode or message.REFUSED))
             return True
         try:
-            records = self._records(query)
+            address = reverse.address(query.name) if query.qtype == message.PTR else None
+            if address is None:
+                self._answer_name(query, server, reply)
+            else:
+                self._answer_address(query, address, server, reply)
         except gaierror as error:
-            reply(query.response(message.NXDOMAIN if error.errno == EAI_NONAME else message.REFUSED))
-            return True
-        reply(query.response(message.REFUSED) if records is None else query.response(message.NOERROR, records))
+            reply(query.response(_rcode(query.name, error)))
         return True
 
-    def _records(self, query: Query) -> list[bytes] | None:
-        """Return the records of a name that is answered here; None for a question for a name server.
+    def _answer_name(self, query: Query, server: str | None, reply: Reply) -> None:
+        """Answer a question about a name. Raises gaierror if the name does not exist, or gets no answer."""
+        if self._is_completed(query.name):
+            reply(query.response(message.NXDOMAIN))
+        elif (families := _FAMILIES.get(query.qtype)) is not None:
+            records = self._address_records(query.name.encode("latin-1"), families)
+            if records is None:
+                self._forwarder.forward(query, server, reply)
+            else:
+                reply(query.response(message.NOERROR, records))
+        elif local_host.addresses_here(query.name) is not None:
+            reply(query.response())
+        elif not self._router.is_faked(query.name or _ROOT):
+            self._forwarder.forward(query, server, reply)
+        elif self._forwarder.has_name_server and query.qtype not in _WITH_ADDRESSES:
+            self._forwarder.ask(query, reply)
+        else:
+            reply(query.response())
 
-        Raises gaierror for a name that does not exist, and for a name for a proxy that takes no names.
-        """
-        address = reverse.address(query.name) if query.qtype == message.PTR else None
-        if address is not None:
-            return self._name_records(address)
-        families = _FAMILIES.get(query.qtype)
-        if families is not None:
-            return self._address_records(query.name.encode("latin-1"), families)
-        if local_host.addresses_here(query.name) is not None or self._router.is_faked(query.name):
-            return []
-        return None
+    def _answer_address(self, query: Query, address: str, server: str | None, reply: Reply) -> None:
+        """Answer a question for the name of an address."""
+        records = self._name_records(address)
+        if records:
+            reply(query.response(message.NOERROR, records))
+        elif self._lookups.may_ask(address):
+            self._forwarder.forward(query, server, reply)
+        elif self._forwarder.has_name_server and self._lookups.unknown_fake(address) is None:
+            self._forwarder.ask(query, reply)
+        else:
+            reply(query.response(message.NXDOMAIN))
+
+    def _is_completed(self, name: str) -> bool:
+        """Return True for a name that a resolver has made from a shorter name, which the proxy resolves."""
+        short: str | None = SEARCH_LIST.read().short_name(name)
+        return short is not None and local_host.addresses_here(name) is None and self._router.is_faked(short)
 
     def _address_records(self, name: bytes, families: tuple[int, ...]) -> list[bytes] | None:
+        """Return the records of a name that is answered here; None if a name server has to be asked."""
         records: list[bytes] = []
         for family in families:
             try:
@@ -87,12 +117,21 @@ class Answers:
             records += (message.address_record(each) for each in found[2] if (":" in each) == (family == AF_INET6))
         return records
 
-    def _name_records(self, address: str) -> list[bytes] | None:
+    def _name_records(self, address: str) -> list[bytes]:
         found = self._lookups.reverse(address)
-        if found is not None:
-            return [message.record(message.PTR, message.encoded_name(found[0]))]
-        return None
+        try:
+            return [] if found is None else [message.record(message.PTR, message.encoded_name(found[0]))]
+        except ValueError:  # the hosts file has something else than a name
+            return []
 
 
 def _is_meta(qtype: int) -> bool:
     return qtype == message.OPT or _FIRST_META <= qtype < message.ANY
+
+
+def _rcode(name: str, error: gaierror) -> int:
+    if error.errno == EAI_NONAME:
+        return message.NXDOMAIN
+    # The proxy of this name takes addresses only.
+    log.line(f"{log.name}: look-up of {name} denied: {error.strerror}")
+    return message.REFUSED

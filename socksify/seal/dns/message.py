@@ -23,7 +23,7 @@ IN = 1
 # The largest response to a UDP query without EDNS (RFC 1035 section 4.2.1), and over TCP.
 UDP_SIZE = 512
 TCP_SIZE = 0xFFFF
-# The largest query that is read over UDP.
+# The largest query that is read.
 QUERY_SIZE = 4096
 # The largest payload of a datagram over IPv4.
 _LARGEST_DATAGRAM = 65507
@@ -57,10 +57,11 @@ class Query:
 
     `data` is the whole message, and `question` its question section, b"" if that cannot be read. `name` is the name in
     lower case without its final dot, "" for the root; a dot within a label is written `\\046`. `rcode` is the response
-    code for a query that cannot be answered, else NOERROR. `limit` is the size of the largest response in bytes.
+    code for a query that cannot be answered, else NOERROR. `over_tcp` is True if the query came over TCP. `limit` is
+    the size of the largest response in bytes.
     """
 
-    __slots__ = ("_edns", "_flags", "_id", "data", "limit", "name", "qclass", "qtype", "question", "rcode")
+    __slots__ = ("_edns", "_flags", "_id", "data", "limit", "name", "over_tcp", "qclass", "qtype", "question", "rcode")
 
     def __init__(self, data: bytes, over_tcp: bool = False) -> None:
         self.data = data
@@ -68,6 +69,7 @@ class Query:
         self.name = ""
         self.qtype = self.qclass = 0
         self.rcode = NOERROR
+        self.over_tcp = over_tcp
         self.limit = TCP_SIZE if over_tcp else UDP_SIZE
         # The flags of EDNS; None without EDNS.
         self._edns: int | None = None
@@ -103,7 +105,7 @@ class Query:
 
     def _read(self, data: bytes, questions: int, answers: int, authorities: int, additional: int) -> None:
         # RFC 9619 section 4: a query has one question.
-        if questions != 1 or answers or authorities or additional > _MOST_ADDITIONAL:
+        if questions != 1 or answers or authorities or additional > _MOST_ADDITIONAL or len(data) > QUERY_SIZE:
             raise ValueError
         name, offset = _read_name(data, HEADER.size)
         qtype, qclass = _QUESTION.unpack_from(data, offset)
@@ -130,7 +132,7 @@ class Query:
         if self._edns is not None or owner != b"\0":
             raise ValueError
         self._edns = ttl & _DNSSEC_OK
-        if self.limit != TCP_SIZE:
+        if not self.over_tcp:
             # Section 6.2.3: "Values lower than 512 MUST be treated as equal to 512".
             self.limit = min(max(size, UDP_SIZE), _LARGEST_DATAGRAM)
         if ttl >> 16 & 0xFF:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
+import struct
 from functools import partial
-from socket import AF_INET6, IPPROTO_IPV6, IPV6_RECVPKTINFO, inet_ntop
+from socket import AF_INET, AF_INET6, CMSG_SPACE, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, inet_ntop
 
 from socksify.routing.sockaddr import numeric
 from socksify.seal.dns import message
@@ -34,16 +34,20 @@ _MOST_PENDING = 16
 _MOST_UNREAD = 1 << 20
 # A connection without a question is closed after so many seconds (RFC 7766 section 6.2.3).
 _IDLE_SECONDS = 10.0
-# struct in6_pktinfo (RFC 3542 section 6.1): an address, and the number of an interface.
-_ADDRESS_SIZE = 16
-_ANCILLARY_SIZE = socket.CMSG_SPACE(_ADDRESS_SIZE + 4)
+# <linux/in.h>; Python 3.11 does not have it.
+_IP_PKTINFO = 8
+# struct in_pktinfo (ip(7)): an interface, the source of what is sent, the destination of what has arrived.
+_IN_PKTINFO = struct.Struct("=I4s4s")
+# struct in6_pktinfo (RFC 3542 section 6.1): the source or the destination, and an interface.
+_IN6_PKTINFO = struct.Struct("=16sI")
+_ANCILLARY_SIZE = CMSG_SPACE(_IN6_PKTINFO.size)
 
 
 class UdpResponder:
     """Answers the queries that arrive at a UDP socket.
 
-    If the socket has the option IPV6_RECVPKTINFO, clients send to it by the addresses of their name servers. A response
-    then comes from the same address, because resolvers drop it otherwise.
+    If the socket reports the address that was asked (IPV6_RECVPKTINFO or IP_PKTINFO), this is the name server that the
+    client means. The response comes from the same address, because resolvers drop it otherwise.
     """
 
     def __init__(self, loop: Loop, sock: _originals.Socket, answers: Answers) -> None:
@@ -51,7 +55,6 @@ class UdpResponder:
         self._socket = sock
         self._answers = answers
         self._is_closed = False
-        self._knows_server = sock.family == AF_INET6 and bool(sock.getsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO))
         sock.setblocking(False)
         loop.watch(sock.fileno(), READABLE, self._readable)
 
@@ -67,18 +70,14 @@ class UdpResponder:
             except OSError:
                 # Nothing is left, or the client of an earlier response is gone (ECONNREFUSED).
                 return
-            self._answers.answer(data, partial(self._reply, peer, ancillary), self._server(ancillary))
+            server, source = _asked(ancillary)
+            self._answers.answer(data, partial(self._reply, peer, source), server)
 
-    def _server(self, ancillary: Ancillary) -> str | None:
-        if not self._knows_server or not ancillary:
-            return None
-        return numeric(inet_ntop(AF_INET6, ancillary[0][2][:_ADDRESS_SIZE]))
-
-    def _reply(self, peer: Any, ancillary: Ancillary, response: bytes) -> None:
+    def _reply(self, peer: Any, source: Ancillary, response: bytes) -> None:
         if self._is_closed:
             return
         try:
-            self._socket.sendmsg((response,), ancillary if self._knows_server else (), 0, peer)
+            self._socket.sendmsg((response,), source, 0, peer)
         except OSError:
             # The client is gone, or its buffer is full. It asks again, as after any lost datagram.
             pass
@@ -201,3 +200,14 @@ class _Client:
             self._timer = self._loop.after(_IDLE_SECONDS, self._idle)
         else:
             self.close()
+
+
+def _asked(ancillary: Ancillary) -> tuple[str | None, Ancillary]:
+    """Return the address that was asked, and the ancillary data with which the response comes from there."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (IPPROTO_IPV6, IPV6_PKTINFO):
+            return numeric(inet_ntop(AF_INET6, data[:16])), ancillary
+        if (level, kind) == (IPPROTO_IP, _IP_PKTINFO):
+            _, _, address = _IN_PKTINFO.unpack(data)
+            return inet_ntop(AF_INET, address), [(level, kind, _IN_PKTINFO.pack(0, address, b""))]
+    return None, []
