@@ -15,6 +15,7 @@ from select import POLLOUT, poll
 from socket import AF_INET, AF_INET6, SO_ERROR, SO_REUSEPORT, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET
 
 from socksify import _originals
+from socksify.routing.local_host import is_own
 from socksify.seal.dial import families_of
 from socksify.seal.raw_sockaddr import pack
 from socksify.server.core.loop import WRITABLE
@@ -110,7 +111,8 @@ class FullListeners:
         literal = host.removeprefix("::ffff:")
         is_ipv4 = ":" not in literal
         listener = self._ipv4 if is_ipv4 else self._ipv6
-        if listener is None:
+        # With IPV6_FREEBIND a socket has any address. Packets to one of another host would leave this machine.
+        if listener is None or not (literal == listener.address[0] or is_own(literal)):
             done(None)
             return
         end = self._loop.stream(listener.family)

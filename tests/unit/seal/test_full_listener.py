@@ -10,6 +10,7 @@ from errno import EADDRNOTAVAIL, EALREADY, EINPROGRESS
 import pytest
 
 from socksify import _originals
+from socksify.seal import full_listener
 from socksify.seal.full_listener import FullListeners
 from socksify.seal.libc import connect_raw
 from socksify.server.core.loop import Loop
@@ -68,6 +69,18 @@ def test_a_socket_waits_and_is_opened(listeners: FullListeners, loop: Loop, fami
     end.send(b"from the end")
     sock.setblocking(True)
     assert sock.recv(100) == b"from the end"
+    sock.close()
+
+
+def test_a_socket_with_the_address_of_another_host_is_not_opened(
+    listeners: FullListeners, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sock = _originals.Socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock.bind(("127.0.0.9", 0))
+    assert connect_raw(sock.fileno(), listeners.address_for(sock)) == EINPROGRESS
+    monkeypatch.setattr(full_listener, "is_own", lambda address: address != "127.0.0.9")
+    # `done` is called before loop.run(), which a loop that was stopped leaves at once.
+    assert opened(listeners, loop, sock) == [None]
     sock.close()
 
 
