@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from socksify.config.settings import Settings
+    from socksify.seal.service import Service
 
 # POSIX, Shell Command Language, 2.8.2: the exit status of a command that is not found, or that cannot be executed.
 _NOT_FOUND = 127
@@ -77,8 +78,28 @@ def _seal(settings: Settings, command: Command | None, is_embedded: bool) -> str
     return ""
 
 
-def _enter_seal(_settings: Settings, _is_embedded: bool) -> None:
-    raise SealUnavailableError("this version cannot seal a program yet")
+def _enter_seal(settings: Settings, is_embedded: bool) -> None:
+    """Divide this process into three. Only the process of the program returns. Raises SealUnavailableError."""
+    if is_embedded:
+        raise SealUnavailableError("--embedded: the server in this process would be sealed with the program.")
+    try:
+        from socksify.seal.launcher import enter_seal
+    except ImportError as error:
+        raise SealUnavailableError(f"{error}. The seal needs ctypes. Use a Python that has it.") from None
+    enter_seal(lambda: _make_service(settings))
+
+
+def _make_service(settings: Settings) -> Service:
+    """Return the service of the seal, in the process of the supervisor, whose own connections go direct."""
+    hook = sys.modules.get("socksify_hook")
+    if hook is not None and hook.state == "waiting":
+        hook.give_up()
+    patches = sys.modules.get("socksify.patches")
+    if patches is not None:
+        patches.uninstall()
+    from socksify.seal.service import Service
+
+    return Service(settings)
 
 
 def _is_patched(settings: Settings, command: Command) -> bool:
@@ -118,11 +139,13 @@ def execute(command: Command, environ: Mapping[bytes, bytes]) -> NoReturn:
     # Python ignores these signals (Python/pylifecycle.c), and a program would inherit that.
     for name in ("SIGPIPE", "SIGXFSZ"):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     try:
         _execute(command.path, command.words, environ)
     except OSError as error:
-        sys.stderr.write(f"socksify: {command.words[0]}: {error.strerror}\n")
+        if sys.stderr is not None:
+            sys.stderr.write(f"socksify: {command.words[0]}: {error.strerror}\n")
         raise SystemExit(_NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE) from None
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYSCALL = _LIBC.syscall
 _SYSCALL.restype = ctypes.c_long
 # syscall(2) is variadic. Without types, ctypes passes an int of 32 bits, whose upper half is undefined in a register.
 _SYSCALL.argtypes = [ctypes.c_long] * 7
+# In bytes: sigset_t of libc.
+_SIGSET_SIZE = 128
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def system_call(name: str, number: int, *arguments: int) -> int:
@@ -33,3 +40,20 @@ def unshare(flags: int, names: str) -> None:
     if _LIBC.unshare(flags):
         error = ctypes.get_errno()
         raise OSError(error, f"unshare({names}): {os.strerror(error)}")
+
+
+def prctl(name: str, option: int, value: int) -> None:
+    """Call prctl(2) with one argument. Raises OSError, whose message begins with the name of the option."""
+    if _LIBC.prctl(option, ctypes.c_ulong(value), *(ctypes.c_ulong(),) * 3):
+        error = ctypes.get_errno()
+        raise OSError(error, f"prctl({name}): {os.strerror(error)}")
+
+
+def signalfd(signals: Iterable[int]) -> int:
+    """Return a descriptor that reads these signals, which have to be blocked. It is closed on exec. Raises OSError."""
+    mask = sum(1 << number - 1 for number in signals)
+    fd: int = _LIBC.signalfd(-1, mask.to_bytes(_SIGSET_SIZE, sys.byteorder), os.O_CLOEXEC | os.O_NONBLOCK)
+    if fd < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"signalfd: {os.strerror(error)}")
+    return fd

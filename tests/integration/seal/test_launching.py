@@ -1,0 +1,297 @@
+"""A sealed program is started, stopped and ended as it would be without a seal, and its world is the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.both import Both
+from tests.support.paths import ROOT
+from tests.support.processes import unavailable
+from tests.support.targets import Target
+from tests.support.terminals import soon
+
+SEAL = ("--proxy", "socks5h://127.0.0.1:9", "--seal=on")
+SECONDS = 30.0
+WORLD = (ROOT / "tests/integration/launch/world.py").read_text()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sealed_system(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A system on which programs can be sealed."""
+    tried = Both(tmp_path_factory.mktemp("tried")).socksify("--seal=on", "-c", "")
+    if tried.returncode:
+        unavailable(tried.stderr.decode())
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Both:
+    return Both(tmp_path)
+
+
+class Sealed:
+    """A program that runs sealed: the launcher, and what the program has told."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def line(self) -> str:
+        """Return the next line of the program's output."""
+        assert self.process.stdout is not None
+        readable, _, _ = select.select([self.process.stdout], [], [], SECONDS)
+        assert readable, "the program says nothing"
+        return self.process.stdout.readline().rstrip("\n")
+
+    def tell(self, text: str) -> None:
+        """Write a line to the program's standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{text}\n")
+        self.process.stdin.flush()
+
+    def ends(self) -> int:
+        """Wait for the launcher, and return its exit status."""
+        return self.process.wait(SECONDS)
+
+    @property
+    def errors(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+
+@contextlib.contextmanager
+def sealed(*words: str, options: Sequence[str] = SEAL, **more: object) -> Iterator[Sealed]:
+    """Run a program sealed, with pipes to all its standard streams, for the length of the block."""
+    argv = [sys.executable, "-m", "socksify", *options, *words]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen(argv, text=True, bufsize=1, cwd=ROOT, **{**pipes, **more})  # type: ignore[call-overload]
+    try:
+        yield Sealed(process)
+    finally:
+        # Programs may handle SIGTERM.
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+# Tells its number and that of its parent, then the signals that it gets, until its input ends.
+LISTENING = """
+import os, signal, sys
+for number in (1, 2, 3, 10, 12, 15, 34):
+    signal.signal(number, lambda number, _: os.write(1, f"{number}\\n".encode()))
+print(os.getpid(), os.getppid(), flush=True)
+for line in sys.stdin:
+    exec(line)
+"""
+
+
+def family(program: Sealed) -> tuple[int, int]:
+    """Read the numbers of the program and its supervisor."""
+    number, parent = map(int, program.line().split())
+    return number, parent
+
+
+@pytest.mark.parametrize("program", ["", "raise SystemExit(3)", "1 / 0", "import os; os._exit(255)"])
+def test_an_exit_status_is_the_same(both: Both, program: str) -> None:
+    expected = both.python("-c", program)
+    got = both.socksify("--seal=on", "-c", program)
+    assert (got.returncode, got.stdout, got.stderr) == (expected.returncode, expected.stdout, expected.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGINT, signal.SIGHUP])
+def test_a_death_by_a_signal_is_the_same(both: Both, number: int) -> None:
+    got = both.socksify("--seal=on", "sh", "-c", f"kill -{number} $$")
+    assert (got.returncode, got.stdout, got.stderr) == (-number, b"", b"")
+
+
+def test_a_dead_program_leaves_one_core_file_at_most(both: Both) -> None:
+    """The launcher dies by the same signal, and leaves none of its own."""
+    core = both.python("-c", "import os; os.abort()"), both.socksify("--seal=on", "-c", "import os; os.abort()")
+    assert [result.returncode for result in core] == [-signal.SIGABRT] * 2
+    assert len(list(both.directory.glob("core*"))) <= 2
+
+
+def test_interrupting_ends_as_under_python(both: Both) -> None:
+    program = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nfinally:\n    print('finally')"
+    expected = both.python("-c", program)
+    got = both.socksify("--seal=on", "-c", program)
+    assert (got.returncode, got.stdout, got.stderr) == (expected.returncode, expected.stdout, expected.stderr)
+
+
+@pytest.mark.parametrize("words", [["script.py", "a"], ["-m", "script"], ["-c", WORLD]], ids=["file", "-m", "-c"])
+def test_a_python_sees_the_same_world(both: Both, words: list[str]) -> None:
+    both.write("script.py", WORLD)
+    expected = both.python(*words, stdin=b"left")
+    got = both.socksify("--seal=on", *words, stdin=b"left")
+    assert (got.returncode, got.stderr) == (0, b"")
+    theirs, ours = json.loads(expected.stdout), json.loads(got.stdout)
+    # Patched code may import more.
+    assert {name: ours[name] for name in theirs} == theirs
+
+
+def inheritance() -> None:
+    os.umask(0o027)
+    os.nice(3)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
+    for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+
+
+TOLD = """
+umask; nice; ulimit -n; ulimit -Hn; pwd; readlink /proc/self/fd/*
+grep -E '^(Sig|Shd|NSsid|NSpgid)' /proc/self/status
+"""
+
+
+def test_a_command_inherits_the_same(tmp_path: Path) -> None:
+    """Limits, signals, descriptors, directory, session and process group are those of the launcher."""
+    (tmp_path / "passed").touch()
+    with open(tmp_path / "passed") as passed, open(tmp_path / "out", "w+") as output:
+        told = []
+        for before in ([], [sys.executable, "-m", "socksify", *SEAL, "--no-children"]):
+            output.truncate(0)
+            output.seek(0)
+            subprocess.run(
+                [*before, "sh", "-c", TOLD],
+                stdin=passed,
+                stdout=output,
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                pass_fds=(passed.fileno(),),
+                preexec_fn=inheritance,
+                check=True,
+                timeout=SECONDS,
+            )
+            told.append((tmp_path / "out").read_text())
+    assert told[0].split("\n") == told[1].split("\n")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 10, 12, 15, 34])
+def test_a_signal_to_the_launcher_reaches_the_program_once(number: int) -> None:
+    with sealed("-c", LISTENING) as program:
+        family(program)
+        program.process.send_signal(number)
+        assert program.line() == str(number)
+        program.tell("print('no more', flush=True)")
+        assert program.line() == "no more"
+
+
+@pytest.mark.parametrize("sending", ["os.kill(0, 15)", "__import__('subprocess').run(['sh', '-c', 'kill -15 0'])"])
+def test_a_signal_to_the_whole_group_reaches_the_program_once(sending: str) -> None:
+    """A program that handles SIGTERM by a signal to its group would otherwise go on for ever."""
+    with sealed("-c", LISTENING, start_new_session=True) as program:
+        family(program)
+        program.tell(sending)
+        assert program.line() == "15"
+        program.tell("__import__('time').sleep(0.2); print('no more', flush=True)")
+        assert program.line() == "no more"
+
+
+def test_a_signal_during_the_start_is_not_lost() -> None:
+    """Whenever it comes, the launcher ends by it."""
+    for delay in range(0, 200, 20):
+        with sealed("sleep", "60") as program:
+            time.sleep(delay / 1000)
+            program.process.terminate()
+            assert program.ends() in (-signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+def test_killing_the_launcher_kills_the_program() -> None:
+    with sealed("-c", LISTENING) as program:
+        number, _ = family(program)
+        pidfd = os.pidfd_open(number)
+        program.process.kill()
+        assert program.ends() == -signal.SIGKILL
+        assert select.select([pidfd], [], [], SECONDS)[0]
+        os.close(pidfd)
+
+
+def test_killing_the_supervisor_closes_the_network(echo_server: Target) -> None:
+    connect = f"import socket; print(socket.socket().connect_ex(('127.0.0.1', {echo_server.port})), flush=True)"
+    with sealed("-c", LISTENING) as program:
+        _, supervisor = family(program)
+        program.tell(connect)
+        assert program.line() == "0"
+        os.kill(supervisor, signal.SIGKILL)
+        program.tell(f"while os.getppid() == {supervisor}: pass")
+        program.tell(connect)
+        assert program.line() == "38"
+        program.process.send_signal(signal.SIGUSR1)
+        assert program.line() == "10"
+        program.tell("os._exit(7)")
+        assert program.ends() == 7
+        assert program.errors == (
+            "socksify: the supervisor of the seal has ended, and the network of the program is closed\n"
+        )
+
+
+DAEMON = """
+import os, socket, sys
+if os.fork():
+    os._exit(5)
+os.setsid()
+with open(sys.argv[1]) as fifo:
+    for fd in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+    fifo.read()
+with socket.create_connection(("127.0.0.1", int(sys.argv[2]))) as sock:
+    sock.sendall(b"from the daemon")
+    answer = sock.recv(100)
+with open(sys.argv[3], "wb") as file:
+    file.write(answer)
+"""
+
+
+def test_a_daemon_is_served_after_the_end_of_the_program(tmp_path: Path, echo_server: Target) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    result = tmp_path / "result"
+    with sealed("-c", DAEMON, str(tmp_path / "fifo"), str(echo_server.port), str(result)) as program:
+        fifo = os.open(tmp_path / "fifo", os.O_WRONLY)
+        assert program.ends() == 5
+        # Neither the launcher nor the supervisor keeps the pipes of the program open.
+        assert program.process.stdout is not None
+        assert program.process.stdout.read() == program.errors == ""
+        os.close(fifo)
+        soon(lambda: result.exists() and result.read_bytes() == b"from the daemon", "the daemon is not served")
+
+
+def test_a_reader_sees_the_end_of_an_output_that_the_program_closes() -> None:
+    with sealed("-c", "import os, sys; os.close(1); sys.stdin.read()") as program:
+        assert program.line() == ""
+        assert program.process.poll() is None
+
+
+def test_a_writer_gets_sigpipe_if_its_reader_ends() -> None:
+    with sealed("yes") as program:
+        assert program.line() == "y"
+        assert program.process.stdout is not None
+        program.process.stdout.close()
+        assert program.ends() == -signal.SIGPIPE
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (0, 1, 2)])
+def test_streams_that_are_closed_stay_closed(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    def close() -> None:
+        for fd in closed:
+            os.close(fd)
+
+    told = tmp_path / "told"
+    program = f"import os; open({str(told)!r}, 'a').write(f'{{os.listdir(\"/proc/self/fd\")}}\\n')"
+    for words in (["-c", program], ["-m", "socksify", *SEAL, "-c", program]):
+        subprocess.run([sys.executable, *words], preexec_fn=close, cwd=ROOT, timeout=SECONDS, check=True)
+    natively, under_seal = told.read_text().splitlines()
+    assert under_seal == natively
