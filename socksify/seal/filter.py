@@ -52,7 +52,7 @@ def filter_program(architecture: Architecture, *, pooled: bool) -> bytes:
     """Return the filter for this architecture, an array of struct sock_filter.
 
     `pooled`: the UDP sockets of the tree are in an empty network namespace. Otherwise they are bound to the loopback
-    interface, and the supervisor is asked for each datagram that has an address.
+    interface, and the supervisor is asked for each datagram that has, or may have, an address.
     """
     code = Assembler()
     _begin(code, architecture)
@@ -99,11 +99,11 @@ def _without_network(code: Assembler, numbers: Mapping[str, int]) -> None:
 def _decisions(pooled: bool) -> Mapping[str, Callable[[Assembler], None]]:
     """The calls that depend on their arguments, and those that the supervisor always sees. Frequent ones are first."""
     return {
-        "sendto": _sendto if pooled else _sendto_on_loopback,
+        "sendto": _sendto,
         **({} if pooled else {"recvfrom": _recvfrom_on_loopback}),
-        "sendmsg": _sendmsg,
+        "sendmsg": _sendmsg if pooled else _sendmsg_on_loopback,
         "ioctl": _ioctl,
-        "sendmmsg": _sendmmsg,
+        "sendmmsg": _sendmmsg if pooled else _sendmmsg_on_loopback,
         "getsockopt": _getsockopt,
         "setsockopt": _setsockopt if pooled else _setsockopt_on_loopback,
         "socket": _socket,
@@ -176,11 +176,6 @@ def _socketpair(code: Assembler) -> None:
 
 def _sendto(code: Assembler) -> None:
     _without_fast_open(code, 3)
-    code.end(ALLOW)
-
-
-def _sendto_on_loopback(code: Assembler) -> None:
-    _without_fast_open(code, 3)
     _unless_null(code, 4, NOTIFY)
     code.end(ALLOW)
 
@@ -195,9 +190,20 @@ def _sendmsg(code: Assembler) -> None:
     code.end(ALLOW)
 
 
+def _sendmsg_on_loopback(code: Assembler) -> None:
+    # The address is in memory, and so is the interface that ancillary data may name.
+    _without_fast_open(code, 2)
+    code.end(NOTIFY)
+
+
 def _sendmmsg(code: Assembler) -> None:
     _without_fast_open(code, 3)
     code.end(ALLOW)
+
+
+def _sendmmsg_on_loopback(code: Assembler) -> None:
+    _without_fast_open(code, 3)
+    code.end(NOTIFY)
 
 
 def _without_fast_open(code: Assembler, index: int) -> None:

@@ -14,12 +14,15 @@ from socksify import _originals
 from socksify.seal import system_calls
 from socksify.seal.connect import ConnectHandler
 from socksify.seal.connections import Connections
+from socksify.seal.datagram_routes import DatagramRoutes
 from socksify.seal.dial import Dialer
 from socksify.seal.dns.answers import Answers
-from socksify.seal.dns.responder import TcpResponder
+from socksify.seal.dns.responder import TcpResponder, UdpResponder
 from socksify.seal.full_listener import FullListeners
 from socksify.seal.held_connect import HeldConnects
+from socksify.seal.native_datagrams import NativeDatagrams
 from socksify.seal.notices import Notices
+from socksify.seal.pooled_datagrams import PooledDatagrams
 from socksify.seal.private_calls import PrivateCalls
 from socksify.seal.relays import Relays
 from socksify.seal.routes import Routes
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.routing.sockaddr import SockAddress
     from socksify.seal.listener import Listener
+    from socksify.seal.socket_pool import SocketPool
 
     # Answers a system call: id, thread, and the six arguments. It raises OSError if the call fails at once.
     Handler = Callable[..., None]
@@ -48,7 +52,8 @@ _BACKLOG = 1024
 class Supervisor:
     """Answers the notifications of one filter, by these settings."""
 
-    def __init__(self, listener: Listener, settings: Settings) -> None:
+    def __init__(self, listener: Listener, settings: Settings, pool: SocketPool | None = None) -> None:
+        """`pool` has the UDP sockets of the tree, if its filter was made for a pool."""
         numbers = system_calls.here().numbers
         self._listener = listener
         self._loop = Loop()
@@ -62,7 +67,7 @@ class Supervisor:
         self._target = Target(numbers)
         self._connections = Connections()
         self._answers = Answers(self._scopes.names, self._scopes.lookups, settings, self._loop, self._dialer)
-        self._handlers = self._make_handlers(numbers)
+        self._handlers = self._make_handlers(numbers, self._make_datagrams(settings, pool))
 
     def run(self) -> None:
         """Answer until nobody is left under the filter."""
@@ -77,7 +82,9 @@ class Supervisor:
         self._threads.close()
         self._loop.close()
 
-    def _make_handlers(self, numbers: Mapping[str, int]) -> dict[int, Handler]:
+    def _make_handlers(
+        self, numbers: Mapping[str, int], datagrams: PooledDatagrams | NativeDatagrams
+    ) -> dict[int, Handler]:
         held = HeldConnects(
             self._listener, self._target, self._connections, self._dialer, self._full_listeners, self._relays
         )
@@ -88,7 +95,7 @@ class Supervisor:
             self._connections,
             held,
             Routes(self._scopes.router_of, self._name_server(), self._notices),
-            lambda id, *_: self._listener.proceed(id),
+            datagrams.connect,
         )
         queries = SocketQueries(self._listener, self._target, self._connections)
         return {
@@ -96,7 +103,23 @@ class Supervisor:
             numbers["getpeername"]: queries.getpeername,
             numbers["getsockopt"]: queries.so_error,
             numbers["setsockopt"]: PrivateCalls(self._listener, self._target, self._scopes).setsockopt,
+            **{numbers[name]: answer for name, answer in datagrams.handlers.items()},
         }
+
+    def _make_datagrams(self, settings: Settings, pool: SocketPool | None) -> PooledDatagrams | NativeDatagrams:
+        """Answer DNS over UDP, and return the handlers of UDP sockets."""
+        routes = DatagramRoutes(self._scopes.router_of, self._notices)
+        datagrams = (
+            PooledDatagrams(self._loop, self._listener, self._target, routes, pool)
+            if pool is not None
+            else NativeDatagrams(
+                self._loop, self._listener, self._target, self._connections, routes,
+                are_direct=settings.udp == "direct",
+            )
+        )  # fmt: skip
+        for responder in datagrams.responders:
+            UdpResponder(self._loop, responder, self._answers)
+        return datagrams
 
     def _name_server(self) -> SockAddress:
         """Answer DNS over TCP, and return the address of the responder."""

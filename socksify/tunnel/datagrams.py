@@ -39,8 +39,6 @@ def kernel_type(sock: Socket) -> int:
 
 _PROTOCOLS = {1: "ICMP", 17: "UDP", 33: "DCCP", 58: "ICMPv6", 132: "SCTP", 136: "UDP-Lite"}
 
-_OPTION = 'udp="direct" (--udp direct)'
-
 
 def is_tcp(sock: Socket) -> bool:
     """Return True if an IP socket speaks TCP according to the kernel; False for a closed socket.
@@ -96,7 +94,7 @@ def refuse(sock: Socket, route: Via | Blocked, address: Any) -> NoReturn:
 
 def refuse_frame(interface: str) -> NoReturn:
     """Refuse a frame that is written to an interface, because the rules do not know its destination."""
-    why = f"what is written to an interface goes past every rule; {_OPTION} allows it"
+    why = f"what is written to an interface goes past every rule; {errors.ALLOW_UDP} allows it"
     log.line(f"{log.name}: frame {interface} denied: {why}")
     raise errors.not_sent("frame", interface, why)
 
@@ -114,7 +112,4 @@ def _kind(sock: Socket) -> str:
 
 
 def _why(route: Via | Blocked) -> str:
-    if not isinstance(route, Via):
-        return route.why
-    rule, proxy = f"rule {route.rule.text!r} ({route.rule.source})", route.chain[-1].url
-    return f"{rule} leaves it to proxy {proxy}, which is asked for TCP alone; {_OPTION} or a direct rule allows it"
+    return errors.why_tcp_alone(route) if isinstance(route, Via) else route.why

@@ -103,6 +103,7 @@ _ADVICE = {
     ENETUNREACH: "the proxy has no route to the destination",
     EHOSTUNREACH: "the proxy cannot reach or resolve the destination",
 }
+ALLOW_UDP = 'udp="direct" (--udp direct)'
 _BIND_ADVICE = "to be called back takes a proxy with BIND, such as Dante; else use the protocol's passive mode"
 
 
@@ -179,6 +180,12 @@ def denied(why: str, address: tuple[object, ...]) -> ProxyError:
 def not_sent(what: str, target: str, why: str) -> ProxyError:
     """Return the error for a datagram that does not leave this machine; `what` is its protocol ("UDP", "SCTP")."""
     return _error(EACCES, f"{what} to {target} refused: {why}", target)
+
+
+def why_tcp_alone(route: Via) -> str:
+    """Return the reason why a route takes no datagrams: UDP ASSOCIATE (RFC 1928 section 7) is not used."""
+    rule, proxy = f"rule {route.rule.text!r} ({route.rule.source})", route.chain[-1].url
+    return f"{rule} leaves it to proxy {proxy}, which is asked for TCP alone; {ALLOW_UDP} or a direct rule allows it"
 
 
 def not_applied(what: str, why: str) -> ProxyError:

@@ -16,11 +16,16 @@ AS_NOBODY = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 def run_python(user: str, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a Python program, given as text, as `root` or as `nobody`. `socksify` and `tests` can be imported there."""
     needs_root()
-    command = [sys.executable] if user == "root" else [require("setpriv"), *AS_NOBODY, _python_of_all()]
+    command, python = as_user(user)
     return subprocess.run(
-        [*command, "-c", program, *arguments],
+        [*command, python, "-c", program, *arguments],
         capture_output=True, text=True, timeout=60, cwd="/", env={"PYTHONPATH": str(ROOT)}, check=False,
     )  # fmt: skip
+
+
+def as_user(user: str) -> tuple[list[str], str]:
+    """Return the beginning of a command that runs as `root` or as `nobody`, and a Python that the user may run."""
+    return ([], sys.executable) if user == "root" else ([require("setpriv"), *AS_NOBODY], _python_of_all())
 
 
 def _python_of_all() -> str:

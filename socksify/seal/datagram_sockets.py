@@ -1,0 +1,48 @@
+"""UDP sockets in the hands of a sealed program: how it gets one, and whether a descriptor is one."""
+
+from __future__ import annotations
+
+import os
+from errno import EINVAL
+from socket import SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socksify import _originals
+    from socksify.seal.listener import Listener
+    from socksify.seal.target import Target
+
+# The bits of the type in the second argument of socket(2). The others are flags.
+_TYPE = 0xF
+
+
+def flags_of(kind: int) -> int:
+    """Return the flags in the second argument of socket(2). Raises OSError (EINVAL) if there are unknown ones."""
+    flags = kind & 0xFFFFFFFF & ~_TYPE
+    if flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK):
+        raise OSError(EINVAL, os.strerror(EINVAL))
+    return flags
+
+
+def give(listener: Listener, id: int, flags: int, made: _originals.Socket | OSError) -> None:
+    """Let socket(2) return a socket, or fail with an error. Our own descriptor is closed."""
+    if isinstance(made, OSError):
+        listener.answer(id, error=made.errno or EINVAL)
+        return
+    try:
+        if flags & SOCK_NONBLOCK:
+            made.setblocking(False)
+        listener.add_descriptor(id, made.fileno(), bool(flags & SOCK_CLOEXEC))
+    except OSError as error:
+        listener.answer(id, error=error.errno or EINVAL)
+    finally:
+        made.close()
+
+
+def is_datagram_socket(target: Target, thread: int, fd: int) -> bool:
+    """Return True if a descriptor is a socket for datagrams. Raises OSError."""
+    sock = target.take_socket(thread, fd)
+    try:
+        return sock.type == SOCK_DGRAM
+    finally:
+        sock.close()

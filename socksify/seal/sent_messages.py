@@ -1,0 +1,102 @@
+"""struct msghdr of sendmsg(2) and sendmmsg(2), as it lies in the memory of a program."""
+
+from __future__ import annotations
+
+import os
+import struct
+from errno import EMSGSIZE, ENOBUFS
+from socket import IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO
+
+from socksify._record import Record
+from socksify.seal import raw_sockaddr
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from socksify.seal.target import Target
+
+# The address and its size, the parts and their number, the ancillary data and its size, flags. In struct mmsghdr, the
+# number of bytes that were sent follows.
+_MSGHDR = struct.Struct("@PI4xPNPNi4x")
+_MMSGHDR_SIZE = _MSGHDR.size + 8
+_IOVEC = struct.Struct("@PN")
+# struct cmsghdr: the size with the header, the level, the type. Each begins at a multiple of 8 bytes.
+_CMSGHDR = struct.Struct("@Nii")
+_ALIGNMENT = 8
+_INDEX = struct.Struct("@i")
+# <linux/in.h>; Python 3.11 does not have it.
+_IP_PKTINFO = 8
+# Where struct in_pktinfo and struct in6_pktinfo have the number of the interface.
+_INDEX_AT = {(IPPROTO_IP, _IP_PKTINFO): 0, (IPPROTO_IPV6, IPV6_PKTINFO): 16}
+_LOOPBACK = 1
+# UIO_MAXIOV: neither has a message more parts, nor has a call more messages.
+_MOST = 1024
+# In bytes. No datagram is longer, and no ancillary data that the kernel takes by default.
+_LONGEST = 65535
+_LONGEST_ANCILLARY = 1 << 17
+
+
+class SentMessage(Record):
+    """One message. `address` is empty if it has none; `at` is where its struct msghdr lies."""
+
+    at: int
+    address: bytes
+    ancillary: bytes
+    parts: tuple[int, int]
+
+    @property
+    def names_interface(self) -> bool:
+        """True if ancillary data sends the message through another interface than loopback (ip(7), IP_PKTINFO)."""
+        return any(index not in (0, _LOOPBACK) for index in _interfaces(self.ancillary))
+
+    def content(self, target: Target, thread: int) -> bytes:
+        """Return the content. Raises OSError: EFAULT, or EMSGSIZE for more than a datagram holds."""
+        at, count = self.parts
+        parts = target.read(thread, at, min(count, _MOST) * _IOVEC.size) if count else b""
+        content = b""
+        for start, size in _IOVEC.iter_unpack(parts):
+            if len(content) + size > _LONGEST:
+                raise OSError(EMSGSIZE, os.strerror(EMSGSIZE))
+            content += target.read(thread, start, size) if size else b""
+        return content
+
+
+def message(target: Target, thread: int, at: int) -> SentMessage:
+    """Return the message of sendmsg(2). Raises OSError: EFAULT, or ENOBUFS for too much ancillary data."""
+    return _message(target, thread, at, target.read(thread, at, _MSGHDR.size))
+
+
+def messages(target: Target, thread: int, at: int, count: int) -> list[SentMessage]:
+    """Return the messages of sendmmsg(2). Raises the errors of `message`."""
+    count = min(count & 0xFFFFFFFF, _MOST)
+    headers = target.read(thread, at, count * _MMSGHDR_SIZE) if count else b""
+    starts = range(0, len(headers) - _MMSGHDR_SIZE + 1, _MMSGHDR_SIZE)
+    return [_message(target, thread, at + start, headers[start : start + _MSGHDR.size]) for start in starts]
+
+
+def note_sent(target: Target, thread: int, first: SentMessage, size: int) -> None:
+    """Write into struct mmsghdr how many bytes were sent. Raises OSError: EFAULT."""
+    target.write(thread, first.at + _MSGHDR.size, _INDEX.pack(size))
+
+
+def _message(target: Target, thread: int, at: int, header: bytes) -> SentMessage:
+    name, name_size, parts, count, control, control_size, _flags = _MSGHDR.unpack(header)
+    if control_size > _LONGEST_ANCILLARY:
+        raise OSError(ENOBUFS, os.strerror(ENOBUFS))
+    address = target.read(thread, name, min(name_size, raw_sockaddr.LONGEST)) if name and name_size else b""
+    ancillary = target.read(thread, control, control_size) if control and control_size else b""
+    return SentMessage(at, address, ancillary, (parts, count))
+
+
+def _interfaces(ancillary: bytes) -> Iterator[int]:
+    """Yield the number of each interface that ancillary data names."""
+    at = 0
+    while at + _CMSGHDR.size <= len(ancillary):
+        size, level, kind = _CMSGHDR.unpack_from(ancillary, at)
+        index_at = _INDEX_AT.get((level, kind))
+        if index_at is not None and size >= _CMSGHDR.size + index_at + _INDEX.size:
+            (index,) = _INDEX.unpack_from(ancillary, at + _CMSGHDR.size + index_at)
+            yield index
+        # The kernel refuses a size that is smaller than the header.
+        at += max(-(-size // _ALIGNMENT) * _ALIGNMENT, _CMSGHDR.size)
