@@ -14,7 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from socksify.clients.rcmd import rcmd
     from socksify.config.errors import ConfigError
@@ -172,17 +172,21 @@ def _close(error: BaseException) -> None:
 
         what = _network_block.described(error)
         why = f"the network is closed, since install() has failed: {what}. To go without: socksify.uninstall()"
-        modules = {*_modules_in_c(), *_network_block.IN_C, *_network_block.INTERPRETERS}
-        _network_block.BLOCK.close(f"socksify: {why}", modules)
+        known, connects = _code_in_c()
+        modules = {*known, *_network_block.IN_C, *_network_block.INTERPRETERS}
+        _network_block.BLOCK.close(f"socksify: {why}", modules, connects)
 
 
-def _modules_in_c() -> Iterable[str]:
-    """Return the modules that connect past the patches; none if the import of their table has failed."""
+def _code_in_c() -> tuple[Iterable[str], Callable[[str, str], bool] | None]:
+    """Return the known modules that connect past the patches, and a function that judges any extension module.
+
+    There are none if the import of their module has failed.
+    """
     try:
-        from socksify.patches.c_extensions import MODULES
+        from socksify.patches.c_extensions import MODULES, connects
     except Exception:
-        return ()
-    return MODULES
+        return (), None
+    return MODULES, connects
 
 
 def uninstall() -> None:

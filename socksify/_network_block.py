@@ -52,7 +52,8 @@ class NetworkBlock:
         self._why = ""
         self._cause: BaseException | None = None
         self._modules: frozenset[str] = frozenset()
-        self._is_covered: Callable[[str, tuple[Any, ...]], bool] = _is_never_covered
+        self._connects: Callable[[str, str], bool] = _never
+        self._is_covered: Callable[[str, tuple[Any, ...]], bool] = _never
         self._on_reopen: Callable[[], None] = _nothing
         self._named: set[str] = set()
         # An audit hook is added once, because it cannot be removed. Another hook may refuse it in silence.
@@ -72,6 +73,7 @@ class NetworkBlock:
         self,
         why: str,
         modules: "Iterable[str]",
+        connects: "Callable[[str, str], bool] | None" = None,
         cause: "BaseException | None" = None,
         is_covered: "Callable[[str, tuple[Any, ...]], bool] | None" = None,
         on_reopen: "Callable[[], None] | None" = None,
@@ -79,12 +81,14 @@ class NetworkBlock:
         """Close the network.
 
         `why` is the text of the exceptions, and `cause` their cause. `modules` are the modules that must not be
-        imported while the network is closed, because they connect in C. `is_covered(event, arguments)` is called for
-        each child process with the audit event of its start. If it returns False, the child is named on stderr; without
-        it, every child is. `on_reopen()` is called when an install() that succeeds opens the network.
+        imported while the network is closed, because they connect in C. `connects(name, path)` tells the same of any
+        extension module. `is_covered(event, arguments)` is called for each child process with the audit event of its
+        start. If it returns False, the child is named on stderr; without it, every child is. `on_reopen()` is called
+        when an install() that succeeds opens the network.
         """
         self._why, self._cause, self._modules = why, cause, frozenset(modules)
-        self._is_covered = is_covered or _is_never_covered
+        self._connects = connects or _never
+        self._is_covered = is_covered or _never
         self._on_reopen = on_reopen or _nothing
         # While `socket` itself is being imported, this import only reads sys.modules.
         import socket
@@ -146,13 +150,17 @@ class NetworkBlock:
             if args[1] not in self._local and not isinstance(args[0], self._class):
                 self.refuse()
         elif event == "import":
-            self.check_import(args[0])
+            self.check_import(args[0], args[1])
         elif event in _START_EVENTS:
             self._name_child(event, args)
 
-    def check_import(self, name: str) -> None:
-        """Raise ImportError for a module that would connect in spite of the block."""
-        if self._why and (name in self._modules or name.partition(".")[0] in self._modules):
+    def check_import(self, name: str, path: "str | None" = None) -> None:
+        """Raise ImportError for a module that would connect in spite of the block.
+
+        `path` is the file of an extension module that is about to be loaded.
+        """
+        is_known = name in self._modules or name.partition(".")[0] in self._modules
+        if self._why and (is_known or (path is not None and self._connects(name, path))):
             raise ImportError(self._why, name=name) from self._cause
 
     def _name_child(self, event: str, args: "tuple[Any, ...]") -> None:
@@ -257,7 +265,7 @@ def _is_number(family: int, args: "tuple[Any, ...]") -> bool:
         return False
 
 
-def _is_never_covered(_: str, __: "tuple[Any, ...]") -> bool:
+def _never(_: str, __: "Any") -> bool:
     return False
 
 

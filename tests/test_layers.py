@@ -33,12 +33,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_signal_safety": {"_originals"},
     "_descriptors": {"_originals", "_signal_safety"},
     "program": set(),
+    "elf": {"_record"},
     "config": {"_record"},
     "protocol": {"_record"},
     "routing": {"_record", "_originals", "_signal_safety", "_descriptors", "_supervision", "config", "protocol"},
     "tunnel": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"},
     "patches": {"_hook_location", "_record", "_originals", "_signal_safety", "_descriptors", "_supervision"}
-    | {"config", "protocol", "routing", "tunnel"},
+    | {"elf", "config", "protocol", "routing", "tunnel"},
     "server": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"}
     | {"tunnel.handshake"},
     # Of the server the seal uses the event loop and the relay.
@@ -93,12 +94,12 @@ SUBLAYERS: dict[str, list[set[str]]] = {
         {""},
     ],
     "patches": [
-        {"journal", "post_import", "scope", "elf"},
+        {"journal", "post_import", "scope", "notices"},
         {"early_references"},
         {"guards"},
         {"sockets", "polling"},
         {"adapters", "children", "executors"},
-        {"c_extensions", "strict"},
+        {"c_extensions", "c_libraries", "strict"},
         {"installation"},
         {""},
         {"via"},

@@ -66,7 +66,7 @@ MODULE_STATE: dict[str, set[str]] = {
     # What this process has installed.
     "socksify/patches/__init__.py": {"_installation"},
     # Grow by the packages, and by the files, that a process imports.
-    "socksify/patches/c_extensions.py": {"_judged", "_named"},
+    "socksify/elf/network_code.py": {"_judged", "_read"},
     # As many as there are guarded objects: a weak reference takes each entry out.
     "socksify/patches/guards/datagrams.py": {"_guarded"},
     # One for each module whose functions are replaced.

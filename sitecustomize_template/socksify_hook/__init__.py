@@ -14,6 +14,7 @@ them.
 
 import os
 import sys
+from _frozen_importlib_external import ExtensionFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ chained: "set[str]" = set()
 
 # The functions that start children. subprocess and multiprocessing use the last one.
 _STARTERS = ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "fork_exec")
-# The functions that a _FirstStart has replaced: the module, the name, and the original.
-originals: "list[tuple[ModuleType, str, Any]]" = []
+# The functions that the hook has replaced: the module or class, the name, and the original.
+originals: "list[tuple[Any, str, Any]]" = []
 
 # Modules that connect in C, and so in spite of a closed network. A test compares them with the tables of the package.
 _IN_C = frozenset((
@@ -88,6 +89,7 @@ def start(variables: "Mapping[str, str]" = os.environ, packages: str = "", with_
     sys.meta_path.insert(0, finder)
     for name in [name for name in environ if name.startswith("SOCKSIFY_INHERITED")]:
         _hide(name, "")
+    _replace_extension_loader()
     replace_starters(os)
     if "_posixsubprocess" in sys.modules:
         replace_starters(sys.modules["_posixsubprocess"])
@@ -110,7 +112,7 @@ def end() -> None:
 def give_up() -> None:
     """Stop waiting, and never install."""
     enter("off: given up")
-    restore_starters()
+    restore_functions()
     reveal()
     end()
 
@@ -247,7 +249,7 @@ class _FirstStart:
         self.__text_signature__ = getattr(original, "__text_signature__", None)
 
     def __call__(self, *args: "Any", **keywords: "Any") -> "Any":
-        _import_watch("install", restore_starters)()
+        _import_watch("install", restore_functions)()
         return getattr(self._module, self.__name__)(*args, **keywords)
 
     def __repr__(self) -> str:
@@ -257,8 +259,29 @@ class _FirstStart:
         return self.__name__
 
 
-def restore_starters() -> None:
-    """Put the functions that start children back."""
+def _replace_extension_loader() -> None:
+    """Install before the first extension module that connects, which may need no `socket`."""
+    if sys.version_info < OLDEST:
+        return
+    original = ExtensionFileLoader.create_module
+
+    def create_module(self: "Any", spec: "Any") -> "Any":
+        before: Any = ExtensionFileLoader.create_module
+        if spec.name.partition(".")[0] not in sys.stdlib_module_names:
+            _import_watch("before_extension", _nothing)(self.path)
+        # An install has put another method there, which has to see this module, too.
+        now: Any = ExtensionFileLoader.create_module
+        return (original if now is before else now)(self, spec)
+
+    # The import machinery leaves frames of this file out of tracebacks.
+    create_module.__code__ = create_module.__code__.replace(co_filename=original.__code__.co_filename)
+    create_module.__qualname__, create_module.__module__ = original.__qualname__, original.__module__
+    originals.append((ExtensionFileLoader, "create_module", original))
+    setattr(*originals[-1][:2], create_module)
+
+
+def restore_functions() -> None:
+    """Put all functions back that were replaced."""
     while originals:
         module, name, original = originals.pop()
         os.supports_fd.discard(getattr(module, name))

@@ -61,6 +61,21 @@ def after_import(name: str) -> None:
         install()
 
 
+def before_extension(path: str) -> None:
+    """Install if the extension module in a file connects: the package names it, or refuses it."""
+    if socksify_hook.state != "waiting":
+        return
+    try:
+        from socksify.elf.network_code import connects
+
+        is_wanted = connects(path)
+    except Exception:
+        # The package is missing or damaged. The install reports this.
+        is_wanted = True
+    if is_wanted:
+        install()
+
+
 def install() -> None:
     """Install now, or wait until another thread has installed.
 
@@ -81,7 +96,7 @@ def install() -> None:
 def _install() -> None:
     if socksify_hook.state != "waiting":
         return
-    socksify_hook.restore_starters()
+    socksify_hook.restore_functions()
     socksify_hook.enter("installing")
     try:
         from socksify_hook import installer

@@ -13,7 +13,7 @@ import socksify_hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
@@ -95,8 +95,17 @@ def _close(why: str, error: BaseException) -> None:
     from socksify_hook import network_block
 
     text = f"socksify: the network is closed: {why}. To go without: {_way_out(error)}"
-    network_block.BLOCK.close(text, socksify_hook.PAST, error, _is_covered, _note_reopening)
+    network_block.BLOCK.close(text, socksify_hook.PAST, _judge(), error, _is_covered, _note_reopening)
     socksify_hook.enter(f"closed: {why}")
+
+
+def _judge() -> "Callable[[str, str], bool] | None":
+    """Return the package's function that tells whether an extension module connects; None if there is none."""
+    try:
+        from socksify.patches.c_extensions import connects
+    except Exception:
+        return None
+    return connects
 
 
 def _note_reopening() -> None:

@@ -28,6 +28,7 @@ _NETWORK_BLOCKS = ("socksify._network_block", "socksify_hook.network_block")
 _PATCHING = (
     "adapters",
     "c_extensions",
+    "c_libraries",
     "children.process_calls",
     "children.spawn_message",
     "children.subinterpreters",
@@ -124,10 +125,11 @@ class Installation:
 
     def _watch(self, settings: Settings) -> None:
         """Report code that bypasses the patches, or refuse it under strict."""
-        from socksify.patches import c_extensions
+        from socksify.patches import c_extensions, c_libraries
 
         self._watches.undo()
         c_extensions.watch(settings, self._watches)
+        c_libraries.watch(settings, self._watches)
         if settings.strict:
             from socksify.patches import strict
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -22,6 +21,7 @@ import socksify
 from socksify import _network_block
 from socksify.patches import c_extensions, installation
 from tests.support.bad_proxy import BadProxy
+from tests.support.connecting_packages import loaded_module, write_package
 from tests.support.environments import TEMPLATE
 from tests.support.stepping import SECONDS
 from tests.support.steps import good
@@ -111,11 +111,13 @@ def test_what_fails_closes_the_network(wrong: dict[str, object], echo_server: Ta
     socket.create_connection(echo_server.address).close()
 
 
-def test_strict_that_comes_too_late_closes_the_network(monkeypatch: pytest.MonkeyPatch, echo_server: Target) -> None:
-    monkeypatch.setitem(sys.modules, "pycurl", ModuleType("pycurl"))
-    with pytest.raises(ImportError, match="pycurl"):
+def test_strict_that_comes_too_late_closes_the_network(
+    monkeypatch: pytest.MonkeyPatch, echo_server: Target, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "somelib", loaded_module("somelib", write_package(tmp_path, "somelib")))
+    with pytest.raises(ImportError, match="somelib"):
         socksify.install(URL, strict=True)
-    with pytest.raises(OSError, match="pycurl is imported already"):
+    with pytest.raises(OSError, match="somelib is imported already"):
         socket.create_connection(echo_server.address)
 
 
@@ -181,12 +183,12 @@ def test_an_install_that_succeeds_opens_it(echo_server: Target) -> None:
         assert len(proxy.sessions) == 2
 
 
-def test_settings_in_force_stay_in_force(echo_server: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_in_force_stay_in_force(echo_server: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with BadProxy(good("socks5"), good("socks5")) as proxy:
         socksify.install(proxy.url(), routes=LOOPBACK)
         for wrong in WAYS.values():
             fails(**wrong)
-        monkeypatch.setitem(sys.modules, "pycurl", ModuleType("pycurl"))
+        monkeypatch.setitem(sys.modules, "somelib", loaded_module("somelib", write_package(tmp_path, "somelib")))
         fails(proxy=URL, strict=True)
         monkeypatch.setattr(installation, "_hide_variables", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -241,8 +243,10 @@ def swallowing(
 def test_modules_in_c_children_and_interpreters(tmp_path: Path, target: socket.socket) -> None:
     (tmp_path / "pycurl.py").write_text("")
     (tmp_path / "uvloop.py").write_text("")
+    write_package(tmp_path, "somelib")
     after = """
-for name in ("pycurl", "uvloop"):
+import msgpack._cmsgpack
+for name in ("pycurl", "uvloop", "somelib"):
     try:
         __import__(name)
     except ImportError as error:
@@ -261,7 +265,11 @@ for name in ("_interpreters", "_xxsubinterpreters"):
     lines = got.stdout.splitlines()
     assert lines[0].startswith("PatchError socksify cannot patch this Python")
     assert "getnameinfo" in lines[0]
-    assert lines[1:] == ["refused pycurl True", "refused uvloop True", "no interpreter", str(errno.ENETDOWN)]
+    assert lines[1:] == [
+        *(f"refused {name} True" for name in ("pycurl", "uvloop", "somelib")),
+        "no interpreter",
+        str(errno.ENETDOWN),
+    ]
     named = [line for line in got.stderr.splitlines() if "is not covered" in line]
     assert len(named) == 1, got.stderr
     assert sys.executable in named[0]

@@ -10,7 +10,7 @@ import sys
 
 from socksify._hook_location import is_hooked
 from socksify.patches.children.command_lines import CommandLine, Program, is_executable, programs
-from socksify.routing import log
+from socksify.patches.notices import NOTICES, SEAL
 from socksify.tunnel import errors
 
 TYPE_CHECKING = False
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
 
 _NOT_PASSED_ON = "the settings are passed on to no child"
-# When the set of names is full, it is cleared, and some programs may be named a second time.
-_MAX_NAMED = 4096
 
 
 class UncoveredPrograms:
@@ -31,8 +29,6 @@ class UncoveredPrograms:
     def __init__(self) -> None:
         # None: nothing is installed.
         self._settings: Settings | None = None
-        # The warnings that were written: (program, reason).
-        self._named: set[tuple[str, str]] = set()
 
     def watch(self, settings: Settings, journal: Journal) -> None:
         """Warn of programs under these settings until the journal is undone."""
@@ -94,18 +90,9 @@ class UncoveredPrograms:
             return
         if settings.strict:
             what = f"{subject}, {f'which is not covered ({why_not}),' if why_not else 'which is no Python,'}"
-            raise errors.forbidden(what, f'--allow {name}, or allow=["{name}"], lets it start all the same')
-        if self._is_new(subject, why_not):
-            log.warn(text)
-
-    def _is_new(self, subject: str, why_not: str) -> bool:
-        key = (subject, why_not)
-        if key in self._named:
-            return False
-        if len(self._named) >= _MAX_NAMED:
-            self._named.clear()
-        self._named.add(key)
-        return True
+            allow = f'--allow {name}, or allow=["{name}"], lets it start all the same, past the proxy'
+            raise errors.forbidden(what, f"{SEAL}; {allow}")
+        NOTICES.give(text, subject, why_not)
 
 
 UNCOVERED = UncoveredPrograms()
@@ -113,7 +100,7 @@ UNCOVERED = UncoveredPrograms()
 
 def _not_python_message(path: str) -> str:
     return (
-        f"the child {path} is no Python: its own connections are not proxied;"
+        f"the child {path} is no Python: its own connections are not proxied; {SEAL};"
         f" --allow {os.path.basename(path)} says that you know"
     )
 

@@ -17,6 +17,7 @@ import pytest
 from socksify.config.errors import ConfigError
 from socksify.site import hook_entry
 from tests.support import environments
+from tests.support.connecting_packages import write_package
 from tests.support.environments import CLOSED, CONNECT, PROXIED, PROXY, Environment
 from tests.support.paths import ROOT
 
@@ -210,11 +211,11 @@ def test_what_the_help_shows_is_done(environment: Environment) -> None:
 
 def test_a_module_with_sockets_in_c_is_let_in(environment: Environment, tmp_path: Path) -> None:
     """The refusal names the setting, for the hook's settings or as a variable."""
-    (tmp_path / "psycopg2.py").touch()
+    write_package(tmp_path, "somelib")
     environment.install("--proxy", PROXY, "--strict")
     variables = {"PYTHONPATH": f"{tmp_path}:{sysconfig.get_path('purelib')}"}
-    refused = environment.run("-c", "import psycopg2", **variables).stderr
-    assert '--allow psycopg2, or allow=["psycopg2"], lets it in all the same' in refused
-    assert environment.run("-c", "import psycopg2", SOCKSIFY_ALLOW="psycopg2", **variables).returncode == 0
-    environment.install("--proxy", PROXY, "--strict", "--allow", "psycopg2")
-    assert PROXIED in environment.code(f"import psycopg2\n{CONNECT}", **variables)
+    refused = environment.run("-c", "import somelib", **variables).stderr
+    assert '--allow somelib, or allow=["somelib"], lets it in all the same' in refused
+    assert environment.run("-c", "import somelib", SOCKSIFY_ALLOW="somelib", **variables).returncode == 0
+    environment.install("--proxy", PROXY, "--strict", "--allow", "somelib")
+    assert PROXIED in environment.code(f"import somelib\n{CONNECT}", **variables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sysconfig
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from socksify.patches import c_extensions, executors
 from socksify.patches.adapters import ADAPTERS
 from socksify.patches.children import spawn_message
+from tests.support.connecting_packages import write_package
 from tests.support.environments import CONNECT, PROXIED, PROXY, Environment
 from tests.support.servers import Server
 from tests.support.targets import Target
@@ -91,20 +93,31 @@ def test_modules_with_network_code_of_their_own_are_named_and_under_strict_refus
     hooked: Environment, tmp_path: Path
 ) -> None:
     """This holds even if the program imports nothing else."""
-    for name in c_extensions.MODULES:
-        (tmp_path / f"{name}.py").touch()
-        named = hooked.run("-c", f"import {name}", PYTHONPATH=str(tmp_path))
-        assert (named.returncode, named.stderr.count(f"{name} has network code of its own")) == (0, 1), named.stderr
+    write_package(tmp_path, "somelib")
+    path = f"{tmp_path}:{LIBRARIES}"
+    named = hooked.run("-c", "import somelib", PYTHONPATH=path)
+    assert (named.returncode, named.stderr.count("somelib (somelib._cares) has network code")) == (0, 1), named.stderr
     program = f"""
-for name in {[*c_extensions.MODULES]}:
-    try:
-        __import__(name)
-    except ImportError as error:
-        assert "refused by strict" in str(error), error
-    else:
-        raise AssertionError(name)
+try:
+    import somelib
+except ImportError as error:
+    assert "refused by strict" in str(error), error
+else:
+    raise AssertionError
 {CONNECT}"""
-    assert PROXIED in hooked.code(program, PYTHONPATH=str(tmp_path), SOCKSIFY_STRICT="yes")
+    assert PROXIED in hooked.code(program, PYTHONPATH=path, SOCKSIFY_STRICT="yes")
+
+
+def test_other_extension_modules_install_nothing(hooked: Environment) -> None:
+    program = "import msgpack._cmsgpack, sys; print('socket' in sys.modules)"
+    assert hooked.code(program, PYTHONPATH=LIBRARIES) == "False"
+
+
+def test_an_extension_module_that_fails_fails_as_without_the_hook(hooked: Environment, tmp_path: Path) -> None:
+    (tmp_path / f"broken{EXTENSION_SUFFIXES[0]}").write_bytes(b"\x7fELF" + b"\0" * 100)
+    ended = hooked.run("-c", "import broken", PYTHONPATH=str(tmp_path))
+    without = hooked.run("-c", "import broken", PYTHONPATH=str(tmp_path), SOCKSIFY_DISABLE="1")
+    assert (ended.returncode, ended.stderr) == (without.returncode, without.stderr)
 
 
 def test_what_starts_children_looks_as_it_does_after_the_install(hooked: Environment) -> None:

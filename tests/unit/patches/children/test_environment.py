@@ -22,7 +22,7 @@ import pytest
 import socksify
 from socksify._hook_location import template
 from socksify.config.inherited import VARIABLE
-from socksify.patches.children import uncovered_programs
+from socksify.patches import notices
 
 URL = "socks5h://joe:S3cr3t@127.0.0.1:9"
 
@@ -157,7 +157,7 @@ def test_what_is_no_command_is_refused_as_ever() -> None:
 @pytest.fixture
 def connector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A program that is not known to be harmless, and does nothing."""
-    monkeypatch.setattr(uncovered_programs.UNCOVERED, "_named", set())
+    monkeypatch.setattr(notices.NOTICES, "_given", set())
     return str(shutil.copy("/bin/true", tmp_path / "connector"))
 
 
@@ -169,7 +169,7 @@ def test_each_is_named_once(connector: str, capfd: pytest.CaptureFixture[str]) -
         subprocess.run(["sh", "-c", f"{connector} && true"], check=True)
     first, second = capfd.readouterr().err.splitlines()
     assert "-I ignores PYTHONPATH" in first and f"`socksify site install --python {sys.executable}` covers it" in first
-    assert f"the child {connector} is no Python" in second and "--allow connector" in second
+    assert f"the child {connector} is no Python" in second and "--seal=on" in second and "--allow connector" in second
     assert "S3cr3t" not in first + second
 
 
@@ -224,7 +224,7 @@ def script(path: str) -> str:
 def test_strict_refuses_what_is_no_python(start: Callable[[str], object], connector: str) -> None:
     socksify.install(URL, strict=True)
     with pytest.raises(
-        PermissionError, match=r"connector, which is no Python, .* strict .*--allow connector"
+        PermissionError, match=r"connector, which is no Python, .* strict .*--seal=on; --allow connector"
     ) as caught:
         start(connector)
     assert caught.value.errno == errno.EACCES
