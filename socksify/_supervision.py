@@ -37,6 +37,8 @@ NAME_OF_INDEX = 3
 REGISTER = 4
 # The question is the number of a scope. The socket of the call belongs to that scope from now on.
 SCOPE_OF_SOCKET = 5
+# The question is the number of a port, and an address as text. A proxy is there, so it is reached directly.
+FIRST_HOP = 6
 
 NUMBER = 8
 # A host name has at most 255 bytes. The text of two networks is shorter.
@@ -92,6 +94,11 @@ def register(settings: bytes) -> int:
     many different proxies, EMSGSIZE if the settings are too long, and EINVAL if they are no settings.
     """
     return _ask(REGISTER, data=settings)[0]
+
+
+def add_first_hop(address: str, port: int) -> None:
+    """Let every process of the tree connect directly to a proxy, whose name has this address. Raises OSError."""
+    _ask(FIRST_HOP, port, address.encode())
 
 
 def put_in_scope(sock: Socket, scope: int) -> None:

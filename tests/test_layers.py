@@ -37,7 +37,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"_record"},
     "protocol": {"_record"},
     "routing": {"_record", "_originals", "_signal_safety", "_descriptors", "_supervision", "config", "protocol"},
-    "tunnel": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"},
+    "tunnel": {
+        "_record",
+        "_originals",
+        "_signal_safety",
+        "_descriptors",
+        "_supervision",
+        "config",
+        "protocol",
+        "routing",
+    },
     "patches": {"_hook_location", "_record", "_originals", "_signal_safety", "_descriptors", "_supervision"}
     | {"elf", "config", "protocol", "routing", "tunnel"},
     "server": {"_record", "_originals", "_signal_safety", "_descriptors", "config", "protocol", "routing"}

@@ -13,6 +13,7 @@ from errno import EFAULT, EINVAL
 from socksify import _supervision
 from socksify._supervision import LONGEST_NAME, NUMBER
 from socksify.routing import fake_addresses
+from socksify.routing.sockaddr import numeric
 from socksify.seal.target import inode
 
 TYPE_CHECKING = False
@@ -46,6 +47,7 @@ class PrivateCalls:
             _supervision.NAME_OF_INDEX: (_name, LONGEST_NAME),
             _supervision.REGISTER: (self._register, _LONGEST_SETTINGS),
             _supervision.SCOPE_OF_SOCKET: (self._put, 0),
+            _supervision.FIRST_HOP: (self._add_first_hop, LONGEST_NAME),
         }
 
     def setsockopt(
@@ -77,6 +79,13 @@ class PrivateCalls:
 
     def _register(self, _: Caller, __: int, data: bytes) -> tuple[int, bytes]:
         return self._scopes.register(data), b""
+
+    def _add_first_hop(self, _: Caller, port: int, address: bytes) -> tuple[int, bytes]:
+        literal = numeric(address.decode("ascii", "replace"))
+        if not address or literal is None or not 0 < port <= 65535:
+            raise _invalid()
+        self._scopes.add_first_hop(literal, port)
+        return port, b""
 
     def _put(self, caller: Caller, scope: int, _: bytes) -> tuple[int, bytes]:
         self._scopes.put(inode(*caller), scope)

@@ -19,8 +19,10 @@ from socket import gaierror
 from socksify.config import inherited
 from socksify.config import settings as config
 from socksify.config.errors import ConfigError
+from socksify.config.ip import fold
 from socksify.routing.lookups import Lookups
 from socksify.routing.router import Router, first_hops_of
+from socksify.routing.sockaddr import numeric
 from socksify.seal import foreign_settings
 from socksify.seal.target import environment
 
@@ -52,7 +54,9 @@ class Scopes:
     _MOST_FIRST_HOPS = 1 << 16
 
     def __init__(self, settings: Settings) -> None:
+        # The first hops of all scopes, and the names among them. Who looks up such a name adds its addresses.
         self._first_hops: set[FirstHop] = set()
+        self._proxy_names: set[str] = set()
         self.base = Router(settings, self._first_hops)
         # The router that decides which names get a fake address. A resolver's query does not tell its process.
         self.names = _RouterOfNames(settings, self)
@@ -66,6 +70,7 @@ class Scopes:
         self._routers: OrderedDict[int, Router] = OrderedDict()
         self._sockets: OrderedDict[int, int] = OrderedDict()
         self._bytes = 0
+        self._add_first_hops(first_hops_of(settings))
         self._dropped = Router(config.refused(settings, ConfigError("the settings of this via() were dropped")))
 
     def register(self, data: bytes) -> int:
@@ -80,6 +85,10 @@ class Scopes:
             return self._add(data)
         self._registered.move_to_end(number)
         return number
+
+    def add_first_hop(self, literal: str, port: int) -> None:
+        """Reach a proxy directly at an address that its name has. Raises OSError (ENOSPC) if there are too many."""
+        self._add_first_hops(frozenset(((literal, port),)))
 
     def put(self, inode: int, number: int) -> None:
         """Route the connections of a socket by the settings of a scope. Raises OSError: ESTALE if it was dropped."""
@@ -96,6 +105,10 @@ class Scopes:
             return self.base
         number = self._sockets.get(inode) if inode is not None else None
         return self._router(_number(environment(pid, _VARIABLE)) if number is None else number)
+
+    def is_proxy(self, name: str) -> bool:
+        """Return True for the name of a first hop, which is looked up on this machine."""
+        return fold(name) in self._proxy_names
 
     def fake_name(self, name: str, port: int | None) -> bool:
         """Return True if a name gets a fake address by the settings of any scope.
@@ -133,6 +146,7 @@ class Scopes:
             raise OSError(ENOSPC, os.strerror(ENOSPC))
         if news:
             self._first_hops |= news
+            self._proxy_names.update(host for host, _ in news if numeric(host) is None)
             for router in (self.base, *self._routers.values()):
                 router.forget()
 
@@ -157,6 +171,8 @@ class _RouterOfNames(Router):
 
     def is_faked(self, name: str, port: int | None = None) -> bool:
         """Return True if a look-up of this name is answered with a fake address, by the settings of any scope."""
+        if self._scopes.is_proxy(name):
+            return False
         return super().is_faked(name, port) or self._scopes.fake_name(name, port)
 
 

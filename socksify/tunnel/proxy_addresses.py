@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from errno import ENOSYS
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM
 
-from socksify import _originals
+from socksify import _originals, _supervision
 from socksify._originals import monotonic
+from socksify._signal_safety import ours
 from socksify.config.ip import parse_ip
 from socksify.protocol.address import encode_name
+from socksify.routing import fake_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,12 +124,28 @@ class ProxyAddresses:
         # A literal never changes, so it is never looked up again.
         if parse_ip(host) is None:
             self._since[key] = monotonic()
+            _tell_supervisor(found)
         return found
 
 
 def mapped(address: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return an IPv4 sockaddr in the form in which an AF_INET6 socket connects to it (RFC 4291 section 2.5.5.2)."""
     return _originals.InternalAddress((f"::ffff:{address[0]}", *address[1:]))
+
+
+def _tell_supervisor(found: list[Candidate]) -> None:
+    """In a sealed process, let the supervisor connect directly to the addresses of a proxy's name.
+
+    If the supervisor has ended, the connection fails a little later.
+    """
+    if not fake_addresses.TABLE.is_supervised:
+        return
+    for _, address, _ in found:
+        try:
+            _supervision.add_first_hop(*address[:2])
+        except ours(OSError) as error:
+            if error.errno != ENOSYS:
+                raise
 
 
 def _is_local(address: tuple[Any, ...]) -> bool:

@@ -94,6 +94,11 @@ def test_settings_are_registered(supervisor: Supervisor, settings: Settings) -> 
             _supervision.put_in_scope(sock, number + 1)
 
 
+def test_a_proxy_has_more_addresses(supervisor: Supervisor) -> None:
+    _supervision.add_first_hop("192.0.2.50", 1080)
+    assert supervisor.scopes.base.is_first_hop("192.0.2.50", 1080)
+
+
 def test_an_interrupted_question_is_asked_again(monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor) -> None:
     """A signal ends the call with EINTR, after the handler has run. The handler may have asked something else."""
     interrupted: list[int] = []

@@ -62,6 +62,7 @@ def test_a_name_has_the_address_that_the_supervisors_table_gives(supervisor: Sup
         (_supervision.REGISTER, b"no settings"),
         (_supervision.REGISTER, b"(" * 1000),
         (_supervision.SCOPE_OF_SOCKET, b"more"),
+        (_supervision.FIRST_HOP, b"192.0.2.1"),
     ],
 )
 def test_a_message_without_sense_is_refused(supervisor: Supervisor, option: int, data: bytes) -> None:
@@ -71,7 +72,7 @@ def test_a_message_without_sense_is_refused(supervisor: Supervisor, option: int,
 
 
 @pytest.mark.parametrize("length", [0, 1, _supervision.NUMBER - 1])
-@pytest.mark.parametrize("option", range(7))
+@pytest.mark.parametrize("option", range(8))
 def test_a_message_without_a_number_is_refused(supervisor: Supervisor, option: int, length: int) -> None:
     with fails(EINVAL):
         supervisor.ask(option, bytearray(length))
@@ -121,6 +122,20 @@ def test_a_scope_is_for_sockets(supervisor: Supervisor) -> None:
         with fails(ESTALE):
             supervisor.ask(_supervision.SCOPE_OF_SOCKET, message(7), sock.fileno())
         supervisor.ask(_supervision.SCOPE_OF_SOCKET, message(0), sock.fileno())
+
+
+@pytest.mark.parametrize(
+    ("port", "address"),
+    [(0, b"192.0.2.1"), (65536, b"192.0.2.1"), (80, b""), (80, b"name.example"), (80, b"\xff"), (80, b"192.0.2.1\0")],
+)
+def test_a_first_hop_has_an_address_and_a_port(supervisor: Supervisor, port: int, address: bytes) -> None:
+    with fails(EINVAL):
+        supervisor.ask(_supervision.FIRST_HOP, message(port, address))
+
+
+def test_an_address_of_a_proxy_is_added(supervisor: Supervisor) -> None:
+    supervisor.ask(_supervision.FIRST_HOP, message(1080, b"2001:DB8::50"))
+    assert supervisor.scopes.base.is_first_hop("2001:db8::50", 1080)
 
 
 def test_damaged_messages_raise_nothing_else(supervisor: Supervisor, settings: Settings) -> None:

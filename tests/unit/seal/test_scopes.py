@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from errno import EINVAL, ENOSPC, ESTALE
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 
 import pytest
 
@@ -187,7 +187,7 @@ def test_routers_and_sockets_are_bounded(scopes: Scopes, settings: Settings, mon
 
 
 def test_first_hops_are_bounded_and_never_dropped(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scopes, "_MOST_FIRST_HOPS", 2)
+    monkeypatch.setattr(Scopes, "_MOST_FIRST_HOPS", 3)
     monkeypatch.setattr(Scopes, "_MOST", 1)
     scopes = Scopes(settings)
     hops = [("192.0.2.20", 1080), ("192.0.2.21", 1080)]
@@ -197,6 +197,27 @@ def test_first_hops_are_bounded_and_never_dropped(settings: Settings, monkeypatc
         scopes.register(block(settings, "socks5h://192.0.2.22:1080"))
     assert {type(scopes.base.decide(AF_INET, hop)) for hop in hops} == {Direct}
     assert isinstance(scopes.base.decide(AF_INET, ("192.0.2.22", 1080)), Via)
+
+
+def test_the_names_of_proxies_are_looked_up_on_this_machine(scopes: Scopes, settings: Settings) -> None:
+    """A fake address would be told to servers that call back through the proxy."""
+    assert scopes.names.is_faked("gw.example")
+    assert scopes.lookups.forward("gw.example") is not None
+    scopes.register(block(settings, "socks5h://GW.example:1080"))
+    assert not scopes.names.is_faked("gw.EXAMPLE")
+    assert scopes.lookups.forward("gw.example") is None
+    assert scopes.names.is_faked("www.gw.example")
+    assert not Scopes(settings.replace(proxy=(settings.proxy[0].replace(host="gw.example"),))).names.is_faked(
+        "gw.example"
+    )
+
+
+@pytest.mark.parametrize(("family", "literal"), [(AF_INET, "192.0.2.50"), (AF_INET6, "2001:db8::50")])
+def test_an_address_of_a_proxys_name_is_direct(scopes: Scopes, family: int, literal: str) -> None:
+    assert isinstance(scopes.base.decide(family, (literal, 1080)), Via)
+    scopes.add_first_hop(literal, 1080)
+    assert isinstance(scopes.base.decide(family, (literal, 1080)), Direct)
+    assert isinstance(scopes.base.decide(family, (literal, 1081)), Via)
 
 
 def test_what_is_no_settings_changes_nothing(scopes: Scopes) -> None:

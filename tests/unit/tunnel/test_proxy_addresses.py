@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
-from socksify import _originals
+from socksify import _originals, _supervision
 from socksify.config import proxy_url
 from socksify.config.proxy_url import Proxy
+from socksify.config.settings import Settings
+from socksify.routing import fake_addresses
+from socksify.routing.fake_addresses import FakeAddressTable
+from socksify.routing.supervised_names import SupervisedNames
 from socksify.tunnel import proxy_addresses
 from socksify.tunnel.registry import registry
+from tests.support.supervision import supervise
 
 
 def proxy(url: str) -> Proxy:
@@ -85,3 +90,32 @@ def test_the_proxys_own_address_is_told_as_far_as_it_is_known() -> None:
 
 def test_a_mapped_address() -> None:
     assert proxy_addresses.mapped(("192.0.2.1", 1080)) == ("::ffff:192.0.2.1", 1080)
+
+
+def test_the_supervisor_of_a_seal_is_told_the_addresses_of_a_name(
+    monkeypatch: pytest.MonkeyPatch, looked_up: list[tuple[Any, ...]]
+) -> None:
+    supervisor = supervise(monkeypatch, Settings(proxy=(proxy("socks5h://192.0.2.99:1080"),)))
+    table = FakeAddressTable()
+    monkeypatch.setattr(fake_addresses, "TABLE", table)
+    registry.proxy_addresses.candidates(proxy("socks5h://gw.example:1080"), socket.AF_INET)
+    assert supervisor.questions == []
+    table.configure(table.networks, SupervisedNames())
+    registry.proxy_addresses.candidates(proxy("socks5h://gw.example:1081"), socket.AF_INET)
+    registry.proxy_addresses.candidates(proxy("socks5h://gw.example:1081"), socket.AF_INET6)
+    assert supervisor.questions.count(_supervision.FIRST_HOP) == 2
+    for literal in ("192.0.2.1", "2001:db8::1"):
+        assert supervisor.scopes.base.is_first_hop(literal, 1081)
+        assert not supervisor.scopes.base.is_first_hop(literal, 1080)
+    registry.proxy_addresses.candidates(proxy("socks5h://192.0.2.1:1082"), socket.AF_INET)
+    assert not supervisor.scopes.base.is_first_hop("192.0.2.1", 1082)
+    assert len(looked_up) == 3
+
+
+def test_without_the_supervisor_of_a_seal_the_addresses_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = supervise(monkeypatch, Settings(proxy=()))
+    supervisor.is_alive = False
+    table = FakeAddressTable()
+    table.configure(table.networks, SupervisedNames())
+    monkeypatch.setattr(fake_addresses, "TABLE", table)
+    assert registry.proxy_addresses.candidates(proxy("socks5h://gw.example:1080"), socket.AF_INET) == [IPV4, IPV6]
