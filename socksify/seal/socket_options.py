@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 _SOL_SOCKET, _IPPROTO_IP, _IPPROTO_TCP, _IPPROTO_IPV6 = 1, 0, 6, 41
 _SO_BINDTODEVICE, _SO_BINDTOIFINDEX = 25, 62
-_IP_OPTIONS, _IP_PKTINFO, _IP_ADD_MEMBERSHIP, _IP_ADD_SOURCE_MEMBERSHIP = 4, 8, 35, 39
+_IP_OPTIONS, _IP_ADD_MEMBERSHIP, _IP_ADD_SOURCE_MEMBERSHIP = 4, 35, 39
 _MCAST_JOIN_GROUP, _MCAST_JOIN_SOURCE_GROUP = 42, 46
 _TCP_REPAIR, _TCP_ULP = 19, 31
-_IPV6_2292PKTOPTIONS, _IPV6_ADD_MEMBERSHIP, _IPV6_RECVPKTINFO, _IPV6_RTHDR = 6, 20, 49, 57
+_IPV6_2292PKTOPTIONS, _IPV6_ADD_MEMBERSHIP, _IPV6_RTHDR = 6, 20, 57
 
 # A host that joins a group says so to its routers, by IGMP or MLD. Without a multicast device, joining gives ENODEV.
 # The kernel lets sockets of TCP join by these three, too.
@@ -44,11 +44,10 @@ REFUSED: Mapping[int, Mapping[int, int]] = {
     },
 }
 
-# Besides, where the sockets of UDP are bound to the loopback interface.
+# Besides, where the sockets of UDP are bound to the loopback interface: a group can be joined on any interface.
 _ON_LOOPBACK: Mapping[int, Mapping[int, int]] = {
-    # With information about a packet, a program names the interface for its answer, against the binding.
-    _IPPROTO_IP: {_IP_PKTINFO: errno.EPERM, _IP_ADD_MEMBERSHIP: errno.ENODEV},
-    _IPPROTO_IPV6: {_IPV6_RECVPKTINFO: errno.EPERM, _IPV6_ADD_MEMBERSHIP: errno.ENODEV},
+    _IPPROTO_IP: {_IP_ADD_MEMBERSHIP: errno.ENODEV},
+    _IPPROTO_IPV6: {_IPV6_ADD_MEMBERSHIP: errno.ENODEV},
 }
 
 REFUSED_ON_LOOPBACK = {level: {**options, **_ON_LOOPBACK.get(level, {})} for level, options in REFUSED.items()}

@@ -135,14 +135,14 @@ OPTIONS = [
     ((socket.IPPROTO_IP, 42), ALLOW, refused(errno.ENODEV), refused(errno.ENODEV)),
     ((socket.IPPROTO_IP, 46), ALLOW, refused(errno.ENODEV), refused(errno.ENODEV)),
     ((socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP), ALLOW, ALLOW, refused(errno.ENODEV)),
-    ((socket.IPPROTO_IP, 8), ALLOW, ALLOW, refused(errno.EPERM)),
+    ((socket.IPPROTO_IP, 8), ALLOW, ALLOW, ALLOW),
     ((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY), ALLOW, ALLOW, ALLOW),
     ((socket.IPPROTO_IPV6, socket.IPV6_RTHDR), ALLOW, refused(errno.EPERM), refused(errno.EPERM)),
     ((socket.IPPROTO_IPV6, 6), ALLOW, refused(errno.EPERM), refused(errno.EPERM)),
     ((socket.IPPROTO_IPV6, 42), ALLOW, refused(errno.ENODEV), refused(errno.ENODEV)),
     ((socket.IPPROTO_IPV6, 46), ALLOW, refused(errno.ENODEV), refused(errno.ENODEV)),
     ((socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP), ALLOW, ALLOW, refused(errno.ENODEV)),
-    ((socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO), ALLOW, ALLOW, refused(errno.EPERM)),
+    ((socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO), ALLOW, ALLOW, ALLOW),
 ]
 
 
