@@ -109,9 +109,9 @@ def is_own(address: str) -> bool:
     return not is_group and _source(AF_INET, (address, _DISCARD), (address, 0)) is not None
 
 
-def nameservers() -> frozenset[str]:
-    """Return the literals of this machine's name servers. If none is configured, the default is 127.0.0.1."""
-    found: frozenset[str] = RESOLV_CONF.read()
+def nameservers() -> tuple[str, ...]:
+    """Return the literals of this machine's name servers in their order. If none is configured, it is 127.0.0.1."""
+    found: tuple[str, ...] = RESOLV_CONF.read()
     return found
 
 
@@ -126,13 +126,13 @@ def prime() -> None:
     RESOLV_CONF.read()
 
 
-def _nameservers(content: bytes) -> frozenset[str]:
-    found = set()
+def _nameservers(content: bytes) -> tuple[str, ...]:
+    found = []
     for line in content.decode("latin-1").split("\n"):
         fields = line.replace(";", "#").partition("#")[0].split()
         if len(fields) > 1 and fields[0] == "nameserver":
-            found.add(numeric(fields[1]))
-    return frozenset(literal for literal in found if literal) or frozenset(("127.0.0.1",))
+            found.append(numeric(fields[1]))
+    return tuple(literal for literal in found if literal) or ("127.0.0.1",)
 
 
 RESOLV_CONF = SystemFile("/etc/resolv.conf", _nameservers)

@@ -38,7 +38,7 @@ class Answers:
     def __init__(self, router: Router, lookups: Lookups, settings: Settings, loop: Loop, dialer: Dialer) -> None:
         self._router = router
         self._lookups = lookups
-        self._forwarder = Forwarder(router, settings, loop, dialer)
+        self._forwarder = Forwarder(settings, loop, dialer)
 
     def close(self) -> None:
         """End the connections to name servers."""

@@ -12,6 +12,7 @@ from socket import AF_INET, AF_INET6, gaierror
 
 from socksify.routing import fake_addresses, local_host, log
 from socksify.routing.route import Blocked, Direct, Via
+from socksify.routing.router import Router
 from socksify.routing.sockaddr import numeric
 from socksify.routing.stream_isolation import isolated
 from socksify.seal.dns import message, response
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from socksify import _originals
     from socksify.config.settings import Settings
-    from socksify.routing.router import Router
     from socksify.seal.dial import Dialer
     from socksify.seal.dns.connection import Connect
     from socksify.seal.dns.message import Query
@@ -43,8 +43,9 @@ _MOST_PENDING = 256
 class Forwarder:
     """Asks name servers. The queries of all clients together are bounded."""
 
-    def __init__(self, router: Router, settings: Settings, loop: Loop, dialer: Dialer) -> None:
-        self._router = router
+    def __init__(self, settings: Settings, loop: Loop, dialer: Dialer) -> None:
+        # A query does not tell its process, so the servers are routed by the settings of the seal.
+        self._router = Router(settings)
         self._settings = settings
         self._loop = loop
         self._dialer = dialer

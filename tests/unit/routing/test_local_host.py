@@ -145,17 +145,17 @@ def test_own_addresses(address: str, expected: bool) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("nameserver 192.0.2.53", {"192.0.2.53"}),
-        ("nameserver\t192.0.2.53 # the first\r\nnameserver 2001:DB8:0::53\n", {"192.0.2.53", "2001:db8::53"}),
-        ("nameserver fe80::53%eth0\n", {"fe80::53"}),
-        ("nameserver ::ffff:192.0.2.53", {"192.0.2.53"}),
-        ("nameserver 127.1", {"127.0.0.1"}),
-        ("# nameserver 192.0.2.53\n;nameserver 192.0.2.54\nsearch example\noptions ndots:2", {"127.0.0.1"}),
-        ("nameserver\nnameserver name.example\nnameservers 192.0.2.53", {"127.0.0.1"}),
-        ("", {"127.0.0.1"}),
+        ("nameserver 192.0.2.53", ("192.0.2.53",)),
+        ("nameserver\t192.0.2.53 # the first\r\nnameserver 2001:DB8:0::53\n", ("192.0.2.53", "2001:db8::53")),
+        ("nameserver fe80::53%eth0\n", ("fe80::53",)),
+        ("nameserver ::ffff:192.0.2.53", ("192.0.2.53",)),
+        ("nameserver 127.1", ("127.0.0.1",)),
+        ("# nameserver 192.0.2.53\n;nameserver 192.0.2.54\nsearch example\noptions ndots:2", ("127.0.0.1",)),
+        ("nameserver\nnameserver name.example\nnameservers 192.0.2.53", ("127.0.0.1",)),
+        ("", ("127.0.0.1",)),
     ],
 )
-def test_name_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: set[str]) -> None:
+def test_name_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: tuple[str, ...]) -> None:
     path = tmp_path / "resolv.conf"
     path.write_bytes(content.encode())
     monkeypatch.setattr(local_host, "RESOLV_CONF", SystemFile(str(path), local_host._nameservers))
@@ -177,7 +177,7 @@ def test_whether_the_machine_asks_itself(
 
 def test_a_missing_resolv_conf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_host, "RESOLV_CONF", SystemFile("/nonexistent", local_host._nameservers))
-    assert local_host.nameservers() == {"127.0.0.1"}
+    assert local_host.nameservers() == ("127.0.0.1",)
 
 
 HOSTS = b"""\

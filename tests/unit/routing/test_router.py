@@ -257,7 +257,7 @@ def test_whether_the_resolver_is_asked_whose_an_address_is(address: str, dns: st
 
 @pytest.mark.parametrize("server", ["127.0.0.53", "::1"])
 def test_a_name_server_on_this_machine_would_ask_others(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_host, "nameservers", lambda: frozenset([server]))
+    monkeypatch.setattr(local_host, "nameservers", lambda: (server,))
     family, shown = (V6, f"[{server}]:53=direct") if ":" in server else (V4, f"{server}:53=direct")
     denied = router().decide(family, (server, 53))
     assert isinstance(denied, Blocked)

@@ -198,7 +198,7 @@ def test_a_name_server_on_this_machine_is_asked_nothing(
     monkeypatch: pytest.MonkeyPatch, resolve: Ask, forwarder: str
 ) -> None:
     """systemd-resolved and docker have one that asks others."""
-    monkeypatch.setattr(local_host, "nameservers", lambda: frozenset({forwarder}))
+    monkeypatch.setattr(local_host, "nameservers", lambda: (forwarder,))
     with routed(PROXY, routes=()):
         fake = fake_addresses.TABLE.address_of("routed.example")
         assert resolve(forwarder, 53, "routed.example", "A")[0].address == fake

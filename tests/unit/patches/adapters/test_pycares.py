@@ -260,7 +260,7 @@ def test_which_name_servers_may_ask(server: str, may: bool) -> None:
 
 def test_the_machines_own_name_servers_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stdlib's resolver asks them as well, for a name that is resolved here."""
-    monkeypatch.setattr(local_host, "nameservers", lambda: frozenset({"203.0.113.53"}))
+    monkeypatch.setattr(local_host, "nameservers", lambda: ("203.0.113.53",))
     with routed(PROXY, routes=()):
         assert _may_ask("203.0.113.53:53")
 
