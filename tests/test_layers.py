@@ -71,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "",
         "_record",
         "_originals",
+        "_supervision",
         "config",
         "program",
         "protocol",

@@ -9,15 +9,16 @@ import errno
 import os
 import signal
 import sys
+from contextlib import suppress
 
 from socksify._record import Record
 from socksify.config.errors import ConfigError
-from socksify.program.command import find_command
+from socksify.program.command import find_command, gives_privileges
 from socksify.seal.errors import SealUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
     from socksify.config.settings import Settings
@@ -55,12 +56,17 @@ def start(settings: Settings, words: Sequence[str], *, is_embedded: bool) -> Non
     command = Command(path, tuple(words)) if path else None
     if command is not None and is_embedded:
         raise ConfigError(f"--embedded: {words[0]} is a command, and the server would end when it is executed")
-    unsealed = _seal(settings, command, is_embedded)
-    if command is not None:
-        if unsealed:
-            _check_unsealed(settings, command, unsealed)
-        execute(command, _environment(settings))
-    _install(settings)
+    is_sealed = _is_sealed()
+    unsealed = "" if is_sealed else _seal(settings, command, is_embedded)
+    if command is None:
+        _install(settings)
+        return
+    if unsealed:
+        _check_unsealed(settings, command, unsealed)
+    else:
+        _name_privileges(command)
+    environ = _environment(settings)
+    execute(command, _in_scope(settings, environ) if is_sealed else environ)
 
 
 def _seal(settings: Settings, command: Command | None, is_embedded: bool) -> str:
@@ -70,7 +76,7 @@ def _seal(settings: Settings, command: Command | None, is_embedded: bool) -> str
     if settings.seal == "auto" and not settings.strict and (command is None or _is_patched(settings, command)):
         return "the patches suffice"
     try:
-        _enter_seal(settings, is_embedded)
+        _enter_seal(settings, is_embedded, _import_patches if command is None else _import_environment)
     except SealUnavailableError as error:
         if settings.seal == "on":
             raise ConfigError(f"{settings.sources.get('seal', 'seal')}: {error}") from None
@@ -78,28 +84,62 @@ def _seal(settings: Settings, command: Command | None, is_embedded: bool) -> str
     return ""
 
 
-def _enter_seal(settings: Settings, is_embedded: bool) -> None:
-    """Divide this process into three. Only the process of the program returns. Raises SealUnavailableError."""
+def _is_sealed() -> bool:
+    """Return True if this process is in a seal already. There cannot be a second one, and there need not be."""
+    from socksify.seal.process_status import is_filtered
+
+    if not is_filtered():
+        return False
+    _stop_hook()
+    from socksify import _supervision
+
+    return _supervision.is_sealed()
+
+
+def _enter_seal(settings: Settings, is_embedded: bool, import_ahead: Callable[[], None]) -> None:
+    """Divide this process into three. Only the process of the program returns. Raises SealUnavailableError.
+
+    `import_ahead` is called in that process while the supervisor starts.
+    """
     if is_embedded:
         raise SealUnavailableError("--embedded: the server in this process would be sealed with the program.")
+    _stop_hook()
     try:
         from socksify.seal.launcher import enter_seal
     except ImportError as error:
         raise SealUnavailableError(f"{error}. The seal needs ctypes. Use a Python that has it.") from None
-    enter_seal(lambda: _make_service(settings))
+    enter_seal(lambda: _make_service(settings), import_ahead)
+
+
+def _import_patches() -> None:
+    """Import what _install() will need. An error is raised there, too, and reported."""
+    with suppress(Exception):
+        from socksify.patches import installation
+
+        installation.import_patches()
+
+
+def _import_environment() -> None:
+    """Import what _environment() will need. An error is raised there, too."""
+    with suppress(Exception):
+        import socksify.patches.children.environment  # noqa: F401
 
 
 def _make_service(settings: Settings) -> Service:
     """Return the service of the seal, in the process of the supervisor, whose own connections go direct."""
-    hook = sys.modules.get("socksify_hook")
-    if hook is not None and hook.state == "waiting":
-        hook.give_up()
     patches = sys.modules.get("socksify.patches")
     if patches is not None:
         patches.uninstall()
     from socksify.seal.service import Service
 
     return Service(settings)
+
+
+def _stop_hook() -> None:
+    """Let the hook of this Python do nothing when `socket` is imported: this launcher takes its place."""
+    hook = sys.modules.get("socksify_hook")
+    if hook is not None and hook.state == "waiting":
+        hook.give_up()
 
 
 def _is_patched(settings: Settings, command: Command) -> bool:
@@ -122,6 +162,15 @@ def _check_unsealed(settings: Settings, command: Command, why: str) -> None:
         )
 
 
+def _name_privileges(command: Command) -> None:
+    """Tell the user if a command expects privileges that a sealed process does not get."""
+    from socksify.seal.process_status import own_field
+
+    # The bit no_new_privs is not needed if this process could install filters anyway.
+    if own_field("NoNewPrivs") == "1" and gives_privileges(command.path):
+        _tell(f"{command.path}: its file gives privileges (setuid, or capabilities), which nobody gains in a seal")
+
+
 def _environment(settings: Settings) -> Mapping[bytes, bytes]:
     """Return the environment of a command: the one that children are given."""
     if not settings.children:
@@ -129,6 +178,19 @@ def _environment(settings: Settings) -> Mapping[bytes, bytes]:
     from socksify.patches.children.environment import ChildEnvironment
 
     return ChildEnvironment(settings, os.environ).for_command(os.environb)
+
+
+def _in_scope(settings: Settings, environ: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    """Return the environment by which the supervisor of the present seal finds these settings. Raises ConfigError."""
+    from socksify import _supervision
+    from socksify.config import inherited
+
+    try:
+        scope = _supervision.register(inherited.encoded(settings))
+    except OSError as error:
+        raise ConfigError(f"the supervisor of the seal knows no such settings: {error.strerror}") from None
+    others = {name: value for name, value in environ.items() if name != os.fsencode(inherited.SCOPE)}
+    return others | ({os.fsencode(inherited.SCOPE): str(scope).encode()} if scope else {})
 
 
 def execute(command: Command, environ: Mapping[bytes, bytes]) -> NoReturn:
@@ -144,8 +206,7 @@ def execute(command: Command, environ: Mapping[bytes, bytes]) -> NoReturn:
     try:
         _execute(command.path, command.words, environ)
     except OSError as error:
-        if sys.stderr is not None:
-            sys.stderr.write(f"socksify: {command.words[0]}: {error.strerror}\n")
+        _tell(f"{command.words[0]}: {error.strerror}")
         raise SystemExit(_NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE) from None
 
 
@@ -173,6 +234,12 @@ def _install(settings: Settings) -> None:
         raise CannotStartError(_nothing_has_started(error)) from None
     except (ImportError, patches.PatchError) as error:
         raise CannotStartError(_nothing_has_started(error)) from None
+
+
+def _tell(line: str) -> None:
+    """Write a line to standard error, if there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"socksify: {line}\n")
 
 
 def _nothing_has_started(error: Exception) -> str:

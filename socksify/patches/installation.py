@@ -78,7 +78,7 @@ class Installation:
     def install(self, settings: Settings, environ: Mapping[str, str]) -> None:
         """Put `settings` in force. Arguments and exceptions are those of `patches.install()`."""
         with _Needed():
-            _import_patches()
+            import_patches()
         with self._lock:
             if settings == self._settings:
                 return
@@ -189,7 +189,7 @@ class _Needed:
             raise PatchError(error) from error
 
 
-def _import_patches() -> None:
+def import_patches() -> None:
     """Import every module that has patches, before anything is changed."""
     for name in _PATCHING:
         __import__(f"{__package__}.{name}")
@@ -200,12 +200,25 @@ def _check(settings: Settings) -> None:
     from socksify.patches import c_extensions
     from socksify.patches.children import subinterpreters
 
+    _check_seal(settings)
     c_extensions.check(settings)
     subinterpreters.check(settings)
     if settings.strict:
         from socksify.patches import strict
 
         strict.listen()
+
+
+def _check_seal(settings: Settings) -> None:
+    """Raise ConfigError if this process has to be in a seal, and is in none."""
+    from socksify import _supervision
+    from socksify.config.errors import ConfigError
+
+    if settings.seal == "on" and not _supervision.is_sealed():
+        raise ConfigError(
+            f"{settings.sources.get('seal', 'seal')}: this process is not sealed, and a process that runs cannot be:"
+            " its supervisor has to be its parent; start the program by python -m socksify --seal=on"
+        )
 
 
 def _configure(settings: Settings, environ: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ command line decide, and the first bytes of the file that they name.
 from __future__ import annotations
 
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 # Python runs these files whatever their first line names: `python script.py` does not read that line either.
 _PYTHONS_FILES = (".py", ".pyw", ".pyc", ".pyz")
 _ELF = b"\x7fELF"
+_CAPABILITIES = "security.capability"
 # The kernel reads this many bytes of a script (BINPRM_BUF_SIZE).
 _SHEBANG_SIZE = 256
 # A script that begins with the line of a shell and goes on with a string of Python is both: the shell executes a Python
@@ -37,6 +39,16 @@ def find_command(words: Sequence[str]) -> str:
     if not _is_here(word):
         return _on_path(word)
     return os.path.join(os.curdir, word) if _is_command(word) else ""
+
+
+def gives_privileges(path: str) -> bool:
+    """Return True if execve(2) of a file gives its process other privileges: setuid, setgid or capabilities(7)."""
+    try:
+        status = os.stat(path)
+        others = status.st_mode & stat.S_ISUID and status.st_uid != os.geteuid()
+        return bool(others or status.st_mode & stat.S_ISGID or _CAPABILITIES in os.listxattr(path))
+    except OSError:  # the file is gone, or its file system has no attributes
+        return False
 
 
 def _is_here(name: str) -> bool:

@@ -20,10 +20,11 @@ import select
 import signal
 import sys
 
-from socksify.seal import libc, system_calls
+from socksify.seal import libc, program_process, system_calls
 from socksify.seal.errors import SealUnavailableError
 from socksify.seal.links import BEGIN, END, ENDED, STARTED, STOPPED, UNAVAILABLE, Links
-from socksify.seal.signals import Signal, SignalReader, descends_from, is_stopped
+from socksify.seal.process_status import descends_from, is_stopped
+from socksify.seal.signals import Signal, SignalReader
 from socksify.seal.supervisor_process import fork_program, leave_descriptors
 
 TYPE_CHECKING = False
@@ -42,11 +43,12 @@ _UNKNOWN = 1 << 8
 _STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
-def enter_seal(make_service: Callable[[], Service]) -> None:
+def enter_seal(make_service: Callable[[], Service], import_ahead: Callable[[], None]) -> None:
     """Divide this process into the launcher, the supervisor and the program. Only the program's process returns.
 
-    `make_service` is called in the supervisor. This process must have one thread. Raises SealUnavailableError in this
-    process if the seal cannot be had. Then there are no other processes any more, and nothing has changed.
+    `make_service` is called in the supervisor, and meanwhile `import_ahead` in the program's process. This process must
+    have one thread. Raises SealUnavailableError in this process if the seal cannot be had. Then there are no other
+    processes any more, and nothing has changed.
     """
     system_calls.here()
     # What is in a buffer would be written by each of the three.
@@ -60,7 +62,8 @@ def enter_seal(make_service: Callable[[], Service]) -> None:
         supervisor = os.fork()
         if supervisor:
             Launcher(supervisor, _started(links, supervisor), links).run()
-        fork_program(links, launcher, group, make_service)
+        fork_program(links, launcher, make_service)
+        program_process.enter(links, group, import_ahead)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

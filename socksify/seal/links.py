@@ -31,6 +31,9 @@ UNAVAILABLE = b"U"
 # The sender has ended.
 END = b""
 
+# The supervisor reads these bytes in the memory of the program's process.
+PROBE = b"a seal's probe"
+
 
 class Pipe:
     """One direction of a conversation. A packet has a kind, which is one byte, and data."""

@@ -12,27 +12,27 @@ from socksify.seal import landlock, seccomp, system_calls
 from socksify.seal.errors import SealUnavailableError
 from socksify.seal.filter import filter_program
 from socksify.seal.libc import system_call
-from socksify.seal.links import BEGIN, INSTALL, LISTENER, UNAVAILABLE
+from socksify.seal.links import BEGIN, INSTALL, LISTENER, PROBE, UNAVAILABLE
 from socksify.seal.requirements import explain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from socksify.seal.links import Links
 
-# The supervisor reads these bytes in the memory of the program's process.
-PROBE = b"a seal's probe"
 
+def enter(links: Links, group: int, import_ahead: Callable[[], None]) -> None:
+    """Put this process under the filter, and return when the program may begin.
 
-def enter(links: Links, group: int) -> None:
-    """Put this process under the filter, and return when the program may begin. `group` is that of the launcher.
-
-    The process ends if the supervisor or the launcher ends first, or if the seal cannot be had.
+    `group` is the process group of the launcher. `import_ahead` is called while the supervisor starts. The process ends
+    if the supervisor or the launcher ends first, or if the seal cannot be had.
     """
     links.of_program()
     try:
         os.setpgid(0, group)
+        import_ahead()
         _seal(links)
     except (OSError, SealUnavailableError) as error:
         links.answers.send(UNAVAILABLE, str(explain(error)).encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from errno import EACCES, EBUSY, EINVAL, ENOSYS, ENOTTY, EPERM
 
 from socksify.seal.errors import SealUnavailableError
+from socksify.seal.process_status import is_filtered, own_field
 
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 # capabilities(7)
@@ -45,7 +46,7 @@ def _reason(call: str, number: int) -> str:
         return "the kernel has no such call. Linux 5.14 or later is needed."
     if call == "ioctl":
         return _no_descriptor(number)
-    return _CONTAINER if number in _REFUSED and _is_filtered() else ""
+    return _CONTAINER if number in _REFUSED and is_filtered() else ""
 
 
 def _no_listener(number: int) -> str:
@@ -74,7 +75,7 @@ def _not_observable() -> str:
         return f"{_YAMA} is {scope}, so nobody may look into another process. Set it to 1, which needs a reboot."
     if scope == 2 and not _has_capability(_CAP_SYS_PTRACE):
         return f"{_YAMA} is 2, so only root may look into other processes. Run as root, or set it to 1."
-    return _CONTAINER if _is_filtered() else "this process may not look into its children."
+    return _CONTAINER if is_filtered() else "this process may not look into its children."
 
 
 def _ptrace_scope() -> int:
@@ -85,20 +86,5 @@ def _ptrace_scope() -> int:
         return 0
 
 
-def _is_filtered() -> bool:
-    """Return True if this process was under a filter before: SECCOMP_MODE_FILTER."""
-    return _own_status("Seccomp") == "2"
-
-
 def _has_capability(number: int) -> bool:
-    return bool(int(_own_status("CapEff") or "0", 16) >> number & 1)
-
-
-def _own_status(name: str) -> str:
-    """Return a field of proc_pid_status(5) for this process; "" if it is not known."""
-    try:
-        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-            fields = dict(line.split(":", 1) for line in file if ":" in line)
-    except OSError:
-        return ""
-    return fields.get(name, "").strip()
+    return bool(int(own_field("CapEff") or "0", 16) >> number & 1)

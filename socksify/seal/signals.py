@@ -25,8 +25,6 @@ _OF_TERMINAL = (
 )  # fmt: skip
 # credentials(7): when the terminal hangs up, these two go to the leader of the session alone.
 _TO_LEADER = (signal.SIGHUP, signal.SIGCONT)
-# In processes: no tree is deeper. The walk up a tree ends although processes end meanwhile.
-_DEEPEST = 1000
 
 
 class Signal(Record):
@@ -65,30 +63,3 @@ class SignalReader:
     def close(self) -> None:
         """Close the descriptor. The signals stay pending."""
         os.close(self._fd)
-
-
-def is_stopped(process: int) -> bool:
-    """Return True if a process is stopped, by job control or by a tracer."""
-    return _status(process)[:1] in ([b"T"], [b"t"])
-
-
-def descends_from(process: int, ancestors: tuple[int, ...]) -> bool:
-    """Return True if a process is one of `ancestors`, or was started below one. A process that has ended is not."""
-    for _ in range(_DEEPEST):
-        if process in ancestors:
-            return True
-        status = _status(process)
-        process = int(status[1]) if status else 0
-        if process <= 1:
-            return False
-    return False
-
-
-def _status(process: int) -> list[bytes]:
-    """Return the state, the parent and more of a process (proc_pid_stat(5)); nothing if it has ended."""
-    try:
-        with open(f"/proc/{process}/stat", "rb", buffering=0) as file:
-            # The name of the program, in parentheses, may contain anything.
-            return file.read().rpartition(b")")[2].split()
-    except OSError:
-        return []

@@ -12,10 +12,10 @@ import select
 import signal
 import traceback
 
-from socksify.seal import program_process, system_calls
+from socksify.seal import system_calls
 from socksify.seal.errors import SealUnavailableError
 from socksify.seal.libc import system_call
-from socksify.seal.links import INSTALL, LISTENER, STARTED, UNAVAILABLE
+from socksify.seal.links import INSTALL, LISTENER, PROBE, STARTED, UNAVAILABLE
 from socksify.seal.listener import Listener
 from socksify.seal.reaper import Reaper, become_parent
 from socksify.seal.requirements import explain
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
 _PROBE_TIMEOUT = 10_000
 
 
-def fork_program(links: Links, launcher: int, group: int, make_service: Callable[[], Service]) -> None:
-    """Become the supervisor, and fork the process of the program, in which the call returns.
+def fork_program(links: Links, launcher: int, make_service: Callable[[], Service]) -> None:
+    """Become the supervisor, and fork the process of the program, in which alone the call returns.
 
-    `launcher` and `group` are the numbers of the launcher and its process group.
+    `launcher` is the number of the launcher's process.
     """
     try:
         become_parent()
@@ -58,7 +58,6 @@ def fork_program(links: Links, launcher: int, group: int, make_service: Callable
         links.reports.send(UNAVAILABLE, str(explain(error)).encode())
         os._exit(1)
     if not program:
-        program_process.enter(links, group)
         return
     try:
         _supervise(links, Reaper(program, launcher, links.reports), program, make_service)
@@ -121,7 +120,7 @@ def _answer_probe(listener: Listener, target: Target) -> None:
     if notification is None:
         raise SealUnavailableError("the program has ended during its start")
     id, thread, _, _, _, _, _, address, size, *_ = notification
-    if target.read(thread, address, size) != program_process.PROBE:
+    if target.read(thread, address, size) != PROBE:
         raise SealUnavailableError("process_vm_readv: the memory of the program has another content.")
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -11,81 +10,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.support.both import Both
 from tests.support.paths import ROOT
-from tests.support.processes import unavailable
+from tests.support.sealed import SEAL, SECONDS, Sealed, sealed
 from tests.support.targets import Target
 from tests.support.terminals import soon
 
-SEAL = ("--proxy", "socks5h://127.0.0.1:9", "--seal=on")
-SECONDS = 30.0
 WORLD = (ROOT / "tests/integration/launch/world.py").read_text()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def sealed_system(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A system on which programs can be sealed."""
-    tried = Both(tmp_path_factory.mktemp("tried")).socksify("--seal=on", "-c", "")
-    if tried.returncode:
-        unavailable(tried.stderr.decode())
-
-
-@pytest.fixture
-def both(tmp_path: Path) -> Both:
-    return Both(tmp_path)
-
-
-class Sealed:
-    """A program that runs sealed: the launcher, and what the program has told."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def line(self) -> str:
-        """Return the next line of the program's output."""
-        assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], SECONDS)
-        assert readable, "the program says nothing"
-        return self.process.stdout.readline().rstrip("\n")
-
-    def tell(self, text: str) -> None:
-        """Write a line to the program's standard input."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{text}\n")
-        self.process.stdin.flush()
-
-    def ends(self) -> int:
-        """Wait for the launcher, and return its exit status."""
-        return self.process.wait(SECONDS)
-
-    @property
-    def errors(self) -> str:
-        assert self.process.stderr is not None
-        return self.process.stderr.read()
-
-
-@contextlib.contextmanager
-def sealed(*words: str, options: Sequence[str] = SEAL, **more: object) -> Iterator[Sealed]:
-    """Run a program sealed, with pipes to all its standard streams, for the length of the block."""
-    argv = [sys.executable, "-m", "socksify", *options, *words]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen(argv, text=True, bufsize=1, cwd=ROOT, **{**pipes, **more})  # type: ignore[call-overload]
-    try:
-        yield Sealed(process)
-    finally:
-        # Programs may handle SIGTERM.
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-
+pytestmark = pytest.mark.usefixtures("sealed_system")
 
 # Tells its number and that of its parent, then the signals that it gets, until its input ends.
 LISTENING = """
