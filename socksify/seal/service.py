@@ -19,11 +19,8 @@ class Service:
         fake_addresses.TABLE.configure(settings.fake_networks)
         local_host.prime()
         self._settings = settings
-        self._pool: SocketPool | None = None
-        try:
-            self._pool = SocketPool()
-        except OSError as error:
-            log.line(f"{log.name}: UDP sockets are bound to lo, for want of a network namespace: {error.strerror}")
+        # With udp=direct the sockets are those of the user's own network.
+        self._pool = None if settings.udp == "direct" else _pool()
 
     @property
     def is_pooled(self) -> bool:
@@ -35,10 +32,19 @@ class Service:
         # The program begins meanwhile. Its calls wait.
         from socksify.seal.supervisor import Supervisor
 
-        Supervisor(listener, self._settings).run()
+        Supervisor(listener, self._settings, self._pool).run()
         self.close()
 
     def close(self) -> None:
         """End the process that makes UDP sockets."""
         if self._pool is not None:
             self._pool.close()
+
+
+def _pool() -> SocketPool | None:
+    """Return a pool of UDP sockets, or None where there can be no network namespace for it."""
+    try:
+        return SocketPool()
+    except OSError as error:
+        log.line(f"{log.name}: UDP sockets are bound to lo, for want of a network namespace: {error.strerror}")
+        return None

@@ -173,6 +173,7 @@ def test_an_attempt_fails_as_on_a_kernel_that_cannot(sealed: Run, name: str) -> 
 
 def test_every_attempt_is_expected(sealed: Run) -> None:
     assert sealed.outcomes.keys() == OUTCOMES.keys() | UDP | {"dns"}
+    assert "Traceback" not in sealed.errors
 
 
 def test_there_is_no_seal_in_a_seal(network: RecordedNetwork, place: Place, user: int) -> None:
