@@ -73,7 +73,7 @@ ROWS = [
             *commands(
                 "curl -s http://{target}/",
                 "curl -s --cacert {authority} https://{target}/",
-                "curl -sZ " + "http://{target}/ " * 10,
+                "curl --no-progress-meter -Z " + "http://{target}/ " * 10,
             ),
             # CURLE_COULDNT_CONNECT of libcurl-errors(3).
             Case("curl -s http://{target}:81/", status=7, usual=True),

@@ -1,0 +1,81 @@
+"""Real programs under the seal, as root and as nobody, on a network that records every packet.
+
+The test builds its networks as root; without root it is skipped. Each program runs natively first and must leak: this
+shows that the recording sees its packets. Under the seal, its output and its exit status must be the same, and the only
+packets must be TCP to the proxy. `make wire` does the same with more programs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.reports.client_runs import Run, leaked
+from tests.reports.sealed.bed import Bed, bed
+from tests.reports.sealed.matrix import Case, Row, usual_rows
+from tests.reports.sealed.runs import NATIVE, expect_leaks, run, sealed, users_of
+from tests.support.network.addresses import CLOSED_PROXY
+from tests.support.network.recorded import RecordedNetwork
+from tests.support.targets import PAGE
+
+SECONDS = 30
+CURL = Case("curl -s http://{target}/")
+# The daemon waits until it is told to go on; setsid(1) ends at once.
+DAEMON = Case("setsid -f /bin/sh -c 'read line && curl -s http://{target}/'")
+
+
+@pytest.fixture(scope="module")
+def programs(network: RecordedNetwork) -> Iterator[Bed]:
+    with bed(network) as found:
+        yield found
+
+
+NAMED = "a module with network code in C is named on stderr, though the seal covers it"
+ROWS = [
+    pytest.param(row, marks=[pytest.mark.xfail(reason=NAMED)] if row.what.startswith("libpq") else [], id=row.what)
+    for row in usual_rows()
+]
+
+
+def others_errors(ended: Run, case: Case) -> str:
+    """Return the errors of a run. For a program that fails, socksify tells on stderr which proxy refused what."""
+    lines = ended.errors.splitlines()
+    return "\n".join(line for line in lines if case.status == 0 or not line.startswith("socksify: proxy "))
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_program_does_the_same_and_only_the_proxy_hears_of_it(programs: Bed, row: Row) -> None:
+    for case in row.cases:
+        for user in users_of(programs, case):
+            native = run(programs, NATIVE, case, user)
+            expect_leaks(case, native)
+            ended = run(programs, sealed(), case, user)
+            outcomes = [(each.status, each.output, others_errors(each, case)) for each in (ended, native)]
+            assert outcomes[0] == outcomes[1], f"{case.command} as {user.name}: {ended.story}"
+            assert ended.packets
+            assert not ended.leaked, f"{case.command} as {user.name}: {ended.story}"
+
+
+def test_nothing_goes_direct_when_the_proxy_is_down(programs: Bed) -> None:
+    for user in programs.users:
+        ended = run(programs, sealed(CLOSED_PROXY), CURL, user)
+        assert ended.status not in (0, None), ended.story
+        assert {str(packet) for packet in ended.packets} == {"tcp to {} port {}".format(*CLOSED_PROXY)}, ended.story
+
+
+def test_a_daemon_is_sealed_when_its_launcher_has_ended(programs: Bed) -> None:
+    for user in programs.users:
+        with programs.network.client() as client, programs.working_directory(user) as directory:
+            command = sealed().words(DAEMON, user, programs.words(DAEMON, user))
+            argv = client.command(*user.words, f"--chdir={directory}", *command)
+            with subprocess.Popen(
+                argv, env=NATIVE.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ) as launcher:
+                assert launcher.wait(SECONDS) == 0
+                output, errors = launcher.communicate(b"go on\n", timeout=SECONDS)
+            assert (output, errors) == (PAGE, b"")
+            packets = client.packets()
+            assert packets
+            assert not leaked(packets)
