@@ -23,6 +23,7 @@ from socket import (
 )
 
 from socksify._originals import monotonic
+from socksify.config.rules import PROXY_ITSELF
 from socksify.routing import log
 from socksify.routing.route import Direct, Via
 from socksify.seal import raw_sockaddr
@@ -137,7 +138,7 @@ class ConnectHandler:
             sock.setsockopt(IPPROTO_TCP, _FASTOPEN_CONNECT, 0)
         if blocks and self._held.dialer.fits(sock, route.chain[0]) and _is_unconnected(sock):
             own = self._own(id, place[0], sock, raw)
-            self._held.dialer.own(sock, route, seconds, own.end)
+            self._held.dialer.own(sock, route, seconds, own.end).start()
             return True
         held = self._hold(id, place, sock, raw, blocks)
         if held is not None:
@@ -202,7 +203,8 @@ class ConnectHandler:
 
 def _log_direct(route: Direct, address: SockAddress, started: float, error: OSError | None) -> None:
     # OSError is of the class of its errno: one of EINPROGRESS is a BlockingIOError, as the log expects it.
-    if log.is_open() and route.rule is not None:
+    # The connection of a patched Python to its proxy has a line of its own.
+    if log.is_open() and route.rule not in (None, PROXY_ITSELF):
         log.direct(route.address or address, route.rule.text, started, error)
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import struct
 from errno import ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT
-from socket import AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, IPPROTO_IPV6, IPV6_V6ONLY, gaierror
+from socket import AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, IPPROTO_IPV6, IPV6_V6ONLY
 
 from socksify._originals import monotonic
 from socksify.protocol.errors import ProtocolError
 from socksify.routing import log
 from socksify.seal.libc import connect_raw
-from socksify.server.core.loop import WRITABLE
 from socksify.tunnel import errors
 from socksify.tunnel.handshake import Handshake
 from socksify.tunnel.proxy_addresses import ProxyAddresses, mapped
@@ -58,15 +57,28 @@ class Dialer:
             except OSError:
                 pass
 
-    def own(self, sock: _originals.Socket, route: Via, seconds: float, done: Done) -> None:
-        """Open a tunnel on a socket of the target, which is non-blocking meanwhile. `fits` must have said yes."""
-        self._begin(Dial(self, route, seconds, done, sock))
+    def own(self, sock: _originals.Socket, route: Via, seconds: float, done: Done) -> Dial:
+        """Return a dial on a socket of the target, which is non-blocking meanwhile. `fits` must have said yes."""
+        return Dial(self, route, seconds, done, sock)
 
     def fresh(self, route: Via, seconds: float, done: Done) -> Dial:
-        """Open a tunnel on a socket of our own, which the dial has as `sock` at the end."""
-        dial = Dial(self, route, seconds, done)
-        self._begin(dial)
-        return dial
+        """Return a dial on a socket of our own, which it has as `sock` at the end."""
+        return Dial(self, route, seconds, done)
+
+    def look_up_then(self, proxy: Proxy, call: Callable[[OSError | None], object]) -> None:
+        """Make the call when the addresses of a proxy are known; with an error if its name is unknown."""
+        if not self.addresses.must_look_up(proxy):
+            call(None)
+            return
+
+        def look_up() -> OSError | None:
+            try:
+                self.addresses.candidates(proxy, AF_INET)
+            except OSError as error:
+                return error
+            return None
+
+        self._threads.run(proxy.host, look_up, call)
 
     def fits(self, sock: _originals.Socket, proxy: Proxy) -> bool:
         """Return True if a socket of the target can be connected to a proxy.
@@ -77,21 +89,6 @@ class Dialer:
             return False
         takes = families_of(sock)
         return any(candidate[0] in takes for candidate in self.addresses.candidates(proxy, sock.family))
-
-    def _begin(self, dial: Dial) -> None:
-        proxy = dial.route.chain[0]
-        if not self.addresses.must_look_up(proxy):
-            dial.begin()
-            return
-
-        def look_up() -> OSError | None:
-            try:
-                self.addresses.candidates(proxy, AF_INET)
-            except OSError as error:
-                return error
-            return None
-
-        self._threads.run(proxy.host, look_up, dial.begin)
 
 
 class Dial:
@@ -112,22 +109,9 @@ class Dial:
         self._handshake: Handshake | None = None
         self._timer: Timer | None = None
 
-    def begin(self, error: OSError | None = None) -> None:
-        """Connect to the first address; `error` tells that the proxy has none. A cancelled dial does nothing."""
-        if self._done is None:
-            return
-        proxy = self.route.chain[0]
-        try:
-            if error is not None:
-                raise error
-            handshake = self._handshake = _handshake(self.route, self._started, self._seconds)
-            handshake.try_addresses(self._candidates(proxy))
-        except gaierror as error:
-            self._finish(errors.unreachable(error, self.route))
-        except OSError as error:
-            self._finish(error if isinstance(error, errors.ProxyError) else errors.unreachable(error, self.route))
-        else:
-            self._try_next(handshake, OSError(EHOSTUNREACH, os.strerror(EHOSTUNREACH)))
+    def start(self) -> None:
+        """Begin. `done` may be called before this returns."""
+        self._dialer.look_up_then(self.route.chain[0], self._begin)
 
     def cancel(self) -> None:
         """Give the dial up: nobody waits for it."""
@@ -135,6 +119,21 @@ class Dial:
         self._stop()
         if self.sock is not None and not self._is_own:
             self._loop.discard(self.sock)
+
+    def _begin(self, error: OSError | None) -> None:
+        """Connect to the first address; `error` tells that the proxy has none. A cancelled dial does nothing."""
+        if self._done is None:
+            return
+        try:
+            if error is not None:
+                raise error
+            handshake = self._handshake = _handshake(self.route, self._started, self._seconds)
+            handshake.try_addresses(self._candidates(self.route.chain[0]))
+        except OSError as failure:
+            known = isinstance(failure, errors.ProxyError)
+            self._finish(failure if known else errors.unreachable(failure, self.route))
+        else:
+            self._try_next(handshake, OSError(EHOSTUNREACH, os.strerror(EHOSTUNREACH)))
 
     def _candidates(self, proxy: Proxy) -> list[Candidate]:
         family = self.sock.family if self.sock is not None else AF_INET
@@ -161,7 +160,8 @@ class Dial:
                 continue
             handshake.has_reached()
             self._limit(handshake)
-            self._watch(WRITABLE)
+            # The proxy may be on this machine, and the connection there at once.
+            self._advance()
             return
         self._dialer.addresses.forget(self.route.chain[0])
         self._finish(errors.unreachable(error, self.route))
@@ -182,6 +182,9 @@ class Dial:
         sock.connect(address if family == sock.family else mapped(address))
 
     def _handle(self, _fd: int, _events: int) -> None:
+        self._advance()
+
+    def _advance(self) -> None:
         handshake, sock = self._handshake, self.sock
         if handshake is None or sock is None:
             return

@@ -61,6 +61,7 @@ class HeldConnect:
     def dial(self, route: Via, seconds: float) -> None:
         """Begin to open the tunnel, within so many seconds."""
         self._dial = self._connects.dialer.fresh(route, seconds, self._end)
+        self._dial.start()
 
     def join(self, id: int) -> None:
         """Answer another connect(2) of the same socket."""

@@ -125,6 +125,7 @@ class Forwarder:
             way = isolated(route, "connection") if self._settings.isolate != "none" else route
             seconds = self._settings.connect_timeout
             dial = self._dialer.fresh(way, seconds, lambda error: done(dial.sock if error is None else None))
+            dial.start()
 
         return connect
 

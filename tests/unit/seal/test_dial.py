@@ -52,9 +52,10 @@ def dialled(loop: Loop, dialer: Dialer) -> Dialled:
 
         if sock is None:
             begun = dialer.fresh(route, seconds, done)
+            begun.start()
             loop.run()
             return outcomes[0], begun.sock
-        dialer.own(sock, route, seconds, done)
+        dialer.own(sock, route, seconds, done).start()
         loop.run()
         return outcomes[0], sock
 
@@ -178,6 +179,7 @@ def test_an_unknown_name_of_a_proxy(dialled: Dialled, echo_server: targets.Targe
 def test_a_cancelled_dial_closes_its_socket(loop: Loop, dialer: Dialer, echo_server: targets.Target) -> None:
     with BadProxy([READ_GREETING, HANG]) as proxy:
         begun = dialer.fresh(route(echo_server, proxy.url()), SECONDS, lambda _: pytest.fail("the dial was cancelled"))
+        begun.start()
         proxy_has_accepted = loop.after(0.2, begun.cancel)
         loop.after(0.3, loop.stop)
         loop.run()

@@ -66,17 +66,20 @@ class LoopbackDialer:
 
     def fresh(self, route: Via, seconds: float, done: Callable[[OSError | None], object]) -> LoopbackDialer:
         self.routes.append(route)
+        assert seconds
 
         def connected(sock: Any) -> None:
             self.sock = sock
             done(None if sock is not None else OSError("no connection"))
 
-        assert seconds
-        if self.port:
-            NativeDial(self._loop, (HOST, self.port), connected)
-        else:
-            connected(None)
+        self._connected = connected
         return self
+
+    def start(self) -> None:
+        if self.port:
+            NativeDial(self._loop, (HOST, self.port), self._connected)
+        else:
+            self._connected(None)
 
 
 class Stream:
