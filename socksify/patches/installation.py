@@ -60,6 +60,8 @@ class Installation:
     def __init__(self) -> None:
         self._lock = OwnedLock(_PATIENCE)
         self._settings: Settings | None = None
+        # True in a sealed process: whatever goes past the patches is held to the proxy as well.
+        self._is_sealed = False
         # None while nothing is patched.
         self._patches: Journal | None = None
         self._watches = Journal()
@@ -82,7 +84,9 @@ class Installation:
         with self._lock:
             if settings == self._settings:
                 return
-            _check(settings)
+            self._is_sealed = _is_sealed()
+            if not self._is_sealed:
+                _check(settings)
             _configure(settings, environ)
             try:
                 self._put_in_force(settings, environ)
@@ -111,7 +115,7 @@ class Installation:
                 self._patches = _patch()
         self._watch(settings)
         self._environment.undo()
-        children.cover(settings, environ, self._environment)
+        children.cover(settings, environ, self._environment, is_sealed=self._is_sealed)
         subinterpreters.cover(self._environment)
         _hide_variables(settings, self._environment)
 
@@ -124,10 +128,12 @@ class Installation:
             self._put_in_force(self._settings, os.environ)
 
     def _watch(self, settings: Settings) -> None:
-        """Report code that bypasses the patches, or refuse it under strict."""
+        """Report code that bypasses the patches, or refuse it under strict, unless a seal holds it."""
         from socksify.patches import c_extensions, c_libraries
 
         self._watches.undo()
+        if self._is_sealed:
+            return
         c_extensions.watch(settings, self._watches)
         c_libraries.watch(settings, self._watches)
         if settings.strict:
@@ -195,8 +201,14 @@ def import_patches() -> None:
         __import__(f"{__package__}.{name}")
 
 
+def _is_sealed() -> bool:
+    from socksify._supervision import is_sealed
+
+    return is_sealed()
+
+
 def _check(settings: Settings) -> None:
-    """Raise the errors of these settings, before anything is changed."""
+    """Raise the errors of these settings in a process that is not sealed, before anything is changed."""
     from socksify.patches import c_extensions
     from socksify.patches.children import subinterpreters
 
@@ -223,7 +235,6 @@ def _check_seal(settings: Settings) -> None:
 
 def _configure(settings: Settings, environ: Mapping[str, str]) -> None:
     """Give the settings to the lower layers. Each layer keeps its own part of them."""
-    from socksify import _supervision
     from socksify.config import inherited
     from socksify.patches import scope
     from socksify.patches.sockets import listen
@@ -231,8 +242,7 @@ def _configure(settings: Settings, environ: Mapping[str, str]) -> None:
     from socksify.routing.supervised_names import SupervisedNames
 
     log.open_log(settings.log)
-    is_sealed = _supervision.is_sealed()
-    fake_addresses.TABLE.configure(settings.fake_networks, SupervisedNames() if is_sealed else None)
+    fake_addresses.TABLE.configure(settings.fake_networks, SupervisedNames() if _is_sealed() else None)
     if environ.get(inherited.SCOPE):
         scope.installed.started_with(environ[inherited.SCOPE])
     outside = scope.Scope(settings)
@@ -287,15 +297,15 @@ def _apply(journal: Journal) -> None:
     from socksify import _originals
     from socksify.patches import adapters, early_references, executors, polling
     from socksify.patches.children import process_calls
+    from socksify.patches.notices import NOTICES
     from socksify.patches.sockets import other_classes
-    from socksify.routing import log
     from socksify.tunnel.registry import registry
 
     _free_methods()
     replacements = _replacements()
     registry.epoll_masks.prime()
     process_calls.replace_in_supports_fd(journal)
-    early_references.rebind(replacements, journal, log.notice)
+    early_references.rebind(replacements, journal, NOTICES.say)
     early_references.replace_polls_of_selectors(journal, polling.make_poll, _originals.poll)
     for replacement in replacements:
         journal.apply(replacement)

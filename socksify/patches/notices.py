@@ -23,9 +23,15 @@ class Notices:
             if len(self._given) >= _MOST:
                 self._given.clear()
             self._given.add((subject, why))
-            # A Python that lacks something cannot import this module.
-            from socksify.routing import log
+            self.say(text)
 
+    def say(self, text: str) -> None:
+        """Write a text to stderr and to the log, except in a sealed process: there nothing goes past the proxy."""
+        # Pythons that lack something cannot import these modules.
+        from socksify._supervision import is_sealed
+        from socksify.routing import log
+
+        if not is_sealed():
             log.warn(text)
 
 

@@ -113,7 +113,7 @@ def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str,
     """
     from socksify.patches import early_references
     from socksify.patches.journal import Rebinding
-    from socksify.routing import log
+    from socksify.patches.notices import NOTICES
 
     names = vars(module)
     wrapt = LIBRARY.module()
@@ -122,7 +122,7 @@ def wrap_everywhere(journal: Journal, module: ModuleType, wrappers: Mapping[str,
         for name, wrapper in wrappers.items()
         if name in names
     ]
-    early_references.rebind(rebindings, journal, log.notice)
+    early_references.rebind(rebindings, journal, NOTICES.say)
     for rebinding in rebindings:
         journal.apply(rebinding)
 

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from socksify.patches.journal import Journal
 
 
-def cover(settings: Settings, environ: Mapping[str, str], journal: Journal) -> None:
+def cover(settings: Settings, environ: Mapping[str, str], journal: Journal, *, is_sealed: bool) -> None:
     """Pass settings on to every child that is started until the journal is undone.
 
     `environ` is the environment that the settings come from. If `settings.children` is False, children get no settings:
-    a warning names each program that is started, or with `strict` its start is refused.
+    a warning names each program that is started, or with `strict` its start is refused. In a sealed process every
+    program is covered, so none is named or refused.
     """
     from socksify.patches.children import environment, spawn_message, uncovered_programs
 
-    uncovered_programs.UNCOVERED.watch(settings, journal)
+    uncovered_programs.UNCOVERED.watch(settings, journal, is_sealed=is_sealed)
     if settings.children:
         environment.SHARED.share(settings, environ, journal)
     spawn_message.watch(journal)

@@ -14,8 +14,9 @@ from functools import partial
 from socksify.config.errors import ConfigError
 from socksify.config.inherited import variables
 from socksify.patches import scope
+from socksify.patches.notices import NOTICES
 from socksify.patches.post_import import when_imported
-from socksify.routing import fake_addresses, log
+from socksify.routing import fake_addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _adapt(journal: Journal, module: Any) -> None:
     for other in _others(module):
         problem = _why_uncovered(other) if module.is_running(other) else _start_hook(module, other)
         if problem is not None:
-            log.warn(str(problem))
+            NOTICES.say(str(problem))
 
 
 def _others(module: Any) -> list[Any]:

@@ -29,10 +29,11 @@ class UncoveredPrograms:
     def __init__(self) -> None:
         # None: nothing is installed.
         self._settings: Settings | None = None
+        self._is_sealed = False
 
-    def watch(self, settings: Settings, journal: Journal) -> None:
-        """Warn of programs under these settings until the journal is undone."""
-        self._settings = settings
+    def watch(self, settings: Settings, journal: Journal, *, is_sealed: bool) -> None:
+        """Warn of programs under these settings until the journal is undone, unless a seal covers every program."""
+        self._settings, self._is_sealed = settings, is_sealed
         journal.on_undo(self.clear)
 
     def clear(self) -> None:
@@ -54,7 +55,7 @@ class UncoveredPrograms:
         be executed, the system refuses it, and there is no warning. Raises PermissionError if `strict` forbids a
         program.
         """
-        if is_executable(path):
+        if not self._is_sealed and is_executable(path):
             own = os.environ if environ is None else environ
             for program in programs(CommandLine(path, tuple(words), directory, own)):
                 self._check_program(program)
@@ -64,7 +65,7 @@ class UncoveredPrograms:
 
         `receiver` describes this Python to the user. Raises PermissionError if `strict` forbids the Python.
         """
-        if self._settings is not None and not is_hooked(sys.executable):
+        if self._settings is not None and not self._is_sealed and not is_hooked(sys.executable):
             text = _uncovered_message(receiver, sys.executable, _NOT_PASSED_ON)
             self._warn(receiver, sys.executable, text, _NOT_PASSED_ON)
 
