@@ -64,6 +64,11 @@ class DirectDatagrams:
             return
         then()
 
+    def close(self) -> None:
+        """Pass on what programs have sent before they ended. The loop closes the sockets."""
+        for service in self._services.values():
+            service.drain()
+
     def _begin(self, address: SockAddress, made: _originals.Socket | OSError, then: Callable[[], object]) -> None:
         if not isinstance(made, OSError):
             if address in self._services or not _take_address(made, address):
@@ -103,6 +108,11 @@ class _Service:
 
     def close(self) -> None:
         self._loop.discard(self._socket)
+
+    def drain(self) -> None:
+        """Pass on everything that has arrived."""
+        for _count in range(_BATCH):
+            self._readable()
 
     def answer(self, data: bytes, client: SockAddress) -> None:
         """Send what the service has sent. Raises OSError."""

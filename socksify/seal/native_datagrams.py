@@ -67,6 +67,9 @@ class NativeDatagrams:
             name: getattr(self, name) for name in ("socket", "sendto", "sendmsg", "sendmmsg", "recvfrom")
         }
 
+    def close(self) -> None:
+        """Do nothing: the kernel has the last datagrams of the tree."""
+
     def socket(self, id: int, _thread: int, domain: int, kind: int, protocol: int, *_: int) -> None:
         """Answer socket(2) of a UDP socket. Raises OSError if it fails."""
         if self._are_direct:

@@ -48,6 +48,10 @@ class PooledDatagrams:
         self.handlers: Mapping[str, Handler] = {"socket": self.socket, "sendto": self.sendto}
         pool.serve(loop)
 
+    def close(self) -> None:
+        """Pass on the last datagrams of the tree."""
+        self._direct.close()
+
     def socket(self, id: int, _thread: int, domain: int, kind: int, _protocol: int, *_: int) -> None:
         """Answer socket(2) of a UDP socket. Raises OSError (EINVAL) for flags that are none."""
         flags = flags_of(kind)

@@ -67,7 +67,8 @@ class Supervisor:
         self._target = Target(numbers)
         self._connections = Connections()
         self._answers = Answers(self._scopes.names, self._scopes.lookups, settings, self._loop, self._dialer)
-        self._handlers = self._make_handlers(numbers, self._make_datagrams(settings, pool))
+        self._datagrams = self._make_datagrams(settings, pool)
+        self._handlers = self._make_handlers(numbers)
 
     def run(self) -> None:
         """Answer until nobody is left under the filter."""
@@ -77,14 +78,13 @@ class Supervisor:
 
     def _close(self) -> None:
         self._listener.close()
+        self._datagrams.close()
         self._relays.close()
         self._full_listeners.close()
         self._threads.close()
         self._loop.close()
 
-    def _make_handlers(
-        self, numbers: Mapping[str, int], datagrams: PooledDatagrams | NativeDatagrams
-    ) -> dict[int, Handler]:
+    def _make_handlers(self, numbers: Mapping[str, int]) -> dict[int, Handler]:
         held = HeldConnects(
             self._listener, self._target, self._connections, self._dialer, self._full_listeners, self._relays
         )
@@ -95,7 +95,7 @@ class Supervisor:
             self._connections,
             held,
             Routes(self._scopes.router_of, self._name_server(), self._notices),
-            datagrams.connect,
+            self._datagrams.connect,
         )
         queries = SocketQueries(self._listener, self._target, self._connections)
         return {
@@ -103,7 +103,7 @@ class Supervisor:
             numbers["getpeername"]: queries.getpeername,
             numbers["getsockopt"]: queries.so_error,
             numbers["setsockopt"]: PrivateCalls(self._listener, self._target, self._scopes).setsockopt,
-            **{numbers[name]: answer for name, answer in datagrams.handlers.items()},
+            **{numbers[name]: answer for name, answer in self._datagrams.handlers.items()},
         }
 
     def _make_datagrams(self, settings: Settings, pool: SocketPool | None) -> PooledDatagrams | NativeDatagrams:
