@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,12 @@ from tests.support.network.addresses import PROXY, TARGET4, TARGET6
 from tests.support.network.packets import Packet
 from tests.support.network.recorded import RecordedNetwork
 from tests.support.paths import PROGRAMS, ROOT
-from tests.support.processes import require, unavailable
+from tests.support.unprivileged import as_user
 
 SECONDS = 110.0
-NOBODY = 65534
+PYTHON = "PYTHON"
+ESCAPES = PROGRAMS / "escapes.py"
+WITHOUT_NAMESPACES = Path(__file__).with_name("without_namespaces.py")
 SEAL = ("-m", "socksify", "--seal=on", "--proxy=socks5h://{}:{}".format(*PROXY))
 INTEL = os.uname().machine == "x86_64"
 
@@ -72,27 +73,25 @@ OUTCOMES = {
 }
 
 
-def as_user(user: int) -> list[str]:
-    """Return the first words of a command that this user runs, in an environment that the next words name."""
-    # setpriv keeps its privileges until it executes a program. So another program looks for the command.
-    return [require("setpriv"), f"--reuid={user}", f"--regid={user}", "--clear-groups", "env", "-i"]
-
-
 @dataclass(frozen=True)
 class Place:
-    """A copy of the package and of the attempts that anybody may read, and a Python that anybody may run."""
+    """A copy of the package and of the programs, which any user may read."""
 
     directory: Path
-    python: str
 
-    def words(self, user: int, *arguments: str) -> list[str]:
-        """Return the command that runs the Python as this user."""
-        environment = (f"PATH={os.environ['PATH']}", f"PYTHONPATH={self.directory}")
-        return [*as_user(user), *environment, self.python, *arguments]
+    def words(self, user: str, *arguments: str) -> list[str]:
+        """Return a command that runs Python as this user. PYTHON stands for the Python among the arguments."""
+        command, python = as_user(user)
+        # setpriv keeps its privileges until it executes a program. So another program looks for Python.
+        environment = ["env", "-i", f"PATH={os.environ['PATH']}", f"PYTHONPATH={self.directory}"]
+        return [*command, *environment, *(python if word == PYTHON else word for word in (PYTHON, *arguments))]
+
+    def file(self, name: str) -> str:
+        return str(self.directory / name)
 
     def attempts(self) -> list[str]:
-        """Return the command that makes the attempts. Nothing of the package is in that process."""
-        return [self.python, "-I", "-S", str(self.directory / "escapes.py"), TARGET4, TARGET6, "eth0"]
+        """Return the arguments of Python that make the attempts. Nothing of the package is in that process."""
+        return ["-I", "-S", self.file(ESCAPES.name), TARGET4, TARGET6, "eth0"]
 
 
 @pytest.fixture(scope="module")
@@ -100,21 +99,11 @@ def place(root: None) -> Iterator[Place]:  # noqa: ARG001
     # pytest's own temporary directories are closed to other users.
     with tempfile.TemporaryDirectory(prefix="socksify-escapes-") as name:
         directory = Path(name)
-        directory.chmod(0o755)
         shutil.copytree(ROOT / "socksify", directory / "socksify", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(PROGRAMS / "escapes.py", directory)
+        for program in (ESCAPES, WITHOUT_NAMESPACES):
+            shutil.copy(program, directory)
         subprocess.run(["chmod", "-R", "a+rX", name], check=True)
-        yield Place(directory, python_of_anybody())
-
-
-def python_of_anybody() -> str:
-    """Return a Python that is new enough, and that is in no directory of root's alone."""
-    check = "import sys; sys.exit(sys.version_info < (3, 11))"
-    for python in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
-        words = [*as_user(NOBODY), python, "-I", "-c", check]
-        if subprocess.run(words, capture_output=True, timeout=SECONDS).returncode == 0:
-            return python
-    return unavailable("no Python from 3.11 on that nobody may run")
+        yield Place(directory)
 
 
 @dataclass(frozen=True)
@@ -142,20 +131,28 @@ def run(network: RecordedNetwork, words: Sequence[str]) -> Run:
     return Run(outcomes, {attempt["port"]: name for name, attempt in told.items()}, packets, done.stderr)
 
 
-@pytest.fixture(scope="module", params=[0, NOBODY], ids=["root", "nobody"])
-def user(request: pytest.FixtureRequest) -> int:
-    found: int = request.param
+@pytest.fixture(scope="module", params=["root", "nobody"])
+def user(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["with a pool", "on loopback"])
+def pooled(request: pytest.FixtureRequest) -> bool:
+    """Whether UDP sockets are in an empty namespace, or bound to the loopback interface for want of one."""
+    found: bool = request.param
     return found
 
 
 @pytest.fixture(scope="module")
-def sealed(network: RecordedNetwork, place: Place, user: int) -> Run:
-    return run(network, place.words(user, *SEAL, *place.attempts()))
+def sealed(network: RecordedNetwork, place: Place, user: str, pooled: bool) -> Run:
+    sandbox = [] if pooled else [place.file(WITHOUT_NAMESPACES.name), PYTHON]
+    return run(network, place.words(user, *sandbox, *SEAL, PYTHON, *place.attempts()))
 
 
-def test_each_attempt_leaves_the_machine_without_a_seal(network: RecordedNetwork, place: Place, user: int) -> None:
-    native = run(network, place.words(user, *place.attempts()[1:]))
-    expected = TCP | UDP | (I386 if INTEL else set()) | (PRIVILEGED if user == 0 else set())
+def test_each_attempt_leaves_the_machine_without_a_seal(network: RecordedNetwork, place: Place, user: str) -> None:
+    native = run(network, place.words(user, *place.attempts()))
+    expected = TCP | UDP | (I386 if INTEL else set()) | (PRIVILEGED if user == "root" else set())
     assert native.seen >= expected
     assert {packet.kind for packet in native.packets} >= KINDS
     assert "2001:db8:99::1" in {packet.target for packet in native.packets}, "the routing header was not used"
@@ -167,8 +164,9 @@ def test_nothing_but_the_proxy_hears_of_a_sealed_program(sealed: Run) -> None:
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_an_attempt_fails_as_on_a_kernel_that_cannot(sealed: Run, name: str) -> None:
-    assert sealed.outcomes[name] == OUTCOMES[name]
+def test_an_attempt_fails_as_on_a_kernel_that_cannot(sealed: Run, pooled: bool, name: str) -> None:
+    in_sandbox = {} if pooled else {"a_network_namespace": "EPERM"}
+    assert sealed.outcomes[name] == in_sandbox.get(name, OUTCOMES[name])
 
 
 def test_every_attempt_is_expected(sealed: Run) -> None:
@@ -176,9 +174,9 @@ def test_every_attempt_is_expected(sealed: Run) -> None:
     assert "Traceback" not in sealed.errors
 
 
-def test_there_is_no_seal_in_a_seal(network: RecordedNetwork, place: Place, user: int) -> None:
-    with network.client() as client:
-        words = place.words(user, *SEAL, place.python, *SEAL, "true")
-        done = subprocess.run(client.command(*words), capture_output=True, text=True, timeout=SECONDS)
-        assert (done.returncode, leaked(client.packets())) == (2, []), done.stderr
-    assert "seccomp" in done.stderr
+@pytest.mark.parametrize("seal", ["on", "off"])
+def test_a_launcher_in_a_seal_stays_in_it(network: RecordedNetwork, place: Place, seal: str) -> None:
+    inner = [*SEAL, f"--seal={seal}"]
+    nested = run(network, place.words("nobody", *SEAL, PYTHON, *inner, PYTHON, *place.attempts()))
+    assert {str(packet) for packet in leaked(nested.packets)} == set()
+    assert {name: nested.outcomes[name] for name in OUTCOMES} == OUTCOMES
