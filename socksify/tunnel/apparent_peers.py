@@ -20,7 +20,7 @@ from socket import SOL_SOCKET
 
 from socksify import _descriptors, _originals
 from socksify._signal_safety import ours
-from socksify.routing import local_host
+from socksify.routing import fake_addresses, local_host
 from socksify.routing.sockaddr import numeric
 from socksify.tunnel.datagrams import kernel_type
 
@@ -95,7 +95,11 @@ class ApparentPeers:
         settings = before.settings if before is not None else _settings_of(sock)
         bound = _originals.getsockname(sock)
         own_name, peer_name = _name_and_peer(sock, address, settings, bound)
-        _connect_to_this_machine(sock, own_name, is_bound=not _is_wildcard(bound[0]))
+        if fake_addresses.TABLE.is_supervised:
+            # Under a seal, nothing leaves from a datagram socket. It may be in another network namespace.
+            _originals.connect(sock, address)
+        else:
+            _connect_to_this_machine(sock, own_name, is_bound=not _is_wildcard(bound[0]))
         found = ApparentPeer(address, peer_name, settings)
         identity = _descriptors.identity(_originals.fileno(sock))
         if identity is not None:

@@ -38,10 +38,12 @@ _FAST_OPEN = int(getattr(_module, "MSG_FASTOPEN", 0))
 def connect(sock: Socket, address: Any) -> None:
     """Do as connect() does, for a socket that does not speak TCP."""
     family = _originals.family(sock)
-    route = tunnel_datagrams.decide(scope.current().router, family, address)
+    here = scope.current()
+    route = tunnel_datagrams.decide(here.router, family, address)
     if isinstance(route, Direct):
         if _originals.kind(sock) != SOCK_DGRAM:
             source_routes.admit_connect(sock)
+        here.claim(sock)
         _originals.connect(sock, _direct(route, address))
         datagrams.release(sock)
     elif _originals.kind(sock) in CONNECTIONLESS:
