@@ -16,6 +16,7 @@ from tests.reports.client_runs import Run, leaked
 from tests.reports.sealed.bed import Bed, bed
 from tests.reports.sealed.matrix import Case, Row, usual_rows
 from tests.reports.sealed.runs import NATIVE, expect_leaks, run, sealed, users_of
+from tests.reports.sealed.users import User, without_network_namespaces
 from tests.support.network.addresses import CLOSED_PROXY
 from tests.support.network.recorded import RecordedNetwork
 from tests.support.targets import PAGE
@@ -39,6 +40,11 @@ ROWS = [
 ]
 
 
+# SO_BINDTODEVICE of a new UDP socket: socket(7).
+BOUND = "import socket; print(socket.socket(type=socket.SOCK_DGRAM).getsockopt(socket.SOL_SOCKET, 25, 16))"
+BOUND_DEVICE = Case(f"{{python}} -I -c '{BOUND}'")
+
+
 def others_errors(ended: Run, case: Case) -> str:
     """Return the errors of a run. For a program that fails, socksify tells on stderr which proxy refused what."""
     lines = ended.errors.splitlines()
@@ -49,13 +55,29 @@ def others_errors(ended: Run, case: Case) -> str:
 def test_a_program_does_the_same_and_only_the_proxy_hears_of_it(programs: Bed, row: Row) -> None:
     for case in row.cases:
         for user in users_of(programs, case):
-            native = run(programs, NATIVE, case, user)
-            expect_leaks(case, native)
-            ended = run(programs, sealed(), case, user)
-            outcomes = [(each.status, each.output, others_errors(each, case)) for each in (ended, native)]
-            assert outcomes[0] == outcomes[1], f"{case.command} as {user.name}: {ended.story}"
-            assert ended.packets
-            assert not ended.leaked, f"{case.command} as {user.name}: {ended.story}"
+            compare(programs, case, user)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in usual_rows() if row.what.startswith(("dig:", "C:"))], ids=lambda row: row.what
+)
+def test_it_is_so_where_no_network_namespace_can_be_had(programs: Bed, row: Row) -> None:
+    """UDP sockets are then bound to lo, and the answers of the supervisor come from there."""
+    for user in map(without_network_namespaces, programs.users):
+        assert run(programs, sealed(), BOUND_DEVICE, user).output == repr(b"lo\0")
+        for case in row.cases:
+            compare(programs, case, user)
+
+
+def compare(programs: Bed, case: Case, user: User) -> None:
+    """Run a program natively and under the seal, and check that the outcomes are the same."""
+    native = run(programs, NATIVE, case, user)
+    expect_leaks(case, native)
+    ended = run(programs, sealed(), case, user)
+    outcomes = [(each.status, each.output, others_errors(each, case)) for each in (ended, native)]
+    assert outcomes[0] == outcomes[1], f"{case.command} as {user.name}: {ended.story}"
+    assert ended.packets
+    assert not ended.leaked, f"{case.command} as {user.name}: {ended.story}"
 
 
 def test_nothing_goes_direct_when_the_proxy_is_down(programs: Bed) -> None:

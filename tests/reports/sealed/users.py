@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import socksify
@@ -42,6 +42,13 @@ class User:
 ROOT = User("root", ("env",), sys.executable)
 
 
+def without_network_namespaces(user: User) -> User:
+    """Return this user in a user namespace whose limit on network namespaces is none (namespaces(7))."""
+    script = 'echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" "$@"'
+    limited = ("unshare", "--user", "--map-root-user", "sh", "-c", script)
+    return replace(user, words=(*user.words, *limited, "env"))
+
+
 def site_packages() -> str:
     return sysconfig.get_path("platlib")
 
@@ -59,7 +66,8 @@ def nobody(directory: Path) -> User:
     libraries.mkdir()
     (site / "libraries.pth").write_text(f"{libraries}\n")
     has_libraries = version == sys.version_info[:2]
-    return User("nobody", AS_NOBODY, str(environment / "bin" / "python3"), has_libraries, libraries)
+    found = User("nobody", AS_NOBODY, str(environment / "bin" / "python3"), has_libraries)
+    return replace(found, libraries=libraries) if has_libraries else found
 
 
 def copy_readable(source: Path, target: Path) -> None:
