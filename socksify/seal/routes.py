@@ -12,6 +12,7 @@ from socket import AF_INET, gaierror
 
 from socksify.routing import local_host, log
 from socksify.routing.route import Blocked, Direct, Via
+from socksify.routing.sockaddr import numeric
 from socksify.seal.target import process_of
 from socksify.tunnel import errors
 
@@ -67,7 +68,8 @@ def _is_for_name_server(route: Direct | Via | Blocked, address: SockAddress) -> 
     if isinstance(route, Blocked):
         # No rule of the user blocks it: the server is one of this machine, and would forward the query.
         return route.rule is None
-    return isinstance(route, Via) and address[0] in local_host.nameservers()
+    # A direct one, too: it must not hear of the names that the proxy resolves. The client may write it as mapped IPv6.
+    return numeric(address[0]) in local_host.nameservers()
 
 
 def _in_family(address: SockAddress, family: int) -> SockAddress:
