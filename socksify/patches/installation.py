@@ -87,7 +87,7 @@ class Installation:
             self._is_sealed = _is_sealed()
             if not self._is_sealed:
                 _check(settings)
-            _configure(settings, environ)
+            _configure(settings, environ, is_sealed=self._is_sealed)
             try:
                 self._put_in_force(settings, environ)
             except BaseException:
@@ -124,7 +124,7 @@ class Installation:
         if self._settings is None:
             self.clear()
         else:
-            _configure(self._settings, os.environ)
+            _configure(self._settings, os.environ, is_sealed=self._is_sealed)
             self._put_in_force(self._settings, os.environ)
 
     def _watch(self, settings: Settings) -> None:
@@ -222,18 +222,17 @@ def _check(settings: Settings) -> None:
 
 
 def _check_seal(settings: Settings) -> None:
-    """Raise ConfigError if this process has to be in a seal, and is in none."""
-    from socksify import _supervision
+    """Raise ConfigError if this process, which is in no seal, has to be in one."""
     from socksify.config.errors import ConfigError
 
-    if settings.seal == "on" and not _supervision.is_sealed():
+    if settings.seal == "on":
         raise ConfigError(
             f"{settings.sources.get('seal', 'seal')}: this process is not sealed, and a process that runs cannot be:"
             " its supervisor has to be its parent; start the program by python -m socksify --seal=on"
         )
 
 
-def _configure(settings: Settings, environ: Mapping[str, str]) -> None:
+def _configure(settings: Settings, environ: Mapping[str, str], *, is_sealed: bool) -> None:
     """Give the settings to the lower layers. Each layer keeps its own part of them."""
     from socksify.config import inherited
     from socksify.patches import scope
@@ -242,7 +241,7 @@ def _configure(settings: Settings, environ: Mapping[str, str]) -> None:
     from socksify.routing.supervised_names import SupervisedNames
 
     log.open_log(settings.log)
-    fake_addresses.TABLE.configure(settings.fake_networks, SupervisedNames() if _is_sealed() else None)
+    fake_addresses.TABLE.configure(settings.fake_networks, SupervisedNames() if is_sealed else None)
     if environ.get(inherited.SCOPE):
         scope.installed.started_with(environ[inherited.SCOPE])
     outside = scope.Scope(settings)
