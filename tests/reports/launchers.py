@@ -35,8 +35,9 @@ def python() -> Launcher:
 
 
 def socksify(strict: bool, proxy: tuple[str, int] = PROXY) -> Launcher:
+    """Start clients with the patches alone, without a seal."""
     url = "socks5h://{}:{}".format(*proxy)
-    environment = {**ENVIRONMENT, "SOCKSIFY_PROXY": url, **({"SOCKSIFY_STRICT": "1"} if strict else {})}
+    environment = {**ENVIRONMENT, "SOCKSIFY_PROXY": url, "SOCKSIFY_SEAL": "off", "SOCKSIFY_STRICT": str(int(strict))}
     name = "socksify --strict" if strict else "socksify"
     late_words = [sys.executable, str(HERE / "late_install.py")]
     return Launcher(name, [sys.executable, "-m", "socksify"], late_words, environment)

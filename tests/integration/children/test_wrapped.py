@@ -99,7 +99,7 @@ def test_it_is_named(words: str, parent: ParentProgram, proxy: RecordingProxy) -
 @pytest.mark.parametrize("words", WRAPPED)
 def test_strict_does_not_start_it(words: str, parent: ParentProgram, proxy: RecordingProxy) -> None:
     name, log = name_of(words, "strict"), parent.directory / "log"
-    launcher = [sys.executable, "-m", "socksify", "--strict", "--proxy", proxy.url(), *LOOPBACK]
+    launcher = [sys.executable, "-m", "socksify", "--strict", "--seal=off", "--proxy", proxy.url(), *LOOPBACK]
     said = parent.run(launcher, wrapped(WRAPPED[words]), name, log)
     assert "PermissionError" in said and "goes past socksify, which strict forbids" in said, said
     assert not proxy.asked_for(name)
@@ -121,6 +121,6 @@ os.chmod(LONG, 0o755)
 @pytest.mark.parametrize("words", COVERED)
 def test_what_is_covered_is_not_spoken_of(words: str, parent: ParentProgram, proxy: RecordingProxy) -> None:
     name, log = name_of(words, "looked through"), parent.directory / "log"
-    launcher = [sys.executable, "-m", "socksify", "--strict", "--proxy", proxy.url(), *LOOPBACK]
+    launcher = [sys.executable, "-m", "socksify", "--strict", "--seal=off", "--proxy", proxy.url(), *LOOPBACK]
     assert parent.run(launcher, StartMethod(f"{LONG}subprocess.run({COVERED[words]}, check=True)"), name, log) == ""
     assert proxy.asked_for(name) == 1

@@ -130,7 +130,7 @@ LACKING = {
 
 
 @pytest.mark.parametrize("lacking", LACKING.values(), ids=LACKING)
-@pytest.mark.parametrize("options", [[], ["--strict"]], ids=str)
+@pytest.mark.parametrize("options", [[], ["--strict", "--seal=off"]], ids=str)
 def test_what_is_lacking_is_not_blamed_on_a_setting(both: Both, lacking: str, options: list[str]) -> None:
     both.write("here/sitecustomize.py", lacking)
     both.environment["PYTHONPATH"] = str(both.directory / "here")

@@ -20,7 +20,7 @@ RFTP = ("-m", "socksify.clients.rftp", "-c", "pwd", "192.0.2.1")
 RTELNET = ("-m", "socksify.clients.rtelnet", "192.0.2.1")
 # The command line, and the variables that it is started with.
 DOORS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-    "launcher": ((*MODULES, "--proxy", PROXY, "--strict", "-c", CONNECT), {}),
+    "launcher": ((*MODULES, "--proxy", PROXY, "--strict", "--seal=off", "-c", CONNECT), {}),
     "launcher, variable": ((*MODULES, "-c", CONNECT), {"SOCKSIFY_PROXY": PROXY}),
     "install()": (("-c", INSTALL.format(repr(PROXY))), {}),
     "install(), variable": (("-c", INSTALL.format("")), {"SOCKSIFY_PROXY": PROXY}),

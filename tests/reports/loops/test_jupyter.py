@@ -112,7 +112,7 @@ def test_installed_in_a_cell(strict: bool, http_server: Target) -> None:
 
 def test_a_kernel_under_the_launcher(http_server: Target) -> None:
     with BadProxy(good("socks5")) as proxy:
-        options = ("-m", "socksify", "--strict", "--proxy", proxy.url(), "--route", route(http_server))
+        options = ("-m", "socksify", "--strict", "--seal=off", "--proxy", proxy.url(), "--route", route(http_server))
         with kernel(*options) as notebook:
             assert fetched(notebook, http_server) == [repr(PAGE)] * len(FETCHES)
         assert [session.target for session in proxy.sessions] == [http_server.address] * len(FETCHES)
