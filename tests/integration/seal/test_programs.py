@@ -33,13 +33,6 @@ def programs(network: RecordedNetwork) -> Iterator[Bed]:
         yield found
 
 
-NAMED = "a module with network code in C is named on stderr, though the seal covers it"
-ROWS = [
-    pytest.param(row, marks=[pytest.mark.xfail(reason=NAMED)] if row.what.startswith("libpq") else [], id=row.what)
-    for row in usual_rows()
-]
-
-
 # SO_BINDTODEVICE of a new UDP socket: socket(7).
 BOUND = "import socket; print(socket.socket(type=socket.SOCK_DGRAM).getsockopt(socket.SOL_SOCKET, 25, 16))"
 BOUND_DEVICE = Case(f"{{python}} -I -c '{BOUND}'")
@@ -51,7 +44,7 @@ def others_errors(ended: Run, case: Case) -> str:
     return "\n".join(line for line in lines if case.status == 0 or not line.startswith("socksify: proxy "))
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", usual_rows(), ids=lambda row: row.what)
 def test_a_program_does_the_same_and_only_the_proxy_hears_of_it(programs: Bed, row: Row) -> None:
     for case in row.cases:
         for user in users_of(programs, case):
