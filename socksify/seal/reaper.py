@@ -51,7 +51,7 @@ class Reaper:
 
     def _reap(self, *_: object) -> None:
         try:
-            while self._bury(os.WEXITED | os.WSTOPPED | os.WNOHANG):
+            while self._bury(os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG):
                 pass
         except ChildProcessError:
             pass
@@ -71,7 +71,13 @@ class Reaper:
     def _report(self, found: os.waitid_result) -> None:
         if found.si_code == os.CLD_STOPPED:
             self._reports.send(STOPPED, str(found.si_status).encode())
-        elif found.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+            return
+        # The launcher has stopped as the program did, and it may be that another process has continued the program.
+        if os.getppid() == self._launcher:
+            os.kill(self._launcher, signal.SIGCONT)
+        if found.si_code == os.CLD_CONTINUED:
+            return
+        if found.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
             # A status as waitpid(2) returns it.
             status = found.si_status << 8 if found.si_code == os.CLD_EXITED else found.si_status
             self._has_ended = True

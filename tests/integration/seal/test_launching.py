@@ -62,6 +62,28 @@ def test_a_dead_program_leaves_one_core_file_at_most(both: Both) -> None:
     assert len(list(both.directory.glob("core*"))) <= 2
 
 
+# A child continues the program, or kills it, when the launcher has stopped as well.
+STOPPED = """
+import os, signal, sys, time
+def status(number):
+    with open(f"/proc/{number}/stat") as file:
+        return file.read().rpartition(")")[2].split()
+own, launcher = os.getpid(), int(status(os.getppid())[1])
+if os.fork() == 0:
+    os.kill(own, signal.SIGSTOP)
+    while status(launcher)[0] != "T":
+        time.sleep(0.01)
+    os.kill(own, int(sys.argv[1]))
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGCONT, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_stopped_program_that_another_process_continues(both: Both, number: int, status: int) -> None:
+    assert both.socksify("--seal=on", "-c", STOPPED, str(int(number))).returncode == status
+
+
 def test_interrupting_ends_as_under_python(both: Both) -> None:
     program = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nfinally:\n    print('finally')"
     expected = both.python("-c", program)
