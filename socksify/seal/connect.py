@@ -13,7 +13,9 @@ from socket import (
     AF_INET6,
     AF_UNIX,
     AF_UNSPEC,
+    IPPROTO_IPV6,
     IPPROTO_TCP,
+    IPV6_V6ONLY,
     SO_BINDTODEVICE,
     SO_ERROR,
     SOCK_DGRAM,
@@ -30,6 +32,7 @@ from socksify.seal import raw_sockaddr
 from socksify.seal.held_connect import HeldConnect
 from socksify.seal.libc import connect_raw
 from socksify.seal.own_connect import OwnConnect, connect_directly
+from socksify.seal.raw_sockaddr import is_mapped
 from socksify.seal.waiting_calls import WaitingCalls
 
 TYPE_CHECKING = False
@@ -84,7 +87,10 @@ class ConnectHandler:
 
     def connect(self, id: int, thread: int, fd: int, address: int, length: int, *_: int) -> None:
         """Answer connect(2), now or when the connection is made. Raises OSError if the call fails at once."""
-        raw = self._target.read(thread, address, min(length & 0xFFFFFFFF, raw_sockaddr.LONGEST))
+        size = length & 0xFFFFFFFF
+        if size > raw_sockaddr.LONGEST:
+            raise OSError(EINVAL, os.strerror(EINVAL))
+        raw = self._target.read(thread, address, size)
         family = raw_sockaddr.family(raw)
         if family not in (AF_INET, AF_INET6, AF_UNSPEC):
             if family == AF_UNIX and raw_sockaddr.path(raw) in _NAME_SERVICES:
@@ -105,16 +111,19 @@ class ConnectHandler:
         if sock.type == SOCK_DGRAM:
             self._connect_datagram(id, thread, sock, os.fstat(sock.fileno()).st_ino, raw)
             return False
-        if sock.family not in (AF_INET, AF_INET6) or raw_sockaddr.family(raw) == AF_UNSPEC:
-            # The address is not one of the socket's family, or ends a connection. Neither leads to a host.
+        if sock.family not in (AF_INET, AF_INET6):
+            # The address is not one of the socket's family, and leads to no host.
             self._listener.answer(id, error=connect_raw(sock.fileno(), raw) if sock.family != AF_UNIX else EINVAL)
+            return False
+        if raw_sockaddr.family(raw) == AF_UNSPEC:
+            self._disconnect(id, sock, raw)
             return False
         if sock.type != SOCK_STREAM or sock.proto != IPPROTO_TCP:
             raise OSError(EPERM, os.strerror(EPERM))
         inode = os.fstat(sock.fileno()).st_ino
         attempt = self._connections.attempt(inode)
         if attempt is not None:
-            attempt.join(id)
+            attempt.join(id, sock)
             return False
         failure = self._connections.take_failure(inode)
         if failure:
@@ -122,8 +131,20 @@ class ConnectHandler:
             raise OSError(failure, os.strerror(failure))
         return self._begin(id, (inode, thread, fd), sock, raw)
 
+    def _disconnect(self, id: int, sock: _originals.Socket, raw: bytes) -> None:
+        """Carry out connect(2) to AF_UNSPEC: it ends a connection, and a pending connect(2)."""
+        inode = os.fstat(sock.fileno()).st_ino
+        attempt = self._connections.attempt(inode)
+        if attempt is None:
+            self._connections.forget(inode)
+        else:
+            attempt.cancel()
+        self._listener.answer(id, error=connect_raw(sock.fileno(), raw))
+
     def _begin(self, id: int, place: tuple[int, int, int], sock: _originals.Socket, raw: bytes) -> bool:
         address = raw_sockaddr.parse(raw, sock.family)
+        if is_mapped(address[0]) and sock.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY):
+            raise OSError(ENETUNREACH, os.strerror(ENETUNREACH))
         route, settings = self._routes.decide(place[1], place[0], sock.family, address)
         if isinstance(route, Via):
             return self._through_proxy(id, place, sock, raw, route, settings.connect_timeout)
@@ -171,7 +192,7 @@ class ConnectHandler:
     def _own(self, id: int, inode: int, sock: _originals.Socket, peer: bytes | None) -> OwnConnect:
         waiting = WaitingCalls(self._loop, self._listener, self._target, sock)
         own = OwnConnect(self._loop, self._connections, waiting, sock, inode)
-        own.join(id)
+        own.wait(id)
         self._connections.begin(inode, own, peer)
         return own
 
@@ -182,20 +203,20 @@ class ConnectHandler:
         if sock.getsockopt(SOL_SOCKET, SO_BINDTODEVICE, _DEVICE).strip(b"\0"):
             # Packets to loopback would leave by the device.
             raise OSError(ENETUNREACH, os.strerror(ENETUNREACH))
+        host = raw_sockaddr.parse(raw, sock.family)[0]
         os.set_blocking(sock.fileno(), False)
         try:
-            error = connect_raw(sock.fileno(), self._held.full_listeners.address_for(sock))
+            error = connect_raw(sock.fileno(), self._held.full_listeners.address_for(sock, host))
         finally:
             os.set_blocking(sock.fileno(), blocks)
         # The kernel answers itself for a socket that is connected, or listens.
         if error != EINPROGRESS:
             self._listener.answer(id, error=error)
             return None
-        waiting = WaitingCalls(self._loop, self._listener, self._target, sock) if blocks else None
-        held = HeldConnect(self._held, place, sock.getsockname(), waiting)
+        held = HeldConnect(self._held, place, sock.getsockname())
         self._connections.begin(place[0], held, raw)
         if blocks:
-            held.join(id)
+            held.wait(id, sock)
         else:
             self._listener.answer(id, error=EINPROGRESS)
         return held

@@ -13,11 +13,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from socksify import _originals
+
     class Attempt(Protocol):
         """A connect(2) that is not over."""
 
-        def join(self, id: int) -> None:
+        def join(self, id: int, sock: _originals.Socket) -> None:
             """Answer another connect(2) of the same socket: a signal may have ended the first one."""
+
+        def cancel(self) -> None:
+            """End the attempt, because the program disconnects the socket."""
 
         def tell_outcome(self, id: int, thread: int, value: int, length: int) -> None:
             """Answer getsockopt(SO_ERROR): now, or when the outcome is known."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import struct
 from errno import ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT
-from socket import AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, IPPROTO_IPV6, IPV6_V6ONLY
+from socket import AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, IPPROTO_IPV6, IPV6_V6ONLY, SO_ERROR, SOL_SOCKET
 
 from socksify._originals import monotonic
 from socksify.protocol.errors import ProtocolError
 from socksify.routing import log
 from socksify.seal.libc import connect_raw
+from socksify.seal.raw_sockaddr import is_mapped
 from socksify.tunnel import errors
 from socksify.tunnel.handshake import Handshake
 from socksify.tunnel.proxy_addresses import ProxyAddresses, mapped
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Done = Callable[[OSError | None], object]
 
 _NOWHERE = struct.pack("=H14x", AF_UNSPEC)
+_ANYWHERE = struct.pack("=H14x", AF_INET)
 
 
 class Dialer:
@@ -260,7 +262,10 @@ def families_of(sock: _originals.Socket) -> tuple[int, ...]:
     """Return the families of addresses that a socket of the target can connect to."""
     if sock.family != AF_INET6:
         return (sock.family,)
-    is_bound = sock.getsockname()[0] not in ("::", "")
+    host = sock.getsockname()[0]
+    if is_mapped(host):
+        return (AF_INET,)
+    is_bound = host not in ("::", "")
     # RFC 3493 section 5.3: with IPV6_V6ONLY a socket takes no mapped addresses.
     return (AF_INET6,) if is_bound or sock.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY) else (AF_INET6, AF_INET)
 
@@ -271,6 +276,20 @@ def disconnect(sock: _originals.Socket) -> None:
     connect(2): "TCP sockets may dissolve the association by connecting to an address with AF_UNSPEC".
     """
     connect_raw(sock.fileno(), _NOWHERE)
+    clear_error(sock)
+
+
+def clear_error(sock: _originals.Socket) -> None:
+    """Take the error of a disconnected or shut down socket out of it: the true error is reported instead."""
+    sock.getsockopt(SOL_SOCKET, SO_ERROR)
+
+
+def settle(sock: _originals.Socket) -> None:
+    """Let the kernel take note that a connect(2) has returned, so that the next one fails with EISCONN.
+
+    After a non-blocking connect(2), which was ours, the next one succeeds once, whatever its address is.
+    """
+    connect_raw(sock.fileno(), _ANYWHERE)
 
 
 def _handshake(route: Via, started: float, seconds: float) -> Handshake:

@@ -17,7 +17,7 @@ from socket import AF_INET, AF_INET6, SO_ERROR, SO_REUSEPORT, SOCK_NONBLOCK, SOC
 from socksify import _originals
 from socksify.routing.local_host import is_own
 from socksify.seal.dial import families_of
-from socksify.seal.raw_sockaddr import pack
+from socksify.seal.raw_sockaddr import is_mapped, pack
 from socksify.server.core.loop import WRITABLE
 
 TYPE_CHECKING = False
@@ -88,16 +88,17 @@ class FullListeners:
         except OSError:  # no IPv6 here, so no socket of AF_INET6 reaches anything
             self._ipv6 = None
 
-    def address_for(self, sock: _originals.Socket) -> bytes:
+    def address_for(self, sock: _originals.Socket, host: str) -> bytes:
         """Return the address of a full listener to which a socket can connect, as it lies in memory.
 
+        It is of the family of the address `host` if possible, since getsockname(2) will report one of its family.
         Raises OSError (EADDRNOTAVAIL) if there is none.
         """
         takes = families_of(sock)
-        if AF_INET in takes:
-            host, port = self._ipv4.address[:2]
-            mapped = host if sock.family == AF_INET else f"::ffff:{host}"
-            return pack(sock.family, (mapped, port))
+        is_ipv6 = AF_INET6 in takes and ":" in host and not is_mapped(host)
+        if AF_INET in takes and not (is_ipv6 and self._ipv6 is not None):
+            own, port = self._ipv4.address[:2]
+            return pack(sock.family, (own if sock.family == AF_INET else f"::ffff:{own}", port))
         if self._ipv6 is None or AF_INET6 not in takes:
             raise OSError(EADDRNOTAVAIL, os.strerror(EADDRNOTAVAIL))
         return pack(AF_INET6, self._ipv6.address)

@@ -10,8 +10,12 @@ one. Then the call waits.
 
 from __future__ import annotations
 
-from errno import EALREADY, EHOSTUNREACH
-from socket import SHUT_RDWR, SO_ERROR, SOL_SOCKET
+import os
+from errno import EALREADY, ECONNABORTED, EHOSTUNREACH, EINPROGRESS
+from socket import SHUT_RDWR
+
+from socksify.seal.dial import clear_error, settle
+from socksify.seal.waiting_calls import WaitingCalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from socksify.seal.listener import Listener
     from socksify.seal.relays import Relays
     from socksify.seal.target import Target
-    from socksify.seal.waiting_calls import WaitingCalls
 
 
 class HeldConnects:
@@ -46,36 +49,45 @@ class HeldConnects:
 class HeldConnect:
     """A pending connect(2) of a socket in SYN_SENT, which has the local address `local`.
 
-    `place` is the inode of the socket, and the thread and the descriptor that were used. `waiting` has the calls of a
-    blocking socket.
+    `place` is the inode of the socket, and the thread and the descriptor that were used.
     """
 
-    def __init__(
-        self, connects: HeldConnects, place: tuple[int, int, int], local: SockAddress, waiting: WaitingCalls | None
-    ) -> None:
+    def __init__(self, connects: HeldConnects, place: tuple[int, int, int], local: SockAddress) -> None:
         self._connects = connects
         self._inode, self._thread, self._fd = place
         self._local = local
-        self._waiting = waiting
+        # The calls of threads, while the socket is blocking.
+        self._waiting: WaitingCalls | None = None
 
     def dial(self, route: Via, seconds: float) -> None:
         """Begin to open the tunnel, within so many seconds."""
         self._dial = self._connects.dialer.fresh(route, seconds, self._end)
         self._dial.start()
 
-    def join(self, id: int) -> None:
-        """Answer another connect(2) of the same socket."""
+    def wait(self, id: int, sock: _originals.Socket, late: int = EINPROGRESS) -> None:
+        """Let a connect(2) wait for the outcome. If it waits too long, it fails with the errno `late`."""
         if self._waiting is None:
-            self._connects.listener.answer(id, error=EALREADY)
-        else:
-            self._waiting.join(id)
+            connects = self._connects
+            self._waiting = WaitingCalls(connects.dialer.loop, connects.listener, connects.target, sock)
+        self._waiting.join(id, late)
 
-    def tell_outcome(self, id: int, thread: int, value: int, length: int) -> None:
-        """Answer getsockopt(2) of SO_ERROR: there is no error yet."""
-        if self._waiting is None:
-            self._connects.listener.proceed(id)
+    def join(self, id: int, sock: _originals.Socket) -> None:
+        """Answer another connect(2) of the same socket, which may be blocking by now."""
+        if os.get_blocking(sock.fileno()):
+            self.wait(id, sock, EALREADY)
         else:
-            self._waiting.ask(id, thread, value, length)
+            self._connects.listener.answer(id, error=EALREADY)
+
+    def cancel(self) -> None:
+        """Give the connect(2) up: the program disconnects the socket."""
+        self._dial.cancel()
+        self._connects.connections.forget(self._inode)
+        if self._waiting is not None:
+            self._waiting.end(ECONNABORTED)
+
+    def tell_outcome(self, id: int, _thread: int, _value: int, _length: int) -> None:
+        """Answer getsockopt(2) of SO_ERROR: there is no error yet."""
+        self._connects.listener.proceed(id)
 
     def _end(self, error: OSError | None) -> None:
         if error is None:
@@ -96,7 +108,15 @@ class HeldConnect:
             return
         connects.relays.start(near, far, lambda: connects.connections.forget(self._inode))
         if self._waiting is not None:
-            self._waiting.end(0)
+            self._tell_success(self._waiting)
+
+    def _tell_success(self, waiting: WaitingCalls) -> None:
+        if waiting.is_waited_for:
+            sock = self._connects.target.find_socket(self._inode, self._thread, self._fd)
+            if sock is not None:
+                settle(sock)
+                sock.close()
+        waiting.end(0)
 
     def _fail(self, error: int) -> None:
         connections = self._connects.connections
@@ -114,8 +134,3 @@ class HeldConnect:
             if self._waiting.end(error):
                 connections.forget(self._inode)
         sock.close()
-
-
-def clear_error(sock: _originals.Socket) -> None:
-    """Take the error of the shutdown out of a socket: the true error is reported instead."""
-    sock.getsockopt(SOL_SOCKET, SO_ERROR)

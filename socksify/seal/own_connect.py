@@ -6,10 +6,10 @@ The socket is the kernel's own afterwards, without a relay. It is non-blocking f
 from __future__ import annotations
 
 import os
-from errno import EHOSTUNREACH, EINPROGRESS
+from errno import EALREADY, EHOSTUNREACH, EINPROGRESS
 from socket import SO_ERROR, SOL_SOCKET
 
-from socksify.seal.dial import disconnect
+from socksify.seal.dial import disconnect, settle
 from socksify.seal.libc import connect_raw
 from socksify.server.core.loop import WRITABLE
 
@@ -34,9 +34,16 @@ class OwnConnect:
         loop.keep(sock)
         os.set_blocking(sock.fileno(), False)
 
-    def join(self, id: int) -> None:
-        """Let a connect(2) wait for the outcome: the first one, or one that a signal has ended and restarted."""
-        self._waiting.join(id)
+    def wait(self, id: int) -> None:
+        """Let the first connect(2) wait for the outcome."""
+        self._waiting.join(id, EINPROGRESS)
+
+    def join(self, id: int, _sock: _originals.Socket) -> None:
+        """Let another connect(2) wait, such as one that a signal has ended and restarted."""
+        self._waiting.join(id, EALREADY)
+
+    def cancel(self) -> None:
+        """Do nothing: the handshake sees that its socket is disconnected, and fails."""
 
     def tell_outcome(self, id: int, thread: int, value: int, length: int) -> None:
         """Let a getsockopt(2) of SO_ERROR wait for the outcome."""
@@ -47,6 +54,8 @@ class OwnConnect:
         number = 0 if error is None else error.errno or EHOSTUNREACH
         if number:
             disconnect(self._sock)
+        elif self._waiting.is_waited_for:
+            settle(self._sock)
         os.set_blocking(self._sock.fileno(), True)
         self._loop.discard(self._sock)
         if not number:

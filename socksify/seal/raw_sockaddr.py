@@ -51,6 +51,11 @@ def pack(socket_family: int, address: SockAddress) -> bytes:
     return _SIN6.pack(AF_INET6, _PORT.pack(port), flow.to_bytes(4, "big"), inet_pton(AF_INET6, host), scope)
 
 
+def is_mapped(host: str) -> bool:
+    """Return True for an IPv4 address that is written as one of IPv6 (RFC 4291, 2.5.5.2)."""
+    return host.startswith("::ffff:") and "." in host
+
+
 def path(raw: bytes) -> bytes:
     """Return the path of an AF_UNIX address; an abstract name begins with a null byte."""
     name = raw[_FAMILY.size :]

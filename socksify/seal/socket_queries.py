@@ -6,7 +6,7 @@ import os
 import struct
 from errno import EINVAL, ENOTCONN
 
-from socksify.seal.held_connect import clear_error
+from socksify.seal.dial import clear_error
 from socksify.seal.target import inode
 from socksify.seal.waiting_calls import tell_error
 
@@ -60,6 +60,12 @@ class SocketQueries:
             return
         if self._connections.attempt(number) is not None:
             raise OSError(ENOTCONN, os.strerror(ENOTCONN))
+        # The kernel knows whether the socket is still connected, and raises if not.
+        sock = self._target.take_socket(thread, fd)
+        try:
+            sock.getpeername()
+        finally:
+            sock.close()
         (room,) = _INT.unpack(self._target.read(thread, length, _INT.size))
         if room < 0:
             raise OSError(EINVAL, os.strerror(EINVAL))

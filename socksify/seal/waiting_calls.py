@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from errno import EFAULT, EINPROGRESS
+from errno import EFAULT
 from socket import SO_SNDTIMEO, SOL_SOCKET
 
 TYPE_CHECKING = False
@@ -28,9 +28,17 @@ class WaitingCalls:
         self._connects: dict[int, Timer | None] = {}
         self._questions: list[tuple[int, int, int, int]] = []
 
-    def join(self, id: int) -> None:
-        """Let a connect(2) wait. socket(7), SO_SNDTIMEO: a connect(2) that takes longer fails with EINPROGRESS."""
-        self._connects[id] = self._loop.after(self._seconds, lambda: self._run_out(id)) if self._seconds else None
+    def join(self, id: int, late: int) -> None:
+        """Let a connect(2) wait, at most for SO_SNDTIMEO (socket(7)). Then it fails with the errno `late`.
+
+        This is EINPROGRESS for the first connect(2), and EALREADY for another one.
+        """
+        self._connects[id] = self._loop.after(self._seconds, lambda: self._run_out(id, late)) if self._seconds else None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """True if a connect(2) waits: signals may have ended all of them."""
+        return any(map(self._listener.is_valid, self._connects))
 
     def ask(self, id: int, thread: int, value: int, length: int) -> None:
         """Let a getsockopt(2) wait, whose result belongs at the address `value`, and its size at `length`."""
@@ -46,9 +54,9 @@ class WaitingCalls:
         told += [tell_error(self._listener, self._target, *question, error) for question in questions]
         return any(told)
 
-    def _run_out(self, id: int) -> None:
+    def _run_out(self, id: int, late: int) -> None:
         del self._connects[id]
-        self._listener.answer(id, error=EINPROGRESS)
+        self._listener.answer(id, error=late)
 
 
 def tell_error(listener: Listener, target: Target, id: int, thread: int, value: int, length: int, error: int) -> bool:

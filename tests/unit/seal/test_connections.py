@@ -6,12 +6,16 @@ import errno
 
 import pytest
 
+from socksify._originals import Socket
 from socksify.seal import connections
 from socksify.seal.connections import Connections
 
 
 class Attempt:
-    def join(self, id: int) -> None:
+    def join(self, id: int, sock: Socket) -> None:
+        raise NotImplementedError
+
+    def cancel(self) -> None:
         raise NotImplementedError
 
     def tell_outcome(self, id: int, thread: int, value: int, length: int) -> None:

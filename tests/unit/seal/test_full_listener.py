@@ -13,7 +13,11 @@ from socksify import _originals
 from socksify.seal import full_listener
 from socksify.seal.full_listener import FullListeners
 from socksify.seal.libc import connect_raw
+from socksify.seal.raw_sockaddr import parse
 from socksify.server.core.loop import Loop
+
+# The targets, of which only the family counts.
+HOST, MAPPED = "192.0.2.1", "::ffff:192.0.2.1"
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def waiting(listeners: FullListeners, family: int, only_ipv6: bool = False) -> _
     sock = _originals.Socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     if only_ipv6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    assert connect_raw(sock.fileno(), listeners.address_for(sock)) == EINPROGRESS
+    assert connect_raw(sock.fileno(), listeners.address_for(sock, HOST)) == EINPROGRESS
     return sock
 
 
@@ -52,13 +56,27 @@ def opened(listeners: FullListeners, loop: Loop, *socks: _originals.Socket) -> l
     return ends
 
 
+def test_an_address_is_of_the_family_of_the_target(listeners: FullListeners) -> None:
+    sock = _originals.Socket(socket.AF_INET6, socket.SOCK_STREAM)
+    hosts = {host: parse(listeners.address_for(sock, host), socket.AF_INET6)[0] for host in ("2001:db8::1", MAPPED)}
+    sock.close()
+    assert hosts == {"2001:db8::1": "::1", MAPPED: "::ffff:127.0.0.1"}
+
+
+def test_a_socket_that_is_bound_to_a_mapped_address_takes_no_other(listeners: FullListeners) -> None:
+    sock = _originals.Socket(socket.AF_INET6, socket.SOCK_STREAM)
+    sock.bind(("::ffff:127.0.0.1", 0))
+    assert parse(listeners.address_for(sock, "2001:db8::1"), socket.AF_INET6)[0] == "::ffff:127.0.0.1"
+    sock.close()
+
+
 @pytest.mark.parametrize(
     ("family", "only_ipv6"), [(socket.AF_INET, False), (socket.AF_INET6, False), (socket.AF_INET6, True)]
 )
 def test_a_socket_waits_and_is_opened(listeners: FullListeners, loop: Loop, family: int, only_ipv6: bool) -> None:
     sock = waiting(listeners, family, only_ipv6)
     assert events(sock, 0.05) == 0
-    assert connect_raw(sock.fileno(), listeners.address_for(sock)) == EALREADY
+    assert connect_raw(sock.fileno(), listeners.address_for(sock, HOST)) == EALREADY
     (end,) = opened(listeners, loop, sock)
     assert end is not None
     assert events(sock, 5) == select.POLLOUT
@@ -77,7 +95,7 @@ def test_a_socket_with_the_address_of_another_host_is_not_opened(
 ) -> None:
     sock = _originals.Socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.bind(("127.0.0.9", 0))
-    assert connect_raw(sock.fileno(), listeners.address_for(sock)) == EINPROGRESS
+    assert connect_raw(sock.fileno(), listeners.address_for(sock, HOST)) == EINPROGRESS
     monkeypatch.setattr(full_listener, "is_own", lambda address: address != "127.0.0.9")
     # `done` is called before loop.run(), which a loop that was stopped leaves at once.
     assert opened(listeners, loop, sock) == [None]
@@ -88,7 +106,7 @@ def test_a_socket_with_an_address_of_its_own_is_opened(listeners: FullListeners,
     sock = _originals.Socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.bind(("127.0.0.9", 0))
     port = sock.getsockname()[1]
-    assert connect_raw(sock.fileno(), listeners.address_for(sock)) == EINPROGRESS
+    assert connect_raw(sock.fileno(), listeners.address_for(sock, HOST)) == EINPROGRESS
     (end,) = opened(listeners, loop, sock)
     assert end is not None
     assert end.getpeername() == ("127.0.0.9", port)
@@ -129,7 +147,7 @@ def _needs_ipv6(listeners: FullListeners) -> None:
     sock = _originals.Socket(socket.AF_INET6, socket.SOCK_STREAM)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     with pytest.raises(OSError, match="Cannot assign") as failure:
-        listeners.address_for(sock)
+        listeners.address_for(sock, HOST)
     assert failure.value.errno == EADDRNOTAVAIL
     sock.close()
 
