@@ -62,7 +62,7 @@ class Answers:
                 self._answer_name(query, server, reply)
             else:
                 self._answer_address(query, address, server, reply)
-        except gaierror as error:
+        except OSError as error:
             reply(query.response(_rcode(query.name, error)))
         return True
 
@@ -129,7 +129,10 @@ def _is_meta(qtype: int) -> bool:
     return qtype == message.OPT or _FIRST_META <= qtype < message.ANY
 
 
-def _rcode(name: str, error: gaierror) -> int:
+def _rcode(name: str, error: OSError) -> int:
+    if not isinstance(error, gaierror):
+        # No descriptor is left for a question to the kernel.
+        return message.SERVFAIL
     if error.errno == EAI_NONAME:
         return message.NXDOMAIN
     # The proxy of this name takes addresses only.

@@ -11,7 +11,6 @@ from itertools import count
 from socksify._originals import monotonic
 from socksify.seal.dns import response
 from socksify.seal.dns.framing import Incoming, framed
-from socksify.seal.dns.udp_exchange import ANSWER_SECONDS
 from socksify.server.core.loop import READABLE, WRITABLE
 
 TYPE_CHECKING = False
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     # Opens a connection, and calls its argument once: with a socket of the loop, or None if there is no connection.
     Connect = Callable[[Callable[[_originals.Socket | None], object]], object]
 
+# Seconds for the response to a query, and for the connection that it may have to wait for.
+_ANSWER_SECONDS = 10.0
 # RFC 7766 section 6.2.3 leaves the time to us.
 _IDLE_SECONDS = 10.0
 _READ = 1 << 16
@@ -78,7 +79,7 @@ class Connection:
             self._idle.cancel()
             self._idle = None
         identifier = self._free_identifier()
-        timer = self._loop.after(ANSWER_SECONDS, lambda: self._expire(identifier))
+        timer = self._loop.after(_ANSWER_SECONDS, lambda: self._expire(identifier))
         question = self._questions[identifier] = _Question(query, done, monotonic(), timer)
         if self._stream is not None:
             self._send(identifier, question)
@@ -100,7 +101,10 @@ class Connection:
 
     def _open(self) -> None:
         self._is_connecting = True
-        self._connect(self._connected)
+        try:
+            self._connect(self._connected)
+        except OSError:  # no descriptor is left
+            self._connected(None)
 
     def _connected(self, stream: _originals.Socket | None) -> None:
         self._is_connecting = False

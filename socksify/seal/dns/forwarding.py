@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     # Sends a response to the client. It is called once.
     Reply = Callable[[bytes], object]
+    # Sends a query to a server.
+    Exchange = Callable[[Query, Done], object]
 
 _DOMAIN = 53
 # Queries whose responses are awaited at one time. Each may have a socket.
@@ -50,6 +52,8 @@ class Forwarder:
         self._loop = loop
         self._dialer = dialer
         self._pending = 0
+        # The name servers of this machine that did not answer the last query.
+        self._silent: set[str] = set()
         # By the host and the port of the server, and True if the connection goes through proxies.
         self._connections: dict[tuple[str, int, bool], Connection] = {}
         host, _, port = settings.dns_server.rpartition(":")
@@ -66,21 +70,21 @@ class Forwarder:
             connection.close()
 
     def forward(self, query: Query, server: str | None, reply: Reply) -> None:
-        """Ask the literal `server`, or the first name server of this machine.
+        """Ask the literal `server`, or with None the first name server of this machine that has answered.
 
         The servers that this machine asks are asked natively, and so are servers that a rule makes direct. Any other
         server is asked through its proxy.
         """
         if server is None:
-            server = next(iter(local_host.nameservers()))
+            server = self._first_server()
         route = Direct() if self._is_asked_here(server) else self._route(server, _DOMAIN)
         if isinstance(route, Blocked):
             log.denied((server, _DOMAIN), route.why, "question to name server")
             reply(query.response(message.REFUSED))
         elif isinstance(route, Direct) and not query.over_tcp:
-            self._begin(query, reply, partial(UdpExchange, self._loop, server, _DOMAIN))
+            self._begin(query, reply, self._noting(server, partial(UdpExchange, self._loop, server, _DOMAIN)))
         else:
-            self._begin(query, reply, self._connection(server, _DOMAIN, route).ask)
+            self._begin(query, reply, self._noting(server, self._connection(server, _DOMAIN, route).ask))
 
     def ask(self, query: Query, reply: Reply) -> None:
         """Ask the server of the setting `dns_server`. The response has no addresses beside the answer."""
@@ -92,6 +96,22 @@ class Forwarder:
         else:
             ask = self._connection(*self._name_server, route).ask
             self._begin(query, reply, ask, response.without_addresses)
+
+    def _first_server(self) -> str:
+        servers = local_host.nameservers()
+        return next((server for server in servers if server not in self._silent), servers[0])
+
+    def _noting(self, server: str, exchange: Exchange) -> Exchange:
+        """Return an exchange that notes if the server answers, for a server of this machine."""
+
+        def noted(query: Query, done: Done) -> None:
+            def note(data: bytes | None) -> None:
+                (self._silent.discard if data is not None else self._silent.add)(server)
+                done(data)
+
+            exchange(query, note)
+
+        return noted if server in local_host.nameservers() else exchange
 
     def _is_asked_here(self, server: str) -> bool:
         """Return True for a server that this machine's own resolver asks."""
@@ -141,7 +161,7 @@ class Forwarder:
         self,
         query: Query,
         reply: Reply,
-        exchange: Callable[[Query, Done], object],
+        exchange: Exchange,
         edit: Callable[[bytes], bytes] | None = None,
     ) -> None:
         """Begin an exchange, and send its response to the client after `edit`, or SERVFAIL."""

@@ -9,6 +9,7 @@ from socket import AF_INET, AF_INET6, CMSG_SPACE, IPPROTO_IP, IPPROTO_IPV6, IPV6
 from socksify.routing.sockaddr import numeric
 from socksify.seal.dns import message
 from socksify.seal.dns.framing import Incoming, framed
+from socksify.server.core.calls import call_safely
 from socksify.server.core.loop import PAUSE_SECONDS, READABLE, WRITABLE
 
 TYPE_CHECKING = False
@@ -71,7 +72,8 @@ class UdpResponder:
                 # Nothing is left, or the client of an earlier response is gone (ECONNREFUSED).
                 return
             server, source = _asked(ancillary)
-            self._answers.answer(data, partial(self._reply, peer, source), server)
+            # An error in one answer must not end all others.
+            call_safely(partial(self._answers.answer, data, partial(self._reply, peer, source), server))
 
     def _reply(self, peer: Any, source: Ancillary, response: bytes) -> None:
         if self._is_closed:

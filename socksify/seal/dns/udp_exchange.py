@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     # Called once: with the response, or None if there is none.
     Done = Callable[[bytes | None], object]
 
-# Seconds for the response to a query. Most resolvers ask again, or another server, after five seconds.
-ANSWER_SECONDS = 10.0
+# Seconds for the response to a query. After so many, most resolvers ask again, or another server.
+_ANSWER_SECONDS = 5.0
 _LARGEST_DATAGRAM = 0xFFFF
 
 
@@ -34,7 +34,7 @@ class UdpExchange:
         self._query = query
         self._done = done
         self._socket = loop.datagrams(AF_INET6 if ":" in server else AF_INET)
-        self._timer = loop.after(ANSWER_SECONDS, self._fail)
+        self._timer = loop.after(_ANSWER_SECONDS, self._fail)
         try:
             self._socket.connect((server, port))
             self._socket.send(query.data)

@@ -148,13 +148,13 @@ def test_a_server_that_is_gone_without_a_word_is_left(connect: Connect, monkeypa
         queries(stream, 1)
         assert over.wait(SECONDS)
 
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "_ANSWER_SECONDS", 0.05)
     with tcp_server(silent, lambda stream: stream.send(*map(named, queries(stream, 1)))) as port:
         client = connect(port)
         client.ask(1, "a.example")
         client.wait_for(1)
         over.set()
-        monkeypatch.setattr(connection, "ANSWER_SECONDS", SECONDS)
+        monkeypatch.setattr(connection, "_ANSWER_SECONDS", SECONDS)
         client.ask(2, "b.example")
         client.wait_for(2)
     assert client.responses == [(1, ""), (2, '"b.example."')]
@@ -168,7 +168,7 @@ def test_one_slow_query_does_not_end_the_connection(connect: Connect, monkeypatc
         stream.send(named(fast))
         stream.send(*map(named, queries(stream, 1)))
 
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(connection, "_ANSWER_SECONDS", 1.0)
     with tcp_server(script) as port:
         client = connect(port)
         client.ask(1, "slow.example")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from errno import EMFILE
 
 import dns.flags
 import dns.message
@@ -15,6 +16,7 @@ from socksify.routing import local_host
 from socksify.routing.fake_addresses import TABLE
 from socksify.seal.dns import connection, forwarding, udp_exchange
 from socksify.seal.dns.answers import Answers
+from socksify.server.core.loop import Loop
 from tests.unit.patches.adapters.name_server import NameServer, name_server
 from tests.unit.seal.dns.parts import (
     HOST,
@@ -96,11 +98,46 @@ def test_a_refused_datagram_is_a_failure(answers: Make, serve: Serve, monkeypatc
 
 
 def test_a_silent_server_is_a_failure(answers: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp_exchange, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", 0.05)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((HOST, 0))
         monkeypatch.setattr(forwarding, "_DOMAIN", silent.getsockname()[1])
         assert by_udp(serve(answers("*.lan=direct")), "a.lan", "A").rcode() == dns.rcode.SERVFAIL
+
+
+def test_a_silent_server_is_left_for_the_next_one(
+    answers: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch, server: NameServer
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.2", server.port))
+        silent.settimeout(SECONDS)
+        monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", 0.05)
+        monkeypatch.setattr(local_host, "nameservers", lambda: ("127.0.0.2", HOST))
+        port = serve(answers("*.lan=direct"))
+        assert by_udp(port, "a.lan", "A").rcode() == dns.rcode.SERVFAIL
+        assert silent.recv(512)
+        monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", float(SECONDS))
+        assert data_of(by_udp(port, "a.lan", "A")) == ["192.0.2.7"]
+        # If no server answers, the first one is asked again.
+        monkeypatch.setattr(local_host, "nameservers", lambda: ("127.0.0.2",))
+        monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", 0.05)
+        assert by_udp(port, "a.lan", "A").rcode() == dns.rcode.SERVFAIL
+        assert silent.recv(512)
+
+
+def test_without_a_descriptor_it_is_a_failure(
+    answers: Make, monkeypatch: pytest.MonkeyPatch, loop: Loop, dialer: LoopbackDialer
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(EMFILE, "no descriptor is left")
+
+    dialer.port = 9
+    monkeypatch.setattr(loop, "stream", refuse)
+    monkeypatch.setattr(loop, "datagrams", refuse)
+    assert ask(answers(**SERVER), "www.example", "MX").rcode() == dns.rcode.SERVFAIL
+    assert ask(answers("*.lan=direct"), "a.lan", "A").rcode() == dns.rcode.SERVFAIL
+    monkeypatch.setattr(local_host, "own_name", refuse)
+    assert ask(answers(), "1.113.0.203.in-addr.arpa", "PTR").rcode() == dns.rcode.SERVFAIL
 
 
 def test_a_forged_response_is_not_passed_on(answers: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,9 @@ from socksify.seal.dns.responder import TcpResponder, UdpResponder
 from socksify.server.core.loop import Loop
 from tests.unit.seal.dns.parts import HOST, SECONDS, LoopbackDialer, Serve, data_of
 
+# <linux/in.h>; Python 3.11 does not have it.
+IP_PKTINFO = 8
+
 Make = Callable[..., Answers]
 
 
@@ -63,6 +66,54 @@ def test_a_client_that_is_gone_does_no_harm(answers: Make, serve: Serve) -> None
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(dns.message.make_query("a.example", "A").to_wire(), (HOST, port))
     assert data_of(dns.query.udp(dns.message.make_query("a.example", "A"), HOST, SECONDS, port))
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "option"),
+    [
+        (socket.AF_INET, "127.0.0.7", (socket.IPPROTO_IP, IP_PKTINFO)),
+        (socket.AF_INET6, "::1", (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO)),
+    ],
+)
+def test_the_address_that_is_asked_is_known(loop: Loop, family: int, host: str, option: tuple[int, int]) -> None:
+    asked: list[str | None] = []
+
+    class Recorder:
+        def answer(self, data: bytes, reply: Callable[[bytes], object], server: str | None) -> None:
+            asked.append(server)
+            reply(data)
+            loop.stop()
+
+    datagrams = loop.datagrams(family)
+    datagrams.setsockopt(*option, 1)
+    datagrams.bind((host, 0))
+    UdpResponder(loop, datagrams, Recorder())  # type: ignore[arg-type]
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(SECONDS)
+        client.connect(datagrams.getsockname())
+        client.send(b"query")
+        loop.run()
+        assert client.recv(512) == b"query"
+    assert asked == [host]
+
+
+def test_an_error_in_one_answer_does_not_end_the_others(
+    answers: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = answers()
+    answer = made.answer
+
+    def fail_once(*_: object, **__: object) -> bool:
+        monkeypatch.setattr(made, "answer", answer)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(made, "answer", fail_once)
+    port = serve(made)
+    query = dns.message.make_query("a.example", "A")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(query.to_wire(), (HOST, port))
+        assert data_of(dns.query.udp(query, HOST, SECONDS, port)) == [TABLE.address_of("a.example")]
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def connected(port: int) -> socket.socket:
