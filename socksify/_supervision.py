@@ -91,7 +91,7 @@ def register(settings: bytes) -> int:
 
     The number is 0 for the settings of the seal itself. Equal settings have the same number. The first proxies of the
     settings are reached directly from now on, by every process of the tree. Raises OSError: ENOSPC if there are too
-    many different proxies, EMSGSIZE if the settings are too long, and EINVAL if they are no settings.
+    many different proxies, and EINVAL if the settings are too long, or no settings.
     """
     return _ask(REGISTER, data=settings)[0]
 

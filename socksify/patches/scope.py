@@ -11,7 +11,7 @@ each scope, before the first connection by these settings.
 from __future__ import annotations
 
 from _contextvars import ContextVar
-from errno import ENOSYS, ESTALE
+from errno import ENOSPC, ENOSYS, ESTALE
 
 from socksify import _supervision
 from socksify._signal_safety import ours
@@ -78,6 +78,8 @@ class Scope:
             try:
                 self._number = _supervision.register(self._registered)
             except ours(OSError) as error:
+                if error.errno == ENOSPC:
+                    raise OSError(ENOSPC, "too many different proxies were used in this sealed process tree") from None
                 if error.errno != ENOSYS:
                     raise
         return self._number

@@ -20,7 +20,7 @@ from socksify.patches.guards import argument_checks, pending
 from socksify.patches.journal import Replacement
 from socksify.patches.sockets import datagrams, source_routes
 from socksify.patches.sockets.source_routes import IP, IPV6
-from socksify.routing import log
+from socksify.routing import fake_addresses, log
 from socksify.routing.route import Blocked, Via
 from socksify.tunnel import connect, errors, readiness, socket_swap
 from socksify.tunnel.apparent_peers import OPTIONS, apparent_peers
@@ -73,7 +73,8 @@ def _connect(self: Socket, address: SockAddress, /) -> None:
         raise errors.denied(route.why, address)
     else:
         here.claim(self)
-        if log.is_open() and route.rule is not None:
+        # The supervisor of a seal logs the connection itself.
+        if log.is_open() and route.rule is not None and not fake_addresses.TABLE.is_supervised:
             _connect_logged(self, route.address or address, route.rule)
         else:
             _originals.connect(self, route.address or address)
