@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from socksify.seal.notices import Notices
 
 DOMAIN = 53
+_LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
+# The loopback interface is the first one of every namespace.
+_LOOPBACK_INDEX = 1
 # ip(7), ipv6(7): to send to "any address" is to send to loopback.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -38,6 +41,19 @@ def destination(raw: bytes) -> tuple[str, int] | None:
     host, port, *_ = raw_sockaddr.parse(raw, family)
     literal = numeric(host) or host
     return _LOOPBACK.get(literal, literal), port
+
+
+def through_loopback(raw: bytes) -> bytes | None:
+    """Return a link-local address with the loopback interface in place of its own interface; None for other addresses.
+
+    RFC 4007 section 6: the interface is a part of such an address. The namespace of a pool has the loopback alone.
+    """
+    if raw_sockaddr.family(raw) != AF_INET6:
+        return None
+    host, port, flow, scope = raw_sockaddr.parse(raw, AF_INET6)
+    if not host.startswith(_LINK_LOCAL) or scope in (0, _LOOPBACK_INDEX):
+        return None
+    return raw_sockaddr.pack(AF_INET6, (host, port, flow, _LOOPBACK_INDEX))
 
 
 class DatagramRoutes:

@@ -19,7 +19,7 @@ from socksify.seal import raw_sockaddr, sent_messages
 from socksify.seal.asked_name_servers import AskedNameServers
 from socksify.seal.datagram_reception import ReceiveCall, Reception
 from socksify.seal.datagram_routes import DOMAIN, destination
-from socksify.seal.datagram_sockets import flags_of, give, is_datagram_socket
+from socksify.seal.datagram_sockets import flags_of, give, is_datagram_socket, read_datagram
 from socksify.seal.target import inode
 
 TYPE_CHECKING = False
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 _LOOPBACK = b"lo"
 _NOT_LOOPBACK = "without a network namespace of its own for UDP, the seal lets it reach this machine alone"
-# In bytes: the kernel refuses a longer datagram, too.
-_LONGEST = 65535
 
 
 class NativeDatagrams:
@@ -101,9 +99,9 @@ class NativeDatagrams:
         self, id: int, thread: int, fd: int, data: int, size: int, flags: int, address: int, length: int, *_: int
     ) -> None:
         """Answer sendto(2) of any socket with an address. Raises OSError if it fails."""
-        raw = self._target.read(thread, address, min(length & 0xFFFFFFFF, raw_sockaddr.LONGEST))
+        raw = self._target.read_all(thread, address, min(length & 0xFFFFFFFF, raw_sockaddr.LONGEST))
         if self._is_question(thread, fd, raw):
-            content = self._target.read(thread, data, min(size, _LONGEST)) if size else b""
+            content = read_datagram(self._target, thread, data, size)
             self._listener.answer(id, self._ask(id, thread, fd, raw, content, flags))
         else:
             self._listener.proceed(id)

@@ -9,19 +9,21 @@ sendmsg(2) has its address in memory that a filter does not see. So it opens no 
 
 from __future__ import annotations
 
-from socket import AF_UNSPEC
+from socket import AF_INET6, AF_UNSPEC, MSG_DONTWAIT
 
 from socksify.routing.route import Direct
 from socksify.seal import raw_sockaddr
-from socksify.seal.datagram_routes import DOMAIN, destination
-from socksify.seal.datagram_sockets import flags_of, give, is_datagram_socket
+from socksify.seal.datagram_routes import DOMAIN, destination, through_loopback
+from socksify.seal.datagram_sockets import flags_of, give, is_datagram_socket, read_datagram
 from socksify.seal.direct_datagrams import DirectDatagrams
+from socksify.seal.libc import connect_raw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from socksify import _originals
+    from socksify.seal.connections import Connections
     from socksify.seal.datagram_routes import DatagramRoutes
     from socksify.seal.listener import Listener
     from socksify.seal.socket_pool import SocketPool
@@ -39,10 +41,17 @@ class PooledDatagrams:
     """
 
     def __init__(
-        self, loop: Loop, listener: Listener, target: Target, routes: DatagramRoutes, pool: SocketPool
+        self,
+        loop: Loop,
+        listener: Listener,
+        target: Target,
+        connections: Connections,
+        routes: DatagramRoutes,
+        pool: SocketPool,
     ) -> None:
         """The loop serves the pool from now on."""
-        self._listener, self._target, self._routes, self._pool = listener, target, routes, pool
+        self._listener, self._target, self._connections = listener, target, connections
+        self._routes, self._pool = routes, pool
         self._direct = DirectDatagrams(loop, pool)
         self.responders = (pool.responder,)
         self.handlers: Mapping[str, Handler] = {"socket": self.socket, "sendto": self.sendto}
@@ -57,11 +66,15 @@ class PooledDatagrams:
         flags = flags_of(kind)
         self._pool.take(domain & 0xFFFFFFFF, lambda made: give(self._listener, id, flags, made))
 
-    def connect(self, id: int, thread: int, _sock: _originals.Socket, inode: int, raw: bytes) -> None:
+    def connect(self, id: int, thread: int, sock: _originals.Socket, inode: int, raw: bytes) -> None:
         """Answer connect(2) of a UDP socket. Raises OSError if the call fails at once."""
         to = destination(raw) if raw_sockaddr.family(raw) != AF_UNSPEC else None
-        if to is None or to[1] == DOMAIN:
+        self._connections.forget(inode)
+        if to is None:
             self._listener.proceed(id)
+            return
+        if to[1] == DOMAIN:
+            self._connect_to_name_server(id, sock, inode, raw)
             return
         route = self._routes.decide(thread, inode, to)
         if isinstance(route, Direct):
@@ -73,13 +86,16 @@ class PooledDatagrams:
             self._listener.proceed(id)
 
     def sendto(
-        self, id: int, thread: int, fd: int, _data: int, _size: int, _flags: int, address: int, length: int, *_: int
+        self, id: int, thread: int, fd: int, data: int, size: int, flags: int, address: int, length: int, *_: int
     ) -> None:
         """Answer sendto(2) of any socket with an address. Raises OSError if the call fails at once."""
-        raw = self._target.read(thread, address, min(length & 0xFFFFFFFF, raw_sockaddr.LONGEST))
+        raw = self._target.read_all(thread, address, min(length & 0xFFFFFFFF, raw_sockaddr.LONGEST))
         to = destination(raw) if raw else None
-        if to is None or to[1] == DOMAIN:
+        if to is None:
             self._listener.proceed(id)
+            return
+        if to[1] == DOMAIN:
+            self._ask_name_server(id, thread, fd, (data, size, flags & 0xFFFFFFFF), raw)
             return
         route = self._routes.decide(thread, None, to)
         if isinstance(route, Direct):
@@ -89,3 +105,30 @@ class PooledDatagrams:
         else:
             # A socket of TCP ignores the address.
             self._listener.proceed(id)
+
+    def _connect_to_name_server(self, id: int, sock: _originals.Socket, inode: int, raw: bytes) -> None:
+        moved = through_loopback(raw)
+        if moved is None:
+            self._listener.proceed(id)
+            return
+        error = connect_raw(sock.fileno(), moved)
+        if not error:
+            self._connections.set_peer(inode, raw)
+        self._listener.answer(id, error=error)
+
+    def _ask_name_server(self, id: int, thread: int, fd: int, content: tuple[int, int, int], raw: bytes) -> None:
+        """Send a question. `content` is where it lies, its size, and the flags of the call."""
+        moved = through_loopback(raw)
+        if moved is None:
+            self._listener.proceed(id)
+            return
+        at, size, flags = content
+        question = read_datagram(self._target, thread, at, size)
+        sock = self._target.take_socket(thread, fd)
+        try:
+            if self._listener.is_valid(id):
+                self._listener.answer(
+                    id, sock.sendto(question, flags | MSG_DONTWAIT, raw_sockaddr.parse(moved, AF_INET6))
+                )
+        finally:
+            sock.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from errno import EMSGSIZE, ENOBUFS
 from socket import IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO
 
@@ -53,25 +54,25 @@ class SentMessage(Record):
     def content(self, target: Target, thread: int) -> bytes:
         """Return the content. Raises OSError: EFAULT, or EMSGSIZE for more than a datagram holds."""
         at, count = self.parts
-        parts = target.read(thread, at, min(count, _MOST) * _IOVEC.size) if count else b""
+        parts = target.read_all(thread, at, min(count, _MOST) * _IOVEC.size)
         content = b""
         for start, size in _IOVEC.iter_unpack(parts):
             if len(content) + size > _LONGEST:
                 raise OSError(EMSGSIZE, os.strerror(EMSGSIZE))
-            content += target.read(thread, start, size) if size else b""
+            content += target.read_all(thread, start, size)
         return content
 
 
 def message(target: Target, thread: int, at: int) -> SentMessage:
     """Return the message of sendmsg(2). Raises OSError: EFAULT, or ENOBUFS for too much ancillary data."""
-    return _message(target, thread, at, target.read(thread, at, _MSGHDR.size))
+    return _message(target, thread, at, target.read_all(thread, at, _MSGHDR.size))
 
 
 def messages(target: Target, thread: int, at: int, count: int) -> list[SentMessage]:
     """Return the messages of sendmmsg(2). Raises the errors of `message`."""
     count = min(count & 0xFFFFFFFF, _MOST)
-    headers = target.read(thread, at, count * _MMSGHDR_SIZE) if count else b""
-    starts = range(0, len(headers) - _MMSGHDR_SIZE + 1, _MMSGHDR_SIZE)
+    headers = target.read_all(thread, at, count * _MMSGHDR_SIZE)
+    starts = range(0, len(headers), _MMSGHDR_SIZE)
     return [_message(target, thread, at + start, headers[start : start + _MSGHDR.size]) for start in starts]
 
 
@@ -84,8 +85,8 @@ def _message(target: Target, thread: int, at: int, header: bytes) -> SentMessage
     name, name_size, parts, count, control, control_size, _flags = _MSGHDR.unpack(header)
     if control_size > _LONGEST_ANCILLARY:
         raise OSError(ENOBUFS, os.strerror(ENOBUFS))
-    address = target.read(thread, name, min(name_size, raw_sockaddr.LONGEST)) if name and name_size else b""
-    ancillary = target.read(thread, control, control_size) if control and control_size else b""
+    address = target.read_all(thread, name, min(name_size, raw_sockaddr.LONGEST)) if name else b""
+    ancillary = target.read_all(thread, control, control_size) if control else b""
     return SentMessage(at, address, ancillary, (parts, count))
 
 
@@ -94,9 +95,8 @@ def _interfaces(ancillary: bytes) -> Iterator[int]:
     at = 0
     while at + _CMSGHDR.size <= len(ancillary):
         size, level, kind = _CMSGHDR.unpack_from(ancillary, at)
-        index_at = _INDEX_AT.get((level, kind))
-        if index_at is not None and size >= _CMSGHDR.size + index_at + _INDEX.size:
-            (index,) = _INDEX.unpack_from(ancillary, at + _CMSGHDR.size + index_at)
-            yield index
+        index_at = at + _CMSGHDR.size + _INDEX_AT.get((level, kind), len(ancillary))
+        if index_at + _INDEX.size <= len(ancillary):
+            yield int.from_bytes(ancillary[index_at : index_at + _INDEX.size], sys.byteorder)
         # The kernel refuses a size that is smaller than the header.
         at += max(-(-size // _ALIGNMENT) * _ALIGNMENT, _CMSGHDR.size)

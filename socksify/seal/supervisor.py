@@ -109,14 +109,12 @@ class Supervisor:
     def _make_datagrams(self, settings: Settings, pool: SocketPool | None) -> PooledDatagrams | NativeDatagrams:
         """Answer DNS over UDP, and return the handlers of UDP sockets."""
         routes = DatagramRoutes(self._scopes.router_of, self._notices)
+        of_supervisor = self._loop, self._listener, self._target, self._connections, routes
         datagrams = (
-            PooledDatagrams(self._loop, self._listener, self._target, routes, pool)
+            PooledDatagrams(*of_supervisor, pool)
             if pool is not None
-            else NativeDatagrams(
-                self._loop, self._listener, self._target, self._connections, routes,
-                are_direct=settings.udp == "direct",
-            )
-        )  # fmt: skip
+            else NativeDatagrams(*of_supervisor, are_direct=settings.udp == "direct")
+        )
         for responder in datagrams.responders:
             UdpResponder(self._loop, responder, self._answers)
         return datagrams

@@ -48,6 +48,13 @@ class Target:
         count = system_call("process_vm_readv", self._readv, thread, *self._arguments)
         return bytes(self._view[:count])
 
+    def read_all(self, thread: int, address: int, size: int) -> bytes:
+        """Return `size` bytes at an address. Raises OSError: EFAULT if a part is missing, ESRCH, or EPERM."""
+        data = self.read(thread, address, size) if size else b""
+        if len(data) < size:
+            raise OSError(EFAULT, os.strerror(EFAULT))
+        return data
+
     def write(self, thread: int, address: int, data: bytes) -> None:
         """Write bytes at an address. Raises OSError: EFAULT, ESRCH, or EPERM."""
         self._view[: len(data)] = data
