@@ -151,7 +151,11 @@ class _Client:
     def send(self, data: bytes) -> None:
         """Send a datagram to the service. Raises OSError."""
         self._rearm()
-        self._socket.send(data)
+        try:
+            self._socket.send(data)
+        except ConnectionRefusedError:
+            # An earlier datagram found no service, and this call has only reported that (udp(7)).
+            self._socket.send(data)
 
     def close(self) -> None:
         self._timer.cancel()

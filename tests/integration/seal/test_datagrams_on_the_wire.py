@@ -127,9 +127,9 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
 @pytest.mark.parametrize(("mode", "reaches"), [("pool", True), ("native", False)])
 def test_a_rule_of_the_user_lets_datagrams_to_a_host_go(client: Client, mode: str, reaches: bool) -> None:
     said = sealed(client, "nobody", mode, ["python", "-c", DIRECT, TARGET4], routes=[f"{TARGET4}=direct"])
-    assert [(packet.target, packet.port) for packet in client.packets()] == [(TARGET4, 443)] * (2 if reaches else 0)
     # Without a pool no datagram leaves this machine, and the program is told (EACCES).
     assert said == ("" if reaches else "13\n")
+    assert [(packet.target, packet.port) for packet in client.packets()] == [(TARGET4, 443)] * (2 if reaches else 0)
 
 
 def test_a_blocked_host_gets_nothing_although_udp_is_direct(client: Client) -> None:
