@@ -32,36 +32,7 @@ def watch(settings: Settings, journal: Journal) -> None:
         journal.on_undo(when_imported(module, partial(adapt, settings, journal)))
 
 
-def _adapt_ctypes(settings: Settings, journal: Journal, ctypes: Any) -> None:
-    _check_before(journal, ctypes, "_dlopen", partial(_check_library, settings))
-
-
-def _adapt_cffi(settings: Settings, journal: Journal, backend: Any) -> None:
-    _check_before(journal, backend, "load_library", partial(_check_library, settings))
-    # A method: the object comes first.
-    _check_before(journal, backend.FFI, "dlopen", lambda _, *args: _check_library(settings, *args))
-
-
-def _adapt_oracledb(settings: Settings, journal: Journal, oracledb: Any) -> None:
-    def check(*_: object, **__: object) -> None:
-        _report(f"{_ORACLE} in its thick mode", _ORACLE, settings, f"{_ORACLE} in its thin mode")
-
-    _check_before(journal, oracledb, "init_oracle_client", check)
-
-
-def _check_before(journal: Journal, owner: Any, name: str, check: Callable[..., None]) -> None:
-    """Call `check` with the arguments of owner.name() before each call, until the journal is undone."""
-    original = vars(owner)[name]
-
-    def checked(*args: Any, **keywords: Any) -> Any:
-        check(*args, **keywords)
-        return original(*args, **keywords)
-
-    checked.__name__, checked.__qualname__, checked.__doc__ = name, original.__qualname__, original.__doc__
-    journal.set_attribute(owner, name, checked)
-
-
-def _check_library(settings: Settings, name: Any = None, *_: object) -> None:
+def check(settings: Settings, name: Any = None, *_: object) -> None:
     """Name a library that connects. Raises PermissionError if strict forbids it.
 
     `name` is the argument of dlopen(3). If it is of a wrong type, or None for the program itself, nothing happens.
@@ -72,6 +43,38 @@ def _check_library(settings: Settings, name: Any = None, *_: object) -> None:
         return
     if network_code.library_connects(file):
         _report(f"the library {file}", os.path.basename(file), settings)
+
+
+def _adapt_ctypes(settings: Settings, journal: Journal, ctypes: Any) -> None:
+    _call_before(journal, ctypes, "_dlopen", partial(check, settings))
+
+
+def _adapt_cffi(settings: Settings, journal: Journal, backend: Any) -> None:
+    _call_before(journal, backend, "load_library", partial(check, settings))
+    # A method: the object comes first.
+    _call_before(journal, backend.FFI, "dlopen", lambda _, *args: check(settings, *args))
+
+
+def _adapt_oracledb(settings: Settings, journal: Journal, oracledb: Any) -> None:
+    def report(*_: object, **__: object) -> None:
+        _report(f"{_ORACLE} in its thick mode", _ORACLE, settings, f"{_ORACLE} in its thin mode")
+
+    _call_before(journal, oracledb, "init_oracle_client", report)
+
+
+def _call_before(journal: Journal, owner: Any, name: str, call: Callable[..., None]) -> None:
+    """Call `call` with the arguments of owner.name() before each call, until the journal is undone."""
+    original = vars(owner).get(name)
+    if original is None:
+        # Another version may not have this function. Of ctypes, `strict` also hears by an audit event.
+        return
+
+    def checked(*args: Any, **keywords: Any) -> Any:
+        call(*args, **keywords)
+        return original(*args, **keywords)
+
+    checked.__name__, checked.__qualname__, checked.__doc__ = name, original.__qualname__, original.__doc__
+    journal.set_attribute(owner, name, checked)
 
 
 def _report(what: str, name: str, settings: Settings, instead: str | None = None) -> None:

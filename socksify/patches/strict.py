@@ -5,7 +5,8 @@ each look-up. The hook knows our own sockets and addresses by their types. For a
 time: a direct connection may pass. If the hook sees a connection that should go through a proxy, the connection was
 made by a `_socket.socket`, by an original function that was saved before install(), or by a C extension.
 
-An audit event comes after the name in an address has been resolved. Subinterpreters, ctypes and C code cause no events.
+An audit event comes after the name in an address has been resolved. Subinterpreters, C code, and functions of libc that
+ctypes calls, cause no events.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from socket import AF_INET, SOCK_STREAM
 
 from socksify import _originals
 from socksify.config.errors import ConfigError
-from socksify.patches import scope
+from socksify.patches import c_libraries, scope
 from socksify.patches.sockets import other_classes
 from socksify.routing import log
 from socksify.routing.route import Direct
@@ -140,6 +141,11 @@ def _named(address: SockAddress) -> None:
         _reverse_looked_up(address[0])
 
 
+def _library_loaded(name: object) -> None:
+    """ctypes loads a library, also by functions of `_ctypes`."""
+    c_libraries.check(scope.current().settings, name)
+
+
 def _is_ours(sock: Any, address: SockAddress) -> bool:
     return type(sock) is _originals.Socket or type(address) is _originals.InternalAddress
 
@@ -176,4 +182,5 @@ _CHECKS: dict[str, Callable[..., None]] = {
     "socket.gethostbyname": _looked_up,
     "socket.gethostbyaddr": _reverse_looked_up,
     "socket.getnameinfo": _named,
+    "ctypes.dlopen": _library_loaded,
 }

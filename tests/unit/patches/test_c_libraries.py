@@ -63,6 +63,16 @@ def test_strict_refuses_it(way: str, libraries: Path) -> None:
     assert SEAL in ended.stdout and "--allow libfar.so" in ended.stdout
 
 
+def test_strict_refuses_what_the_module_below_loads(libraries: Path) -> None:
+    code = (
+        "import _ctypes\ntry:\n    _ctypes.dlopen('libfar.so', 0)\nexcept PermissionError as error:\n    print(error)"
+    )
+    ended = run(code, libraries, "--strict")
+    assert "libfar.so, which has network code of its own, goes past socksify" in ended.stdout
+    code = "import _ctypes; _ctypes.dlopen('libnear.so', 2); _ctypes.dlopen(None, 2); print('went on')"
+    assert run(code, libraries, "--strict").stdout == "went on\n"
+
+
 @pytest.mark.parametrize("strict", [[], ["--strict"]])
 def test_one_that_is_allowed(strict: list[str], libraries: Path) -> None:
     ended = run(f"{CTYPES.format(name='libfar.so')}\nprint('came')", libraries, *strict, "--allow", "libfar.so")
