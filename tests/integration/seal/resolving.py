@@ -129,6 +129,22 @@ class Resolving:
 
 
 @contextlib.contextmanager
+def machine(directory: Path, resolv_conf: str = "") -> Iterator[tuple[Namespace, ZoneServer]]:
+    """Make a namespace for the length of the block, with its name server and a proxy that resolves names."""
+    needs_root()
+    files = {**FILES, "resolv.conf": FILES["resolv.conf"] + resolv_conf}
+    server = ZoneServer(NAME_SERVER)
+    with contextlib.ExitStack() as stack:
+        namespace = stack.enter_context(Namespace(etc(directory / "machine", files), "machine"))
+        namespace.ip(f"addr add {NAME_SERVER} dev lo", *ADDRESSES)
+        with namespace.inside():
+            stack.enter_context(server.running())
+            argv = [require("microsocks"), "-i", PROXY[0], "-p", str(PROXY[1])]
+            stack.enter_context(running(argv, "microsocks", PROXY, directory / "log"))
+        yield namespace, server
+
+
+@contextlib.contextmanager
 def resolving(*routes: str, resolv_conf: str = "", **settings: str) -> Iterator[Resolving]:
     """Build the network for the length of the block, with a proxy that resolves names."""
     needs_root()
@@ -136,18 +152,12 @@ def resolving(*routes: str, resolv_conf: str = "", **settings: str) -> Iterator[
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="socksify-resolving-")))
         sealed = stack.enter_context(Namespace(etc(directory / "sealed", files), "sealed"))
-        outside = stack.enter_context(Namespace(etc(directory / "outside", FILES), "outside"))
         sealed.ip("route add local 0.0.0.0/0 dev lo", "route add local ::/0 dev lo", *ADDRESSES)
-        outside.ip(f"addr add {NAME_SERVER} dev lo")
+        outside, server = stack.enter_context(machine(directory))
         monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
         monkeypatch.setattr(local_host, "nameservers", lambda: (NAME_SERVER, NAME_SERVER6))
         listed = SystemFile(str(directory / "sealed" / "resolv.conf"), search_list.parse)
         monkeypatch.setattr(subject, "SEARCH_LIST", listed)
-        server = ZoneServer(NAME_SERVER)
-        with outside.inside():
-            stack.enter_context(server.running())
-            argv = [require("microsocks"), "-i", PROXY[0], "-p", str(PROXY[1])]
-            stack.enter_context(running(argv, "microsocks", PROXY, directory / "log"))
         given = {"proxy": ("socks5h://127.0.0.1:1080",), "routes": routes, **settings}
         loaded = load(given, {}, "/", caller="the test")
         stack.enter_context(_responders(sealed, outside, lambda loop: _answers(loop, loaded)))
