@@ -24,6 +24,8 @@ _PIDFD_THREAD = os.O_EXCL
 _LONGEST = 1 << 17
 # In bytes: an environment has at most this size (execve(2), a quarter of the usual stack).
 _LONGEST_ENVIRONMENT = 1 << 21
+# In bytes: the usual environment is shorter.
+_PART = 1 << 14
 _SOCKET = "socket:["
 # struct iovec: an address, and a length in bytes.
 _IOVEC = struct.Struct("@PN")
@@ -116,7 +118,7 @@ def environment(thread: int, name: bytes) -> bytes | None:
     except OSError:
         return None
     try:
-        data = os.read(fd, _LONGEST_ENVIRONMENT)
+        data = _content(fd)
     except OSError:
         return None
     finally:
@@ -134,6 +136,15 @@ def process_of(thread: int) -> int:
             if line.startswith(b"Tgid:"):
                 return int(line.split()[1])
     raise OSError(ESRCH, os.strerror(ESRCH))
+
+
+def _content(fd: int) -> bytes:
+    """Return the content of an `environ`. A buffer of its greatest size would cost more than the read."""
+    data = part = os.read(fd, _PART)
+    while len(part) == _PART and len(data) < _LONGEST_ENVIRONMENT:
+        part = os.read(fd, _PART)
+        data += part
+    return data
 
 
 def _descriptors_of(wanted: int) -> Iterator[tuple[int, int]]:

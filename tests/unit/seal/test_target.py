@@ -29,11 +29,14 @@ for line in sys.stdin:
 """
 
 
+LONG = "long " * 20_000
+
+
 class Child:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={"FIRST": "1", "EMPTY": "", "LAST": "the=last"},
+            env={"FIRST": "1", "EMPTY": "", "LONG": LONG, "LAST": "the=last"},
         )  # fmt: skip
         self.pid = self._process.pid
         self.address, self.fd, self.copy, self.inode = map(int, self._line().split())
@@ -145,6 +148,7 @@ def test_a_thread_is_taken_for_its_process(reader: Target) -> None:
 def test_the_environment_of_a_process(child: Child) -> None:
     assert environment(child.pid, b"FIRST") == b"1"
     assert environment(child.pid, b"EMPTY") == b""
+    assert environment(child.pid, b"LONG") == LONG.encode()
     assert environment(child.pid, b"LAST") == b"the=last"
     assert environment(child.pid, b"IRST") is None
     assert environment(child.pid, b"the") is None
