@@ -28,7 +28,7 @@ DAEMON = Case("setsid -f /bin/sh -c 'read line && curl -s http://{target}/'")
 
 
 @pytest.fixture(scope="module")
-def programs(network: RecordedNetwork) -> Iterator[Bed]:
+def programs(network: RecordedNetwork, sealed_system: None) -> Iterator[Bed]:  # noqa: ARG001
     with bed(network) as found:
         yield found
 
