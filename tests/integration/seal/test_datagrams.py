@@ -351,3 +351,25 @@ print(json.dumps(found))
 @MODES
 def test_a_socket_has_the_flags_that_the_program_wants(mode: str) -> None:
     assert results(mode, FLAGS) == [[False, True], [True, True], [False, False]]
+
+
+LIMIT = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+kept = []
+
+def fill():
+    while True:
+        kept.append(socket.socket(INET, DATAGRAM))
+
+error = error_of(fill)
+count = len(kept)
+kept.pop().close()
+kept.append(socket.socket(INET, DATAGRAM))
+print(json.dumps([error, len(kept) == count > 5]))
+"""
+
+
+@MODES
+def test_the_limit_of_open_files_is_the_programs_own(mode: str) -> None:
+    assert results(mode, LIMIT) == ["EMFILE", True]

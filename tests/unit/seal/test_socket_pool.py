@@ -261,3 +261,29 @@ def test_a_user_without_privilege_has_a_pool() -> None:
     done = run_python("nobody", AS_NOBODY)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "65534 (b'question', ('9.9.9.9', 53))\n"
+
+
+# A network namespace has a setting of its own.
+V6_ONLY = """
+import socket
+from socksify.seal.libc import unshare
+from socksify.seal.socket_pool import SocketPool
+from socksify.server.core.loop import Loop
+
+unshare(0x40000000, "CLONE_NEWNET")
+with open("/proc/sys/net/ipv6/bindv6only", "w") as file:
+    file.write("1")
+pool, loop = SocketPool(), Loop()
+pool.serve(loop)
+
+def receive(made):
+    print(made.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+    loop.stop()
+
+pool.take(socket.AF_INET6, receive)
+loop.run()
+"""
+
+
+def test_sockets_have_the_machines_default_of_ipv6_alone() -> None:
+    assert run_python("root", V6_ONLY).stdout == "1\n"
