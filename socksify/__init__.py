@@ -101,7 +101,7 @@ def install(
         bind_services: The TCP ports (1 to 65535) of the services that call back. The defaults are 21 (FTP) and
             514 (rsh).
         strict: True refuses connections that do not go through socksify. It also refuses the import of modules that
-            have their own network code in C.
+            have their own network code in C. In a sealed process nothing is refused, because the seal holds all this.
         allow: The exceptions to `strict`: names of modules that may be imported, and of programs that may be started.
         children: True (default) passes the settings on to every Python that this process starts. False passes them on
             to no child process.
