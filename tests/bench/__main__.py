@@ -1,6 +1,6 @@
 """`make bench`: measures everything, and prints one table.
 
-    python -m tests.bench [counts] [races] [crowds] [startups] [hooks] [lookups] [relaying]
+    python -m tests.bench [counts] [races] [crowds] [startups] [hooks] [lookups] [relaying] [seals]
 
 Each row appears on stderr when it is done; the table, in Markdown, is the only thing on stdout. The exit status is 1
 when a requirement is missed or could not be measured at all. A time whose control is off is inconclusive, and neither.
@@ -13,10 +13,10 @@ from time import monotonic
 
 import pytest
 
-from tests.bench import counts, crowds, hooks, lookups, races, relaying, startups
+from tests.bench import counts, crowds, hooks, lookups, races, relaying, seals, startups
 from tests.bench.table import Row, Verdict, markdown
 
-MODULES = (counts, races, crowds, startups, hooks, lookups, relaying)
+MODULES = (counts, races, crowds, startups, hooks, lookups, relaying, seals)
 PARTS = {part.__name__.rpartition(".")[2]: part.rows for part in MODULES}
 
 

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tests.support.paths import ROOT
-from tests.support.processes import end
+from tests.support.processes import end, require
 
 ENVIRONMENT = {
     **os.environ,
@@ -37,6 +38,22 @@ def socksified(argv: Argv, proxy_port: int, target_port: int) -> Argv:
     interpreter, *words = argv
     ours = ["--proxy", f"socks5h://127.0.0.1:{proxy_port}", "--route", f"127.0.0.1:{target_port}=proxy"]
     return [interpreter, "-m", "socksify", *ours, *words]
+
+
+def sealed(argv: Argv, proxy_port: int, target_port: int) -> Argv:
+    """Any program under the seal; only the target's port goes through the proxy."""
+    _, *words = socksified([sys.executable], proxy_port, target_port)
+    return [sys.executable, *words, "--seal=on", *argv]
+
+
+@contextlib.contextmanager
+def compiled(name: str) -> Iterator[str]:
+    """Compiles a program in C of this directory, for the length of the block; yields its path."""
+    source = Path(__file__).with_name(f"{name}.c")
+    with tempfile.TemporaryDirectory(prefix="socksify-bench-") as directory:
+        path = os.path.join(directory, name)
+        subprocess.run([require("gcc"), "-O2", "-Wall", "-Werror", "-pthread", "-o", path, source], check=True)
+        yield path
 
 
 @contextlib.contextmanager
