@@ -36,10 +36,12 @@ class Reaper:
 
     def watch(self) -> None:
         """Handle signals from now on. All of them were blocked until now, so none is lost."""
-        for number in signal.valid_signals() - _KEPT:
+        handled = {signal.SIGCHLD: self._reap, _LAUNCHER_ENDED: self._follow_launcher}
+        # A pending signal is lost when it is ignored, so these two are not ignored first.
+        for number in signal.valid_signals() - _KEPT - handled.keys():
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, self._reap)
-        signal.signal(_LAUNCHER_ENDED, self._follow_launcher)
+        for number, handler in handled.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         # The launcher may have ended before its end was to be signalled.
         self._follow_launcher()

@@ -56,6 +56,12 @@ class Terminal:
         """Set the size of the window. The program gets a signal."""
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def hang_up(self) -> None:
+        """Close the terminal. The program gets SIGHUP."""
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, self._fd)
+        os.close(null)
+
     @property
     def echoes(self) -> bool:
         """Whether the terminal echoes what is typed."""
