@@ -38,6 +38,7 @@ class Answers:
     def __init__(self, router: Router, lookups: Lookups, settings: Settings, loop: Loop, dialer: Dialer) -> None:
         self._router = router
         self._lookups = lookups
+        self._notices = dialer.notices
         self._forwarder = Forwarder(settings, loop, dialer)
 
     def close(self) -> None:
@@ -63,7 +64,7 @@ class Answers:
             else:
                 self._answer_address(query, address, server, reply)
         except OSError as error:
-            reply(query.response(_rcode(query.name, error)))
+            reply(query.response(self._rcode(query.name, error)))
         return True
 
     def _answer_name(self, query: Query, server: str | None, reply: Reply) -> None:
@@ -124,17 +125,18 @@ class Answers:
         except ValueError:  # the hosts file has something else than a name
             return []
 
+    def _rcode(self, name: str, error: OSError) -> int:
+        """Return the response code for a look-up that has failed."""
+        if not isinstance(error, gaierror):
+            # No descriptor is left for a question to the kernel.
+            return message.SERVFAIL
+        if error.errno == EAI_NONAME:
+            return message.NXDOMAIN
+        # The proxy of this name takes addresses only.
+        log.line(f"{log.name}: look-up of {name} denied: {error.strerror}")
+        self._notices.tell(f"{name}: {error.strerror}")
+        return message.REFUSED
+
 
 def _is_meta(qtype: int) -> bool:
     return qtype == message.OPT or _FIRST_META <= qtype < message.ANY
-
-
-def _rcode(name: str, error: OSError) -> int:
-    if not isinstance(error, gaierror):
-        # No descriptor is left for a question to the kernel.
-        return message.SERVFAIL
-    if error.errno == EAI_NONAME:
-        return message.NXDOMAIN
-    # The proxy of this name takes addresses only.
-    log.line(f"{log.name}: look-up of {name} denied: {error.strerror}")
-    return message.REFUSED

@@ -19,6 +19,7 @@ from socksify.seal.dns import message, response
 from socksify.seal.dns.connection import Connection
 from socksify.seal.dns.native_dial import NativeDial
 from socksify.seal.dns.udp_exchange import UdpExchange
+from socksify.tunnel import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ class Forwarder:
             server = self._first_server()
         route = Direct() if self._is_asked_here(server) else self._route(server, _DOMAIN)
         if isinstance(route, Blocked):
-            log.denied((server, _DOMAIN), route.why, "question to name server")
-            reply(query.response(message.REFUSED))
+            self._refuse(query, (server, _DOMAIN), route.why, reply)
         elif isinstance(route, Direct) and not query.over_tcp:
             self._begin(query, reply, self._noting(server, partial(UdpExchange, self._loop, server, _DOMAIN)))
         else:
@@ -91,11 +91,15 @@ class Forwarder:
         assert self._name_server is not None
         route = self._route(*self._name_server)
         if isinstance(route, Blocked):
-            log.denied(self._name_server, route.why, "question to name server")
-            reply(query.response(message.REFUSED))
+            self._refuse(query, self._name_server, route.why, reply)
         else:
             ask = self._connection(*self._name_server, route).ask
             self._begin(query, reply, ask, response.without_addresses)
+
+    def _refuse(self, query: Query, server: tuple[str, int], why: str, reply: Reply) -> None:
+        log.denied(server, why, "DNS")
+        self._dialer.notices.tell(str(errors.not_sent("DNS", log.host_port(*server), why).strerror))
+        reply(query.response(message.REFUSED))
 
     def _first_server(self) -> str:
         servers = local_host.nameservers()

@@ -62,7 +62,15 @@ class LoopbackDialer:
         self._loop = loop
         self.port = 0
         self.routes: list[Via] = []
+        self.told: list[str] = []
         self.sock: Any = None
+
+    @property
+    def notices(self) -> LoopbackDialer:
+        return self
+
+    def tell(self, message: str) -> None:
+        self.told.append(message)
 
     def fresh(self, route: Via, seconds: float, done: Callable[[OSError | None], object]) -> LoopbackDialer:
         self.routes.append(route)

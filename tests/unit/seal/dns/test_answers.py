@@ -20,7 +20,7 @@ from socksify.routing.hosts_file import HostsFile, SystemFile
 from socksify.seal.dns import answers as subject
 from socksify.seal.dns import search_list
 from socksify.seal.dns.answers import Answers
-from tests.unit.seal.dns.parts import ask, data_of
+from tests.unit.seal.dns.parts import LoopbackDialer, ask, data_of
 
 Make = Callable[..., Answers]
 
@@ -80,11 +80,14 @@ def test_a_name_of_this_machine_without_an_address_of_the_family_exists(
     assert data_of(ask(answers(), "myself.example", "TXT")) == []
 
 
-def test_a_name_for_a_proxy_without_names_is_refused(answers: Make, log_lines: list[str]) -> None:
+def test_a_name_for_a_proxy_without_names_is_refused(
+    answers: Make, dialer: LoopbackDialer, log_lines: list[str]
+) -> None:
     made = answers(proxy="socks4://192.0.2.1:1080", dns="remote")
     for kind in ("A", "MX"):
         assert ask(made, "www.target.example", kind).rcode() == dns.rcode.REFUSED
         assert "look-up of www.target.example denied: proxy socks4://192.0.2.1:1080 takes no names" in log_lines.pop()
+        assert dialer.told.pop().startswith("www.target.example: proxy socks4://192.0.2.1:1080 takes no names")
 
 
 @pytest.mark.parametrize("kind", ["AXFR", "IXFR", "TKEY", "TSIG", "MAILB", "OPT"])

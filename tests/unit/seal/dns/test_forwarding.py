@@ -192,12 +192,13 @@ def test_another_server_is_asked_through_its_proxy(answers: Make, dialer: Loopba
     assert [dns.message.from_wire(each).rcode() for each in replies] == [dns.rcode.SERVFAIL]
 
 
-def test_a_blocked_server_is_not_asked(answers: Make, log_lines: list[str]) -> None:
+def test_a_blocked_server_is_not_asked(answers: Make, dialer: LoopbackDialer, log_lines: list[str]) -> None:
     replies: list[bytes] = []
     made = answers("*.lan=direct", "203.0.113.0/24=block")
     assert made.answer(dns.message.make_query("a.lan", "A").to_wire(), replies.append, "203.0.113.53")
     assert [dns.message.from_wire(each).rcode() for each in replies] == [dns.rcode.REFUSED]
-    assert "question to name server 203.0.113.53:53 denied: blocked by rule" in log_lines[0]
+    assert "DNS 203.0.113.53:53 denied: blocked by rule" in log_lines[0]
+    assert dialer.told[0].startswith("DNS to 203.0.113.53:53 refused: blocked by rule")
 
 
 def test_other_records_are_asked_for_through_the_proxy(answers: Make, serve: Serve, dialer: LoopbackDialer) -> None:
@@ -286,7 +287,7 @@ def test_a_server_that_cannot_be_asked_is_named(
 ) -> None:
     host = rule.partition("=")[0]
     assert ask(answers(rule, dns_server=host), "www.example", "MX").rcode() == dns.rcode.REFUSED
-    assert f"question to name server {host}:53 denied: " in log_lines[0]
+    assert f"DNS {host}:53 denied: " in log_lines[0]
     assert not dialer.routes
 
 
