@@ -204,6 +204,12 @@ def fast_open_of_i386(port):
 
 
 @attempt
+def another_call_of_i386(port):
+    """getpid(2), which harms nobody."""
+    return "answered" if int_80(20) == os.getpid() else "something else"
+
+
+@attempt
 def connect_of_x32(port):
     with socket.socket() as sock:
         return str(syscall(0x40000000 + 42, sock.fileno(), low(sockaddr(port)), 16))
