@@ -8,7 +8,7 @@ SEAL = "start the program with python -m socksify --seal=on"
 
 
 class Notices:
-    """The notices that this process has given: one object in a process."""
+    """The notices that this process has given: one object in a process. A sealed process gives none."""
 
     def __init__(self) -> None:
         # Subject, and what was said about it in short.
@@ -19,20 +19,22 @@ class Notices:
 
         This also holds if install() is called again.
         """
-        if (subject, why) not in self._given:
-            if len(self._given) >= _MOST:
-                self._given.clear()
-            self._given.add((subject, why))
-            self.say(text)
-
-    def say(self, text: str) -> None:
-        """Write a text to stderr and to the log, except in a sealed process: there nothing goes past the proxy."""
-        # Pythons that lack something cannot import these modules.
-        from socksify._supervision import is_sealed
+        if (subject, why) in self._given or _is_sealed():
+            return
+        if len(self._given) >= _MOST:
+            self._given.clear()
+        self._given.add((subject, why))
+        # Pythons that lack something cannot import this module.
         from socksify.routing import log
 
-        if not is_sealed():
-            log.warn(text)
+        log.warn(text)
+
+    def say(self, text: str) -> None:
+        """Write a text to stderr."""
+        from socksify.routing import log
+
+        if not _is_sealed():
+            log.notice(text)
 
 
 NOTICES = Notices()
@@ -52,3 +54,10 @@ def advice(instead: str | None = None) -> str:
 def how_to_allow(name: str) -> str:
     """Return the words about the setting that lets a module or a library in although strict forbids it."""
     return f'--allow {name}, or allow=["{name}"], lets it in all the same, past the proxy'
+
+
+def _is_sealed() -> bool:
+    """Return True in a sealed process: there nothing goes past the proxy."""
+    from socksify._supervision import is_sealed
+
+    return is_sealed()

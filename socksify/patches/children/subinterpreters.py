@@ -59,7 +59,7 @@ def _adapt(journal: Journal, module: Any) -> None:
     for other in _others(module):
         problem = _why_uncovered(other) if module.is_running(other) else _start_hook(module, other)
         if problem is not None:
-            NOTICES.say(str(problem))
+            NOTICES.give(str(problem), str(problem))
 
 
 def _others(module: Any) -> list[Any]:
