@@ -18,12 +18,14 @@ from socksify.config.rules import Rule
 from socksify.config.settings import Settings
 from socksify.seal import plain_data
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # Returns True if a value has a certain type, with all its items and fields.
+    Check = Callable[[Any], bool]
+
 _NAMES: dict[str, Any] = {"Mapping": Mapping, "Proxy": Proxy, "Rule": Rule, "Match": Match}
-_DECLARED: dict[type, dict[str, Any]] = {
-    cls: get_type_hints(cls, localns=_NAMES) for cls in (Settings, Proxy, Rule, Match)
-}
-# The types of the fields of each class.
-_HINTS = {cls: tuple(hints[name] for name in cls.__annotations__) for cls, hints in _DECLARED.items()}
 
 
 def read(data: bytes) -> Settings:
@@ -32,7 +34,7 @@ def read(data: bytes) -> Settings:
         settings = inherited.decoded(plain_data.read(data))
     except (TypeError, IndexError) as error:
         raise ValueError(str(error)) from None
-    if not _fits(settings, Settings) or not all(map(_is_reachable, _proxies(settings))):
+    if not _ARE_SETTINGS(settings) or not all(map(_is_reachable, _proxies(settings))):
         raise ValueError("not the settings of any process")
     try:
         for rule in (settings.default, *settings.rules):
@@ -42,24 +44,42 @@ def read(data: bytes) -> Settings:
     return settings
 
 
-def _fits(value: object, hint: Any) -> bool:
-    """Return True if a value has a declared type, with all its items and fields."""
+def _check_of(hint: Any) -> Check:
+    """Return the check of a declared type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (UnionType, Union):
-        return any(_fits(value, each) for each in arguments)
+        alternatives = [_check_of(each) for each in arguments]
+        return lambda value: any(check(value) for check in alternatives)
     if origin is Mapping:
-        return isinstance(value, dict) and all(map(_fits, value.values(), [arguments[1]] * len(value)))
+        item = _check_of(arguments[1])
+        return lambda value: type(value) is dict and all(map(item, value.values()))
     if origin is tuple:
-        return isinstance(value, tuple) and _fit(value, arguments)
+        items = _check_of_items(arguments)
+        return lambda value: type(value) is tuple and items(value)
     if hint is float:
-        return type(value) in (int, float)
-    return type(value) is hint and (not isinstance(value, Record) or _fit(value._values(), _HINTS[hint]))
+        return lambda value: type(value) in (int, float)
+    if issubclass(hint, Record):
+        return _check_of_record(hint)
+    return lambda value: type(value) is hint
 
 
-def _fit(values: tuple[object, ...], hints: tuple[Any, ...]) -> bool:
+def _check_of_items(hints: tuple[Any, ...]) -> Check:
     if hints[-1:] == (Ellipsis,):
-        hints = hints[:1] * len(values)
-    return len(values) == len(hints) and all(map(_fits, values, hints))
+        each = _check_of(hints[0])
+        return lambda values: all(map(each, values))
+    checks = [_check_of(hint) for hint in hints]
+    return lambda values: (
+        len(values) == len(checks) and all(check(value) for check, value in zip(checks, values, strict=True))
+    )
+
+
+def _check_of_record(cls: type[Record]) -> Check:
+    hints = get_type_hints(cls, localns=_NAMES)
+    fields = _check_of_items(tuple(hints[name] for name in cls._fields))
+    return lambda value: type(value) is cls and fields(value._values())
+
+
+_ARE_SETTINGS = _check_of(Settings)
 
 
 def _proxies(settings: Settings) -> list[Proxy]:

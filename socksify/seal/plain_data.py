@@ -10,86 +10,110 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
-_CONSTANTS = {b"N": None, b"T": True, b"F": False}
+    # Takes the data, the place behind the byte for the type, and the depth. Returns the value and the place behind it.
+    Read = Callable[[bytes, int, int], tuple[Any, int]]
+
 _DIGIT = 15
 # An IPv6 address has 9 digits.
 _MOST_DIGITS = 16
 # No settings are deeper.
 _DEEPEST = 16
+_INT = struct.Struct("<i")
+_FLOAT = struct.Struct("<d")
 
 
 def read(data: bytes) -> Any:
     """Return the value that the data consists of. Raises ValueError for anything else."""
-    reader = _Reader(data)
-    value = reader.value(0)
-    if not reader.is_at_end:
+    try:
+        value, end = _value(data, 0, 0)
+    except (KeyError, IndexError, struct.error) as error:
+        raise ValueError(f"not what marshal writes: {error}") from None
+    if end != len(data):
         raise ValueError("more data than one value")
     return value
 
 
-class _Reader:
-    """Reads one value after the other."""
+def _value(data: bytes, place: int, depth: int) -> tuple[Any, int]:
+    """Raises ValueError, KeyError, IndexError or struct.error for data that is no value."""
+    return _READ[data[place]](data, place + 1, depth)
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self._place = data, 0
-        self._scalars: dict[bytes, Callable[[], Any]] = {
-            b"i": lambda: self._number("<i"),
-            b"g": lambda: self._number("<d"),
-            b"l": self._long,
-            b"s": lambda: self._take(self._number("<i")),
-            b"u": lambda: self._take(self._number("<i")).decode("utf-8", "surrogatepass"),
-        }
 
-    @property
-    def is_at_end(self) -> bool:
-        return self._place == len(self._data)
+def _int(data: bytes, place: int, _: int) -> tuple[int, int]:
+    (number,) = _INT.unpack_from(data, place)
+    return number, place + _INT.size
 
-    def value(self, depth: int) -> Any:
-        kind = self._take(1)
-        if kind in _CONSTANTS:
-            return _CONSTANTS[kind]
-        if kind in self._scalars:
-            return self._scalars[kind]()
-        if depth >= _DEEPEST:
-            raise ValueError("too deep")
-        if kind == b"(":
-            return tuple(self._values(depth))
-        if kind == b"[":
-            return list(self._values(depth))
-        if kind == b"{":
-            return dict(self._items(depth))
-        raise ValueError(f"no type {kind!r}")
 
-    def _values(self, depth: int) -> Iterator[Any]:
-        for _ in range(self._number("<i")):
-            yield self.value(depth + 1)
+def _float(data: bytes, place: int, _: int) -> tuple[float, int]:
+    (number,) = _FLOAT.unpack_from(data, place)
+    return number, place + _FLOAT.size
 
-    def _items(self, depth: int) -> Iterator[tuple[str, Any]]:
-        while self._data[self._place : self._place + 1] != b"0":
-            key = self.value(depth + 1)
-            if not isinstance(key, str):
-                raise ValueError("keys are texts")
-            yield key, self.value(depth + 1)
-        self._take(1)
 
-    def _long(self) -> int:
-        """Return an integer: the number of its digits, negative for a negative integer, and the digits of 15 bits."""
-        count: int = self._number("<i")
-        if abs(count) > _MOST_DIGITS:
-            raise ValueError("the number is too long")
-        digits = struct.unpack(f"<{abs(count)}H", self._take(2 * abs(count)))
-        number: int = sum(digit << _DIGIT * place for place, digit in enumerate(digits))
-        return number if count >= 0 else -number
+def _long(data: bytes, place: int, _: int) -> tuple[int, int]:
+    """Read an integer: the number of its digits, negative for a negative integer, and the digits of 15 bits."""
+    count, place = _int(data, place, 0)
+    if abs(count) > _MOST_DIGITS:
+        raise ValueError("the number is too long")
+    digits = struct.unpack_from(f"<{abs(count)}H", data, place)
+    number: int = sum(digit << _DIGIT * index for index, digit in enumerate(digits))
+    return number if count >= 0 else -number, place + 2 * len(digits)
 
-    def _number(self, form: str) -> Any:
-        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
 
-    def _take(self, size: int) -> bytes:
-        end = self._place + size
-        if size < 0 or end > len(self._data):
-            raise ValueError("the data ends too early")
-        self._place, begin = end, self._place
-        return self._data[begin:end]
+def _bytes(data: bytes, place: int, _: int) -> tuple[bytes, int]:
+    length, place = _int(data, place, 0)
+    end = place + length
+    if length < 0 or end > len(data):
+        raise ValueError("the data ends too early")
+    return data[place:end], end
+
+
+def _text(data: bytes, place: int, _: int) -> tuple[str, int]:
+    text, end = _bytes(data, place, 0)
+    return text.decode("utf-8", "surrogatepass"), end
+
+
+def _list(data: bytes, place: int, depth: int) -> tuple[list[Any], int]:
+    count, place = _int(data, place, 0)
+    if count < 0 or depth >= _DEEPEST:
+        raise ValueError("no number of items, or too deep")
+    values = []
+    for _ in range(count):
+        value, place = _value(data, place, depth + 1)
+        values.append(value)
+    return values, place
+
+
+def _tuple(data: bytes, place: int, depth: int) -> tuple[tuple[Any, ...], int]:
+    values, end = _list(data, place, depth)
+    return tuple(values), end
+
+
+def _dict(data: bytes, place: int, depth: int) -> tuple[dict[str, Any], int]:
+    """Read pairs of a text and a value, up to the byte that ends them."""
+    if depth >= _DEEPEST:
+        raise ValueError("too deep")
+    found = {}
+    while data[place] != _END:
+        key, place = _value(data, place, depth + 1)
+        if not isinstance(key, str):
+            raise ValueError("keys are texts")
+        found[key], place = _value(data, place, depth + 1)
+    return found, place + 1
+
+
+_END = ord("0")
+_READ: dict[int, Read] = {
+    ord("N"): lambda _, place, __: (None, place),
+    ord("T"): lambda _, place, __: (True, place),
+    ord("F"): lambda _, place, __: (False, place),
+    ord("i"): _int,
+    ord("l"): _long,
+    ord("g"): _float,
+    ord("s"): _bytes,
+    ord("u"): _text,
+    ord("["): _list,
+    ord("("): _tuple,
+    ord("{"): _dict,
+}

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 # The lower half of a register: the kernel takes no more of an argument of the type int.
 _INT = 0xFFFFFFFF
-# Ten thousand rules have as many bytes.
-_LONGEST_SETTINGS = 1 << 20
+# In bytes: some thirty thousand rules.
+_LONGEST_SETTINGS = 1 << 22
 
 
 class PrivateCalls:

@@ -12,6 +12,8 @@ import pytest
 
 from socksify import _supervision, config
 from socksify.config import inherited
+from socksify.config.match import parse
+from socksify.config.rules import Rule
 from socksify.config.settings import Settings, passed_on, scoped
 from socksify.routing import fake_addresses
 from tests.support.supervision import Supervisor, fails
@@ -88,9 +90,17 @@ def test_an_answer_is_never_longer_than_the_message(supervisor: Supervisor) -> N
     assert bytes(short) == before
 
 
-def test_settings_are_too_long(supervisor: Supervisor) -> None:
+def test_settings_may_have_many_rules(supervisor: Supervisor, settings: Settings) -> None:
+    names = [f"host{number}.example" for number in range(9000)]
+    rules = tuple(Rule(f"{name}=direct", "", "direct", parse(name, "")) for name in names)
+    asked = message(0, inherited.encoded(settings.replace(rules=rules)))
+    supervisor.ask(_supervision.REGISTER, asked)
+    assert number_in(asked) > 0
+
+
+def test_settings_are_too_long(supervisor: Supervisor, settings: Settings) -> None:
     with fails(EINVAL):
-        supervisor.ask(_supervision.REGISTER, message(0, bytes((1 << 20) + 1)))
+        supervisor.ask(_supervision.REGISTER, message(0, inherited.encoded(settings.replace(log="x" * (1 << 22)))))
 
 
 def test_a_message_is_read_in_parts(supervisor: Supervisor, settings: Settings) -> None:
