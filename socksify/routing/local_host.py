@@ -13,6 +13,7 @@ from __future__ import annotations
 import _socket
 import struct
 from _socket import AF_INET, AF_INET6, MSG_DONTWAIT, SOCK_DGRAM, SOCK_RAW, gethostname, if_nameindex, inet_pton
+from errno import EHOSTUNREACH, ENETUNREACH
 
 from socksify import _originals
 from socksify._signal_safety import ours
@@ -101,12 +102,7 @@ def own_name(address: str) -> str | None:
 
 def is_own(address: str) -> bool:
     """Return True if a literal is one of this machine's own addresses."""
-    if ":" in address:
-        return any(_is_own_ipv6(address, interface) for interface in _interfaces(address))
-    # With net.ipv4.ip_nonlocal_bind a socket can be bound to any address, but it reaches no host from there. A socket
-    # can also be bound to a multicast group (RFC 1112 section 4).
-    is_group = 224 <= int(address.partition(".")[0]) < 240
-    return not is_group and _source(AF_INET, (address, _DISCARD), (address, 0)) is not None
+    return any(_is_own(address, interface) for interface in _interfaces(address))
 
 
 def nameservers() -> tuple[str, ...]:
@@ -165,12 +161,24 @@ def _source(family: int, target: SockAddress, source: SockAddress | None = None)
         _originals.close(probe)
 
 
-def _is_own_ipv6(address: str, interface: int) -> bool:
+def _is_own(address: str, interface: int) -> bool:
     try:
         return stays_here(address, interface)
-    except ours(OSError):
+    except ours(OSError) as error:
+        # An own address always has a route. The question goes to the routes first: the UDP sockets of a sealed process
+        # may come from a network namespace of their own, in which every address is an own one.
+        return error.errno not in (ENETUNREACH, EHOSTUNREACH) and _can_be_own(address, interface)
+
+
+def _can_be_own(address: str, interface: int) -> bool:
+    """Return True if packets to an address would leave from that address. The kernel has told nothing of its routes."""
+    if ":" in address:
         # RFC 6724 section 5, rule 1: a packet to an own address has that address as its source, too.
         return _source(AF_INET6, (address, _DISCARD, 0, interface)) == address
+    # With net.ipv4.ip_nonlocal_bind a socket can be bound to any address, but it reaches no host from there. A socket
+    # can also be bound to a multicast group (RFC 1112 section 4).
+    is_group = 224 <= int(address.partition(".")[0]) < 240
+    return not is_group and _source(AF_INET, (address, _DISCARD), (address, 0)) is not None
 
 
 def _interfaces(address: str) -> list[int]:
@@ -195,7 +203,9 @@ def stays_here(literal: str, interface: int = 0) -> bool:
     answer = _ask_kernel(struct.pack(_HEADER, 16 + len(question), _GETROUTE, _REQUEST, 0, 0) + question)
     _, kind, *_ = struct.unpack_from(_HEADER, answer)
     if kind != _NEWROUTE:
-        raise OSError("no route")
+        # struct nlmsgerr begins with a negative errno.
+        (error,) = struct.unpack_from("=i", answer, 16)
+        raise OSError(-error, "no route")
     return struct.unpack_from(_ROUTE, answer, 16)[7] in (_LOCAL, _ANYCAST)
 
 
