@@ -36,17 +36,25 @@ def command(shell: Terminal, text: str) -> None:
     shell.type(f"{text}\r")
 
 
+def write(shell: Terminal, text: str) -> None:
+    """Write a line to a `cat` that runs, or will run, and wait until it has written it.
+
+    A stop signal may come while a shell starts a program by vfork(2). Then the shell would not stop.
+    """
+    command(shell, text)
+    shell.see(f"{text}\r\n")
+
+
 def jobs_become(shell: Terminal, state: str) -> None:
     """Wait until the shell tells that its job is in this state."""
     while state not in shell.text:
-        shell.see("$ ")
         command(shell, "jobs")
+        shell.see("$ ")
 
 
 def test_a_program_reads_the_terminal(shell: Terminal) -> None:
     command(shell, f"{SEALED} cat; echo status $?")
-    command(shell, "typed")
-    shell.see("typed\r\n")
+    write(shell, "typed")
     shell.type("\x04")
     shell.see("status 0\r\n")
 
@@ -75,17 +83,15 @@ def test_a_python_is_interrupted_once(shell: Terminal, tmp_path: Path) -> None:
 
 
 def test_a_job_is_stopped_and_continued(shell: Terminal) -> None:
-    command(shell, f"{SEALED} sh -c 'echo begun; cat'; echo status $?")
-    shell.see("begun\r\n")
+    command(shell, f"{SEALED} cat; echo status $?")
+    write(shell, "begun")
     for _ in range(3):
         shell.type("\x1a")
         shell.see("Stopped")
         command(shell, "jobs -l; echo shell")
         shell.see("shell\r\n")
         command(shell, "fg; echo status $?")
-        shell.see("begun; cat'\r\n")
-        command(shell, "typed")
-        shell.see("typed\r\n")
+        write(shell, "typed")
     shell.type("\x04")
     shell.see("status 0\r\n")
 
@@ -100,8 +106,8 @@ def test_a_job_in_the_background_waits_for_the_terminal(shell: Terminal) -> None
 
 
 def test_a_shell_kills_a_stopped_job(shell: Terminal) -> None:
-    command(shell, f"{SEALED} sh -c 'echo begun; cat'")
-    shell.see("begun\r\n")
+    command(shell, f"{SEALED} cat")
+    write(shell, "begun")
     shell.type("\x1a")
     shell.see("Stopped")
     command(shell, "kill %1")
@@ -111,14 +117,13 @@ def test_a_shell_kills_a_stopped_job(shell: Terminal) -> None:
 def test_a_sealed_shell_has_jobs_of_its_own(shell: Terminal) -> None:
     command(shell, f"PS1='sealed$ ' {SEALED} bash --norc --noediting -i")
     shell.see("sealed$ ")
-    command(shell, "sh -c 'echo begun; cat'")
-    shell.see("begun\r\n")
+    command(shell, "cat")
+    write(shell, "begun")
     shell.type("\x1a")
     shell.see("Stopped")
     shell.see("sealed$ ")
     command(shell, "fg")
-    command(shell, "typed")
-    shell.see("typed\r\n")
+    write(shell, "typed")
     shell.type("\x03")
     shell.see("sealed$ ")
     command(shell, "exit 4")
