@@ -1,6 +1,7 @@
 """`make bench`: measures everything, and prints one table.
 
     python -m tests.bench [counts] [races] [crowds] [startups] [hooks] [lookups] [relaying] [seals]
+        [sealed_loops]
 
 Each row appears on stderr when it is done; the table, in Markdown, is the only thing on stdout. The exit status is 1
 when a requirement is missed or could not be measured at all. A time whose control is off is inconclusive, and neither.
@@ -13,10 +14,10 @@ from time import monotonic
 
 import pytest
 
-from tests.bench import counts, crowds, hooks, lookups, races, relaying, seals, startups
+from tests.bench import counts, crowds, hooks, lookups, races, relaying, sealed_loops, seals, startups
 from tests.bench.table import Row, Verdict, markdown
 
-MODULES = (counts, races, crowds, startups, hooks, lookups, relaying, seals)
+MODULES = (counts, races, crowds, startups, hooks, lookups, relaying, seals, sealed_loops)
 PARTS = {part.__name__.rpartition(".")[2]: part.rows for part in MODULES}
 
 

@@ -1,8 +1,9 @@
 """The measured crowd: many asyncio connects at once, and a ticker beside them that shows for how long the loop is deaf.
 
-    python -m tests.bench.crowd plain|python-socks PROXY_PORT TARGET_PORT
+    python -m tests.bench.crowd plain|python-socks PROXY_PORT TARGET_PORT [uvloop]
 
-`plain` knows nothing of proxies and runs as it is, or under `python -m socksify`; python-socks does it by itself.
+`plain` knows nothing of proxies and runs as it is, or under `python -m socksify`; python-socks does it by itself. The
+loop is asyncio's, or uvloop's, which connects in C.
 A count of connections on each line of standard input; see worker. `late` is by how many seconds the ticker was late at
 worst. Closing is not measured.
 """
@@ -79,10 +80,16 @@ async def close(transports: Iterable[asyncio.BaseTransport]) -> None:
     await asyncio.sleep(0)
 
 
+def _uvloop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
 def main() -> None:
-    way, proxy_port, target_port = sys.argv[1:]
+    way, proxy_port, target_port, *uvloop = sys.argv[1:]
     connect = partial(WAYS[way], ("127.0.0.1", int(proxy_port)), ("127.0.0.1", int(target_port)))
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=_uvloop if uvloop else None) as runner:
         worker.serve(lambda count: runner.run(crowd(connect, count)))
 
 
