@@ -17,6 +17,7 @@ from socksify.routing.fake_addresses import TABLE
 from socksify.seal.dns import connection, forwarding, udp_exchange
 from socksify.seal.dns.answers import Answers
 from socksify.server.core.loop import Loop
+from tests.support.routing import gone, open_fds
 from tests.unit.patches.adapters.name_server import NameServer, name_server
 from tests.unit.seal.dns.parts import (
     HOST,
@@ -289,6 +290,40 @@ def test_a_server_that_cannot_be_asked_is_named(
     assert ask(answers(rule, dns_server=host), "www.example", "MX").rcode() == dns.rcode.REFUSED
     assert f"DNS {host}:53 denied: " in log_lines[0]
     assert not dialer.routes
+
+
+def test_a_server_whose_proxy_takes_no_names_is_named(answers: Make, dialer: LoopbackDialer) -> None:
+    made = answers("dns.example=socks4://192.0.2.4:1080", dns="remote", dns_server="dns.example")
+    assert ask(made, "www.example", "MX").rcode() == dns.rcode.REFUSED
+    assert "takes no names" in dialer.told[0]
+
+
+@pytest.mark.parametrize("over_tcp", [False, True])
+def test_a_server_that_cannot_be_reached_is_a_failure(
+    answers: Make, monkeypatch: pytest.MonkeyPatch, over_tcp: bool
+) -> None:
+    monkeypatch.setattr(local_host, "nameservers", lambda: ("255.255.255.255",))
+    replies: list[bytes] = []
+    answers("*.lan=direct").answer(dns.message.make_query("a.lan", "A").to_wire(), replies.append, over_tcp=over_tcp)
+    assert [dns.message.from_wire(each).rcode() for each in replies] == [dns.rcode.SERVFAIL]
+
+
+def test_nothing_is_left_of_many_queries(
+    answers: Make, serve: Serve, dialer: LoopbackDialer, monkeypatch: pytest.MonkeyPatch, server: NameServer
+) -> None:
+    def script(stream: Stream) -> None:
+        while (query := stream.receive()) is not None:
+            stream.send(response_to(query, "MX 10 mail.example."))
+
+    monkeypatch.setattr(connection, "_IDLE_SECONDS", 0.2)
+    port = serve(answers("*.lan=direct", **SERVER))
+    before = open_fds()
+    with tcp_server(script) as dialer.port:
+        for number in range(100):
+            assert data_of(by_udp(port, f"a{number}.lan", "A"))
+            assert data_of(by_udp(port, f"a{number}.example", "MX"))
+    assert len(server.asked) == 100
+    gone(lambda: open_fds() - before)
 
 
 def test_a_named_server_is_resolved_by_the_proxy(answers: Make, dialer: LoopbackDialer) -> None:

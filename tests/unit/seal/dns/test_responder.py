@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import dns.exception
 import dns.message
@@ -17,7 +19,7 @@ from socksify.seal.dns import responder
 from socksify.seal.dns.answers import Answers
 from socksify.seal.dns.framing import framed
 from socksify.seal.dns.responder import TcpResponder, UdpResponder
-from socksify.server.core.loop import Loop
+from socksify.server.core.loop import READABLE, Loop
 from tests.unit.seal.dns.parts import HOST, SECONDS, LoopbackDialer, Serve, data_of
 
 # <linux/in.h>; Python 3.11 does not have it.
@@ -203,6 +205,46 @@ def test_connections_are_bounded(answers: Make, serve: Serve, monkeypatch: pytes
         with connected(port) as third:
             assert at_end(third)
     assert data_of(dns.query.udp(query, HOST, SECONDS, port))
+
+
+def test_a_shortage_of_descriptors_passes(
+    answers: Make, serve: Serve, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, refused = loop.accept, threading.Event()
+
+    def refuse_once(listener: Any) -> Any:
+        if refused.is_set():
+            return accept(listener)
+        refused.set()
+        raise OSError(errno.EMFILE, "no descriptor is left")
+
+    monkeypatch.setattr(loop, "accept", refuse_once)
+    monkeypatch.setattr(responder, "PAUSE_SECONDS", 0.01)
+    query = dns.message.make_query("a.example", "A")
+    assert data_of(dns.query.tcp(query, HOST, SECONDS, serve(answers())))
+    assert refused.is_set()
+
+
+def test_a_response_may_come_after_close(loop: Loop, answers: Make, dialer: LoopbackDialer) -> None:
+    datagrams = loop.datagrams(socket.AF_INET)
+    datagrams.bind((HOST, 0))
+    made = answers(dns_server="192.0.2.53")
+    over_udp = UdpResponder(loop, datagrams, made)
+    with socket.create_server((HOST, 0)) as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        dialer.port = silent.getsockname()[1]
+        client.sendto(dns.message.make_query("a.example", "MX").to_wire(), datagrams.getsockname())
+
+        def close(*_: int) -> None:
+            over_udp.close()
+            made.close()
+            loop.stop()
+
+        # The query has been taken when the connection for it arrives.
+        loop.watch(silent.fileno(), READABLE, close)
+        loop.run()
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(512)
 
 
 def test_nothing_is_left_after_close(loop: Loop, answers: Make) -> None:
