@@ -7,7 +7,6 @@ through the proxy.
 
 from __future__ import annotations
 
-from functools import partial
 from socket import AF_INET, AF_INET6, gaierror
 
 from socksify.routing import fake_addresses, local_host, log
@@ -17,6 +16,7 @@ from socksify.routing.sockaddr import numeric
 from socksify.routing.stream_isolation import isolated
 from socksify.seal.dns import message, response
 from socksify.seal.dns.connection import Connection
+from socksify.seal.dns.link_local_servers import sockaddr
 from socksify.seal.dns.native_dial import NativeDial
 from socksify.seal.dns.udp_exchange import UdpExchange
 from socksify.tunnel import errors
@@ -82,7 +82,7 @@ class Forwarder:
         if isinstance(route, Blocked):
             self._refuse(query, (server, _DOMAIN), route.why, reply)
         elif isinstance(route, Direct) and not query.over_tcp:
-            self._begin(query, reply, self._noting(server, partial(UdpExchange, self._loop, server, _DOMAIN)))
+            self._begin(query, reply, self._noting(server, self._over_udp(server)))
         else:
             self._begin(query, reply, self._noting(server, self._connection(server, _DOMAIN, route).ask))
 
@@ -132,6 +132,9 @@ class Forwarder:
         except gaierror as error:
             return Blocked(str(error))
 
+    def _over_udp(self, server: str) -> Exchange:
+        return lambda query, done: UdpExchange(self._loop, sockaddr(server, _DOMAIN), query, done)
+
     def _connection(self, host: str, port: int, route: Direct | Via) -> Connection:
         key = host, port, isinstance(route, Via)
         found = self._connections.get(key)
@@ -157,7 +160,7 @@ class Forwarder:
         """Return a function that opens a connection without a proxy."""
 
         def connect(done: Callable[[_originals.Socket | None], object]) -> None:
-            NativeDial(self._loop, (host, port), done)
+            NativeDial(self._loop, sockaddr(host, port), done)
 
         return connect
 

@@ -11,17 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from socksify import _originals
+    from socksify.routing.sockaddr import SockAddress
     from socksify.server.core.loop import Loop
 
 _SECONDS = 10.0
 
 
 class NativeDial:
-    """Connects to a literal and a port. `done` is called once: with a socket of the loop, or None."""
+    """Connects to an address, whose host is a literal. `done` is called once: with a socket of the loop, or None."""
 
-    def __init__(
-        self, loop: Loop, address: tuple[str, int], done: Callable[[_originals.Socket | None], object]
-    ) -> None:
+    def __init__(self, loop: Loop, address: SockAddress, done: Callable[[_originals.Socket | None], object]) -> None:
         self._loop = loop
         self._done = done
         self._socket = loop.stream(AF_INET6 if ":" in address[0] else AF_INET)

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from socksify.routing.sockaddr import SockAddress
     from socksify.seal.dns.message import Query
     from socksify.server.core.loop import Loop
 
@@ -27,16 +28,16 @@ _LARGEST_DATAGRAM = 0xFFFF
 
 
 class UdpExchange:
-    """Sends a query to the literal `server`. Raises OSError if there is no socket for it."""
+    """Sends a query to a server. Its host is a literal. Raises OSError if there is no socket for the query."""
 
-    def __init__(self, loop: Loop, server: str, port: int, query: Query, done: Done) -> None:
+    def __init__(self, loop: Loop, server: SockAddress, query: Query, done: Done) -> None:
         self._loop = loop
         self._query = query
         self._done = done
-        self._socket = loop.datagrams(AF_INET6 if ":" in server else AF_INET)
+        self._socket = loop.datagrams(AF_INET6 if ":" in server[0] else AF_INET)
         self._timer = loop.after(_ANSWER_SECONDS, self._fail)
         try:
-            self._socket.connect((server, port))
+            self._socket.connect(server)
             self._socket.send(query.data)
         except OSError:
             self._fail()

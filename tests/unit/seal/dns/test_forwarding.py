@@ -174,13 +174,26 @@ def test_a_client_of_tcp_is_answered_over_tcp(answers: Make, serve: Serve, monke
 
 def test_the_server_that_the_client_means_is_asked(answers: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(forwarding, "UdpExchange", lambda _, server, *__: asked.append(server))
+    monkeypatch.setattr(forwarding, "UdpExchange", lambda _, address, *__: asked.append(address[0]))
     monkeypatch.setattr(local_host, "nameservers", lambda: ("192.0.2.53", "2001:db8::53"))
     query = dns.message.make_query("a.lan", "A").to_wire()
     made = answers("*.lan=direct", "198.51.100.53=direct")
     for server in (None, "2001:db8::53", "198.51.100.53"):
         assert made.answer(query, lambda _: None, server)
     assert asked == ["192.0.2.53", "2001:db8::53", "198.51.100.53"]
+
+
+def test_a_link_local_server_is_asked_by_its_interface(answers: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(forwarding, "sockaddr", lambda host, port: (host, port, 0, 7))
+    monkeypatch.setattr(local_host, "nameservers", lambda: ("fe80::53",))
+    monkeypatch.setattr(forwarding, "UdpExchange", lambda _, address, *__: asked.append(address))
+    monkeypatch.setattr(forwarding, "NativeDial", lambda _, address, __: asked.append(address))
+    query = dns.message.make_query("a.lan", "A").to_wire()
+    made = answers("*.lan=direct")
+    for over_tcp in (False, True):
+        assert made.answer(query, lambda _: None, "fe80::53", over_tcp=over_tcp)
+    assert asked == 2 * [("fe80::53", 53, 0, 7)]
 
 
 def test_another_server_is_asked_through_its_proxy(answers: Make, dialer: LoopbackDialer) -> None:
