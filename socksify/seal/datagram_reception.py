@@ -1,4 +1,4 @@
-"""A recvfrom(2) that the supervisor carries out, so that the sender can be reported under another address."""
+"""Receiving in the place of a program, so that the sender can be reported under another address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import struct
 from errno import EAGAIN, EFAULT
 from socket import MSG_DONTWAIT, MSG_TRUNC, SO_RCVTIMEO, SOL_SOCKET
 
-from socksify._record import Record
 from socksify.server.core.loop import READABLE
 
 TYPE_CHECKING = False
@@ -17,32 +16,20 @@ if TYPE_CHECKING:
     from socksify import _originals
     from socksify.routing.sockaddr import SockAddress
     from socksify.seal.listener import Listener
+    from socksify.seal.receive_calls import Recvfrom, Recvmsg
     from socksify.seal.target import Target
     from socksify.server.core.loop import Loop
 
 _LONGEST = 65535
 # In seconds: how often is looked whether the program still waits. A signal may have ended its call.
 _LOOK = 1.0
-_INT = struct.Struct("@i")
 _TIMEVAL = struct.Struct("@ll")
 
 
-class ReceiveCall(Record):
-    """The arguments of recvfrom(2): pointers are addresses in the memory of the thread."""
-
-    id: int
-    thread: int
-    data: int
-    size: int
-    flags: int
-    address: int
-    length: int
-
-
 class Reception:
-    """One call. `sender` returns what the program is to see of an address, as it lies in memory.
+    """One call of recvfrom(2) or recvmsg(2).
 
-    The socket is closed at the end.
+    `sender` returns what the program is to see of an address, as it lies in memory. The socket is closed at the end.
     """
 
     def __init__(
@@ -50,7 +37,7 @@ class Reception:
         loop: Loop,
         listener: Listener,
         target: Target,
-        call: ReceiveCall,
+        call: Recvfrom | Recvmsg,
         sock: _originals.Socket,
         sender: Callable[[SockAddress], bytes],
     ) -> None:
@@ -82,23 +69,10 @@ class Reception:
             self._answer(error=error.errno or EAGAIN)
             return True
         try:
-            self._answer(self._write(data, self._sender(address)))
-        except (OSError, struct.error):
+            self._answer(self._call.store(self._target, data, self._sender(address)))
+        except OSError:
             self._answer(error=EFAULT)
         return True
-
-    def _write(self, data: bytes, sender: bytes) -> int:
-        """Write the results into the memory of the program. Return what recvfrom(2) returns. Raises OSError."""
-        call = self._call
-        (room,) = _INT.unpack(self._target.read(call.thread, call.length, _INT.size))
-        shown = data[: call.size]
-        if shown:
-            self._target.write(call.thread, call.data, shown)
-        if room > 0:
-            self._target.write(call.thread, call.address, sender[:room])
-        self._target.write(call.thread, call.length, _INT.pack(len(sender)))
-        # recv(2): with MSG_TRUNC, the real length of the datagram.
-        return len(data) if call.flags & MSG_TRUNC else len(shown)
 
     def _look(self) -> None:
         if self._listener.is_valid(self._call.id):

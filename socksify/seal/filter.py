@@ -100,7 +100,7 @@ def _decisions(pooled: bool) -> Mapping[str, Callable[[Assembler], None]]:
     """The calls that depend on their arguments, and those that the supervisor always sees. Frequent ones are first."""
     return {
         "sendto": _sendto,
-        **({} if pooled else {"recvfrom": _recvfrom_on_loopback}),
+        **({} if pooled else {"recvfrom": _recvfrom_on_loopback, "recvmsg": _notify}),
         "sendmsg": _sendmsg if pooled else _sendmsg_on_loopback,
         "ioctl": _ioctl,
         "sendmmsg": _sendmmsg if pooled else _sendmmsg_on_loopback,

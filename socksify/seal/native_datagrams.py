@@ -3,8 +3,8 @@
 Without a pool the sockets are bound to the loopback interface, and the kernel keeps their datagrams on this machine.
 With the setting udp=direct they are not bound, and what goes past the proxy goes as the user says.
 
-Either way, questions for name servers are led to our own responders. recvfrom(2) and getpeername(2) report the name
-server that was asked. recvmsg(2) cannot do that: its caller hears nothing if it looks at the sender.
+Either way, questions for name servers are led to our own responders. recvfrom(2), recvmsg(2) and getpeername(2) report
+the name server that was asked. recvmmsg(2) does not: its caller hears nothing if it looks at the sender.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from socket import AF_UNSPEC, MSG_ERRQUEUE, SO_BINDTODEVICE, SOCK_DGRAM, SOL_SOC
 
 from socksify import _originals
 from socksify.routing.route import Blocked, Direct
-from socksify.seal import raw_sockaddr, sent_messages
+from socksify.seal import message_header, raw_sockaddr, sent_messages
 from socksify.seal.asked_name_servers import AskedNameServers
-from socksify.seal.datagram_reception import ReceiveCall, Reception
+from socksify.seal.datagram_reception import Reception
 from socksify.seal.datagram_routes import DOMAIN, destination
 from socksify.seal.datagram_sockets import flags_of, give, is_datagram_socket, read_datagram
+from socksify.seal.receive_calls import Recvfrom, Recvmsg
 from socksify.seal.target import inode
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ _NOT_LOOPBACK = "without a network namespace of its own for UDP, the seal lets i
 
 
 class NativeDatagrams:
-    """Answers socket(2), connect(2), sendto(2), sendmsg(2), sendmmsg(2) and recvfrom(2).
+    """Answers socket(2), connect(2), sendto(2), sendmsg(2), sendmmsg(2), recvfrom(2) and recvmsg(2).
 
     `responders` are the sockets on which name servers are asked. `handlers` are methods by the name of the call, but
     for `connect`, whose calls are sorted out before.
@@ -62,7 +63,7 @@ class NativeDatagrams:
         self._name_servers = AskedNameServers()
         self.responders = self._name_servers.responders
         self.handlers: Mapping[str, Handler] = {
-            name: getattr(self, name) for name in ("socket", "sendto", "sendmsg", "sendmmsg", "recvfrom")
+            name: getattr(self, name) for name in ("socket", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg")
         }
 
     def close(self) -> None:
@@ -137,12 +138,26 @@ class NativeDatagrams:
         self, id: int, thread: int, fd: int, data: int, size: int, flags: int, address: int, length: int, *_: int
     ) -> None:
         """Answer recvfrom(2) of any socket with room for an address. Raises OSError if it fails."""
-        number = inode(thread, fd) if self._name_servers else None
-        if number is None or number not in self._name_servers or flags & MSG_ERRQUEUE:
+        if self._has_asked(thread, fd, flags):
+            self._receive(fd, Recvfrom(id, thread, flags & 0xFFFFFFFF, data, size, address, length))
+        else:
             self._listener.proceed(id)
-            return
-        sock = self._target.take_socket(thread, fd)
-        call = ReceiveCall(id, thread, data, size, flags & 0xFFFFFFFF, address, length)
+
+    def recvmsg(self, id: int, thread: int, fd: int, at: int, flags: int, *_: int) -> None:
+        """Answer recvmsg(2) of any socket. Raises OSError if it fails."""
+        header = message_header.read(self._target, thread, at) if self._has_asked(thread, fd, flags) else None
+        if header is not None and header.name:
+            self._receive(fd, Recvmsg(id, thread, flags & 0xFFFFFFFF, header))
+        else:
+            self._listener.proceed(id)
+
+    def _has_asked(self, thread: int, fd: int, flags: int) -> bool:
+        """Return True if a socket has asked a name server, and the call may receive the answer."""
+        return bool(self._name_servers) and not flags & MSG_ERRQUEUE and inode(thread, fd) in self._name_servers
+
+    def _receive(self, fd: int, call: Recvfrom | Recvmsg) -> None:
+        sock = self._target.take_socket(call.thread, fd)
+        number = os.fstat(sock.fileno()).st_ino
         Reception(
             self._loop, self._listener, self._target, call, sock,
             lambda sender: self._name_servers.sender(sock, number, sender),

@@ -1,4 +1,4 @@
-"""struct msghdr of sendmsg(2) and sendmmsg(2), as it lies in the memory of a program."""
+"""The messages of sendmsg(2) and sendmmsg(2): where they go, by which interface, and what they hold."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from errno import EMSGSIZE, ENOBUFS
 from socket import IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO
 
 from socksify._record import Record
-from socksify.seal import raw_sockaddr
+from socksify.seal import message_header, raw_sockaddr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from socksify.seal.message_header import MessageHeader
     from socksify.seal.target import Target
 
-# The address and its size, the parts and their number, the ancillary data and its size, flags. In struct mmsghdr, the
-# number of bytes that were sent follows.
-_MSGHDR = struct.Struct("@PI4xPNPNi4x")
-_MMSGHDR_SIZE = _MSGHDR.size + 8
-_IOVEC = struct.Struct("@PN")
+# In struct mmsghdr, the number of bytes that were sent follows the header.
+_MMSGHDR_SIZE = message_header.SIZE + 8
 # struct cmsghdr: the size with the header, the level, the type. Each begins at a multiple of 8 bytes.
 _CMSGHDR = struct.Struct("@Nii")
 _ALIGNMENT = 8
@@ -31,7 +29,7 @@ _IP_PKTINFO = 8
 # Where struct in_pktinfo and struct in6_pktinfo have the number of the interface.
 _INDEX_AT = {(IPPROTO_IP, _IP_PKTINFO): 0, (IPPROTO_IPV6, IPV6_PKTINFO): 16}
 _LOOPBACK = 1
-# UIO_MAXIOV: neither has a message more parts, nor has a call more messages.
+# UIO_MAXIOV: no call has more messages.
 _MOST = 1024
 # In bytes. No datagram is longer, and no ancillary data that the kernel takes by default.
 _LONGEST = 65535
@@ -39,12 +37,11 @@ _LONGEST_ANCILLARY = 1 << 17
 
 
 class SentMessage(Record):
-    """One message. `address` is empty if it has none; `at` is where its struct msghdr lies."""
+    """One message. `address` is empty if it has none."""
 
-    at: int
+    header: MessageHeader
     address: bytes
     ancillary: bytes
-    parts: tuple[int, int]
 
     @property
     def names_interface(self) -> bool:
@@ -53,10 +50,8 @@ class SentMessage(Record):
 
     def content(self, target: Target, thread: int) -> bytes:
         """Return the content. Raises OSError: EFAULT, or EMSGSIZE for more than a datagram holds."""
-        at, count = self.parts
-        parts = target.read_all(thread, at, min(count, _MOST) * _IOVEC.size)
         content = b""
-        for start, size in _IOVEC.iter_unpack(parts):
+        for start, size in self.header.places(target, thread):
             if len(content) + size > _LONGEST:
                 raise OSError(EMSGSIZE, os.strerror(EMSGSIZE))
             content += target.read_all(thread, start, size)
@@ -65,29 +60,30 @@ class SentMessage(Record):
 
 def message(target: Target, thread: int, at: int) -> SentMessage:
     """Return the message of sendmsg(2). Raises OSError: EFAULT, or ENOBUFS for too much ancillary data."""
-    return _message(target, thread, at, target.read_all(thread, at, _MSGHDR.size))
+    return _message(target, thread, message_header.read(target, thread, at))
 
 
 def messages(target: Target, thread: int, at: int, count: int) -> list[SentMessage]:
     """Return the messages of sendmmsg(2). Raises the errors of `message`."""
     count = min(count & 0xFFFFFFFF, _MOST)
-    headers = target.read_all(thread, at, count * _MMSGHDR_SIZE)
-    starts = range(0, len(headers), _MMSGHDR_SIZE)
-    return [_message(target, thread, at + start, headers[start : start + _MSGHDR.size]) for start in starts]
+    data = target.read_all(thread, at, count * _MMSGHDR_SIZE)
+    starts = range(0, len(data), _MMSGHDR_SIZE)
+    headers = (message_header.unpack(at + start, data[start : start + message_header.SIZE]) for start in starts)
+    return [_message(target, thread, header) for header in headers]
 
 
 def note_sent(target: Target, thread: int, first: SentMessage, size: int) -> None:
     """Write into struct mmsghdr how many bytes were sent. Raises OSError: EFAULT."""
-    target.write(thread, first.at + _MSGHDR.size, _INDEX.pack(size))
+    target.write(thread, first.header.at + message_header.SIZE, _INDEX.pack(size))
 
 
-def _message(target: Target, thread: int, at: int, header: bytes) -> SentMessage:
-    name, name_size, parts, count, control, control_size, _flags = _MSGHDR.unpack(header)
-    if control_size > _LONGEST_ANCILLARY:
+def _message(target: Target, thread: int, header: MessageHeader) -> SentMessage:
+    if header.control_size > _LONGEST_ANCILLARY:
         raise OSError(ENOBUFS, os.strerror(ENOBUFS))
-    address = target.read_all(thread, name, min(name_size, raw_sockaddr.LONGEST)) if name else b""
-    ancillary = target.read_all(thread, control, control_size) if control else b""
-    return SentMessage(at, address, ancillary, (parts, count))
+    name_size = min(header.name_size, raw_sockaddr.LONGEST)
+    address = target.read_all(thread, header.name, name_size) if header.name else b""
+    ancillary = target.read_all(thread, header.control, header.control_size) if header.control else b""
+    return SentMessage(header, address, ancillary)
 
 
 def _interfaces(ancillary: bytes) -> Iterator[int]:

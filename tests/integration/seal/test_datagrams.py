@@ -115,9 +115,11 @@ for family, server in ((INET, "9.9.9.9"), (INET6, "2001:db8::53"), (INET6, "::ff
         messages.sendmsg([QUERY[:5], QUERY[5:]], [], 0, (server, 53))
         assert error_of(unconnected.getpeername) == "ENOTCONN"
         found.append([server, connected.getpeername()[:2]])
-        for sock in (unconnected, connected, messages):
+        for sock in (unconnected, connected):
             data, sender = sock.recvfrom(512)
             found.append([server, sender[:2], is_answer(data)])
+        data, ancillary, flags, sender = messages.recvmsg(512, 64)
+        found.append([server, sender[:2], is_answer(data) and ancillary == [] and flags == 0])
 print(json.dumps(found))
 """
 
@@ -159,6 +161,26 @@ def test_recvfrom_cuts_data_and_address_as_the_kernel_does(mode: str) -> None:
         [0, 0, address[:8] + "3f" * 13, 16],
         [whole, whole, address + "3f", 16],
     ]
+
+
+PARTS = """
+sock = new()
+found = []
+for parts, flags in (((4, 0, 600), 0), ((4, 3), 0), ((4, 3), socket.MSG_TRUNC)):
+    sock.sendto(QUERY, ("9.9.9.9", 53))
+    buffers = [bytearray(b"?" * size) for size in parts]
+    count, _, flags, sender = sock.recvmsg_into(buffers, 0, flags)
+    shown = b"".join(buffers).rstrip(b"?")
+    found.append([count, len(shown), QUERY[:2] == shown[:2], flags == socket.MSG_TRUNC, sender])
+print(json.dumps(found))
+"""
+
+
+@MODES
+def test_recvmsg_fills_its_parts_as_the_kernel_does(mode: str) -> None:
+    (whole, shown, *rest), *truncated = results(mode, PARTS)
+    assert (whole, rest) == (shown, [True, False, ["9.9.9.9", 53]])
+    assert truncated == [[7, 7, True, True, ["9.9.9.9", 53]], [whole, 7, True, True, ["9.9.9.9", 53]]]
 
 
 # Nobody answers what is no query.

@@ -13,8 +13,9 @@ import pytest
 
 from socksify import _originals
 from socksify.seal import datagram_reception, system_calls
-from socksify.seal.datagram_reception import ReceiveCall, Reception
+from socksify.seal.datagram_reception import Reception
 from socksify.seal.listener import Listener
+from socksify.seal.receive_calls import Recvfrom
 from socksify.seal.target import Target
 from socksify.server.core.loop import Loop
 
@@ -60,7 +61,7 @@ class Call:
     def start(self) -> None:
         """Carry the call out on a duplicate, as pidfd_getfd(2) makes it."""
         duplicate = _originals.Socket(fileno=os.dup(self.socket.fileno()))
-        call = ReceiveCall(id=1, thread=os.getpid(), **self._arguments)
+        call = Recvfrom(id=1, thread=os.getpid(), **self._arguments)
         target, listener = Target(system_calls.here().numbers), cast(Listener, self.calls)
         Reception(self.loop, listener, target, call, duplicate, lambda _: SENDER).start()
 

@@ -189,6 +189,12 @@ def test_a_datagram_with_an_address_is_the_supervisors(
 
 @ARCHITECTURES
 @POOLED
+def test_a_message_is_received_by_the_supervisor_on_loopback(architecture: Architecture, pooled: bool) -> None:
+    assert result_of(architecture, pooled, "recvmsg", 3, POINTER, 0) == (ALLOW if pooled else NOTIFY)
+
+
+@ARCHITECTURES
+@POOLED
 @pytest.mark.parametrize("name", IO_URING)
 def test_there_is_no_io_uring(architecture: Architecture, pooled: bool, name: str) -> None:
     assert result_of(architecture, pooled, name, 8, POINTER) == refused(errno.ENOSYS)
@@ -279,7 +285,7 @@ def test_a_call_of_an_unknown_architecture_ends_the_process(
 @POOLED
 @given(number=st.integers(0, 1000), arguments=st.lists(st.integers(0, 2**64 - 1), max_size=6))
 def test_every_other_call_goes_on(architecture: Architecture, pooled: bool, number: int, arguments: list[int]) -> None:
-    watched = {*SOCKET_CALLS, *IO_URING, "getpeername", "getsockopt", "recvfrom", "request_key", "ioctl"}
+    watched = {*SOCKET_CALLS, *IO_URING, "getpeername", "getsockopt", "recvfrom", "recvmsg", "request_key", "ioctl"}
     result = run(filter_program(architecture, pooled=pooled), system_call_data(number, architecture.audit, *arguments))
     if number not in {architecture.numbers.get(name) for name in watched}:
         assert result == ALLOW
