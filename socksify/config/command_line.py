@@ -80,9 +80,9 @@ def usage() -> str:
     return (
         "usage: socksify [options] PROGRAM arguments...\n"
         "       socksify site --help, for whole environments\n\n"
-        "Runs a program, its connections through a SOCKS server. PROGRAM is a Python program\n"
-        "(a script, -m module, -c code, a directory, a zip file, or - for stdin), which runs as\n"
-        "under python, or a command.\n\n"
+        "Runs a program, its connections through a SOCKS server. PROGRAM is a Python\n"
+        "program (a script, -m module, -c code, a directory, a zip file, or - for\n"
+        "stdin), which runs as under python, or a command.\n\n"
         f"{options}\n\n{_folded(sources, 0)}\n"
     )
 
