@@ -10,7 +10,6 @@ import os
 import resource
 import select
 import signal
-import traceback
 
 from socksify.seal import system_calls
 from socksify.seal.errors import SealUnavailableError
@@ -62,6 +61,9 @@ def fork_program(links: Links, launcher: int, make_service: Callable[[], Service
     try:
         _supervise(links, Reaper(program, launcher, links.reports), program, make_service)
     except BaseException:
+        # Its import takes milliseconds, and is seldom needed.
+        import traceback
+
         traceback.print_exc()
     os._exit(1)
 
