@@ -119,6 +119,11 @@ class Scopes:
         many = len(self._registered) > self._MOST_ROUTERS
         return many or any(_fakes(self._router(number), name, port) for number in list(self._registered))
 
+    def reverse_is_native(self, address: str) -> bool:
+        """Return True if a name server may be asked for the name of an address by the settings of every scope."""
+        few = len(self._registered) <= self._MOST_ROUTERS
+        return few and all(self._router(number).reverse_is_native(address) for number in list(self._registered))
+
     def _add(self, data: bytes) -> int:
         try:
             settings = foreign_settings.read(data)
@@ -163,7 +168,7 @@ class Scopes:
 
 
 class _RouterOfNames(Router):
-    """Decides which names get a fake address, for the whole tree."""
+    """Decides for the whole tree which names get a fake address, and for which addresses a name server is asked."""
 
     def __init__(self, settings: Settings, scopes: Scopes) -> None:
         super().__init__(settings)
@@ -174,6 +179,10 @@ class _RouterOfNames(Router):
         if self._scopes.is_proxy(name):
             return False
         return super().is_faked(name, port) or self._scopes.fake_name(name, port)
+
+    def reverse_is_native(self, address: str) -> bool:
+        """Return True if a name server may be asked for the name of an address, by the settings of every scope."""
+        return super().reverse_is_native(address) and self._scopes.reverse_is_native(address)
 
 
 def _fakes(router: Router, name: str, port: int | None) -> bool:

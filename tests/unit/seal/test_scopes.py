@@ -238,6 +238,22 @@ def test_names_get_a_fake_address_if_any_scope_proxies_them(scopes: Scopes, sett
     assert not scopes.names.is_faked("localhost")
 
 
+def test_the_name_of_an_address_is_asked_for_if_every_scope_allows_it(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    lan = config.load({"proxy": "socks5h://192.0.2.1:1080", "direct": ["10.0.0.0/8"]}, {}, "/nonexistent")
+    scopes = Scopes(lan)
+    assert scopes.lookups.may_ask("10.1.2.3")
+    assert not scopes.lookups.may_ask("203.0.113.7")
+    scopes.register(block(lan, "direct"))
+    assert scopes.lookups.may_ask("10.1.2.3")
+    with monkeypatch.context() as many:
+        many.setattr(Scopes, "_MOST_ROUTERS", 0)
+        assert not scopes.lookups.may_ask("10.1.2.3")
+    scopes.register(block(settings, OTHER))
+    assert not scopes.lookups.may_ask("10.1.2.3")
+
+
 def test_a_scope_whose_proxy_takes_no_names_does_not_refuse_those_of_others(scopes: Scopes, settings: Settings) -> None:
     scopes.register(
         inherited.encoded(passed_on(scoped(settings, ("socks4://192.0.2.4:1080",), None)).replace(dns="remote"))
