@@ -190,13 +190,20 @@ class Router:
             return _blocked(rule)
         chain = self.settings.chain(via)
         if not self._takes_names(chain):
-            return self._decide(family, self._resolve(family, name, port, rule))
+            return self._by_address(family, self._resolve(family, name, port, rule), rule)
         try:
             target = Address.of(name, port)
         except ours(ValueError):  # too long
             raise no_such_name() from None
         peer = fake or fake_addresses.TABLE.address_of(name, family)
         return Via(chain, target, _peer(family, peer, port, address), rule)
+
+    def _by_address(self, family: int, address: SockAddress, rule: Rule) -> Direct | Via | Blocked:
+        """Return the route to the address of a name, which a rule leaves to a proxy that gets no names."""
+        if fake_addresses.TABLE.is_fake(address[0]):
+            # In a sealed process, its supervisor has answered. It looks the name up when it routes the connection.
+            return Direct(rule, address)
+        return self._decide(family, address)
 
     def _resolve(self, family: int, name: str, port: int, rule: Rule) -> SockAddress:
         try:

@@ -13,6 +13,7 @@ from tests.support import targets
 from tests.support.bad_proxy import BadProxy
 from tests.support.ftpd import PASSWORD, USER, vsftpd
 from tests.support.network import separated
+from tests.support.network.lookup_network import lookup_network
 from tests.support.paths import ROOT
 from tests.support.processes import unavailable
 
@@ -256,6 +257,33 @@ with socksify.via(sys.argv[1]):
     subprocess.run([sys.executable, "-c", {PLAIN + child!r}], check=True)
 """
     assert run(proxies, program) == ["b b b b", "b b False"]
+
+
+LOOKED_UP_HERE = """
+import socksify
+say = '''
+with socket.create_connection(("www.corp.example", 80), 20) as sock:
+    print(sock.recv(1).decode(), sock.getpeername()[0])
+'''
+with socksify.via(sys.argv[1]):
+    exec(say)
+    print(plain(say))
+    with socket.socket() as sock:
+        sock.settimeout(20)
+        sock.connect(("www.corp.example", 80))
+        print(sock.recv(1).decode())
+"""
+
+
+def test_a_block_may_look_up_names_on_this_machine() -> None:
+    """The resolver knows nothing of the block, and gets a fake address. The supervisor asks the name server."""
+    with lookup_network() as network, network.inside(), BadProxy(saying(b"a")) as a, BadProxy(saying(b"b")) as b:
+        argv = ["-m", "socksify", "--seal=on", "--proxy", a.url(), "--route", "*=proxy", "-c", PLAIN + LOOKED_UP_HERE]
+        first, second, third = network.run(*argv, b.url("socks5")).splitlines()
+    assert first.startswith("b 198.")
+    assert (second, third) == (first, "b")
+    assert [session.target for session in a.sessions] == []
+    assert [session.target for session in b.sessions] == [("203.0.113.7", 80)] * 3
 
 
 FORGED = """

@@ -85,6 +85,10 @@ class LookupNetwork:
     def __init__(self, namespace: Namespace, zone: Zone, queries: list[str]) -> None:
         self._namespace, self.zone, self.queries = namespace, zone, queries
 
+    def inside(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block in which this thread opens its sockets in the network."""
+        return self._namespace.inside()
+
     def run(self, *argv: str, **environment: str) -> str:
         """Run a program that must succeed, and return its output. It is Python unless the first word is a path."""
         command = self._namespace.command(*self._argv(argv))

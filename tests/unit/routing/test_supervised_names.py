@@ -12,7 +12,7 @@ from socksify import _originals, _supervision, config
 from socksify.config.settings import Settings
 from socksify.routing import fake_addresses, supervised_names
 from socksify.routing.fake_addresses import FakeAddressTable
-from socksify.routing.route import Blocked, Via
+from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.router import Router
 from socksify.routing.supervised_names import SupervisedNames
 from tests.support.supervision import Supervisor, as_kernel, fails, supervise
@@ -243,3 +243,22 @@ def test_the_router_goes_by_the_trees_names(
     local = config.load({"proxy": "socks5://192.0.2.1:1080"}, {}, "/nonexistent")
     assert isinstance(Router(local).decide(AF_INET, (unknown, 80)), Blocked)
     assert _supervision.NAME_OF_INDEX in supervisor.questions
+
+
+@pytest.mark.parametrize("given", ["name.example", "fake"])
+def test_a_name_that_is_looked_up_here_is_left_to_the_supervisor(
+    join: Callable[[], FakeAddressTable], monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """The resolver gets a fake address for it. The route to that address led to the resolver again, without end."""
+    mine = join()
+    fake = mine.address_of("name.example")
+
+    def getaddrinfo(_: bytes, port: int, *__: object) -> list[tuple[object, ...]]:
+        return [(AF_INET, 1, 6, "", (fake, port))]
+
+    monkeypatch.setattr(_originals, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(fake_addresses, "TABLE", mine)
+    local = config.load({"proxy": "socks5://192.0.2.1:1080"}, {}, "/nonexistent")
+    route = Router(local).decide(AF_INET, (fake if given == "fake" else given, 80))
+    assert isinstance(route, Direct)
+    assert route.address == (fake, 80)
