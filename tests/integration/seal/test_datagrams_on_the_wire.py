@@ -99,6 +99,44 @@ def test_nothing_leaves(client: Client, mode: str, user: str) -> None:
     assert client.packets() == []
 
 
+# Sends to all hosts of the link, by their groups. The interface is in the address, or an option of the socket.
+TO_GROUPS = """
+import socket, struct
+DEVICE = socket.if_nametoindex("eth0")
+failed = 0
+for family, address, option in (
+    (socket.AF_INET, ("224.0.0.251", 5353), (socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("@8xi", DEVICE))),
+    (socket.AF_INET6, ("ff02::fb", 5353, 0, DEVICE), (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, DEVICE)),
+):
+    for send in ("sendto", "sendmsg", "connect"):
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.setsockopt(*option)
+                if send == "sendto":
+                    sock.sendto(b"to", address)
+                elif send == "sendmsg":
+                    sock.sendmsg([b"message"], [], 0, address)
+                else:
+                    sock.connect(address)
+                    sock.send(b"connected")
+            except OSError:
+                failed += 1
+print(failed)
+"""
+
+
+def test_without_a_seal_groups_hear_all_of_them(client: Client) -> None:
+    assert run(client, "nobody", ["python", "-c", TO_GROUPS]) == "0\n"
+    assert sorted(packet.target for packet in client.packets()) == ["224.0.0.251"] * 3 + ["ff02::fb"] * 3
+
+
+@MODES
+@USERS
+def test_groups_hear_nothing(client: Client, mode: str, user: str) -> None:
+    sealed(client, user, mode, ["python", "-c", TO_GROUPS])
+    assert client.packets() == []
+
+
 @MODES
 def test_a_name_is_told_to_nobody(client: Client, mode: str) -> None:
     assert sealed(client, "nobody", mode, ["getent", "ahostsv4", TARGET]).startswith("198.1")
