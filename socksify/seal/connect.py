@@ -108,7 +108,7 @@ class ConnectHandler:
 
     def _connect(self, id: int, thread: int, fd: int, sock: _originals.Socket, raw: bytes) -> bool:
         """Connect a socket. Return True if it is still in use."""
-        if sock.type == SOCK_DGRAM:
+        if sock.type == SOCK_DGRAM and sock.family in (AF_INET, AF_INET6):
             self._connect_datagram(id, thread, sock, os.fstat(sock.fileno()).st_ino, raw)
             return False
         if sock.family not in (AF_INET, AF_INET6):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from errno import EINVAL, EMSGSIZE
-from socket import SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK
+from socket import AF_INET, AF_INET6, SO_BINDTODEVICE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _TYPE = 0xF
 # In bytes: no datagram is longer.
 _LONGEST = 65535
+_LOOPBACK = b"lo"
+# IFNAMSIZ of <net/if.h>
+_LONGEST_DEVICE = 16
 
 
 def flags_of(kind: int) -> int:
@@ -41,11 +44,17 @@ def give(listener: Listener, id: int, flags: int, made: _originals.Socket | OSEr
         made.close()
 
 
+def bind_to_loopback(sock: _originals.Socket) -> None:
+    """Let the kernel keep on this machine what is sent on a socket. Raises OSError (EPERM) if it is bound elsewhere."""
+    if sock.getsockopt(SOL_SOCKET, SO_BINDTODEVICE, _LONGEST_DEVICE).rstrip(b"\0") != _LOOPBACK:
+        sock.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, _LOOPBACK)
+
+
 def is_datagram_socket(target: Target, thread: int, fd: int) -> bool:
-    """Return True if a descriptor is a socket for datagrams. Raises OSError."""
+    """Return True if a descriptor is a UDP socket. Raises OSError."""
     sock = target.take_socket(thread, fd)
     try:
-        return sock.type == SOCK_DGRAM
+        return sock.type == SOCK_DGRAM and sock.family in (AF_INET, AF_INET6)
     finally:
         sock.close()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from errno import EPERM
-from socket import AF_UNSPEC, MSG_ERRQUEUE, SO_BINDTODEVICE, SOCK_DGRAM, SOL_SOCKET
+from socket import AF_UNSPEC, MSG_ERRQUEUE, SOCK_DGRAM
 
 from socksify import _originals
 from socksify.routing.route import Blocked, Direct
@@ -19,7 +19,8 @@ from socksify.seal import message_header, raw_sockaddr, sent_messages
 from socksify.seal.asked_name_servers import AskedNameServers
 from socksify.seal.datagram_reception import Reception
 from socksify.seal.datagram_routes import DOMAIN, destination
-from socksify.seal.datagram_sockets import flags_of, give, is_datagram_socket, read_datagram
+from socksify.seal.datagram_sockets import bind_to_loopback, flags_of, give, is_datagram_socket, read_datagram
+from socksify.seal.libc import connect_raw
 from socksify.seal.receive_calls import Recvfrom, Recvmsg
 from socksify.seal.target import inode
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[..., None]
 
-_LOOPBACK = b"lo"
 _NOT_LOOPBACK = "without a network namespace of its own for UDP, the seal lets it reach this machine alone"
 
 
@@ -77,7 +77,7 @@ class NativeDatagrams:
         flags = flags_of(kind)
         made = _originals.Socket(domain & 0xFFFFFFFF, SOCK_DGRAM, protocol & 0xFFFFFFFF)
         try:
-            made.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, _LOOPBACK)
+            bind_to_loopback(made)
         except OSError:
             made.close()
             raise
@@ -85,9 +85,17 @@ class NativeDatagrams:
 
     def connect(self, id: int, thread: int, sock: _originals.Socket, inode: int, raw: bytes) -> None:
         """Answer connect(2) of a UDP socket. Raises OSError if it fails."""
-        to = destination(raw) if raw_sockaddr.family(raw) != AF_UNSPEC else None
         self._connections.forget(inode)
         self._name_servers.forget(inode)
+        if raw_sockaddr.family(raw) == AF_UNSPEC:
+            error = connect_raw(sock.fileno(), raw)
+            # The kernel has undone the binding, too (__udp_disconnect()).
+            self._hold(sock)
+            self._listener.answer(id, error=error)
+            return
+        # bind(2) with a link-local address has bound the socket to that interface.
+        self._hold(sock)
+        to = destination(raw)
         if to is None or to[1] != DOMAIN:
             if to is not None and self._are_direct:
                 self._admit(thread, inode, to)
@@ -95,6 +103,10 @@ class NativeDatagrams:
             return
         self._connections.set_peer(inode, self._name_servers.connect(sock, inode, raw, to))
         self._listener.answer(id)
+
+    def _hold(self, sock: _originals.Socket) -> None:
+        if not self._are_direct:
+            bind_to_loopback(sock)
 
     def sendto(
         self, id: int, thread: int, fd: int, data: int, size: int, flags: int, address: int, length: int, *_: int

@@ -126,7 +126,10 @@ class PooledDatagrams:
         question = read_datagram(self._target, thread, at, size)
         sock = self._target.take_socket(thread, fd)
         try:
-            if self._listener.is_valid(id):
+            if sock.family != AF_INET6:
+                # The kernel tells that the address is of another family.
+                self._listener.proceed(id)
+            elif self._listener.is_valid(id):
                 self._listener.answer(
                     id, sock.sendto(question, flags | MSG_DONTWAIT, raw_sockaddr.parse(moved, AF_INET6))
                 )

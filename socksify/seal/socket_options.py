@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 _SOL_SOCKET, _IPPROTO_IP, _IPPROTO_TCP, _IPPROTO_IPV6 = 1, 0, 6, 41
 _SO_BINDTODEVICE, _SO_BINDTOIFINDEX = 25, 62
-_IP_OPTIONS, _IP_ADD_MEMBERSHIP, _IP_ADD_SOURCE_MEMBERSHIP = 4, 35, 39
+_IP_OPTIONS, _IP_FREEBIND, _IP_TRANSPARENT, _IP_ADD_MEMBERSHIP, _IP_ADD_SOURCE_MEMBERSHIP = 4, 15, 19, 35, 39
 _MCAST_JOIN_GROUP, _MCAST_JOIN_SOURCE_GROUP = 42, 46
 _TCP_REPAIR, _TCP_ULP = 19, 31
-_IPV6_2292PKTOPTIONS, _IPV6_ADD_MEMBERSHIP, _IPV6_RTHDR = 6, 20, 57
+_IPV6_2292PKTOPTIONS, _IPV6_ADD_MEMBERSHIP, _IPV6_RTHDR, _IPV6_TRANSPARENT, _IPV6_FREEBIND = 6, 20, 57, 75, 78
 
 # A host that joins a group says so to its routers, by IGMP or MLD. Without a multicast device, joining gives ENODEV.
 # The kernel lets sockets of TCP join by these three, too.
@@ -33,6 +33,9 @@ REFUSED: Mapping[int, Mapping[int, int]] = {
     _IPPROTO_IP: {
         # Source routes: the packets go to the hosts of the route first, even those to a loopback address.
         _IP_OPTIONS: errno.EPERM,
+        # A socket with the address of another host: what answers it on this machine sends packets to that host.
+        _IP_FREEBIND: errno.EPERM,
+        _IP_TRANSPARENT: errno.EPERM,
         _IP_ADD_SOURCE_MEMBERSHIP: errno.ENODEV,
         **_JOINING,
     },
@@ -40,6 +43,8 @@ REFUSED: Mapping[int, Mapping[int, int]] = {
         # The same for IPv6: a routing header. It needs no privilege.
         _IPV6_RTHDR: errno.EPERM,
         _IPV6_2292PKTOPTIONS: errno.EPERM,
+        _IPV6_FREEBIND: errno.EPERM,
+        _IPV6_TRANSPARENT: errno.EPERM,
         **_JOINING,
     },
 }
