@@ -1,6 +1,6 @@
 """Tries every way to send a packet that is not a connection through the proxy, and prints what came of each.
 
-    escapes.py ADDRESS IPV6_ADDRESS INTERFACE
+    escapes.py ADDRESS IPV6_ADDRESS INTERFACE OWN_LINK_LOCAL_ADDRESS
 
 Each attempt runs in a child of its own, and uses a destination port of its own, so a packet on the wire tells which
 attempt it was. The output is a JSON object: by the name of the attempt, its port and its outcome, which is the name of
@@ -19,7 +19,7 @@ import struct
 import sys
 import threading
 
-ADDRESS, ADDRESS6, INTERFACE = sys.argv[1:]
+ADDRESS, ADDRESS6, INTERFACE, LINK = sys.argv[1:]
 SECONDS = 20
 FIRST_PORT = 2000
 ECHO = 7
@@ -317,6 +317,14 @@ def by_connection(sock, port):
     return sock.send(b"x")
 
 
+def after_a_connection(sock, port):
+    """To connect to AF_UNSPEC ends the connection, and undoes a binding to an interface."""
+    sock.connect(("127.0.0.1", port))
+    checked(libc.connect(sock.fileno(), bytes(16), 16))
+    sock.connect((ADDRESS, port))
+    return sock.send(b"x")
+
+
 def in_a_group(sock, port):
     group = socket.inet_aton("224.5.6.7") + struct.pack("=4xi", index())
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, group)
@@ -338,6 +346,7 @@ ATTEMPTS["udp"] = datagram(lambda sock, port: sock.sendto(b"x", (ADDRESS, port))
 ATTEMPTS["udp_by_sendmsg"] = datagram(lambda sock, port: sock.sendmsg([b"x"], [], 0, (ADDRESS, port)))
 ATTEMPTS["udp_by_interface"] = datagram(lambda sock, port: sock.sendmsg([b"x"], information(), 0, (ADDRESS, port)))
 ATTEMPTS["udp_by_connection"] = datagram(by_connection)
+ATTEMPTS["udp_after_a_connection"] = datagram(after_a_connection)
 ATTEMPTS["udp_by_device"] = datagram(by_device)
 ATTEMPTS["udp_by_index_of_device"] = datagram(by_index)
 ATTEMPTS["udp_to_a_group"] = datagram(in_a_group)
@@ -355,6 +364,15 @@ def udp_by_ipv6(port):
 def udp_to_a_link(port):
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         return str(sock.sendto(b"x", ("ff02::fb", port, 0, index())))
+
+
+@attempt
+def udp_from_a_link(port):
+    """The address binds the socket to the interface."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.bind((LINK, 0, 0, index()))
+        sock.connect(("ff02::fb", port, 0, index()))
+        return str(sock.send(b"x"))
 
 
 @attempt
@@ -407,7 +425,7 @@ def pending(sock, address):
 
 @attempt
 def an_address_of_nobody(port):
-    """IP_FREEBIND: who answers this socket sends to an address that is not of this machine."""
+    """IP_FREEBIND: what answers this socket sends packets to an address that is not of this machine."""
     with socket.socket() as sock:
         sock.setsockopt(socket.IPPROTO_IP, 15, 1)
         sock.bind(("198.51.100.97", port))
@@ -427,8 +445,7 @@ def an_ipv6_address_of_nobody(port):
 def an_address_of_the_link(port):
     """The socket is bound to the interface."""
     with socket.socket(socket.AF_INET6) as sock:
-        sock.setsockopt(socket.IPPROTO_IPV6, 78, 1)
-        sock.bind(("fe80::97", port, 0, index()))
+        sock.bind((LINK, 0, 0, index()))
         return pending(sock, (ADDRESS6, ECHO))
 
 
