@@ -160,7 +160,7 @@ SERVERS = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def web() -> Iterator[BindProxy]:
     with bind_proxy() as proxy:
         yield proxy
