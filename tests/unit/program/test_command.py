@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from socksify.program.command import find_command
+from socksify.program.command import find_command, gives_privileges
 
 ELF = b"\x7fELF\x02\x01\x01"
 
@@ -100,3 +101,25 @@ def test_a_directory_here_hides_no_command(on_path: Path, here: Path) -> None:
     assert find_command(["prog"]) == str(on_path)
     (here / "prog" / "__main__.py").touch()
     assert find_command(["prog"]) == ""
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o755, False), (0o4755, False), (0o2755, True)])
+def test_a_file_with_setgid_gives_privileges(mode: int, expected: bool, on_path: Path) -> None:
+    """A file that is setuid for this very user gives nothing."""
+    on_path.chmod(mode)
+    assert gives_privileges(str(on_path)) is expected
+
+
+def test_a_file_of_another_user_with_setuid_gives_privileges(on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_path.chmod(0o4755)
+    monkeypatch.setattr(os, "geteuid", lambda: on_path.stat().st_uid + 1)
+    assert gives_privileges(str(on_path))
+
+
+def test_a_file_with_capabilities_gives_privileges(on_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "listxattr", lambda _: ["user.mime_type", "security.capability"])
+    assert gives_privileges(str(on_path))
+
+
+def test_a_file_that_is_gone_gives_nothing(here: Path) -> None:
+    assert not gives_privileges(str(here / "gone"))
