@@ -9,7 +9,6 @@ import errno
 import os
 import signal
 import sys
-from contextlib import suppress
 
 from socksify._record import Record
 from socksify.config.errors import ConfigError
@@ -112,17 +111,21 @@ def _enter_seal(settings: Settings, is_embedded: bool, import_ahead: Callable[[]
 
 
 def _import_patches() -> None:
-    """Import what _install() will need. An error is raised there, too, and reported."""
-    with suppress(Exception):
+    """Import what _install() will need."""
+    try:
         from socksify.patches import installation
 
         installation.import_patches()
+    except Exception:  # it is raised, and reported, when it is really needed
+        pass
 
 
 def _import_environment() -> None:
-    """Import what _environment() will need. An error is raised there, too."""
-    with suppress(Exception):
+    """Import what _environment() will need."""
+    try:
         import socksify.patches.children.environment  # noqa: F401
+    except Exception:  # it is raised when it is really needed
+        pass
 
 
 def _make_service(settings: Settings) -> Service:

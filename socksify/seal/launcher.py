@@ -20,12 +20,12 @@ import select
 import signal
 import sys
 
-from socksify.seal import libc, program_process, system_calls
+from socksify.seal import libc, system_calls
+from socksify.seal.descriptors import leave_inherited
 from socksify.seal.errors import SealUnavailableError
 from socksify.seal.links import BEGIN, END, ENDED, STARTED, STOPPED, UNAVAILABLE, Links
 from socksify.seal.process_status import descends_from, is_stopped
 from socksify.seal.signals import Signal, SignalReader
-from socksify.seal.supervisor_process import fork_program, leave_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _START_TIMEOUT = 30_000
 # The exit status if nobody knows that of the program.
 _UNKNOWN = 1 << 8
+# sd_listen_fds(3), sd_watchdog_enabled(3): a service manager writes here which process is meant.
+_OF_PROCESS = ("LISTEN_PID", "WATCHDOG_PID")
 _STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
@@ -62,10 +64,25 @@ def enter_seal(make_service: Callable[[], Service], import_ahead: Callable[[], N
         supervisor = os.fork()
         if supervisor:
             Launcher(supervisor, _started(links, supervisor), links).run()
-        fork_program(links, launcher, make_service)
-        program_process.enter(links, group, import_ahead)
+        _become_program(links, launcher, group, make_service, import_ahead)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _become_program(
+    links: Links, launcher: int, group: int, make_service: Callable[[], Service], import_ahead: Callable[[], None]
+) -> None:
+    """Fork the program's process in the supervisor. Only the former returns, when the program may begin."""
+    # Each process imports what it needs while the others do the same.
+    from socksify.seal.supervisor_process import fork_program
+
+    fork_program(links, launcher, make_service)
+    from socksify.seal import program_process
+
+    program_process.enter(links, group, import_ahead)
+    for name in _OF_PROCESS:
+        if os.environ.get(name) == str(launcher):
+            os.environ[name] = str(os.getpid())
 
 
 def _started(links: Links, supervisor: int) -> int:
@@ -102,7 +119,7 @@ class Launcher:
         libc.prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
         for number in (signal.SIGCHLD, *_STOPS):
             signal.signal(number, signal.SIG_DFL)
-        leave_descriptors()
+        leave_inherited()
         # These came before the program was in this process's group.
         for received in self._signals.read():
             self._pass_on(received.number)

@@ -9,7 +9,6 @@ import ctypes
 import os
 
 from socksify.seal import landlock, seccomp, system_calls
-from socksify.seal.errors import SealUnavailableError
 from socksify.seal.filter import filter_program
 from socksify.seal.libc import system_call
 from socksify.seal.links import BEGIN, INSTALL, LISTENER, PROBE, UNAVAILABLE
@@ -34,7 +33,7 @@ def enter(links: Links, group: int, import_ahead: Callable[[], None]) -> None:
         os.setpgid(0, group)
         import_ahead()
         _seal(links)
-    except (OSError, SealUnavailableError) as error:
+    except Exception as error:
         links.answers.send(UNAVAILABLE, str(explain(error)).encode())
         _end()
     if links.orders.receive()[0] != BEGIN:

@@ -7,18 +7,12 @@ lives as long as anybody is in the tree, and may outlive the launcher.
 from __future__ import annotations
 
 import os
-import resource
-import select
 import signal
 
-from socksify.seal import system_calls
 from socksify.seal.errors import SealUnavailableError
-from socksify.seal.libc import system_call
-from socksify.seal.links import INSTALL, LISTENER, PROBE, STARTED, UNAVAILABLE
-from socksify.seal.listener import Listener
+from socksify.seal.links import STARTED, UNAVAILABLE
 from socksify.seal.reaper import Reaper, become_parent
 from socksify.seal.requirements import explain
-from socksify.seal.target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     from socksify.seal.links import Links
+    from socksify.seal.listener import Listener
 
     class Service(Protocol):
         """Answers the system calls of a tree."""
@@ -39,10 +34,6 @@ if TYPE_CHECKING:
 
         def close(self) -> None:
             """End what was started for the tree, if the seal cannot be had after all."""
-
-
-# In milliseconds.
-_PROBE_TIMEOUT = 10_000
 
 
 def fork_program(links: Links, launcher: int, make_service: Callable[[], Service]) -> None:
@@ -69,13 +60,17 @@ def fork_program(links: Links, launcher: int, make_service: Callable[[], Service
 
 
 def _supervise(links: Links, reaper: Reaper, program: int, make_service: Callable[[], Service]) -> NoReturn:
+    # The program's process imports other modules at the same time.
+    from socksify.seal.descriptors import leave_inherited, raise_limit
+    from socksify.seal.probe import take_listener
+
     links.of_supervisor()
-    leave_descriptors()
-    _raise_limit()
+    leave_inherited()
+    raise_limit()
     service = None
     try:
         service = make_service()
-        listener = _listener(links, program, service.is_pooled)
+        listener = take_listener(links, program, service.is_pooled)
     except (OSError, SealUnavailableError, ImportError) as error:
         _give_up(links, program, service, explain(error))
     links.reports.send(STARTED, str(program).encode())
@@ -96,63 +91,3 @@ def _give_up(links: Links, program: int, service: Service | None, error: SealUna
         service.close()
     links.reports.send(UNAVAILABLE, str(error).encode())
     os._exit(1)
-
-
-def _listener(links: Links, program: int, is_pooled: bool) -> Listener:
-    """Let the program install the filter, and return its listener. Raises OSError, and SealUnavailableError."""
-    links.orders.send(INSTALL, b"1" if is_pooled else b"0")
-    kind, data = links.answers.receive()
-    if kind != LISTENER:
-        raise SealUnavailableError(data.decode() if kind == UNAVAILABLE else "the program has ended during its start")
-    numbers = system_calls.here().numbers
-    pidfd = os.pidfd_open(program)
-    try:
-        listener = Listener(system_call("pidfd_getfd", numbers["pidfd_getfd"], pidfd, int(data), 0))
-    finally:
-        os.close(pidfd)
-    _answer_probe(listener, Target(numbers))
-    return listener
-
-
-def _answer_probe(listener: Listener, target: Target) -> None:
-    """Answer the probe of the program with everything that a supervisor has to be able to do."""
-    poller = select.poll()
-    poller.register(listener.fd, select.POLLIN)
-    notification = listener.receive() if poller.poll(_PROBE_TIMEOUT) else None
-    if notification is None:
-        raise SealUnavailableError("the program has ended during its start")
-    id, thread, _, _, _, _, _, address, size, *_ = notification
-    if target.read(thread, address, size) != PROBE:
-        raise SealUnavailableError("process_vm_readv: the memory of the program has another content.")
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        listener.add_descriptor(id, null, close_on_exec=True)
-    except OSError as error:
-        raise OSError(error.errno, f"ioctl: {error.strerror}") from None
-    finally:
-        os.close(null)
-
-
-def leave_descriptors() -> None:
-    """Close what the user has passed on to the program: another process may wait for its end.
-
-    Standard error stays open, for messages. Descriptors that Python has opened itself are closed on exec, and stay.
-    """
-    inherited = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
-    for fd in inherited:
-        try:
-            if os.get_inheritable(fd):
-                os.close(fd)
-        except OSError:  # the descriptor that has read the directory
-            pass
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for standard in (0, 1):
-        os.dup2(null, standard)
-    if null > 2:
-        os.close(null)
-
-
-def _raise_limit() -> None:
-    """Let the supervisor have as many descriptors as it may: it has some for each connection of the tree."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

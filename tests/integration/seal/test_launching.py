@@ -140,6 +140,15 @@ def test_a_command_inherits_the_same(tmp_path: Path) -> None:
     assert told[0].split("\n") == told[1].split("\n")
 
 
+@pytest.mark.parametrize("name", ["LISTEN_PID", "WATCHDOG_PID"])
+def test_a_service_manager_means_the_program(name: str) -> None:
+    """It has written the number of the launcher."""
+    script = f"export {name}=$$; exec {sys.executable} -m socksify {' '.join(SEAL)} sh -c 'echo ${name} $$'"
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=True)
+    told, own = done.stdout.split()
+    assert told == own
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 10, 12, 15, 34])
 def test_a_signal_to_the_launcher_reaches_the_program_once(number: int) -> None:
     with sealed("-c", LISTENING) as program:
