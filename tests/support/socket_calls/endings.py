@@ -1,4 +1,4 @@
-"""Connects that end in every way there is. For each line of standard input, a count, so many are made."""
+"""Connects that end in every way there is."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ ABORT = struct.pack("ii", 1, 0)
 
 
 def churn(target: Address) -> None:
+    """For each line of standard input, a way or `every` and a count, make so many connects."""
     for line in sys.stdin:
-        for number in range(int(line)):
-            ending = ENDINGS[number // 2 % len(ENDINGS)]
-            ending(target, number % 2 == 0)
+        way, count = line.rsplit(maxsplit=1)
+        endings = [ENDINGS[way]] if way in ENDINGS else list(ENDINGS.values())
+        for number in range(int(count)):
+            endings[number // 2 % len(endings)](target, number % 2 == 0)
         say("done")
 
 
@@ -136,10 +138,19 @@ def _connected(target: Address, blocking: bool) -> socket.socket:
     return sock
 
 
-ENDINGS: list[Callable[[Address, bool], None]] = [
-    _closed, _aborted, _read_to_the_end, _disconnected, _duplicated, _inherited, _killed, _refused, _refused_unasked,
-    _closed_while_pending, _interrupted,
-]  # fmt: skip
+ENDINGS: dict[str, Callable[[Address, bool], None]] = {
+    "close": _closed,
+    "abort": _aborted,
+    "read to the end": _read_to_the_end,
+    "disconnect": _disconnected,
+    "dup": _duplicated,
+    "fork": _inherited,
+    "kill": _killed,
+    "refuse": _refused,
+    "refuse and do not ask": _refused_unasked,
+    "close while pending": _closed_while_pending,
+    "interrupt": _interrupted,
+}
 
 
 def until_one_fails(target: Address) -> None:
