@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +145,23 @@ def _refused(*names: str) -> list[Case]:
     return [Case(name, Answer.HELD_REFUSED, code=REFUSED) for name in names]
 
 
+# A blocking socket cannot be connected to a proxy that has a Unix socket: it waits in SYN_SENT, like others.
+THROUGH_UNIX_SOCKET = [
+    *(Case(name, Answer.HELD) for name in HELD if name.startswith("interrupted.")),
+    *(
+        Case(f"pending.{name}", Answer.HELD)
+        for name in ("timed_out", "timed_out_and_polled", "made_blocking", "disconnected")
+    ),
+    *(Case(f"shared.{name}", Answer.HELD) for name in ("threads", "one_socket_of_two_threads", "processes")),
+    Case("interrupted.polled_afterwards", Answer.HELD),
+    *_refused("interrupted.refused_afterwards", "interrupted.refused_restarted"),
+    *(
+        Case(f"refused.{name}", Answer.REFUSED, code=REFUSED)
+        for name in ("by_connect", "by_connect_again", "after_a_bind")
+    ),
+    *(Case(f"addresses.{name}", host="::1") for name in ("names", "own_name")),
+    *(Case(f"addresses.{name}") for name in ("names", "bound", "connected_twice", "disconnected", "options")),
+]
 # What differs, and why.
 LIMITS = {
     "A relay passes urgent data on as other data.": [
@@ -178,6 +196,11 @@ def test_calls_return_the_same(case: Case) -> None:
     _compare(case)
 
 
+@pytest.mark.parametrize("case", THROUGH_UNIX_SOCKET, ids=_id)
+def test_calls_return_the_same_through_a_unix_socket(case: Case, tmp_path: Path) -> None:
+    _compare(case, tmp_path / "proxy")
+
+
 @pytest.mark.parametrize("case", [*itertools.chain(*LIMITS.values())], ids=_id)
 def test_a_limit_is_still_one(case: Case) -> None:
     """If a limit has fallen, its case belongs in the table of what is the same."""
@@ -185,10 +208,10 @@ def test_a_limit_is_still_one(case: Case) -> None:
         _compare(case)
 
 
-def _compare(case: Case) -> None:
+def _compare(case: Case, path: Path | None = None) -> None:
     with _native_peer(case) as (address, go):
         native = _transcript(_program(case, address), go)
-        with _proxy(case) as (url, release):
+        with _proxy(case, path) as (url, release):
             sealed = _transcript(_sealed(url, case, address), release)
     assert sealed == native, "the sealed program differs"
 
@@ -216,7 +239,7 @@ def _native_peer(case: Case) -> Iterator[tuple[tuple[str, int], Go]]:
 
 
 @contextlib.contextmanager
-def _proxy(case: Case) -> Iterator[tuple[str, Go]]:
+def _proxy(case: Case, path: Path | None) -> Iterator[tuple[str, Go]]:
     released = threading.Event()
     if case.answer in (Answer.AT_ONCE, Answer.REFUSED, Answer.NEVER):
         released.set()
@@ -225,7 +248,9 @@ def _proxy(case: Case) -> Iterator[tuple[str, Go]]:
         released.wait(SECONDS)
 
     end = CLOSE if case.code else case.step
-    with BadProxy([READ_GREETING, Send(b"\5\0"), READ_REQUEST, hold, Send(socks5_reply(case.code)), end]) as proxy:
+    with BadProxy(
+        [READ_GREETING, Send(b"\5\0"), READ_REQUEST, hold, Send(socks5_reply(case.code)), end], path=path
+    ) as proxy:
         try:
             yield proxy.url(), released.set
         finally:
