@@ -62,6 +62,8 @@ class NativeDatagrams:
         self._routes, self._are_direct = routes, are_direct
         self._name_servers = AskedNameServers()
         self.responders = self._name_servers.responders
+        for responder in self.responders:
+            loop.keep(responder)
         self.handlers: Mapping[str, Handler] = {
             name: getattr(self, name) for name in ("socket", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg")
         }
