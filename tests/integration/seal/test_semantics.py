@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -24,9 +24,11 @@ import pytest
 
 from tests.support.bad_proxy import BadProxy, Session
 from tests.support.held_listener import Step, held_listener
+from tests.support.network.namespaces import needs_root
 from tests.support.paths import ROOT
 from tests.support.processes import free_port
 from tests.support.steps import CLOSE, READ_GREETING, READ_REQUEST, Send, socks5_reply
+from tests.support.unprivileged import as_user
 
 pytestmark = pytest.mark.usefixtures("sealed_system")
 
@@ -196,9 +198,21 @@ def test_calls_return_the_same(case: Case) -> None:
     _compare(case)
 
 
+@pytest.mark.parametrize(
+    "name", ["pending.connected_again", "interrupted.restarted", "shared.a_fork", "shared.an_exec"]
+)
+def test_calls_return_the_same_for_nobody(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_root()
+    command, python = as_user("nobody")
+    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("HOME", "/nonexistent")
+    _compare(Case(name, Answer.HELD), prefix=command)
+
+
 @pytest.mark.parametrize("case", THROUGH_UNIX_SOCKET, ids=_id)
 def test_calls_return_the_same_through_a_unix_socket(case: Case, tmp_path: Path) -> None:
-    _compare(case, tmp_path / "proxy")
+    _compare(case, path=tmp_path / "proxy")
 
 
 @pytest.mark.parametrize("case", [*itertools.chain(*LIMITS.values())], ids=_id)
@@ -208,11 +222,11 @@ def test_a_limit_is_still_one(case: Case) -> None:
         _compare(case)
 
 
-def _compare(case: Case, path: Path | None = None) -> None:
+def _compare(case: Case, *, path: Path | None = None, prefix: Sequence[str] = ()) -> None:
     with _native_peer(case) as (address, go):
         native = _transcript(_program(case, address), go)
         with _proxy(case, path) as (url, release):
-            sealed = _transcript(_sealed(url, case, address), release)
+            sealed = _transcript([*prefix, *_sealed(url, case, address)], release)
     assert sealed == native, "the sealed program differs"
 
 
