@@ -114,6 +114,16 @@ SUBLAYERS: dict[str, list[set[str]]] = {
         {""},
         {"via"},
     ],
+    "seal": [
+        {"errors", "notices"},
+        {"kernel"},
+        {"streams", "patched"},
+        {"dns", "datagrams"},
+        {"supervisor"},
+        {"service"},
+        {"processes"},
+        {""},
+    ],
     "server": [
         {"core", "policy"},
         {"net"},

@@ -35,7 +35,7 @@ FOREIGN: dict[str, set[str]] = {
     "socksify/patches/early_references.py": {"selector._selector"},
     "socksify/patches/sockets/lifecycle.py": {"self._closed"},
     "socksify/patches/sockets/listen.py": {"sock._io_refs", "sock._closed"},
-    "socksify/seal/libc.py": {"_SYSCALL.restype", "_SYSCALL.argtypes"},
+    "socksify/seal/kernel/libc.py": {"_SYSCALL.restype", "_SYSCALL.argtypes"},
     # What the interpreter sets when it reports an exception; ctypes declares functions by attributes.
     "socksify/program/__init__.py": {"sys.excepthook", "sys.last_traceback"},
     "socksify/program/source.py": {"fdopen.restype", "fdopen.argtypes", "run_file.restype", "run_file.argtypes"},

@@ -85,7 +85,7 @@ def _seal(settings: Settings, command: Command | None, is_embedded: bool) -> str
 
 def _is_sealed() -> bool:
     """Return True if this process is in a seal already. There cannot be a second one, and there need not be."""
-    from socksify.seal.process_status import is_filtered
+    from socksify.seal.processes.process_status import is_filtered
 
     if not is_filtered():
         return False
@@ -104,7 +104,7 @@ def _enter_seal(settings: Settings, is_embedded: bool, import_ahead: Callable[[]
         raise SealUnavailableError("--embedded: the server in this process would be sealed with the program.")
     _stop_hook()
     try:
-        from socksify.seal.launcher import enter_seal
+        from socksify.seal.processes.launcher import enter_seal
     except ImportError as error:
         raise SealUnavailableError(f"{error}. The seal needs ctypes. Use a Python that has it.") from None
     enter_seal(lambda: _make_service(settings), import_ahead)
@@ -167,7 +167,7 @@ def _check_unsealed(settings: Settings, command: Command, why: str) -> None:
 
 def _name_privileges(command: Command) -> None:
     """Tell the user if a command expects privileges that a sealed process does not get."""
-    from socksify.seal.process_status import own_field
+    from socksify.seal.processes.process_status import own_field
 
     # The bit no_new_privs is not needed if this process could install filters anyway.
     if own_field("NoNewPrivs") == "1" and gives_privileges(command.path):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from socksify.routing import fake_addresses, local_host, log
-from socksify.seal.socket_pool import SocketPool
+from socksify.seal.datagrams.socket_pool import SocketPool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socksify.config.settings import Settings
-    from socksify.seal.listener import Listener
+    from socksify.seal.kernel.listener import Listener
 
 
 class Service:

@@ -11,24 +11,24 @@ from select import EPOLLHUP
 from socket import AF_INET, SOCK_STREAM
 
 from socksify import _originals
-from socksify.seal import system_calls
-from socksify.seal.connect import ConnectHandler
-from socksify.seal.connections import Connections
-from socksify.seal.datagram_routes import DatagramRoutes
-from socksify.seal.dial import Dialer
+from socksify.seal.datagrams.native import NativeDatagrams
+from socksify.seal.datagrams.pooled import PooledDatagrams
+from socksify.seal.datagrams.routes import DatagramRoutes
 from socksify.seal.dns.answers import Answers
 from socksify.seal.dns.responder import TcpResponder, UdpResponder
-from socksify.seal.full_listener import FullListeners
-from socksify.seal.held_connect import HeldConnects
-from socksify.seal.native_datagrams import NativeDatagrams
+from socksify.seal.kernel import system_calls
+from socksify.seal.kernel.target import Target
 from socksify.seal.notices import Notices
-from socksify.seal.pooled_datagrams import PooledDatagrams
-from socksify.seal.private_calls import PrivateCalls
-from socksify.seal.relays import Relays
-from socksify.seal.routes import Routes
-from socksify.seal.scopes import Scopes
-from socksify.seal.socket_queries import SocketQueries
-from socksify.seal.target import Target
+from socksify.seal.patched.private_calls import PrivateCalls
+from socksify.seal.patched.scopes import Scopes
+from socksify.seal.streams.connect import ConnectHandler
+from socksify.seal.streams.connections import Connections
+from socksify.seal.streams.dial import Dialer
+from socksify.seal.streams.full_listener import FullListeners
+from socksify.seal.streams.held_connect import HeldConnects
+from socksify.seal.streams.relays import Relays
+from socksify.seal.streams.routes import Routes
+from socksify.seal.streams.socket_queries import SocketQueries
 from socksify.server.core.calls import report_error
 from socksify.server.core.loop import READABLE, Loop
 from socksify.server.core.thread_pool import Threads
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from socksify.config.settings import Settings
     from socksify.routing.sockaddr import SockAddress
-    from socksify.seal.listener import Listener
-    from socksify.seal.socket_pool import SocketPool
+    from socksify.seal.datagrams.socket_pool import SocketPool
+    from socksify.seal.kernel.listener import Listener
 
     # Answers a system call: id, thread, and the six arguments. It raises OSError if the call fails at once.
     Handler = Callable[..., None]

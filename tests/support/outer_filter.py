@@ -13,10 +13,10 @@ import errno
 import os
 import sys
 
-from socksify.seal import seccomp, system_calls
-from socksify.seal.bpf import Assembler
-from socksify.seal.filter import ALLOW, ERROR
-from socksify.seal.libc import system_call
+from socksify.seal.kernel import seccomp, system_calls
+from socksify.seal.kernel.bpf import Assembler
+from socksify.seal.kernel.filter import ALLOW, ERROR
+from socksify.seal.kernel.libc import system_call
 
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
 _SECCOMP_MODE_FILTER = 2

@@ -12,11 +12,11 @@ import sys
 
 from socksify.config.loader import load
 from socksify.routing import fake_addresses, log
-from socksify.seal import seccomp, system_calls
-from socksify.seal.filter import filter_program
-from socksify.seal.libc import system_call
-from socksify.seal.listener import Listener
-from socksify.seal.socket_pool import SocketPool
+from socksify.seal.datagrams.socket_pool import SocketPool
+from socksify.seal.kernel import seccomp, system_calls
+from socksify.seal.kernel.filter import filter_program
+from socksify.seal.kernel.libc import system_call
+from socksify.seal.kernel.listener import Listener
 from socksify.seal.supervisor import Supervisor
 
 TYPE_CHECKING = False

@@ -15,8 +15,8 @@ import pytest
 
 from socksify import _originals, _supervision
 from socksify.config.settings import Settings
-from socksify.seal.private_calls import PrivateCalls
-from socksify.seal.scopes import Scopes
+from socksify.seal.patched.private_calls import PrivateCalls
+from socksify.seal.patched.scopes import Scopes
 
 ADDRESS = 0x7000
 

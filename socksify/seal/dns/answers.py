@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.routing.lookups import Lookups
     from socksify.routing.router import Router
-    from socksify.seal.dial import Dialer
     from socksify.seal.dns.forwarding import Reply
     from socksify.seal.dns.message import Query
+    from socksify.seal.streams.dial import Dialer
     from socksify.server.core.loop import Loop
 
 _FAMILIES = {message.A: (AF_INET,), message.AAAA: (AF_INET6,), message.ANY: (AF_INET, AF_INET6)}

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from socksify import _originals
     from socksify.config.settings import Settings
-    from socksify.seal.dial import Dialer
     from socksify.seal.dns.connection import Connect
     from socksify.seal.dns.message import Query
     from socksify.seal.dns.udp_exchange import Done
+    from socksify.seal.streams.dial import Dialer
     from socksify.server.core.loop import Loop
 
     # Sends a response to the client. It is called once.

@@ -29,12 +29,12 @@ from socksify.routing import local_host
 from socksify.routing.hosts_file import SystemFile
 from socksify.routing.lookups import Lookups
 from socksify.routing.router import Router
-from socksify.seal.dial import Dialer
 from socksify.seal.dns import answers as subject
 from socksify.seal.dns import search_list
 from socksify.seal.dns.answers import Answers
 from socksify.seal.dns.responder import TcpResponder, UdpResponder
 from socksify.seal.notices import Notices
+from socksify.seal.streams.dial import Dialer
 from socksify.server.core.loop import Loop
 from socksify.server.core.thread_pool import Threads
 from tests.support.network.namespaces import PROGRAMS, Namespace, etc, needs_root

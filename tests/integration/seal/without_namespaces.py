@@ -10,8 +10,8 @@ import errno
 import os
 import sys
 
-from socksify.seal.bpf import Assembler
-from socksify.seal.filter import ALLOW, ERROR
+from socksify.seal.kernel.bpf import Assembler
+from socksify.seal.kernel.filter import ALLOW, ERROR
 
 UNSHARE = 97 if os.uname().machine == "aarch64" else 272
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2

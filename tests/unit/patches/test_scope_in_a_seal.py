@@ -18,7 +18,7 @@ from socksify.patches.children.environment import SHARED
 from socksify.routing import fake_addresses
 from socksify.routing.fake_addresses import FakeAddressTable
 from socksify.routing.route import Direct, Via
-from socksify.seal.scopes import Scopes
+from socksify.seal.patched.scopes import Scopes
 from tests.support.supervision import Supervisor, as_kernel, fails, supervise
 
 A, B = "socks5h://198.51.100.1:1080", "socks5h://198.51.100.2:1080"

@@ -1,0 +1,1 @@
+"""UDP sockets from which nothing can leave, and what the supervisor answers to their calls."""

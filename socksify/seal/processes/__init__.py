@@ -1,0 +1,1 @@
+"""The three processes of a seal: the launcher, the supervisor and the program."""
