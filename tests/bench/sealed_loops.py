@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
@@ -25,13 +28,30 @@ URLS = 10
 
 def rows() -> Iterator[Row]:
     with (
+        _go() as go,
         programs.listening(programs.python("target", "echo")) as echo,
         programs.listening(programs.python("slow_proxy", "--delay", DELAY)) as proxy,
     ):
-        for name, argv in loops(proxy, echo).items():
+        for name, argv in {**loops(proxy, echo), "Go": [go, str(echo)]}.items():
             for count in (10, 100):
                 yield _gap(name, argv, proxy, echo, count)
         yield _curl(proxy)
+
+
+@contextlib.contextmanager
+def _go() -> Iterator[str]:
+    """Compiles the program in Go, for the length of the block; yields its path."""
+    source = Path(__file__).with_name("crowd.go")
+    with tempfile.TemporaryDirectory(prefix="socksify-bench-") as directory:
+        environment = {
+            **os.environ,
+            "GOCACHE": os.path.join(directory, "cache"),
+            "CGO_ENABLED": "0",
+            "GO111MODULE": "off",
+        }
+        path = os.path.join(directory, "crowd")
+        subprocess.run([require("go"), "build", "-o", path, source], env=environment, check=True)
+        yield path
 
 
 def loops(proxy: int, target: int) -> Mapping[str, programs.Argv]:
