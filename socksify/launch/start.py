@@ -102,12 +102,27 @@ def _enter_seal(settings: Settings, is_embedded: bool, import_ahead: Callable[[]
     """
     if is_embedded:
         raise SealUnavailableError("--embedded: the server in this process would be sealed with the program.")
+    _check_log(settings)
     _stop_hook()
     try:
         from socksify.seal.processes.launcher import enter_seal
     except ImportError as error:
         raise SealUnavailableError(f"{error}. The seal needs ctypes. Use a Python that has it.") from None
     enter_seal(lambda: _make_service(settings), import_ahead)
+
+
+def _check_log(settings: Settings) -> None:
+    """Raise ConfigError if the supervisor could not open the log."""
+    if settings.log in ("", "stderr"):
+        return
+    try:
+        os.close(os.open(settings.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise _unusable_log(settings, error) from None
+
+
+def _unusable_log(settings: Settings, error: OSError) -> ConfigError:
+    return ConfigError(f"{settings.sources.get('log', 'log')}: {error}")
 
 
 def _import_patches() -> None:
@@ -233,7 +248,7 @@ def _install(settings: Settings) -> None:
         raise ConfigError(f"{settings.sources.get('strict', 'strict')}: {error}") from None
     except OSError as error:
         if settings.log and error.filename == settings.log:
-            raise ConfigError(f"{settings.sources.get('log', 'log')}: {error}") from None
+            raise _unusable_log(settings, error) from None
         raise CannotStartError(_nothing_has_started(error)) from None
     except (ImportError, patches.PatchError) as error:
         raise CannotStartError(_nothing_has_started(error)) from None

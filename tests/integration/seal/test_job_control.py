@@ -18,13 +18,15 @@ from tests.support.terminals import Terminal, soon, terminal
 pytestmark = pytest.mark.usefixtures("sealed_system")
 
 SEALED = f"{sys.executable} -m socksify {' '.join(SEAL)}"
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PS1": "$ ", "HOME": "/nonexistent"}
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PS1": "$ "}
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Terminal]:
     """An interactive shell with job control."""
-    with terminal([require("bash"), "--norc", "--noediting", "-i"], ENVIRONMENT, tmp_path) as shown:
+    with terminal(
+        [require("bash"), "--norc", "--noediting", "-i"], {**ENVIRONMENT, "HOME": str(tmp_path)}, tmp_path
+    ) as shown:
         shown.see("$ ")
         # Only what programs write is seen from now on.
         shown.type("stty -echo\r")

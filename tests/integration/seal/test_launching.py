@@ -42,6 +42,7 @@ def family(program: Sealed) -> tuple[int, int]:
     return number, parent
 
 
+@pytest.mark.every_version
 @pytest.mark.parametrize("program", ["", "raise SystemExit(3)", "1 / 0", "import os; os._exit(255)"])
 def test_an_exit_status_is_the_same(both: Both, program: str) -> None:
     expected = both.python("-c", program)
@@ -140,6 +141,21 @@ def test_a_command_inherits_the_same(tmp_path: Path) -> None:
     assert told[0].split("\n") == told[1].split("\n")
 
 
+@pytest.mark.parametrize("options", [["--seal=on", "-c", ""], ["--strict", "-c", ""], ["cat"]], ids=" ".join)
+def test_a_log_that_cannot_be_opened_is_an_error_of_its_own(both: Both, options: list[str]) -> None:
+    refused = both.socksify("--log", "missing/log", *options)
+    path = both.directory / "missing/log"
+    assert refused.returncode == 2
+    assert refused.stderr.decode() == f"socksify: --log: [Errno 2] No such file or directory: '{path}'\n"
+
+
+def test_a_log_has_the_connections_of_all_processes(both: Both, echo_server: Target) -> None:
+    script = f"exec 3<>/dev/tcp/127.0.0.1/{echo_server.port}"
+    done = both.socksify("--log", "log", "bash", "-c", f"{script}; bash -c '{script}'")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (both.directory / "log").read_text().count(f"connect 127.0.0.1:{echo_server.port} direct") == 2
+
+
 @pytest.mark.parametrize("name", ["LISTEN_PID", "WATCHDOG_PID"])
 def test_a_service_manager_means_the_program(name: str) -> None:
     """It has written the number of the launcher."""
@@ -159,11 +175,13 @@ def test_a_signal_to_the_launcher_reaches_the_program_once(number: int) -> None:
         assert program.line() == "no more"
 
 
-@pytest.mark.parametrize("sending", ["os.kill(0, 15)", "__import__('subprocess').run(['sh', '-c', 'kill -15 0'])"])
+@pytest.mark.parametrize("sending", ["os.kill(0, 15)", "__import__('subprocess').run(['sh', '-c', SCRIPT])"])
 def test_a_signal_to_the_whole_group_reaches_the_program_once(sending: str) -> None:
     """A program that handles SIGTERM by a signal to its group would otherwise go on for ever."""
     with sealed("-c", LISTENING, start_new_session=True) as program:
         family(program)
+        # The shell that sends the signal survives it, since the launcher looks at the sender.
+        program.tell("SCRIPT = 'trap : TERM; kill -15 0; sleep 0.2'")
         program.tell(sending)
         assert program.line() == "15"
         program.tell("__import__('time').sleep(0.2); print('no more', flush=True)")
