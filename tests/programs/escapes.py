@@ -450,6 +450,17 @@ def an_address_of_the_link(port):
 
 
 @attempt
+def loopback_by_interface(port):
+    """bind(2) with a link-local address binds the socket to the interface, even if the address is not an own one."""
+    with socket.socket(socket.AF_INET6) as sock:
+        try:
+            sock.bind(("fe80::98", 0, 0, index()))
+        except OSError:
+            pass
+        return pending(sock, ("::ffff:127.0.0.1", port))
+
+
+@attempt
 def a_group_joined_by_tcp(port):
     group = struct.pack("=I4xHH4s120x", index(), socket.AF_INET, 0, socket.inet_aton("224.5.6.8"))
     with socket.socket() as sock:

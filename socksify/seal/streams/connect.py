@@ -27,7 +27,9 @@ from socket import (
 from socksify._originals import monotonic
 from socksify.config.rules import PROXY_ITSELF
 from socksify.routing import log
+from socksify.routing.hosts_file import is_loopback
 from socksify.routing.route import Direct, Via
+from socksify.routing.sockaddr import numeric
 from socksify.seal.kernel import raw_sockaddr
 from socksify.seal.kernel.libc import connect_raw
 from socksify.seal.kernel.raw_sockaddr import is_mapped
@@ -53,6 +55,8 @@ _DEVICE = 16
 # <linux/tcp.h>; the first byte of struct tcp_info is the state.
 _FASTOPEN_CONNECT = 30
 _CLOSE = b"\x07"
+# connect(2) takes them for the loopback address.
+_UNSPECIFIED = ("0.0.0.0", "::")
 # Services that resolve names for other programs. A program that finds none of them asks a name server.
 _NAME_SERVICES = frozenset(
     (
@@ -170,6 +174,10 @@ class ConnectHandler:
         self, id: int, inode: int, sock: _originals.Socket, raw: bytes, route: Direct, address: SockAddress
     ) -> bool:
         """Connect a socket without a proxy: to `address`, which is `raw` in memory, or to that of the route."""
+        host = (route.address or address)[0]
+        literal = numeric(host) or host
+        if literal in _UNSPECIFIED or is_loopback(literal):
+            _refuse_device(sock)
         to = raw if route.address is None else raw_sockaddr.pack(sock.family, route.address)
         peer = raw if to != raw else None
         started = monotonic()
@@ -200,9 +208,7 @@ class ConnectHandler:
         self, id: int, place: tuple[int, int, int], sock: _originals.Socket, raw: bytes, blocks: bool
     ) -> HeldConnect | None:
         """Let a socket wait in SYN_SENT. Return None if the call is answered: the socket could not be connected."""
-        if sock.getsockopt(SOL_SOCKET, SO_BINDTODEVICE, _DEVICE).strip(b"\0"):
-            # Packets to loopback would leave by the device.
-            raise OSError(ENETUNREACH, os.strerror(ENETUNREACH))
+        _refuse_device(sock)
         host = raw_sockaddr.parse(raw, sock.family)[0]
         os.set_blocking(sock.fileno(), False)
         try:
@@ -227,6 +233,15 @@ def _log_direct(route: Direct, address: SockAddress, started: float, error: OSEr
     # The connection of a patched Python to its proxy has a line of its own.
     if log.is_open() and route.rule not in (None, PROXY_ITSELF):
         log.direct(route.address or address, route.rule.text, started, error)
+
+
+def _refuse_device(sock: _originals.Socket) -> None:
+    """Refuse to connect a socket that is bound to a device: packets to loopback would leave by the device.
+
+    bind(2) with a link-local address binds to its device, even if it fails. Raises OSError (ENETUNREACH).
+    """
+    if sock.getsockopt(SOL_SOCKET, SO_BINDTODEVICE, _DEVICE).strip(b"\0") not in (b"", b"lo"):
+        raise OSError(ENETUNREACH, os.strerror(ENETUNREACH))
 
 
 def _is_unconnected(sock: _originals.Socket) -> bool:

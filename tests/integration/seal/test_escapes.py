@@ -35,7 +35,7 @@ WITHOUT_NAMESPACES = Path(__file__).with_name("without_namespaces.py")
 SEAL = ("-m", "socksify", "--seal=on", "--proxy=socks5h://{}:{}".format(*PROXY))
 INTEL = os.uname().machine == "x86_64"
 
-TCP = {"fast_open_by_sendto", "fast_open_by_sendmsg", "fast_open_by_sendmmsg", "mptcp"}
+TCP = {"fast_open_by_sendto", "fast_open_by_sendmsg", "fast_open_by_sendmmsg", "mptcp", "loopback_by_interface"}
 UDP = {
     "udp", "udp_by_sendmsg", "udp_by_interface", "udp_by_connection", "udp_by_device", "udp_by_index_of_device",
     "udp_to_a_group", "udp_to_a_group_joined", "udp_to_everybody", "udp_by_ipv6", "udp_to_a_link", "udp_from_a_link",
@@ -72,6 +72,7 @@ OUTCOMES = {
     "an_address_of_nobody": "EPERM",
     "an_ipv6_address_of_nobody": "EPERM",
     "an_address_of_the_link": "ENETUNREACH",
+    "loopback_by_interface": "ENETUNREACH",
     "a_group_joined_by_tcp": "ENODEV",
     "another_protocol_above_tcp": "ENOENT",
     "a_network_namespace": "ENETUNREACH",
