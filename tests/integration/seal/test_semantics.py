@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import queue
 import select
 import socket
 import subprocess
@@ -198,6 +199,31 @@ def test_calls_return_the_same(case: Case) -> None:
     _compare(case)
 
 
+@pytest.mark.parametrize("name", ["ended", "aborted", "closed_unread"])
+def test_the_peer_sees_the_same_end(name: str) -> None:
+    """The bytes that arrived, and a reset if there was one, on each of the two connections."""
+    ends: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+    seen: list[list[tuple[int, str]]] = []
+
+    def witness(session: Session) -> None:
+        count, end = 0, "end of file"
+        try:
+            while data := session.stream.recv(65536):
+                count += len(data)
+                if name != "ended":
+                    session.stream.sendall(data)
+        except ConnectionResetError:
+            end = "reset"
+        ends.put((count, end))
+
+    _compare(
+        Case(f"stream.{name}", step=witness),
+        over=lambda: seen.append(sorted(ends.get(timeout=SECONDS) for _ in range(2))),
+    )
+    native, sealed = seen
+    assert sealed == native
+
+
 @pytest.mark.parametrize(
     "name", ["pending.connected_again", "interrupted.restarted", "shared.a_fork", "shared.an_exec"]
 )
@@ -222,11 +248,16 @@ def test_a_limit_is_still_one(case: Case) -> None:
         _compare(case)
 
 
-def _compare(case: Case, *, path: Path | None = None, prefix: Sequence[str] = ()) -> None:
+def _compare(
+    case: Case, *, path: Path | None = None, prefix: Sequence[str] = (), over: Callable[[], object] = lambda: None
+) -> None:
+    """Run a case both ways. `over` is called after each, while the peer is still there."""
     with _native_peer(case) as (address, go):
         native = _transcript(_program(case, address), go)
+        over()
         with _proxy(case, path) as (url, release):
             sealed = _transcript([*prefix, *_sealed(url, case, address)], release)
+            over()
     assert sealed == native, "the sealed program differs"
 
 

@@ -48,8 +48,14 @@ def aborted_by_the_peer(target: Address) -> None:
         say(outcome(sock.getpeername))
 
 
+def ended(target: Address) -> None:
+    """Everything that was sent before close(2) arrives."""
+    for sock in _connected(target):
+        sock.sendall(b"x" * MEBIBYTE)
+        sock.close()
+
+
 def aborted(target: Address) -> None:
-    """The peer tells what it saw, after all others, on a connection of its own; see the test."""
     for sock in _connected(target):
         sock.sendall(b"x")
         say(receive(sock, 1))
@@ -57,10 +63,11 @@ def aborted(target: Address) -> None:
         sock.close()
 
 
-def ended(target: Address) -> None:
+def closed_unread(target: Address) -> None:
+    """tcp(7), RFC 2525 section 2.17: close(2) resets the connection if there is unread data."""
     for sock in _connected(target):
         sock.sendall(b"x")
-        say(receive(sock, 1))
+        say(ready(sock, select.POLLIN))
         sock.close()
 
 
