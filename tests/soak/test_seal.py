@@ -51,8 +51,10 @@ def test_nothing_is_left(microsocks: Server, echo_server: Target) -> None:
             _churn(program, "every", CONNECTS // ROUNDS)
             samples.append((_settled(supervisor, samples[0][0] if samples else sys.maxsize), _resident(supervisor)))
         # The first fifth is for warming up.
-        for what, amounts in zip(("descriptors", "KiB"), zip(*samples[ROUNDS // 5 :], strict=True), strict=True):
-            assert max(amounts) <= amounts[0] * (1 + MOST_GROWTH), f"{what}: {amounts}"
+        descriptors, memory = zip(*samples[ROUNDS // 5 :], strict=True)
+        # Now and then a connection ends later than the next round begins.
+        assert min(descriptors[-3:]) <= descriptors[0], f"descriptors: {descriptors}, KiB: {memory}"
+        assert max(memory) <= memory[0] * (1 + MOST_GROWTH), f"descriptors: {descriptors}, KiB: {memory}"
 
 
 @pytest.mark.timeout(120 + 5 * KILLS)
