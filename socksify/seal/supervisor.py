@@ -15,6 +15,7 @@ from socksify.seal.datagrams.native import NativeDatagrams
 from socksify.seal.datagrams.pooled import PooledDatagrams
 from socksify.seal.datagrams.routes import DatagramRoutes
 from socksify.seal.dns.answers import Answers
+from socksify.seal.dns.expected_clients import ExpectedClients
 from socksify.seal.dns.responder import TcpResponder, UdpResponder
 from socksify.seal.kernel import system_calls
 from socksify.seal.kernel.target import Target
@@ -88,14 +89,16 @@ class Supervisor:
         held = HeldConnects(
             self._listener, self._target, self._connections, self._dialer, self._full_listeners, self._relays
         )
+        clients = ExpectedClients()
         connect = ConnectHandler(
             self._loop,
             self._listener,
             self._target,
             self._connections,
             held,
-            Routes(self._scopes.router_of, self._name_server(), self._notices),
+            Routes(self._scopes.router_of, self._name_server(clients), self._notices),
             self._datagrams.connect,
+            clients.expect,
         )
         queries = SocketQueries(self._listener, self._target, self._connections)
         return {
@@ -116,16 +119,16 @@ class Supervisor:
             else NativeDatagrams(*of_supervisor, are_direct=settings.udp == "direct")
         )
         for responder in datagrams.responders:
-            UdpResponder(self._loop, responder, self._answers)
+            UdpResponder(self._loop, responder, self._answers, datagrams.serves)
         return datagrams
 
-    def _name_server(self) -> SockAddress:
+    def _name_server(self, clients: ExpectedClients) -> SockAddress:
         """Answer DNS over TCP, and return the address of the responder."""
         listening = _originals.Socket(AF_INET, SOCK_STREAM)
         listening.bind(("127.0.0.1", 0))
         listening.listen(_BACKLOG)
         self._loop.keep(listening)
-        TcpResponder(self._loop, listening, self._answers)
+        TcpResponder(self._loop, listening, self._answers, clients.take)
         address: SockAddress = listening.getsockname()
         return address
 

@@ -2,6 +2,9 @@
 
 A question is led to a responder by its address. Resolvers drop an answer that comes from another address than they
 have asked. So the address that was asked is kept for each socket, to be reported as that of the sender.
+
+The responders are on loopback, where every user of this machine can send. Others must not learn which names the tree
+has looked up, so a question is answered only if it comes from a socket that was led here.
 """
 
 from __future__ import annotations
@@ -17,10 +20,16 @@ from socksify.seal.kernel import raw_sockaddr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from socksify.routing.sockaddr import SockAddress
+
+    Value = TypeVar("Value")
 
 # The number of sockets whose name server is known. The one that was used least recently is dropped.
 _MOST_ASKERS = 1 << 12
+# The UDP sockets of this machine.
+_TABLES = ("/proc/net/udp", "/proc/net/udp6")
 # IFNAMSIZ
 _LONGEST_DEVICE = 16
 
@@ -36,6 +45,8 @@ class AskedNameServers:
         self._addresses: dict[int, SockAddress] = {sock.family: sock.getsockname()[:2] for sock in self.responders}
         # The last name server of each socket, as its address lies in memory.
         self._asked: OrderedDict[int, bytes] = OrderedDict()
+        # The inode of the socket that has last been led here from a port.
+        self._ports: OrderedDict[int, int] = OrderedDict()
 
     def __contains__(self, inode: int) -> bool:
         return inode in self._asked
@@ -62,6 +73,13 @@ class AskedNameServers:
         """Forget what a socket has asked: it was connected to something else."""
         self._asked.pop(inode, None)
 
+    def serves(self, client: SockAddress) -> bool:
+        """Return True if a question from this address comes from a socket that was led to a responder."""
+        port = client[1]
+        inode = self._ports.get(port)
+        # The socket may be closed by now, and the port another user's.
+        return inode is not None and _is_bound(inode, port)
+
     def sender(self, sock: _originals.Socket, inode: int, address: SockAddress) -> bytes:
         """Return the sender that a program is to see, as it lies in memory, for the true one."""
         host, port = numeric(address[0]) or "", address[1]
@@ -83,11 +101,31 @@ class AskedNameServers:
     def _note(self, sock: _originals.Socket, inode: int, raw: bytes, to: tuple[str, int]) -> bytes:
         scope = raw_sockaddr.parse(raw, AF_INET6)[3] if raw_sockaddr.family(raw) == AF_INET6 else 0
         asked = raw_sockaddr.pack(sock.family, (_for_family(sock.family, to[0]), to[1], 0, scope))
-        self._asked[inode] = asked
-        self._asked.move_to_end(inode)
-        if len(self._asked) > _MOST_ASKERS:
-            self._asked.popitem(last=False)
+        _use(self._asked, inode, asked)
+        _use(self._ports, sock.getsockname()[1], inode)
         return asked
+
+
+def _use(entries: OrderedDict[int, Value], key: int, value: Value) -> None:
+    """Put an entry at the end, and drop the first one if there are too many."""
+    entries[key] = value
+    entries.move_to_end(key)
+    if len(entries) > _MOST_ASKERS:
+        entries.popitem(last=False)
+
+
+def _is_bound(inode: int, port: int) -> bool:
+    """Return True if a UDP socket is bound to a port."""
+    end, number = f":{port:04X}", str(inode)
+    for table in _TABLES:
+        try:
+            with open(table) as file:
+                # proc_net(5): the local address is the second field, the inode is the tenth one.
+                if any(row[1].endswith(end) and row[9] == number for row in map(str.split, file)):
+                    return True
+        except OSError:  # no IPv6 here
+            continue
+    return False
 
 
 def _for_family(family: int, literal: str) -> str:

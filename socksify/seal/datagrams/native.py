@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from socksify.routing.sockaddr import SockAddress
     from socksify.seal.datagrams.routes import DatagramRoutes
     from socksify.seal.datagrams.sent_messages import SentMessage
     from socksify.seal.kernel.listener import Listener
@@ -68,6 +69,10 @@ class NativeDatagrams:
         self.handlers: Mapping[str, Handler] = {
             name: getattr(self, name) for name in ("socket", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg")
         }
+
+    def serves(self, client: SockAddress) -> bool:
+        """Return True if a question from this address is to be answered."""
+        return self._name_servers.serves(client)
 
     def close(self) -> None:
         """Do nothing: the kernel has the last datagrams of the tree."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from socksify import _originals
+    from socksify.routing.sockaddr import SockAddress
     from socksify.seal.datagrams.routes import DatagramRoutes
     from socksify.seal.datagrams.socket_pool import SocketPool
     from socksify.seal.kernel.listener import Listener
@@ -56,6 +57,10 @@ class PooledDatagrams:
         self.responders = (pool.responder,)
         self.handlers: Mapping[str, Handler] = {"socket": self.socket, "sendto": self.sendto}
         pool.serve(loop)
+
+    def serves(self, _client: SockAddress) -> bool:
+        """Return True: only the tree has sockets in the namespace of the pool."""
+        return True
 
     def close(self) -> None:
         """Pass on the last datagrams of the tree."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from socksify.server.core.loop import Loop
 
     Ancillary = list[tuple[int, int, bytes]]
+    # Takes the address of a client.
+    Serves = Callable[[Any], bool]
 
 # The number of datagrams that are answered before the loop sees to others.
 _BATCH = 32
@@ -51,10 +53,12 @@ class UdpResponder:
     client means. The response comes from the same address, because resolvers drop it otherwise.
     """
 
-    def __init__(self, loop: Loop, sock: _originals.Socket, answers: Answers) -> None:
+    def __init__(self, loop: Loop, sock: _originals.Socket, answers: Answers, serves: Serves = lambda _: True) -> None:
+        """`serves` tells whether a client is answered."""
         self._loop = loop
         self._socket = sock
         self._answers = answers
+        self._serves = serves
         self._is_closed = False
         sock.setblocking(False)
         loop.watch(sock.fileno(), READABLE, self._readable)
@@ -71,6 +75,8 @@ class UdpResponder:
             except OSError:
                 # Nothing is left, or the client of an earlier response is gone (ECONNREFUSED).
                 return
+            if not self._serves(peer):
+                continue
             server, source = _asked(ancillary)
             # An error in one answer must not end all others.
             call_safely(partial(self._answers.answer, data, partial(self._reply, peer, source), server))
@@ -88,10 +94,14 @@ class UdpResponder:
 class TcpResponder:
     """Answers the queries that arrive on connections (RFC 7766) to a listening socket."""
 
-    def __init__(self, loop: Loop, listener: _originals.Socket, answers: Answers) -> None:
+    def __init__(
+        self, loop: Loop, listener: _originals.Socket, answers: Answers, serves: Serves = lambda _: True
+    ) -> None:
+        """`serves` tells whether a client is answered. It is called once for each connection."""
         self._loop = loop
         self._listener = listener
         self._answers = answers
+        self._serves = serves
         self._clients: set[_Client] = set()
         self._is_closed = False
         listener.setblocking(False)
@@ -110,7 +120,7 @@ class TcpResponder:
 
     def _acceptable(self, fd: int, _events: int) -> None:
         try:
-            stream, _ = self._loop.accept(self._listener)
+            stream, client = self._loop.accept(self._listener)
         except BlockingIOError:
             return
         except OSError:
@@ -118,7 +128,7 @@ class TcpResponder:
             self._loop.watch(fd, 0, self._acceptable)
             self._loop.after(PAUSE_SECONDS, self._listen)
             return
-        if len(self._clients) >= _MOST_CLIENTS:
+        if not self._serves(client) or len(self._clients) >= _MOST_CLIENTS:
             self._loop.discard(stream)
             return
         self._clients.add(_Client(self._loop, stream, self._answers, self._clients.discard))

@@ -82,12 +82,16 @@ class ConnectHandler:
         held: HeldConnects,
         routes: Routes,
         connect_datagram: Callable[[int, int, _originals.Socket, int, bytes], None],
+        expect_client: Callable[[_originals.Socket], None],
     ) -> None:
-        """`connect_datagram` answers for a datagram socket: id, thread, socket, its inode, the address in memory."""
+        """`connect_datagram` answers for a datagram socket: id, thread, socket, its inode, the address in memory.
+        `expect_client` tells our name server of a socket that connects to it.
+        """
         self._loop, self._listener, self._target, self._connections = loop, listener, target, connections
         self._held = held
         self._routes = routes
         self._connect_datagram = connect_datagram
+        self._expect_client = expect_client
 
     def connect(self, id: int, thread: int, fd: int, address: int, length: int, *_: int) -> None:
         """Answer connect(2), now or when the connection is made. Raises OSError if the call fails at once."""
@@ -189,13 +193,20 @@ class ConnectHandler:
                 own.end(error)
 
             connect_directly(self._loop, sock, to, done)
+            self._tell_responder(route, sock)
             return True
         if peer is not None:
             self._connections.set_peer(inode, peer)
         error = connect_raw(sock.fileno(), to)
+        self._tell_responder(route, sock)
         _log_direct(route, address, started, OSError(error, os.strerror(error)) if error else None)
         self._listener.answer(id, error=error)
         return False
+
+    def _tell_responder(self, route: Direct, sock: _originals.Socket) -> None:
+        # The connection is accepted later, by the loop.
+        if self._routes.leads_to_responder(route):
+            self._expect_client(sock)
 
     def _own(self, id: int, inode: int, sock: _originals.Socket, peer: bytes | None) -> OwnConnect:
         waiting = WaitingCalls(self._loop, self._listener, self._target, sock)

@@ -56,6 +56,11 @@ class Routes:
             route = _isolated(route, router.settings.isolate, thread)
         return route, router.settings
 
+    def leads_to_responder(self, route: Direct) -> bool:
+        """Return True for the route to our own name server."""
+        address = route.address
+        return address is not None and (numeric(address[0]), address[1]) == self._name_server
+
 
 def _isolated(route: Via, by: str, thread: int) -> Via:
     from socksify.routing.stream_isolation import isolated

@@ -6,7 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.query
+import dns.reversename
 import pytest
 
 from tests.integration.seal.resolving import NAME_SERVER, SECONDS, ZoneServer, machine
@@ -41,18 +46,20 @@ def server(host: tuple[Namespace, ZoneServer]) -> ZoneServer:
 
 
 @pytest.fixture(params=list(PREFIXES.values()), ids=list(PREFIXES))
-def run(request: pytest.FixtureRequest, host: tuple[Namespace, ZoneServer]) -> Run:
+def prefix(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    found: tuple[str, ...] = request.param
+    return found
+
+
+def argv(host: tuple[Namespace, ZoneServer], prefix: tuple[str, ...], *words: str) -> list[str]:
+    options = "--seal=on", "--proxy=socks5h://127.0.0.1:1080"
+    return host[0].command(*prefix, sys.executable, "-m", "socksify", *options, *words)
+
+
+@pytest.fixture
+def run(prefix: tuple[str, ...], host: tuple[Namespace, ZoneServer]) -> Run:
     def sealed(*words: str) -> str:
-        argv = [
-            *request.param,
-            sys.executable,
-            "-m",
-            "socksify",
-            "--seal=on",
-            "--proxy=socks5h://127.0.0.1:1080",
-            *words,
-        ]
-        command = host[0].command(*argv)
+        command = argv(host, prefix, *words)
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=ROOT, env=PROGRAMS)
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout
@@ -104,3 +111,44 @@ def test_other_records_come_through_the_proxy(run: Run, server: ZoneServer) -> N
     server.asked.clear()
     assert run(*dig, "target.example", "MX") == ""
     assert server.asked == []
+
+
+# Looks up a name twice, prints what was found, and waits.
+LOOKING_UP = f"dig +short +tries=1 {NAME}; dig +short +tries=1 +tcp {NAME}; read line"
+
+
+def test_nobody_else_is_told_what_the_tree_has_looked_up(
+    host: tuple[Namespace, ZoneServer], prefix: tuple[str, ...]
+) -> None:
+    require("dig")
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    command = argv(host, prefix, "/bin/sh", "-c", LOOKING_UP)
+    with subprocess.Popen(command, cwd=ROOT, env=PROGRAMS, text=True, **pipes) as program:  # type: ignore[call-overload]
+        fake, again = program.stdout.readline().strip(), program.stdout.readline().strip()
+        assert is_fake(fake)
+        assert again == fake
+        with host[0].inside():
+            responders = list(local_sockets())
+            answers = [ask(*each, fake) for each in responders]
+        program.communicate("end\n", timeout=SECONDS)
+    assert "tcp" in {transport for transport, _ in responders}
+    assert answers == [None] * len(responders)
+
+
+def local_sockets() -> Iterator[tuple[str, int]]:
+    """Yield the transport and the port of each socket of the namespace that serves 127.0.0.1."""
+    # proc_net(5): a connected socket has a remote address that is not zero.
+    for transport in ("tcp", "udp"):
+        for row in Path(f"/proc/thread-self/net/{transport}").read_text().splitlines()[1:]:
+            _, local, remote, *_ = row.split()
+            if local.startswith("0100007F:") and remote == "00000000:0000":
+                yield transport, int(local[-4:], 16)
+
+
+def ask(transport: str, port: int, address: str) -> str | None:
+    """Ask a port of 127.0.0.1 for the name of an address."""
+    query = dns.message.make_query(dns.reversename.from_address(address), "PTR")
+    try:
+        return str(getattr(dns.query, transport)(query, "127.0.0.1", timeout=1, port=port))
+    except (dns.exception.DNSException, EOFError, OSError):
+        return None

@@ -100,6 +100,20 @@ def test_a_socket_that_is_connected_elsewhere_is_forgotten(servers: AskedNameSer
     assert inode(asker) not in servers
 
 
+def test_a_question_of_another_socket_is_not_served(servers: AskedNameServers, asker: _originals.Socket) -> None:
+    host = "127.0.0.1" if asker.family == INET else "::1"
+    asker.bind((host, 0))
+    client = asker.getsockname()
+    assert not servers.serves(client)
+    servers.ask(asker, *server_for(asker), b"question", 0)
+    assert servers.serves(client)
+    asker.close()
+    # The port may be another user's from now on.
+    with socket.socket(asker.family, socket.SOCK_DGRAM) as other:
+        other.bind(client)
+        assert not servers.serves(client)
+
+
 def test_the_sockets_that_asked_least_recently_are_forgotten(
     servers: AskedNameServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
