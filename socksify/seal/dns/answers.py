@@ -1,17 +1,19 @@
 """What a question gets: a fake address, the machine's own data, what a name server says, or nothing.
 
 The decision is that of the patches (`routing.lookups`, `routing.router`): a name that the proxy resolves gets a fake
-address, and no name server hears of the name.
+address, and no name server hears of the name. A name that a resolver has completed by the search list of this machine
+(resolv.conf(5)) does not exist if the proxy resolves the short name.
 """
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror
+import os
+from socket import AF_INET, AF_INET6, EAI_NONAME, gaierror, gethostname
 
 from socksify.routing import local_host, log
-from socksify.seal.dns import message, reverse
+from socksify.routing.hosts_file import SystemFile, folded
+from socksify.seal.dns import message
 from socksify.seal.dns.forwarding import Forwarder
-from socksify.seal.dns.search_list import SEARCH_LIST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ _WITH_ADDRESSES = (message.SVCB, message.HTTPS)
 _FIRST_META = 128
 # The rules read an empty name as this machine. Only rules about everything cover this one (RFC 6761 section 6.4).
 _ROOT = "invalid"
+
+# resolv.conf(5): "The value for this option is silently capped to 15".
+_MOST_DOTS = 15
+_NDOTS = "ndots:"
 
 
 class Answers:
@@ -58,7 +64,7 @@ class Answers:
             reply(query.response(query.rcode or message.REFUSED))
             return True
         try:
-            address = reverse.address(query.name) if query.qtype == message.PTR else None
+            address = message.address_of_reverse_name(query.name) if query.qtype == message.PTR else None
             if address is None:
                 self._answer_name(query, server, reply)
             else:
@@ -140,3 +146,59 @@ class Answers:
 
 def _is_meta(qtype: int) -> bool:
     return qtype == message.OPT or _FIRST_META <= qtype < message.ANY
+
+
+class SearchList:
+    """The domains that resolvers append to short names, and the number of dots from which on a name is not short.
+
+    A resolver that is asked for a name with fewer dots than `ndots` asks for the name below each domain of the list
+    first, and for the name itself at last. A name server answers that most of these names do not exist. A proxy is
+    asked for a name only when the client connects, so we cannot know. If `www.example.com.cluster.local` had an
+    address, every name of a machine with `ndots:5` would lead to a host that does not exist.
+    """
+
+    def __init__(self, domains: tuple[str, ...], ndots: int) -> None:
+        self._endings = tuple(f".{domain}" for domain in domains)
+        self._ndots = ndots
+
+    def short_name(self, name: str) -> str | None:
+        """Return the name to which a resolver has appended a domain; None if it has asked for the name itself.
+
+        A name of one label gives None, because `db.corp.example` is asked for both as itself and for `db`.
+        """
+        if self._ndots < 2:
+            return None
+        shorts = [name.removesuffix(ending) for ending in self._endings if name.endswith(ending)]
+        short = min(shorts, key=len, default="")
+        return short if 0 < short.count(".") < self._ndots else None
+
+
+def parse_search_list(content: bytes) -> SearchList:
+    """Return the list of a resolv.conf, changed by the variables LOCALDOMAIN and RES_OPTIONS."""
+    domains: tuple[str, ...] = ()
+    options = ""
+    for line in content.decode("latin-1").split("\n"):
+        keyword, _, rest = line.replace("\t", " ").strip().partition(" ")
+        if keyword in ("search", "domain"):
+            domains = tuple(rest.split())
+        elif keyword == "options":
+            options += f" {rest}"
+    if "LOCALDOMAIN" in os.environ:
+        domains = tuple(os.environ["LOCALDOMAIN"].split())
+    elif not domains:
+        # "If no domain entry is present, the domain is determined from the local hostname".
+        domains = (gethostname().partition(".")[2],)
+    options += f" {os.environ.get('RES_OPTIONS', '')}"
+    return SearchList(tuple(filter(None, map(folded, domains))), _ndots(options))
+
+
+def _ndots(options: str) -> int:
+    ndots = 1
+    for option in options.split():
+        digits = option.removeprefix(_NDOTS)
+        if option.startswith(_NDOTS) and digits.isascii() and digits.isdecimal():
+            ndots = min(int(digits[:9]), _MOST_DOTS)
+    return ndots
+
+
+SEARCH_LIST = SystemFile("/etc/resolv.conf", parse_search_list)

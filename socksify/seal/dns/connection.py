@@ -10,7 +10,7 @@ from itertools import count
 
 from socksify._originals import monotonic
 from socksify.seal.dns import response
-from socksify.seal.dns.framing import Incoming, framed
+from socksify.seal.dns.message import Incoming, framed
 from socksify.server.core.loop import READABLE, WRITABLE
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from socksify import _originals
     from socksify.seal.dns.message import Query
-    from socksify.seal.dns.udp_exchange import Done
+    from socksify.seal.dns.native_exchange import Done
     from socksify.server.core.calls import Timer
     from socksify.server.core.loop import Loop
 

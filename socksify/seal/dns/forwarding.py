@@ -16,9 +16,7 @@ from socksify.routing.sockaddr import numeric
 from socksify.routing.stream_isolation import isolated
 from socksify.seal.dns import message, response
 from socksify.seal.dns.connection import Connection
-from socksify.seal.dns.link_local_servers import sockaddr
-from socksify.seal.dns.native_dial import NativeDial
-from socksify.seal.dns.udp_exchange import UdpExchange
+from socksify.seal.dns.native_exchange import NativeDial, UdpExchange, sockaddr
 from socksify.tunnel import errors
 
 TYPE_CHECKING = False
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from socksify.config.settings import Settings
     from socksify.seal.dns.connection import Connect
     from socksify.seal.dns.message import Query
-    from socksify.seal.dns.udp_exchange import Done
+    from socksify.seal.dns.native_exchange import Done
     from socksify.seal.streams.dial import Dialer
     from socksify.server.core.loop import Loop
 

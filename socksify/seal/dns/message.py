@@ -1,5 +1,7 @@
 """DNS messages (RFC 1035 section 4): a query is read, and the response to it is written. There is no I/O here.
 
+Messages are also framed here, as TCP carries them, and the names of the reverse zone are read.
+
 A query comes from any program of the tree, so nothing in it is believed. Its name is bounded by the RFC, and the number
 of its records by what a query can have.
 """
@@ -7,7 +9,9 @@ of its records by what a query can have.
 from __future__ import annotations
 
 import struct
-from socket import AF_INET, AF_INET6, inet_pton
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+from socksify.routing.sockaddr import numeric
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ IN = 1
 # The largest response to a UDP query without EDNS (RFC 1035 section 4.2.1), and over TCP.
 UDP_SIZE = 512
 TCP_SIZE = 0xFFFF
+# RFC 1035 section 4.2.2, about TCP: "The message is prefixed with a two byte length field".
+_LENGTH_SIZE = 2
 # The largest query that is read.
 QUERY_SIZE = 4096
 # The largest payload of a datagram over IPv4.
@@ -48,6 +54,9 @@ _LONGEST_NAME = 255
 _MOST_ADDITIONAL = 4
 # The owner of a record: a pointer to the name of the question (RFC 1035 section 4.1.4).
 _SAME_NAME = b"\xc0\x0c"
+# The reverse zones of the two families.
+_REVERSE_IPV4 = ".in-addr.arpa"
+_REVERSE_IPV6 = ".ip6.arpa"
 # RFC 1035 section 5.1: "\DDD" is the octet with this decimal number.
 _ESCAPED = {ord("."): "\\046", ord("\\"): "\\092"}
 
@@ -205,6 +214,61 @@ def _read_name(data: bytes, offset: int) -> tuple[str, int]:
     return name, offset
 
 
+def address_of_reverse_name(name: str) -> str | None:
+    """Return the address, in its usual form, that a name in lower case asks for; None for any other name.
+
+    The name is `1.2.0.192.in-addr.arpa` (RFC 1035 section 3.5), or ends in `.ip6.arpa` (RFC 3596 section 2.5).
+    """
+    if name.endswith(_REVERSE_IPV4):
+        return _reverse_ipv4(name.removesuffix(_REVERSE_IPV4).split("."))
+    if name.endswith(_REVERSE_IPV6):
+        return _reverse_ipv6(name.removesuffix(_REVERSE_IPV6).split("."))
+    return None
+
+
+def _reverse_ipv4(labels: list[str]) -> str | None:
+    if len(labels) != 4 or not all(_is_octet(label) for label in labels):
+        return None
+    return ".".join(reversed(labels))
+
+
+def _is_octet(label: str) -> bool:
+    return label.isascii() and label.isdecimal() and len(label) <= 3 and int(label) < 256 and str(int(label)) == label
+
+
+def _reverse_ipv6(labels: list[str]) -> str | None:
+    if len(labels) != 32 or not all(len(label) == 1 and label in "0123456789abcdef" for label in labels):
+        return None
+    # A mapped address becomes the IPv4 address, as everywhere in the package.
+    return numeric(inet_ntop(AF_INET6, bytes.fromhex("".join(reversed(labels)))))
+
+
 def _opt(flags: int, rcode: int) -> bytes:
     """Return an OPT record. It has the upper bits of the response code (RFC 6891 section 6.1.3)."""
     return _OPT.pack(0, OPT, QUERY_SIZE, rcode >> 4 << 24 | flags, 0)
+
+
+class Incoming:
+    """The bytes that were received on a TCP connection. They are never more than one message and one read."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes from the connection. Return the messages that are complete now."""
+        received = self._received
+        received += data
+        messages, offset = [], 0
+        while len(received) >= offset + _LENGTH_SIZE:
+            end = offset + _LENGTH_SIZE + int.from_bytes(received[offset : offset + _LENGTH_SIZE], "big")
+            if len(received) < end:
+                break
+            messages.append(bytes(received[offset + _LENGTH_SIZE : end]))
+            offset = end
+        del received[:offset]
+        return messages
+
+
+def framed(message: bytes) -> bytes:
+    """Return a message as it is sent over TCP: with its length before it."""
+    return len(message).to_bytes(_LENGTH_SIZE, "big") + message

@@ -8,7 +8,7 @@ from socket import AF_INET, AF_INET6, CMSG_SPACE, IPPROTO_IP, IPPROTO_IPV6, IPV6
 
 from socksify.routing.sockaddr import numeric
 from socksify.seal.dns import message
-from socksify.seal.dns.framing import Incoming, framed
+from socksify.seal.dns.message import Incoming, framed
 from socksify.server.core.calls import call_safely
 from socksify.server.core.loop import PAUSE_SECONDS, READABLE, WRITABLE
 

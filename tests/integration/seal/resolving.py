@@ -30,8 +30,7 @@ from socksify.routing.hosts_file import SystemFile
 from socksify.routing.lookups import Lookups
 from socksify.routing.router import Router
 from socksify.seal.dns import answers as subject
-from socksify.seal.dns import search_list
-from socksify.seal.dns.answers import Answers
+from socksify.seal.dns.answers import Answers, parse_search_list
 from socksify.seal.dns.responder import TcpResponder, UdpResponder
 from socksify.seal.notices import Notices
 from socksify.seal.streams.dial import Dialer
@@ -156,7 +155,7 @@ def resolving(*routes: str, resolv_conf: str = "", **settings: str) -> Iterator[
         outside, server = stack.enter_context(machine(directory))
         monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
         monkeypatch.setattr(local_host, "nameservers", lambda: (NAME_SERVER, NAME_SERVER6))
-        listed = SystemFile(str(directory / "sealed" / "resolv.conf"), search_list.parse)
+        listed = SystemFile(str(directory / "sealed" / "resolv.conf"), parse_search_list)
         monkeypatch.setattr(subject, "SEARCH_LIST", listed)
         given = {"proxy": ("socks5h://127.0.0.1:1080",), "routes": routes, **settings}
         loaded = load(given, {}, "/", caller="the test")

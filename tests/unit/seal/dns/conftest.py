@@ -15,8 +15,7 @@ from socksify.routing.hosts_file import SystemFile
 from socksify.routing.lookups import Lookups
 from socksify.routing.router import Router
 from socksify.seal.dns import answers as subject
-from socksify.seal.dns import search_list
-from socksify.seal.dns.answers import Answers
+from socksify.seal.dns.answers import Answers, parse_search_list
 from socksify.seal.dns.responder import TcpResponder, UdpResponder
 from socksify.server.core.loop import Loop
 from tests.unit.seal.dns.parts import HOST, LoopbackDialer, Serve
@@ -32,7 +31,9 @@ def loop() -> Iterator[Loop]:
 @pytest.fixture(autouse=True)
 def plain_search_list(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine that the tests run on may have another search list."""
-    monkeypatch.setattr(subject, "SEARCH_LIST", SystemFile("/nonexistent", search_list.parse))
+    monkeypatch.setattr(subject, "SEARCH_LIST", SystemFile("/nonexistent", parse_search_list))
+    monkeypatch.setattr(subject, "gethostname", lambda: "host")
+    monkeypatch.delenv("LOCALDOMAIN", raising=False)
     monkeypatch.delenv("RES_OPTIONS", raising=False)
     monkeypatch.setattr(local_host, "nameservers", lambda: (HOST,))
 

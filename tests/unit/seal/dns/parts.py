@@ -16,8 +16,8 @@ import dns.rrset
 
 from socksify.routing.route import Via
 from socksify.seal.dns.answers import Answers
-from socksify.seal.dns.framing import framed
-from socksify.seal.dns.native_dial import NativeDial
+from socksify.seal.dns.message import framed
+from socksify.seal.dns.native_exchange import NativeDial
 from socksify.server.core.loop import Loop
 
 HOST = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What a question gets that is answered here."""
+"""What a question gets that is answered here, and the names that a resolver makes by its search list."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from socksify.routing import local_host
 from socksify.routing.fake_addresses import TABLE
 from socksify.routing.hosts_file import HostsFile, SystemFile
 from socksify.seal.dns import answers as subject
-from socksify.seal.dns import search_list
-from socksify.seal.dns.answers import Answers
+from socksify.seal.dns.answers import Answers, parse_search_list
 from tests.unit.seal.dns.parts import LoopbackDialer, ask, data_of
 
 Make = Callable[..., Answers]
+CLUSTER = b"nameserver 192.0.2.53\nsearch ns.svc.cluster.local svc.cluster.local Cluster.local.\noptions ndots:5\n"
 
 
 @pytest.mark.parametrize("name", ["www.target.example", "WWW.tarGet.EXAMPLE.", "a_b.target.example", "single"])
@@ -162,7 +162,7 @@ def test_a_name_with_a_domain_of_the_search_list_behind_it_does_not_exist(
 ) -> None:
     resolv_conf = tmp_path / "resolv.conf"
     resolv_conf.write_text("search svc.cluster.local cluster.local\noptions ndots:5\n")
-    monkeypatch.setattr(subject, "SEARCH_LIST", SystemFile(str(resolv_conf), search_list.parse))
+    monkeypatch.setattr(subject, "SEARCH_LIST", SystemFile(str(resolv_conf), parse_search_list))
     assert ask(answers(), name, kind).rcode() == rcode
 
 
@@ -182,3 +182,60 @@ def test_every_query_gets_one_response(answers: Make, labels: list[bytes], end: 
     assert response[:2] == query[:2]
     assert response[2] & 0x80
     dns.message.from_wire(response)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("www.example.com.ns.svc.cluster.local", "www.example.com"),
+        ("www.example.com.svc.cluster.local", "www.example.com"),
+        ("www.example.com.cluster.local", "www.example.com"),
+        ("a.b.c.d.e.cluster.local", "a.b.c.d.e"),
+        ("a.b.c.d.e.f.cluster.local", None),
+        ("db.ns.svc.cluster.local", None),
+        ("db.cluster.local", None),
+        ("ns.svc.cluster.local", None),
+        ("cluster.local", None),
+        ("www.example.com", None),
+        ("wwwcluster.local", None),
+        ("", None),
+    ],
+)
+def test_a_short_name_is_found(name: str, short: str | None) -> None:
+    assert parse_search_list(CLUSTER).short_name(name) == short
+
+
+def test_with_one_dot_a_name_is_asked_for_as_it_is() -> None:
+    for content in (b"search corp.example", b"search corp.example\noptions ndots:1 timeout:2", b""):
+        assert parse_search_list(content).short_name("a.b.corp.example") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"domain corp.example\noptions ndots:2", True),
+        (b"search other.example\n\tsearch\tCORP.example. \noptions\tndots:2\n", True),
+        (b"search corp.example\nsearch other.example\noptions ndots:2", False),
+        (b"search corp.example\noptions ndots:2 rotate\noptions ndots:1", False),
+        (b"search corp.example\noptions ndots:99999999999999", True),
+        (b"search corp.example\noptions ndots:x ndots: xndots:3", False),
+        (b"search corp.example .\noptions ndots:2", True),
+        (b"# search corp.example\noptions ndots:2", False),
+    ],
+)
+def test_resolv_conf_is_read_as_the_resolvers_read_it(content: bytes, found: bool) -> None:
+    assert parse_search_list(content).short_name("a.b.corp.example") == ("a.b" if found else None)
+
+
+def test_variables_outrank_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RES_OPTIONS", "ndots:1")
+    assert parse_search_list(CLUSTER).short_name("www.example.com.cluster.local") is None
+    monkeypatch.setenv("RES_OPTIONS", "ndots:3")
+    monkeypatch.setenv("LOCALDOMAIN", "corp.example lab.example")
+    assert parse_search_list(CLUSTER).short_name("www.example.com.cluster.local") is None
+    assert parse_search_list(CLUSTER).short_name("a.b.lab.example") == "a.b"
+
+
+def test_without_a_list_the_domain_is_that_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "gethostname", lambda: "host.corp.example")
+    assert parse_search_list(b"options ndots:2").short_name("a.b.corp.example") == "a.b"

@@ -11,7 +11,7 @@ import pytest
 from socksify.seal.dns import connection
 from socksify.seal.dns.connection import Connection
 from socksify.seal.dns.message import Query
-from socksify.seal.dns.native_dial import NativeDial
+from socksify.seal.dns.native_exchange import NativeDial
 from socksify.server.core.loop import Loop
 from tests.unit.seal.dns.parts import HOST, SECONDS, Script, Stream, response_to, tcp_server
 

@@ -14,7 +14,7 @@ import pytest
 
 from socksify.routing import local_host
 from socksify.routing.fake_addresses import TABLE
-from socksify.seal.dns import connection, forwarding, udp_exchange
+from socksify.seal.dns import connection, forwarding, native_exchange
 from socksify.seal.dns.answers import Answers
 from socksify.server.core.loop import Loop
 from tests.support.routing import gone, open_fds
@@ -99,7 +99,7 @@ def test_a_refused_datagram_is_a_failure(answers: Make, serve: Serve, monkeypatc
 
 
 def test_a_silent_server_is_a_failure(answers: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(native_exchange, "_ANSWER_SECONDS", 0.05)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((HOST, 0))
         monkeypatch.setattr(forwarding, "_DOMAIN", silent.getsockname()[1])
@@ -112,16 +112,16 @@ def test_a_silent_server_is_left_for_the_next_one(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.2", server.port))
         silent.settimeout(SECONDS)
-        monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", 0.05)
+        monkeypatch.setattr(native_exchange, "_ANSWER_SECONDS", 0.05)
         monkeypatch.setattr(local_host, "nameservers", lambda: ("127.0.0.2", HOST))
         port = serve(answers("*.lan=direct"))
         assert by_udp(port, "a.lan", "A").rcode() == dns.rcode.SERVFAIL
         assert silent.recv(512)
-        monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", float(SECONDS))
+        monkeypatch.setattr(native_exchange, "_ANSWER_SECONDS", float(SECONDS))
         assert data_of(by_udp(port, "a.lan", "A")) == ["192.0.2.7"]
         # If no server answers, the first one is asked again.
         monkeypatch.setattr(local_host, "nameservers", lambda: ("127.0.0.2",))
-        monkeypatch.setattr(udp_exchange, "_ANSWER_SECONDS", 0.05)
+        monkeypatch.setattr(native_exchange, "_ANSWER_SECONDS", 0.05)
         assert by_udp(port, "a.lan", "A").rcode() == dns.rcode.SERVFAIL
         assert silent.recv(512)
 

@@ -1,6 +1,11 @@
-"""What a query says, and what its response looks like. dnspython is the reference for both."""
+"""What a query says, and what its response looks like. dnspython is the reference for both.
+
+Frames of TCP and names of the reverse zone are tested here too.
+"""
 
 from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
 
 import dns.edns
 import dns.flags
@@ -12,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from socksify.seal.dns import message
-from socksify.seal.dns.message import HEADER, Query, parse
+from socksify.seal.dns.message import HEADER, Incoming, Query, address_of_reverse_name, framed, parse
 
 HEADER_OF_ONE_QUESTION = bytes.fromhex("123401000001000000000000")
 QUESTION = b"\3www\7example\0\0\1\0\1"
@@ -179,3 +184,53 @@ def test_a_text_that_is_no_name_is_not_encoded(name: str) -> None:
 
 def test_a_name_is_encoded() -> None:
     assert message.encoded_name("www.example.") == message.encoded_name("www.example") == b"\3www\7example\0"
+
+
+@given(st.ip_addresses())
+def test_an_address_is_found_again(address: IPv4Address | IPv6Address) -> None:
+    mapped = getattr(address, "ipv4_mapped", None)
+    expected = str(mapped or address)
+    found = address_of_reverse_name(address.reverse_pointer)
+    assert found == expected or IPv6Address(found or "") == address
+
+
+def test_a_mapped_address_is_an_ipv4_address() -> None:
+    assert address_of_reverse_name(IPv6Address("::ffff:192.0.2.1").reverse_pointer) == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "in-addr.arpa",
+        "2.0.192.in-addr.arpa",
+        "1.1.2.0.192.in-addr.arpa",
+        "256.2.0.192.in-addr.arpa",
+        "01.2.0.192.in-addr.arpa",
+        "0-63.2.0.192.in-addr.arpa",
+        "\u00b2.2.0.192.in-addr.arpa",
+        "+1.2.0.192.in-addr.arpa",
+        "1.2.0.192.example",
+        "1.ip6.arpa",
+        f"{32 * 'g.'}ip6.arpa",
+        f"{33 * '0.'}ip6.arpa",
+        f"00.{31 * '0.'}ip6.arpa",
+    ],
+)
+def test_other_names_are_none_of_an_address(name: str) -> None:
+    assert address_of_reverse_name(name) is None
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8), st.integers(1, 50))
+def test_messages_come_out_as_they_were_sent(messages: list[bytes], size: int) -> None:
+    sent = b"".join(map(framed, messages))
+    incoming = Incoming()
+    received = [each for at in range(0, len(sent), size) for each in incoming.feed(sent[at : at + size])]
+    assert received == messages
+    assert incoming.feed(b"") == []
+
+
+def test_the_longest_message() -> None:
+    incoming = Incoming()
+    assert incoming.feed(framed(65535 * b"a")[:-1]) == []
+    assert incoming.feed(b"a") == [65535 * b"a"]

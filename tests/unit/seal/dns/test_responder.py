@@ -17,7 +17,7 @@ import pytest
 from socksify.routing.fake_addresses import TABLE
 from socksify.seal.dns import responder
 from socksify.seal.dns.answers import Answers
-from socksify.seal.dns.framing import framed
+from socksify.seal.dns.message import framed
 from socksify.seal.dns.responder import TcpResponder, UdpResponder
 from socksify.server.core.loop import READABLE, Loop
 from tests.unit.seal.dns.parts import HOST, SECONDS, LoopbackDialer, Serve, data_of
