@@ -22,6 +22,11 @@ def template() -> str:
     return beside if os.path.isdir(beside) and not os.path.isdir(inside) else inside
 
 
+def is_complete() -> bool:
+    """Return True if this package has the template of the hook, in a directory or in an archive with the package."""
+    return os.path.isdir(template()) or not os.path.isdir(_PACKAGE)
+
+
 def is_hooked(executable: str) -> bool:
     """Return True if the Python at a path starts with our hook and its settings, with any environment and options.
 

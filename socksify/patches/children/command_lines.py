@@ -15,7 +15,7 @@ import os
 import sys
 from itertools import takewhile
 
-from socksify._hook_location import is_hooked
+from socksify._hook_location import is_complete, is_hooked
 from socksify._record import Record
 from socksify.patches.children import shell_commands, wrappers
 from socksify.patches.children.shell_words import UNKNOWN, UNKNOWN_QUOTED, Unreadable, is_known
@@ -195,6 +195,8 @@ def _why_not(line: CommandLine) -> str:
         return "-S keeps every hook out"
     if is_hooked(line.path) and is_hooked(_own_path(line)):
         return ""
+    if not is_complete():
+        return "this installation of socksify lacks the hook"
     ignoring = [option for option in "IE" if option in options]
     if ignoring:
         return f"-{ignoring[0]} ignores PYTHONPATH"

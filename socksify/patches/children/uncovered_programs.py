@@ -111,6 +111,8 @@ def _uncovered_message(subject: str, path: str, why_not: str) -> str:
         remedy = "children=True covers it"
     elif why_not.startswith("-S"):
         remedy = "start it without -S"
+    elif why_not.startswith("this installation"):
+        remedy = "install socksify again"
     elif why_not.startswith("a Python before 3"):
         remedy = f"--allow {os.path.basename(path)} says that you know"
     else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import socksify
+from socksify._hook_location import template
 
 # setpriv looks for the program with root's capabilities still. env, which comes next, has none.
 AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env")
@@ -63,6 +64,8 @@ def nobody(directory: Path) -> User:
     subprocess.run([python, "-m", "venv", "--without-pip", str(environment)], check=True, timeout=SECONDS)
     (site,) = environment.glob("lib/python3.*/site-packages")
     copy_readable(Path(socksify.__file__).parent, site / "socksify")
+    # As a wheel has it.
+    copy_readable(Path(template()), site / "socksify" / "sitecustomize_template")
     libraries.mkdir()
     (site / "libraries.pth").write_text(f"{libraries}\n")
     has_libraries = version == sys.version_info[:2]

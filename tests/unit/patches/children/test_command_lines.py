@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from socksify import _hook_location
 from socksify.patches.children import command_lines
 from socksify.patches.children.command_lines import CommandLine, Program
 
@@ -46,6 +47,17 @@ def executable(path: Path, text: str) -> str:
 )
 def test_a_python(path: str) -> None:
     assert program(path, [path, "x.py"]) == Program(path, True)
+
+
+def test_an_installation_without_the_hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_hook_location, "_PACKAGE", str(tmp_path))
+    assert program("/x/python3", ["/x/python3"]).why_not == "this installation of socksify lacks the hook"
+    assert program("/hooked/python", ["/hooked/python"]).why_not == ""
+    (tmp_path / "sitecustomize_template").mkdir()
+    assert program("/x/python3", ["/x/python3"]).why_not == ""
+    # The package is in an archive, and so is its hook.
+    monkeypatch.setattr(_hook_location, "_PACKAGE", str(tmp_path / "archive.zip" / "socksify"))
+    assert program("/x/python3", ["/x/python3"]).why_not == ""
 
 
 @pytest.mark.parametrize("path", ["/x/python2", "/x/python2.7", "/x/pypy", "/x/pypy2.7-dbg"])
