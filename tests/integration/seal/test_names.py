@@ -1,9 +1,10 @@
-"""Real resolvers ask our responder: dig, glibc, musl, Go, c-ares and dnspython, unmodified."""
+"""Real resolvers ask our responder: dig, glibc, musl, c-ares and dnspython, unmodified.
+
+Go resolves in `make wire`, for which it is installed.
+"""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from socket import AF_INET6
@@ -142,47 +143,6 @@ def test_musl(network: Resolving, musl: str) -> None:
     assert network.run(musl, "other.lan", "a b.example").split() == ["error", "error"]
 
 
-GO = """
-package main
-
-import (
-	"fmt"
-	"net"
-	"os"
-	"sort"
-)
-
-func main() {
-	for _, name := range os.Args[1:] {
-		found, err := net.LookupHost(name)
-		sort.Strings(found)
-		fmt.Println(found, err != nil)
-	}
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def go(tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = shutil.which("go")
-    if compiler is None:
-        pytest.skip("go is not installed")
-    directory = tmp_path_factory.mktemp("go")
-    (directory / "look_up.go").write_text(GO)
-    environment = {"CGO_ENABLED": "0", "GOCACHE": str(directory / "cache"), "GO111MODULE": "off"}
-    argv = [compiler, "build", "-o", str(directory / "look_up"), str(directory / "look_up.go")]
-    subprocess.run(argv, check=True, env={**os.environ, **environment})
-    return str(directory / "look_up")
-
-
-def test_go(network: Resolving, go: str) -> None:
-    assert network.run(go, NAME, "host.lan", "other.lan").splitlines() == [
-        f"[{' '.join(sorted([fake(), fake6()]))}] false",
-        "[192.0.2.7 2001:db8::7] false",
-        "[] true",
-    ]
-
-
 def test_other_records_through_the_proxy() -> None:
     # The name server is on the same machine as the supervisor here, where it would be direct.
     with resolving(f"{NAME_SERVER}=proxy", dns_server=NAME_SERVER) as network:
@@ -194,14 +154,13 @@ def test_other_records_through_the_proxy() -> None:
         assert {transport for transport, *_ in network.server.asked} == {"tcp"}
 
 
-def test_search_lists(musl: str, go: str) -> None:
+def test_search_lists(musl: str) -> None:
     """With ndots:5 resolvers ask for other names first, which must not be given addresses."""
     search = "search svc.cluster.local cluster.local\noptions ndots:5\n"
     with resolving("*.cluster.local=direct", resolv_conf=search) as network:
         address = fake()
         assert network.run(require("getent"), "ahostsv4", NAME).split()[0] == address
         assert address in network.run(musl, NAME)
-        assert address in network.run(go, NAME)
         assert network.python(C_ARES_SEARCH) == [address]
         assert network.server.asked == []
 
