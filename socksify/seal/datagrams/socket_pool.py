@@ -45,6 +45,11 @@ class _Stock:
             self._waiting.append(receive)
 
     @property
+    def is_awaited(self) -> bool:
+        """True if a call waits for a socket."""
+        return bool(self._waiting)
+
+    @property
     def missing(self) -> int:
         """The number of sockets to order."""
         return STOCK + len(self._waiting) - len(self._sockets) - self._ordered
@@ -148,8 +153,11 @@ class SocketPool:
             self._ended(loop)
             return
         number = answer[1] or EMFILE
-        self._stocks[pool_process.FAMILIES[answer[:1]]].put(made or OSError(number, os.strerror(number)))
-        self._order()
+        stock = self._stocks[pool_process.FAMILIES[answer[:1]]]
+        stock.put(made or OSError(number, os.strerror(number)))
+        # At the limit of open files, orders for the stock alone would fail without end. The next call orders again.
+        if made is not None or stock.is_awaited:
+            self._order()
 
     def _ended(self, loop: Loop) -> None:
         loop.watch(self._supply.fileno(), 0, lambda *_: None)

@@ -96,13 +96,12 @@ class Reaper:
 def become_parent() -> None:
     """Let this process get the orphans of its tree, and a signal when the launcher ends. Raises OSError."""
     # In the launcher's group, the keys of the terminal would reach this process.
-    os.setpgid(0, 0)
+    libc.call(os.setpgid, 0, 0)
     libc.prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
     libc.prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, _LAUNCHER_ENDED)
 
 
 def _leave_stderr() -> None:
     """Close standard error, for which the reader of a pipe may wait. Daemons of the program may live on."""
-    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    os.dup2(null, 2)
-    os.close(null)
+    # Standard output is /dev/null already (leave_inherited()), and dup2(2) succeeds at the limit of open files, too.
+    os.dup2(1, 2)

@@ -282,3 +282,15 @@ def test_streams_that_are_closed_stay_closed(tmp_path: Path, closed: tuple[int, 
         subprocess.run([sys.executable, *words], preexec_fn=close, cwd=ROOT, timeout=SECONDS, check=True)
     natively, under_seal = told.read_text().splitlines()
     assert under_seal == natively
+
+
+@pytest.mark.parametrize("limit", [20, 28, 40])
+def test_a_supervisor_at_its_limit_of_open_files_ends_with_the_program(limit: int) -> None:
+    """It cannot serve the program, and refuses its calls."""
+    program = "import socket, sys; sys.exit(socket.socket().connect_ex(('203.0.113.5', 80)) == 0)"
+    argv = ["-m", "socksify", *SEAL, sys.executable, "-S", "-E", "-c", program]
+    limited = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", sys.executable, *argv]
+    # The supervisor keeps standard error open until the program ends.
+    done = subprocess.run(limited, cwd=ROOT, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import resource
 import select
 import signal
 import socket
@@ -17,6 +18,7 @@ from socksify.seal.datagrams import socket_pool
 from socksify.seal.datagrams.socket_pool import SocketPool
 from socksify.server.core.loop import Loop
 from tests.support.network.namespaces import needs_root
+from tests.support.terminals import soon
 from tests.support.unprivileged import run_python
 from tests.unit.server.loops import running_loop
 
@@ -169,6 +171,23 @@ def test_a_killed_process_fails_the_calls_that_wait_and_those_that_follow(
     (after,) = served.take(socket.AF_INET6)
     assert isinstance(after, OSError) and after.errno == errno.ENETDOWN
     assert capfd.readouterr().err.count("has ended") == 1
+
+
+def test_nothing_is_ordered_again_and_again_at_the_limit_of_open_files(served: ServedPool) -> None:
+    """The stock stays empty then, until a call asks for a socket again."""
+    stock = served.pool._stocks[socket.AF_INET]
+    taken, limits = served.take(socket.AF_INET, socket_pool.STOCK), resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull, "rb") as file:
+        lowest = file.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        taken += served.take(socket.AF_INET, 2 * socket_pool.STOCK)
+        soon(lambda: stock.missing == socket_pool.STOCK, "orders go on")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert isinstance(taken[-1], OSError) and taken[-1].errno == errno.EMFILE
+    close([made for made in taken if isinstance(made, Socket)])
+    close(served.take(socket.AF_INET, 2 * socket_pool.STOCK))
 
 
 def test_closing_ends_the_process() -> None:
