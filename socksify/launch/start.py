@@ -71,7 +71,7 @@ def start(settings: Settings, words: Sequence[str], *, is_embedded: bool) -> Non
 def _seal(settings: Settings, command: Command | None, is_embedded: bool) -> str:
     """Seal this process if the settings and the command ask for it. Return the reason if it is not sealed, or ""."""
     if settings.seal == "off":
-        return f"{settings.sources.get('seal', 'seal')} is off"
+        return f"{settings.sources.get('seal', 'seal')} is off, and not auto or on"
     if settings.seal == "auto" and not settings.strict and (command is None or _is_patched(settings, command)):
         return "the patches suffice"
     try:
@@ -175,8 +175,8 @@ def _check_unsealed(settings: Settings, command: Command, why: str) -> None:
     is_allowed = command.name in settings.allow or command.path in settings.allow
     if not (is_allowed or _is_patched(settings, command) or is_harmless(command.path, command.words)):
         raise ConfigError(
-            f"{command.words[0]}: only a seal can hold its connections to the proxy: {why};"
-            f" --allow {command.name} starts it all the same, and they go direct"
+            f"{command.words[0]}: only a seal can hold its connections to the proxy: {why.removesuffix('.')}."
+            f" --allow {command.name} starts it all the same, and its connections go direct."
         )
 
 

@@ -16,7 +16,10 @@ _SIGSET_SIZE = 128
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 
 def system_call(name: str, number: int, *arguments: int) -> int:
@@ -26,6 +29,14 @@ def system_call(name: str, number: int, *arguments: int) -> int:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
     return result
+
+
+def call(function: Callable[..., _T], *arguments: int) -> _T:
+    """Call a function of `os` that has the name of its system call. Raises OSError, whose message begins with it."""
+    try:
+        return function(*arguments)
+    except OSError as error:
+        raise OSError(error.errno, f"{function.__name__}: {error.strerror}") from None
 
 
 def connect_raw(fd: int, address: bytes) -> int:

@@ -25,6 +25,7 @@ from socksify.seal.kernel import libc, system_calls
 from socksify.seal.processes.descriptors import leave_inherited
 from socksify.seal.processes.links import BEGIN, END, ENDED, STARTED, STOPPED, UNAVAILABLE, Links
 from socksify.seal.processes.process_status import descends_from, is_stopped
+from socksify.seal.processes.requirements import explain
 from socksify.seal.processes.signals import Signal, SignalReader
 
 TYPE_CHECKING = False
@@ -38,6 +39,7 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 # In milliseconds, for the supervisor to start.
 _START_TIMEOUT = 30_000
+_TOO_LATE = b"the supervisor has not started within 30 seconds"
 # The exit status if nobody knows that of the program.
 _UNKNOWN = 1 << 8
 # sd_listen_fds(3), sd_watchdog_enabled(3): a service manager writes here which process is meant.
@@ -61,10 +63,12 @@ def enter_seal(make_service: Callable[[], Service], import_ahead: Callable[[], N
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         links = Links()
-        supervisor = os.fork()
+        supervisor = _fork(links)
         if supervisor:
-            Launcher(supervisor, _started(links, supervisor), links).run()
+            _started(links, supervisor).run()
         _become_program(links, launcher, group, make_service, import_ahead)
+    except OSError as error:
+        raise explain(error) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -85,18 +89,34 @@ def _become_program(
             os.environ[name] = str(os.getpid())
 
 
-def _started(links: Links, supervisor: int) -> int:
-    """Wait for the start of the supervisor and the program, and return the number of the program's process."""
+def _fork(links: Links) -> int:
+    try:
+        return libc.call(os.fork)
+    except OSError:
+        links.close()
+        raise
+
+
+def _started(links: Links, supervisor: int) -> Launcher:
+    """Wait for the start of the supervisor and the program, and return the launcher of both."""
     links.of_launcher()
+    try:
+        return Launcher(supervisor, _program(links), links)
+    except (OSError, SealUnavailableError):
+        links.close()
+        # It has ended, unless it hangs. The program's process ends as soon as nobody can let it begin.
+        os.kill(supervisor, signal.SIGKILL)
+        os.waitpid(supervisor, 0)
+        raise
+
+
+def _program(links: Links) -> int:
+    """Wait for the report of the start, and return the number of the program's process."""
     poller = select.poll()
     poller.register(links.reports, select.POLLIN)
-    kind, data = links.reports.receive() if poller.poll(_START_TIMEOUT) else (UNAVAILABLE, b"it did not start in time")
+    kind, data = links.reports.receive() if poller.poll(_START_TIMEOUT) else (UNAVAILABLE, _TOO_LATE)
     if kind == STARTED:
         return int(data)
-    links.close()
-    # It has ended, unless it hangs.
-    os.kill(supervisor, signal.SIGKILL)
-    os.waitpid(supervisor, 0)
     raise SealUnavailableError(data.decode() if kind == UNAVAILABLE else "the supervisor has ended during its start")
 
 
@@ -106,7 +126,7 @@ class Launcher:
     def __init__(self, supervisor: int, program: int, links: Links) -> None:
         self._family = supervisor, program
         self._program = program
-        self._pidfd = os.pidfd_open(program)
+        self._pidfd = libc.call(os.pidfd_open, program)
         self._links = links
         self._signals = SignalReader()
         self._is_supervised = True

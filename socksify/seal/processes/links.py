@@ -10,6 +10,8 @@ import fcntl
 import os
 from errno import EPIPE
 
+from socksify.seal.kernel import libc
+
 # In bytes: longer packets would be split (PIPE_BUF).
 _LONGEST = 4096
 # The numbers below belong to the program's standard streams, also if they are closed now.
@@ -39,7 +41,7 @@ class Pipe:
     """One direction of a conversation. A packet has a kind, which is one byte, and data."""
 
     def __init__(self) -> None:
-        self._reader, self._writer = map(_moved, os.pipe2(os.O_DIRECT | os.O_CLOEXEC))
+        self._reader, self._writer = map(_moved, libc.call(os.pipe2, os.O_DIRECT | os.O_CLOEXEC))
 
     def fileno(self) -> int:
         """Return the descriptor of the reading end."""

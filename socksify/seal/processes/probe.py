@@ -11,7 +11,7 @@ import select
 
 from socksify.seal.errors import SealUnavailableError
 from socksify.seal.kernel import system_calls
-from socksify.seal.kernel.libc import system_call
+from socksify.seal.kernel.libc import call, system_call
 from socksify.seal.kernel.listener import Listener
 from socksify.seal.kernel.target import Target
 from socksify.seal.processes.links import INSTALL, LISTENER, PROBE, UNAVAILABLE
@@ -31,7 +31,7 @@ def take_listener(links: Links, program: int, is_pooled: bool) -> Listener:
     if kind != LISTENER:
         raise SealUnavailableError(data.decode() if kind == UNAVAILABLE else "the program has ended during its start")
     numbers = system_calls.here().numbers
-    pidfd = os.pidfd_open(program)
+    pidfd = call(os.pidfd_open, program)
     try:
         listener = Listener(system_call("pidfd_getfd", numbers["pidfd_getfd"], pidfd, int(data), 0))
     finally:

@@ -10,7 +10,7 @@ import os
 
 from socksify.seal.kernel import landlock, seccomp, system_calls
 from socksify.seal.kernel.filter import filter_program
-from socksify.seal.kernel.libc import system_call
+from socksify.seal.kernel.libc import call, system_call
 from socksify.seal.processes.links import BEGIN, INSTALL, LISTENER, PROBE, UNAVAILABLE
 from socksify.seal.processes.requirements import explain
 
@@ -30,7 +30,7 @@ def enter(links: Links, group: int, import_ahead: Callable[[], None]) -> None:
     """
     links.of_program()
     try:
-        os.setpgid(0, group)
+        call(os.setpgid, 0, group)
         import_ahead()
         _seal(links)
     except Exception as error:

@@ -10,6 +10,7 @@ import os
 import signal
 
 from socksify.seal.errors import SealUnavailableError
+from socksify.seal.kernel.libc import call
 from socksify.seal.processes.links import STARTED, UNAVAILABLE
 from socksify.seal.processes.reaper import Reaper, become_parent
 from socksify.seal.processes.requirements import explain
@@ -43,7 +44,7 @@ def fork_program(links: Links, launcher: int, make_service: Callable[[], Service
     """
     try:
         become_parent()
-        program = os.fork()
+        program = call(os.fork)
     except OSError as error:
         links.reports.send(UNAVAILABLE, str(explain(error)).encode())
         os._exit(1)

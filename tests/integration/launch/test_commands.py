@@ -42,8 +42,8 @@ def test_a_command_is_refused_without_a_seal(both: Both) -> None:
     refused = both.socksify("--seal", "off", "curl", "http://a.example/")
     assert (refused.returncode, refused.stdout) == (2, b"")
     assert refused.stderr == (
-        b"socksify: curl: only a seal can hold its connections to the proxy: --seal is off;"
-        b" --allow curl starts it all the same, and they go direct\n"
+        b"socksify: curl: only a seal can hold its connections to the proxy: --seal is off, and not auto or on."
+        b" --allow curl starts it all the same, and its connections go direct.\n"
     )
 
 

@@ -41,6 +41,10 @@ REFUSALS = {
     "pidfd_getfd=ENOSYS": (
         "pidfd_getfd: Function not implemented: the kernel has no such call. Linux 5.14 or later is needed."
     ),
+    "pidfd_open=EPERM": f"pidfd_open: Operation not permitted: {CONTAINER}",
+    "pidfd_open=ENOSYS": (
+        "pidfd_open: Function not implemented: the kernel has no such call. Linux 5.14 or later is needed."
+    ),
     "process_vm_readv=EPERM": f"process_vm_readv: Operation not permitted: {CONTAINER}",
     # SECCOMP_IOCTL_NOTIF_ADDFD
     "ioctl@40182103=EINVAL": f"ioctl: Invalid argument: {TOO_OLD}",
@@ -68,7 +72,7 @@ def test_a_seal_that_is_asked_for_and_cannot_be_had(refusal: str) -> None:
 def test_a_command_that_needs_one() -> None:
     refused = under("pidfd_getfd=EPERM", require("curl"), "http://a.example/")
     assert (refused.returncode, refused.stdout) == (2, "")
-    told = f"only a seal can hold its connections to the proxy: {REFUSALS['pidfd_getfd=EPERM']};"
+    told = f"only a seal can hold its connections to the proxy: {REFUSALS['pidfd_getfd=EPERM']}"
     assert refused.stderr.startswith(f"socksify: {require('curl')}: {told} --allow curl ")
     assert refused.stderr.count("\n") == 1
 
