@@ -23,13 +23,12 @@ from socksify.seal.notices import Notices
 from socksify.seal.patched.private_calls import PrivateCalls
 from socksify.seal.patched.scopes import Scopes
 from socksify.seal.streams.connect import ConnectHandler
-from socksify.seal.streams.connections import Connections
+from socksify.seal.streams.connections import Connections, SocketQueries
 from socksify.seal.streams.dial import Dialer
 from socksify.seal.streams.full_listener import FullListeners
 from socksify.seal.streams.held_connect import HeldConnects
 from socksify.seal.streams.relays import Relays
 from socksify.seal.streams.routes import Routes
-from socksify.seal.streams.socket_queries import SocketQueries
 from socksify.server.core.calls import report_error
 from socksify.server.core.loop import READABLE, Loop
 from socksify.server.core.thread_pool import Threads

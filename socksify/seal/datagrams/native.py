@@ -15,12 +15,19 @@ from socket import AF_UNSPEC, MSG_ERRQUEUE, SOCK_DGRAM
 
 from socksify import _originals
 from socksify.routing.route import Blocked, Direct
-from socksify.seal.datagrams import message_header, sent_messages
 from socksify.seal.datagrams.asked_name_servers import AskedNameServers
-from socksify.seal.datagrams.receive_calls import Recvfrom, Recvmsg
+from socksify.seal.datagrams.messages import (
+    Recvfrom,
+    Recvmsg,
+    note_sent,
+    read_datagram,
+    read_header,
+    read_message,
+    read_messages,
+)
 from socksify.seal.datagrams.reception import Reception
 from socksify.seal.datagrams.routes import DOMAIN, destination
-from socksify.seal.datagrams.sockets import bind_to_loopback, flags_of, give, is_datagram_socket, read_datagram
+from socksify.seal.datagrams.sockets import bind_to_loopback, flags_of, give, is_datagram_socket
 from socksify.seal.kernel import raw_sockaddr
 from socksify.seal.kernel.libc import connect_raw
 from socksify.seal.kernel.target import inode
@@ -30,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from socksify.routing.sockaddr import SockAddress
+    from socksify.seal.datagrams.messages import SentMessage
     from socksify.seal.datagrams.routes import DatagramRoutes
-    from socksify.seal.datagrams.sent_messages import SentMessage
     from socksify.seal.kernel.listener import Listener
     from socksify.seal.kernel.target import Target
     from socksify.seal.streams.connections import Connections
@@ -129,7 +136,7 @@ class NativeDatagrams:
 
     def sendmsg(self, id: int, thread: int, fd: int, header: int, flags: int, *_: int) -> None:
         """Answer sendmsg(2) of any socket. Raises OSError if it fails."""
-        message = sent_messages.message(self._target, thread, header)
+        message = read_message(self._target, thread, header)
         if self._is_message_a_question(thread, fd, message):
             content = message.content(self._target, thread)
             self._listener.answer(id, self._ask(id, thread, fd, message.address, content, flags))
@@ -142,7 +149,7 @@ class NativeDatagrams:
         If the first message is a question, that one alone is sent. The caller goes on with the others, as sendmmsg(2)
         asks of it.
         """
-        messages = sent_messages.messages(self._target, thread, headers, count)
+        messages = read_messages(self._target, thread, headers, count)
         questions = [self._is_message_a_question(thread, fd, message) for message in messages]
         if not any(questions):
             self._listener.proceed(id)
@@ -151,7 +158,7 @@ class NativeDatagrams:
             raise OSError(EPERM, os.strerror(EPERM))
         content = messages[0].content(self._target, thread)
         sent = self._ask(id, thread, fd, messages[0].address, content, flags)
-        sent_messages.note_sent(self._target, thread, messages[0], sent)
+        note_sent(self._target, thread, messages[0], sent)
         self._listener.answer(id, 1)
 
     def recvfrom(
@@ -165,7 +172,7 @@ class NativeDatagrams:
 
     def recvmsg(self, id: int, thread: int, fd: int, at: int, flags: int, *_: int) -> None:
         """Answer recvmsg(2) of any socket. Raises OSError if it fails."""
-        header = message_header.read(self._target, thread, at) if self._has_asked(thread, fd, flags) else None
+        header = read_header(self._target, thread, at) if self._has_asked(thread, fd, flags) else None
         if header is not None and header.name:
             self._receive(fd, Recvmsg(id, thread, flags & 0xFFFFFFFF, header))
         else:

@@ -13,8 +13,9 @@ from socket import AF_INET6, AF_UNSPEC, MSG_DONTWAIT
 
 from socksify.routing.route import Direct
 from socksify.seal.datagrams.direct import DirectDatagrams
+from socksify.seal.datagrams.messages import read_datagram
 from socksify.seal.datagrams.routes import DOMAIN, destination, through_loopback
-from socksify.seal.datagrams.sockets import flags_of, give, is_datagram_socket, read_datagram
+from socksify.seal.datagrams.sockets import flags_of, give, is_datagram_socket
 from socksify.seal.kernel import raw_sockaddr
 from socksify.seal.kernel.libc import connect_raw
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from socksify import _originals
     from socksify.routing.sockaddr import SockAddress
-    from socksify.seal.datagrams.receive_calls import Recvfrom, Recvmsg
+    from socksify.seal.datagrams.messages import Recvfrom, Recvmsg
     from socksify.seal.kernel.listener import Listener
     from socksify.seal.kernel.target import Target
     from socksify.server.core.loop import Loop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EINVAL, EMSGSIZE
+from errno import EINVAL
 from socket import AF_INET, AF_INET6, SO_BINDTODEVICE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET
 
 TYPE_CHECKING = False
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 # The bits of the type in the second argument of socket(2). The others are flags.
 _TYPE = 0xF
-# In bytes: no datagram is longer.
-_LONGEST = 65535
 _LOOPBACK = b"lo"
 # IFNAMSIZ of <net/if.h>
 _LONGEST_DEVICE = 16
@@ -57,10 +55,3 @@ def is_datagram_socket(target: Target, thread: int, fd: int) -> bool:
         return sock.type == SOCK_DGRAM and sock.family in (AF_INET, AF_INET6)
     finally:
         sock.close()
-
-
-def read_datagram(target: Target, thread: int, at: int, size: int) -> bytes:
-    """Return what a program sends. Raises OSError: EFAULT, or EMSGSIZE for more than a datagram holds."""
-    if size > _LONGEST:
-        raise OSError(EMSGSIZE, os.strerror(EMSGSIZE))
-    return target.read_all(thread, at, size)

@@ -1,5 +1,7 @@
 """Facts about sealed sockets that the kernel does not know: pending connects, their errors, and the true peers.
 
+getsockopt(2) of SO_ERROR and getpeername(2) are answered by these facts.
+
 A socket is known by its inode. The supervisor holds no descriptor of a socket that is open, and does not hear of its
 end. So the tables are bounded, and the entry that was used least recently is dropped first. Sockets have their inode
 numbers in a sequence of 32 bits, so an entry of a socket that is gone does no harm.
@@ -7,13 +9,22 @@ numbers in a sequence of 32 bits, so an entry of a socket that is gone does no h
 
 from __future__ import annotations
 
+import os
+import struct
 from collections import OrderedDict
+from errno import EINVAL, ENOTCONN
+
+from socksify.seal.kernel.target import inode
+from socksify.seal.streams.dial import clear_error
+from socksify.seal.streams.waiting_calls import tell_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
     from socksify import _originals
+    from socksify.seal.kernel.listener import Listener
+    from socksify.seal.kernel.target import Target
 
     class Attempt(Protocol):
         """A connect(2) that is not over."""
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
             """Answer getsockopt(SO_ERROR): now, or when the outcome is known."""
 
 
+_INT = struct.Struct("@i")
 _MOST_PEERS = 1 << 15
 _MOST_FAILURES = 1 << 12
 
@@ -99,3 +111,59 @@ class Connections:
         if found is not None:
             self._peers.move_to_end(inode)
         return found
+
+
+class SocketQueries:
+    """Answers getsockopt(2) of SO_ERROR, and getpeername(2), for one tree."""
+
+    def __init__(self, listener: Listener, target: Target, connections: Connections) -> None:
+        self._listener, self._target, self._connections = listener, target, connections
+
+    def so_error(
+        self, id: int, thread: int, fd: int, _level: int, _option: int, value: int, length: int, *_: int
+    ) -> None:
+        """Answer getsockopt(2) of SO_ERROR. Raises OSError if the call fails."""
+        if not self._connections.may_report_errors:
+            self._listener.proceed(id)
+            return
+        number = inode(thread, fd)
+        attempt = self._connections.attempt(number)
+        if attempt is not None:
+            attempt.tell_outcome(id, thread, value, length)
+            return
+        failure = self._connections.take_failure(number)
+        if not failure:
+            self._listener.proceed(id)
+            return
+        # The socket has an error of its own since it was shut down. Ours takes its place.
+        sock = self._target.take_socket(thread, fd)
+        clear_error(sock)
+        sock.close()
+        if not tell_error(self._listener, self._target, id, thread, value, length, failure):
+            self._connections.fail(number, failure)
+
+    def getpeername(self, id: int, thread: int, fd: int, address: int, length: int, *_: int) -> None:
+        """Answer getpeername(2). Raises OSError if the call fails."""
+        if not self._connections.has_peers:
+            self._listener.proceed(id)
+            return
+        number = inode(thread, fd)
+        peer = self._connections.peer(number)
+        if peer is None:
+            self._listener.proceed(id)
+            return
+        if self._connections.attempt(number) is not None:
+            raise OSError(ENOTCONN, os.strerror(ENOTCONN))
+        # The kernel knows whether the socket is still connected, and raises if not.
+        sock = self._target.take_socket(thread, fd)
+        try:
+            sock.getpeername()
+        finally:
+            sock.close()
+        (room,) = _INT.unpack(self._target.read(thread, length, _INT.size))
+        if room < 0:
+            raise OSError(EINVAL, os.strerror(EINVAL))
+        if self._listener.is_valid(id):
+            self._target.write(thread, address, peer[:room])
+            self._target.write(thread, length, _INT.pack(len(peer)))
+            self._listener.answer(id)

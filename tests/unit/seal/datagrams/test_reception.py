@@ -13,7 +13,7 @@ import pytest
 
 from socksify import _originals
 from socksify.seal.datagrams import reception as datagram_reception
-from socksify.seal.datagrams.receive_calls import Recvfrom
+from socksify.seal.datagrams.messages import Recvfrom
 from socksify.seal.datagrams.reception import Reception
 from socksify.seal.kernel import system_calls
 from socksify.seal.kernel.listener import Listener

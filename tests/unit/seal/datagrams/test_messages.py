@@ -1,4 +1,4 @@
-"""struct msghdr in the memory of a process: this one's own."""
+"""What is sent with sendmsg(2) and sendmmsg(2), in the memory of a process: this one's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from socksify.seal.datagrams import sent_messages
+from socksify.seal.datagrams.messages import note_sent, read_message, read_messages
 from socksify.seal.kernel import raw_sockaddr, system_calls
 from socksify.seal.kernel.target import Target
 
@@ -60,7 +60,7 @@ def in6(index: int) -> bytes:
 def test_a_message_is_read(target: Target) -> None:
     parts = parts_of(b"first, ", b"", b"second")
     header = Msghdr(ADDRESS, len(ADDRESS), ctypes.addressof(parts), len(parts), in4(0), len(in4(0)), 0)
-    message = sent_messages.message(target, ME, ctypes.addressof(header))
+    message = read_message(target, ME, ctypes.addressof(header))
     assert (message.address, message.ancillary) == (ADDRESS, in4(0))
     assert message.content(target, ME) == b"first, second"
 
@@ -68,7 +68,7 @@ def test_a_message_is_read(target: Target) -> None:
 def test_a_message_of_a_connected_socket_has_nothing_but_its_content(target: Target) -> None:
     parts = parts_of(b"content")
     header = Msghdr(None, 16, ctypes.addressof(parts), 1, None, 8, 0)
-    message = sent_messages.message(target, ME, ctypes.addressof(header))
+    message = read_message(target, ME, ctypes.addressof(header))
     assert (message.address, message.ancillary) == (b"", b"")
 
 
@@ -77,11 +77,11 @@ def test_messages_are_read_and_the_size_is_written(target: Target) -> None:
     headers = (Mmsghdr * 3)()
     for header in headers:
         header.header = Msghdr(ADDRESS, len(ADDRESS), ctypes.addressof(parts), 1, None, 0, 0)
-    found = sent_messages.messages(target, ME, ctypes.addressof(headers), len(headers))
+    found = read_messages(target, ME, ctypes.addressof(headers), len(headers))
     assert [message.content(target, ME) for message in found] == [b"content"] * 3
-    sent_messages.note_sent(target, ME, found[1], 7)
+    note_sent(target, ME, found[1], 7)
     assert [header.sent for header in headers] == [0, 7, 0]
-    assert sent_messages.messages(target, ME, 0, 0) == []
+    assert read_messages(target, ME, 0, 0) == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_messages_are_read_and_the_size_is_written(target: Target) -> None:
 )
 def test_an_interface_is_found_in_ancillary_data(target: Target, ancillary: bytes, names: bool) -> None:
     header = Msghdr(None, 0, None, 0, ancillary, len(ancillary), 0)
-    assert sent_messages.message(target, ME, ctypes.addressof(header)).names_interface == names
+    assert read_message(target, ME, ctypes.addressof(header)).names_interface == names
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_interface_is_found_in_ancillary_data(target: Target, ancillary: byte
 )
 def test_what_the_kernel_refuses_is_refused(target: Target, header: Msghdr, error: int) -> None:
     with pytest.raises(OSError) as raised:
-        sent_messages.message(target, ME, ctypes.addressof(header)).content(target, ME)
+        read_message(target, ME, ctypes.addressof(header)).content(target, ME)
     assert raised.value.errno == error
 
 
@@ -125,11 +125,11 @@ def test_a_message_is_no_longer_than_a_datagram(target: Target) -> None:
     parts = parts_of(bytes(40_000), bytes(40_000))
     header = Msghdr(ADDRESS, 16, ctypes.addressof(parts), 2, None, 0, 0)
     with pytest.raises(OSError) as raised:
-        sent_messages.message(target, ME, ctypes.addressof(header)).content(target, ME)
+        read_message(target, ME, ctypes.addressof(header)).content(target, ME)
     assert raised.value.errno == errno.EMSGSIZE
 
 
 def test_a_header_that_is_cut_short_is_no_message(target: Target) -> None:
     with pytest.raises(OSError) as raised:
-        sent_messages.message(target, ME, 8)
+        read_message(target, ME, 8)
     assert raised.value.errno == errno.EFAULT
