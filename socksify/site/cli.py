@@ -170,6 +170,8 @@ def _installed(directory: str, *, kept: bool) -> str:
 
 def _settings(words: list[str]) -> tuple[str | None, bool]:
     """Return the options as the text of a settings file, or None without options, and True if it has a password."""
+    import tomllib
+
     from socksify.config.command_line import parse
     from socksify.config.settings_text import document
     from socksify.program.main_module import working_directory
@@ -179,7 +181,14 @@ def _settings(words: list[str]) -> tuple[str | None, bool]:
         raise ConfigError(f"install: unexpected {(program or [f'--{action}' for action in actions])[0]!r}")
     if not arguments:
         return None, False
-    return document(arguments, working_directory() or "")
+    text, secret = document(arguments, working_directory() or "")
+    if tomllib.loads(text).get("seal") == "on":
+        # Every program of the environment would have a closed network.
+        raise ConfigError(
+            "install: seal: 'on': expected auto or off, because a hook runs in a process that has begun, and cannot"
+            f" seal it. Start the programs that need a seal by {sys.executable} -m socksify --seal=on"
+        )
+    return text, secret
 
 
 def _uninstall() -> int:

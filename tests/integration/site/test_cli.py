@@ -257,6 +257,7 @@ WRONG = {
     "settings without a proxy": ["install", "--udp", "direct"],
     "a proxy that cannot be": ["install", "--proxy", "gopher://alice:secret@gw"],
     "a rule that cannot be": ["install", "--proxy", "socks5h://alice:secret@gw", "--route", "x=nowhere"],
+    "a seal, which a hook cannot make": ["install", "--proxy", PROXY, "--seal=on"],
     "a file that is not there": ["install", "--proxy", PROXY, "--config", "missing.toml"],
 }
 
