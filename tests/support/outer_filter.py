@@ -13,7 +13,7 @@ import errno
 import os
 import sys
 
-from socksify.seal.kernel import seccomp, system_calls
+from socksify.seal.kernel import restrictions, system_calls
 from socksify.seal.kernel.bpf import Assembler
 from socksify.seal.kernel.filter import ALLOW, ERROR
 from socksify.seal.kernel.libc import system_call
@@ -45,7 +45,7 @@ def install(refusals: list[str]) -> None:
 
 def _install_without_listener(program: bytes) -> None:
     """Install by prctl(2), since seccomp(2) may be what is refused."""
-    filter_ = seccomp._Program(len(program) // 8, program)
+    filter_ = restrictions._Program(len(program) // 8, program)
     prctl = system_calls.here().numbers["prctl"]
     system_call("prctl", prctl, _PR_SET_NO_NEW_PRIVS, 1)
     system_call("prctl", prctl, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(filter_))
@@ -54,7 +54,7 @@ def _install_without_listener(program: bytes) -> None:
 def _install_with_listener() -> None:
     code = Assembler()
     code.end(ALLOW)
-    os.set_inheritable(seccomp.install(code.assemble()), True)
+    os.set_inheritable(restrictions.install_filter(code.assemble()), True)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import sys
 from socksify.config.loader import load
 from socksify.routing import fake_addresses, log
 from socksify.seal.datagrams.socket_pool import SocketPool
-from socksify.seal.kernel import seccomp, system_calls
+from socksify.seal.kernel import restrictions, system_calls
 from socksify.seal.kernel.filter import filter_program
 from socksify.seal.kernel.libc import system_call
 from socksify.seal.kernel.listener import Listener
@@ -41,7 +41,7 @@ def main(mode: str, settings: str, *argv: str) -> int:
 def _begin(numbers: int, begin: int, argv: list[str], pooled: bool) -> NoReturn:
     """Install the filter, tell the number of the listener, and become the program."""
     try:
-        number = seccomp.install(filter_program(system_calls.here(), pooled=pooled))
+        number = restrictions.install_filter(filter_program(system_calls.here(), pooled=pooled))
         os.write(numbers, str(number).encode())
         os.read(begin, 5)
         os.execvp(argv[0], argv)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from socksify.seal.kernel import landlock, seccomp, system_calls
+from socksify.seal.kernel import restrictions, system_calls
 from socksify.seal.kernel.filter import filter_program
 from socksify.seal.kernel.libc import call, system_call
 from socksify.seal.processes.links import BEGIN, INSTALL, LISTENER, PROBE, UNAVAILABLE
@@ -46,8 +46,8 @@ def _seal(links: Links) -> None:
     if kind != INSTALL:
         _end()
     architecture = system_calls.here()
-    landlock.deny_tcp_connect()
-    listener = seccomp.install(filter_program(architecture, pooled=pooled == b"1"))
+    restrictions.deny_tcp_connect()
+    listener = restrictions.install_filter(filter_program(architecture, pooled=pooled == b"1"))
     links.answers.send(LISTENER, str(listener).encode())
     _probe(architecture.numbers["connect"])
     os.close(listener)

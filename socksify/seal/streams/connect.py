@@ -33,9 +33,9 @@ from socksify.routing.sockaddr import numeric
 from socksify.seal.kernel import raw_sockaddr
 from socksify.seal.kernel.libc import connect_raw
 from socksify.seal.kernel.raw_sockaddr import is_mapped
+from socksify.seal.streams.connections import WaitingCalls
 from socksify.seal.streams.held_connect import HeldConnect
 from socksify.seal.streams.own_connect import OwnConnect, connect_directly
-from socksify.seal.streams.waiting_calls import WaitingCalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Facts about sealed sockets that the kernel does not know: pending connects, their errors, and the true peers.
 
-getsockopt(2) of SO_ERROR and getpeername(2) are answered by these facts.
+getsockopt(2) of SO_ERROR and getpeername(2) are answered by these facts. Some calls wait for the outcome of a
+connect(2).
 
 A socket is known by its inode. The supervisor holds no descriptor of a socket that is open, and does not hear of its
 end. So the tables are bounded, and the entry that was used least recently is dropped first. Sockets have their inode
@@ -12,11 +13,11 @@ from __future__ import annotations
 import os
 import struct
 from collections import OrderedDict
-from errno import EINVAL, ENOTCONN
+from errno import EFAULT, EINVAL, ENOTCONN
+from socket import SO_SNDTIMEO, SOL_SOCKET
 
 from socksify.seal.kernel.target import inode
 from socksify.seal.streams.dial import clear_error
-from socksify.seal.streams.waiting_calls import tell_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from socksify import _originals
     from socksify.seal.kernel.listener import Listener
     from socksify.seal.kernel.target import Target
+    from socksify.server.core.calls import Timer
+    from socksify.server.core.loop import Loop
 
     class Attempt(Protocol):
         """A connect(2) that is not over."""
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 
 _INT = struct.Struct("@i")
+_TIMEVAL = struct.Struct("@ll")
 _MOST_PEERS = 1 << 15
 _MOST_FAILURES = 1 << 12
 
@@ -113,6 +117,47 @@ class Connections:
         return found
 
 
+class WaitingCalls:
+    """The calls of one or several threads that wait for the same connect(2)."""
+
+    def __init__(self, loop: Loop, listener: Listener, target: Target, sock: _originals.Socket) -> None:
+        self._loop, self._listener, self._target = loop, listener, target
+        seconds, microseconds = _TIMEVAL.unpack(sock.getsockopt(SOL_SOCKET, SO_SNDTIMEO, _TIMEVAL.size))
+        self._seconds = seconds + microseconds / 1_000_000
+        self._connects: dict[int, Timer | None] = {}
+        self._questions: list[tuple[int, int, int, int]] = []
+
+    def join(self, id: int, late: int) -> None:
+        """Let a connect(2) wait, at most for SO_SNDTIMEO (socket(7)). Then it fails with the errno `late`.
+
+        This is EINPROGRESS for the first connect(2), and EALREADY for another one.
+        """
+        self._connects[id] = self._loop.after(self._seconds, lambda: self._run_out(id, late)) if self._seconds else None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """True if a connect(2) waits: signals may have ended all of them."""
+        return any(map(self._listener.is_valid, self._connects))
+
+    def ask(self, id: int, thread: int, value: int, length: int) -> None:
+        """Let a getsockopt(2) wait, whose result belongs at the address `value`, and its size at `length`."""
+        self._questions.append((id, thread, value, length))
+
+    def end(self, error: int) -> bool:
+        """Answer all calls. Return True if one of them was told the outcome: signals may have ended all of them."""
+        connects, self._connects = self._connects, {}
+        for timer in filter(None, connects.values()):
+            timer.cancel()
+        questions, self._questions = self._questions, []
+        told = [self._listener.answer(id, error=error) for id in connects]
+        told += [_tell_error(self._listener, self._target, *question, error) for question in questions]
+        return any(told)
+
+    def _run_out(self, id: int, late: int) -> None:
+        del self._connects[id]
+        self._listener.answer(id, error=late)
+
+
 class SocketQueries:
     """Answers getsockopt(2) of SO_ERROR, and getpeername(2), for one tree."""
 
@@ -139,7 +184,7 @@ class SocketQueries:
         sock = self._target.take_socket(thread, fd)
         clear_error(sock)
         sock.close()
-        if not tell_error(self._listener, self._target, id, thread, value, length, failure):
+        if not _tell_error(self._listener, self._target, id, thread, value, length, failure):
             self._connections.fail(number, failure)
 
     def getpeername(self, id: int, thread: int, fd: int, address: int, length: int, *_: int) -> None:
@@ -167,3 +212,17 @@ class SocketQueries:
             self._target.write(thread, address, peer[:room])
             self._target.write(thread, length, _INT.pack(len(peer)))
             self._listener.answer(id)
+
+
+def _tell_error(listener: Listener, target: Target, id: int, thread: int, value: int, length: int, error: int) -> bool:
+    """Answer getsockopt(2) of SO_ERROR. Return False if the call was over."""
+    if not listener.is_valid(id):
+        return False
+    try:
+        (room,) = _INT.unpack(target.read(thread, length, _INT.size))
+        data = _INT.pack(error)[: max(room, 0)]
+        target.write(thread, value, data)
+        target.write(thread, length, _INT.pack(len(data)))
+    except (OSError, struct.error):
+        return listener.answer(id, error=EFAULT)
+    return listener.answer(id)

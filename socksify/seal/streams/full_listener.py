@@ -5,6 +5,9 @@ connect(2) to this listener returns EINPROGRESS, and its socket is not writable.
 
 `open` ends the wait: a second socket with the listener's own address connects to the waiting socket. This is a
 simultaneous open (RFC 9293 section 3.5), and both sockets are ESTABLISHED at once. No timer and no privilege is needed.
+
+There is one listener for each family, because getsockname(2) of a waiting socket reports an address of loopback, which
+should be one of the family that the program expects.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ import os
 from errno import EALREADY, ECONNABORTED, EHOSTUNREACH, EINPROGRESS
 from socket import SHUT_RDWR
 
+from socksify.seal.streams.connections import WaitingCalls
 from socksify.seal.streams.dial import clear_error, settle
-from socksify.seal.streams.waiting_calls import WaitingCalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

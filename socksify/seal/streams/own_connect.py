@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from socksify import _originals
-    from socksify.seal.streams.connections import Connections
-    from socksify.seal.streams.waiting_calls import WaitingCalls
+    from socksify.seal.streams.connections import Connections, WaitingCalls
     from socksify.server.core.loop import Loop
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from socksify.seal.kernel import landlock
+from socksify.seal.kernel import restrictions
 from tests.support.forks import exit_status, run_in_child
 from tests.support.network.namespaces import needs_root
 from tests.support.processes import unavailable
@@ -19,7 +19,7 @@ NOBODY = 65534
 
 @pytest.fixture(scope="module")
 def here() -> None:
-    if run_in_child(landlock.deny_tcp_connect) == 1:
+    if run_in_child(restrictions.deny_tcp_connect) == 1:
         unavailable("this kernel has no Landlock for networks (Linux 6.7)")
 
 
@@ -38,7 +38,7 @@ def error_of_connect(address: tuple[str, int]) -> int:
 @pytest.mark.usefixtures("here")
 def test_tcp_does_not_connect(address: tuple[str, int]) -> None:
     assert error_of_connect(address) == 0
-    assert run_in_child(lambda: landlock.deny_tcp_connect() and error_of_connect(address) == errno.EACCES) == 0
+    assert run_in_child(lambda: restrictions.deny_tcp_connect() and error_of_connect(address) == errno.EACCES) == 0
 
 
 @pytest.mark.usefixtures("here")
@@ -48,7 +48,7 @@ def test_a_child_of_anybody_is_restricted(address: tuple[str, int]) -> None:
     def child() -> bool:
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        return landlock.deny_tcp_connect() and run_in_child(lambda: error_of_connect(address) == errno.EACCES) == 0
+        return restrictions.deny_tcp_connect() and run_in_child(lambda: error_of_connect(address) == errno.EACCES) == 0
 
     assert run_in_child(child) == 0
 
@@ -56,7 +56,7 @@ def test_a_child_of_anybody_is_restricted(address: tuple[str, int]) -> None:
 @pytest.mark.usefixtures("here")
 def test_everything_else_goes_on() -> None:
     def child() -> bool:
-        landlock.deny_tcp_connect()
+        restrictions.deny_tcp_connect()
         with socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             datagrams.connect(("127.0.0.1", 9))
             pair = socket.socketpair()
@@ -82,7 +82,7 @@ def test_a_process_outside_connects_a_socket_of_one_inside(address: tuple[str, i
 
 
 def is_connected_from_outside(theirs: socket.socket, address: tuple[str, int]) -> bool:
-    landlock.deny_tcp_connect()
+    restrictions.deny_tcp_connect()
     with socket.socket() as sock:
         socket.send_fds(theirs, [b"x"], [sock.fileno()])
         theirs.recv(1)
@@ -93,24 +93,24 @@ def refusing(error: int, call: str) -> object:
     def system_call(name: str, *_: int) -> int:
         if name == call:
             raise OSError(error, name)
-        return landlock._NETWORK_VERSION
+        return restrictions._NETWORK_VERSION
 
     return system_call
 
 
 @pytest.mark.parametrize("error", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
 def test_a_kernel_without_landlock_is_told(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
-    monkeypatch.setattr(landlock, "system_call", refusing(error, "landlock_create_ruleset"))
-    assert landlock.deny_tcp_connect() is False
+    monkeypatch.setattr(restrictions, "system_call", refusing(error, "landlock_create_ruleset"))
+    assert restrictions.deny_tcp_connect() is False
 
 
 @pytest.mark.parametrize("version", [1, 3])
 def test_a_kernel_whose_landlock_knows_no_networks_is_told(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
-    monkeypatch.setattr(landlock, "system_call", lambda *_: version)
-    assert landlock.deny_tcp_connect() is False
+    monkeypatch.setattr(restrictions, "system_call", lambda *_: version)
+    assert restrictions.deny_tcp_connect() is False
 
 
 def test_another_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landlock, "system_call", refusing(errno.ENOMEM, "landlock_create_ruleset"))
+    monkeypatch.setattr(restrictions, "system_call", refusing(errno.ENOMEM, "landlock_create_ruleset"))
     with pytest.raises(OSError, match="landlock_create_ruleset"):
-        landlock.deny_tcp_connect()
+        restrictions.deny_tcp_connect()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from socksify.seal.kernel import seccomp, system_calls
+from socksify.seal.kernel import restrictions, system_calls
 from socksify.seal.kernel.filter import filter_program
 from tests.support.forks import exit_status, run_in_child
 from tests.support.network.namespaces import needs_root
@@ -38,21 +38,21 @@ def become_nobody() -> None:
 
 def refused(call: str, error: int, program: bytes) -> bool:
     try:
-        seccomp.install(program)
+        restrictions.install_filter(program)
     except OSError as found:
         return found.errno == error and str(found).startswith(f"[Errno {error}] {call}: ")
     return False
 
 
 def test_the_listener_is_closed_on_exec() -> None:
-    assert run_in_child(lambda: not os.get_inheritable(seccomp.install(sealing()))) == 0
+    assert run_in_child(lambda: not os.get_inheritable(restrictions.install_filter(sealing()))) == 0
 
 
 def test_root_needs_no_further_promise() -> None:
     needs_root()
 
     def child() -> bool:
-        seccomp.install(sealing())
+        restrictions.install_filter(sealing())
         return status("NoNewPrivs") == "0" and status("Seccomp") == "2"
 
     assert run_in_child(child) == 0
@@ -63,7 +63,7 @@ def test_anybody_else_gives_up_new_privileges() -> None:
 
     def child() -> bool:
         become_nobody()
-        seccomp.install(sealing())
+        restrictions.install_filter(sealing())
         return status("NoNewPrivs") == "1" and status("Seccomp") == "2"
 
     assert run_in_child(child) == 0
@@ -79,14 +79,14 @@ def test_a_restriction_is_tried_again_without_new_privileges(monkeypatch: pytest
             raise OSError(error, "seccomp: refused")
         return 5
 
-    monkeypatch.setattr(seccomp, "system_call", lambda *arguments: calls.append(arguments))
-    assert seccomp.restrict(restriction) == 5
+    monkeypatch.setattr(restrictions, "system_call", lambda *arguments: calls.append(arguments))
+    assert restrictions._restrict(restriction) == 5
     assert calls == ["restriction", ("prctl", system_calls.here().numbers["prctl"], 38, 1), "restriction"]
 
 
 def test_there_is_one_listener() -> None:
     def child() -> bool:
-        seccomp.install(sealing())
+        restrictions.install_filter(sealing())
         return refused("seccomp", errno.EBUSY, sealing())
 
     assert run_in_child(child) == 0
@@ -103,7 +103,7 @@ def test_calls_of_another_architecture_end_the_process() -> None:
 
     def child() -> bool:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        seccomp.install(filter_program(other, pooled=True))
+        restrictions.install_filter(filter_program(other, pooled=True))
         return True
 
     assert run_in_child(child) == -signal.SIGSYS
@@ -126,7 +126,7 @@ def test_a_notified_call_waits_and_fails_when_nobody_listens() -> None:
 
 def errno_of_connect(theirs: socket.socket) -> int:
     """Put this process under a filter that notifies connect(2), send the listener, and connect."""
-    listener = seccomp.install(sealing())
+    listener = restrictions.install_filter(sealing())
     socket.send_fds(theirs, [b"x"], [listener])
     os.close(listener)
     with socket.socket() as sock:
