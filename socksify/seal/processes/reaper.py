@@ -33,6 +33,8 @@ class Reaper:
         self._launcher = launcher
         self._reports = reports
         self._has_ended = False
+        # For the end of the program: no descriptor may be left by then.
+        self._null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     def watch(self) -> None:
         """Handle signals from now on. All of them were blocked until now, so none is lost."""
@@ -84,7 +86,8 @@ class Reaper:
             status = found.si_status << 8 if found.si_code == os.CLD_EXITED else found.si_status
             self._has_ended = True
             self._reports.send(ENDED, str(status).encode())
-            _leave_stderr()
+            # The reader of a pipe may wait for its end. Daemons of the program may live on.
+            os.dup2(self._null, 2)
 
     def _follow_launcher(self, *_: object) -> None:
         """Kill the program if the launcher was killed. Any other SIGTERM is ignored."""
@@ -99,9 +102,3 @@ def become_parent() -> None:
     libc.call(os.setpgid, 0, 0)
     libc.prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
     libc.prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, _LAUNCHER_ENDED)
-
-
-def _leave_stderr() -> None:
-    """Close standard error, for which the reader of a pipe may wait. Daemons of the program may live on."""
-    # Standard output is /dev/null already (leave_inherited()), and dup2(2) succeeds at the limit of open files, too.
-    os.dup2(1, 2)
