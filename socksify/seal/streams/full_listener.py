@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from socksify.routing.sockaddr import SockAddress
     from socksify.server.core.loop import Loop
 
+    Done = Callable[[_originals.Socket | OSError | None], object]
+
 # In milliseconds: a loopback interface that is up takes a SYN at once.
 _PATIENCE = 1000
 
@@ -106,10 +108,10 @@ class FullListeners:
             raise OSError(EADDRNOTAVAIL, os.strerror(EADDRNOTAVAIL))
         return pack(AF_INET6, self._ipv6.address)
 
-    def open(self, waiting: SockAddress, done: Callable[[_originals.Socket | None], object]) -> None:
+    def open(self, waiting: SockAddress, done: Done) -> None:
         """Open the connection of a socket that waits and has the local address `waiting`.
 
-        `done` gets our end of the connection, or None if the socket is gone.
+        `done` gets our end of the connection, None if the socket is gone, or an OSError if no descriptor is left.
         """
         host, port, *rest = waiting
         literal = host.removeprefix("::ffff:")
@@ -119,7 +121,11 @@ class FullListeners:
         if listener is None or not (literal == listener.address[0] or is_own(literal)):
             done(None)
             return
-        end = self._loop.stream(listener.family)
+        try:
+            end = self._loop.stream(listener.family)
+        except OSError as error:
+            done(error)
+            return
         try:
             end.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
             end.bind(listener.address)
@@ -142,7 +148,7 @@ class FullListeners:
         if self._ipv6 is not None:
             self._ipv6.close()
 
-    def _opened(self, end: _originals.Socket, error: int, done: Callable[[_originals.Socket | None], object]) -> None:
+    def _opened(self, end: _originals.Socket, error: int, done: Done) -> None:
         if error:
             self._loop.discard(end)
             done(None)

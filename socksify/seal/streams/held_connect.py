@@ -97,14 +97,17 @@ class HeldConnect:
         else:
             self._fail(error.errno or EHOSTUNREACH)
 
-    def _opened(self, near: _originals.Socket | None) -> None:
+    def _opened(self, near: _originals.Socket | OSError | None) -> None:
         connects, far = self._connects, self._dial.sock
         if far is None:
             return
-        if near is None:
-            # The program has closed its socket.
+        if near is None or isinstance(near, OSError):
             connects.dialer.loop.discard(far)
-            connects.connections.forget(self._inode)
+            if near is None:
+                # The program has closed its socket.
+                connects.connections.forget(self._inode)
+            else:
+                self._fail(near.errno or EHOSTUNREACH)
             return
         connects.relays.start(near, far, lambda: connects.connections.forget(self._inode))
         if self._waiting is not None:

@@ -10,7 +10,7 @@ import os
 from errno import EHOSTUNREACH
 from socket import AF_INET, gaierror
 
-from socksify.routing import local_host, log
+from socksify.routing import fake_addresses, local_host, log
 from socksify.routing.route import Blocked, Direct, Via
 from socksify.routing.sockaddr import numeric
 from socksify.seal.kernel.target import process_of
@@ -48,8 +48,10 @@ class Routes:
         if address[1] == _DOMAIN and _is_for_name_server(route, address):
             return Direct(None, _in_family(self._name_server, family)), router.settings
         if isinstance(route, Blocked):
-            log.denied(address, route.why)
-            denied = errors.denied(route.why, address)
+            # The user knows a name, and not the fake address that stands for it.
+            shown = (fake_addresses.TABLE.name_of(str(address[0])) or address[0], address[1])
+            log.denied(shown, route.why)
+            denied = errors.denied(route.why, shown)
             self._notices.tell(str(denied.strerror))
             raise denied
         if isinstance(route, Via) and router.settings.isolate != "none":

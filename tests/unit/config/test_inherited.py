@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from marshal import dumps
+from marshal import dumps, loads
 from pathlib import Path
 
 import pytest
@@ -184,3 +184,14 @@ def test_credentials_without_their_key_are_an_error_that_names_the_variable(
     with pytest.raises(ConfigError, match=f"^{inherited.VARIABLE}: .*No such file") as caught:
         inherited.received(environ)
     assert "S3cr3t" not in str(caught.value)
+
+
+def test_settings_for_a_supervisor_come_back() -> None:
+    given = load({"proxy": "socks5h://user:secret@proxy.example:1080", "routes": ["*.lan=direct"]}, {}, "/nonexistent")
+    assert inherited.decoded(loads(inherited.encoded(given))) == given.replace(sources={})
+
+
+@pytest.mark.parametrize("value", [("another shape", ()), ((), ()), 5, (1, 2, 3)])
+def test_what_is_no_settings_for_a_supervisor(value: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        inherited.decoded(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ from socksify.routing.local_host import stays_here
 from tests.support.network.namespaces import Namespace, etc, needs_root
 from tests.support.paths import ROOT
 from tests.support.processes import require, unavailable
+from tests.support.supervision import as_kernel
 
 Here = Callable[..., None]
 
@@ -289,6 +291,20 @@ def test_own_is_not_all_that_a_socket_can_be_bound_to() -> None:
     # A kernel, or a sandbox, that tells nothing of its routes.
     mute = "from socksify.routing import local_host\nlocal_host._AF_NETLINK = 0\n"
     assert in_namespaces(setup, mute + OWN) == [own, own, ["10.9.0.5", "fd77::5"]]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("192.0.2.99", False), ("2001:db8::99", False), ("239.1.2.3", False)],
+)
+def test_own_addresses_without_an_answer_about_routes(
+    monkeypatch: pytest.MonkeyPatch, address: str, expected: bool
+) -> None:
+    def stays_here(*_: object) -> bool:
+        raise OSError(errno.EPERM, "the filter of a container refuses netlink")
+
+    monkeypatch.setattr(local_host, "stays_here", as_kernel(stays_here))
+    assert local_host.is_own(address) is expected
 
 
 def test_a_family_without_sockets_has_no_source() -> None:

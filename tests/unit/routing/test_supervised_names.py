@@ -203,6 +203,18 @@ def test_install_without_the_supervisor(join: Callable[[], FakeAddressTable], su
         mine.address_of("name.example")
 
 
+def test_install_without_a_descriptor(
+    supervisor: Supervisor,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(_originals, "setsockopt", as_kernel(none_left))
+    with fails(errno.EMFILE):
+        SupervisedNames().networks(SMALL)
+
+
 def test_a_shortage_of_descriptors_is_reported_as_such(
     join: Callable[[], FakeAddressTable], monkeypatch: pytest.MonkeyPatch
 ) -> None:

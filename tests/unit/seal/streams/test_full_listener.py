@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections.abc import Iterator
-from errno import EADDRNOTAVAIL, EALREADY, EINPROGRESS
+from errno import EADDRNOTAVAIL, EALREADY, EINPROGRESS, EMFILE
 
 import pytest
 
@@ -45,7 +46,8 @@ def opened(listeners: FullListeners, loop: Loop, *socks: _originals.Socket) -> l
     """Our ends of the connections of these sockets."""
     ends: list[_originals.Socket | None] = []
 
-    def done(end: _originals.Socket | None) -> None:
+    def done(end: _originals.Socket | OSError | None) -> None:
+        assert not isinstance(end, OSError)
         ends.append(end)
         if len(ends) == len(socks):
             loop.stop()
@@ -115,17 +117,33 @@ def test_a_socket_with_an_address_of_its_own_is_opened(listeners: FullListeners,
 
 def test_a_socket_that_was_closed_is_not_opened(listeners: FullListeners, loop: Loop) -> None:
     sock = waiting(listeners, socket.AF_INET)
-    ends: list[_originals.Socket | None] = []
+    ends: list[_originals.Socket | OSError | None] = []
     local = sock.getsockname()
     sock.close()
 
-    def done(end: _originals.Socket | None) -> None:
+    def done(end: _originals.Socket | OSError | None) -> None:
         ends.append(end)
         loop.stop()
 
     listeners.open(local, done)
     loop.run()
     assert ends == [None]
+
+
+def test_without_a_descriptor_it_is_an_error(
+    listeners: FullListeners, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_family: int) -> None:
+        raise OSError(EMFILE, os.strerror(EMFILE))
+
+    sock = waiting(listeners, socket.AF_INET)
+    ends: list[_originals.Socket | OSError | None] = []
+    monkeypatch.setattr(loop, "stream", none_left)
+    listeners.open(sock.getsockname(), ends.append)
+    (end,) = ends
+    assert isinstance(end, OSError)
+    assert end.errno == EMFILE
+    sock.close()
 
 
 def test_many_sockets_wait_at_once(listeners: FullListeners, loop: Loop) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from socksify.config.loader import load
-from socksify.routing import local_host
+from socksify.routing import fake_addresses, local_host
 from socksify.routing.route import Direct, Via
 from socksify.routing.router import Router
 from socksify.seal.notices import Notices
@@ -49,3 +49,10 @@ def test_other_servers_and_ports_are_routed() -> None:
     with pytest.raises(PermissionError) as refused:
         decide(AF_INET, ("203.0.113.53", 53), "203.0.113.0/24=block")
     assert refused.value.errno == EACCES
+
+
+def test_a_blocked_name_is_told_as_a_name(capfd: pytest.CaptureFixture[str]) -> None:
+    fake = fake_addresses.TABLE.address_of("blocked.example")
+    with pytest.raises(PermissionError, match=r"connection to blocked\.example:443 not made"):
+        decide(AF_INET, (fake, 443), "blocked.example=block")
+    assert "blocked.example:443" in capfd.readouterr().err
