@@ -24,6 +24,8 @@ class Both:
 
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
+    # 0 runs each in a process group of its own.
+    process_group: int | None = None
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.directory / name
@@ -55,6 +57,7 @@ class Both:
             cwd=cwd or self.directory,
             env=self._environment(),
             timeout=60,
+            process_group=self.process_group,
             # In the background of a shell, SIGINT is ignored, and Python would then never raise KeyboardInterrupt.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )

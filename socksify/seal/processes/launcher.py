@@ -200,6 +200,8 @@ class Launcher:
         """Stop as the program has done, so that the shell sees it. The shell continues both, or one who signals this
         process continues the program.
         """
+        if not _is_job():
+            return
         own = number if number in _STOPS else signal.SIGTSTP
         # The signal is pending while it is blocked. If the program is continued meanwhile, then so is this process, and
         # SIGCONT takes the pending signal away (signal(7)).
@@ -226,6 +228,19 @@ class Launcher:
             self._stop(os.WSTOPSIG(status))
         else:
             self._status = status
+
+
+def _is_job() -> bool:
+    """Return True if a parent outside of this process group can continue it: a shell with job control.
+
+    Otherwise the program's parent, the supervisor, is the only one. The group becomes orphaned at the program's end,
+    and the kernel sends SIGHUP to every process of such a group if one of them is stopped (setpgid(2)).
+    """
+    try:
+        parent = os.getppid()
+        return os.getsid(parent) == os.getsid(0) and os.getpgid(parent) != os.getpgrp()
+    except OSError:  # the parent has ended, or is not visible
+        return False
 
 
 def _tell(line: str) -> None:

@@ -185,7 +185,7 @@ def test_nothing_but_the_proxy_hears_of_a_sealed_program(sealed: Run) -> None:
     assert {str(packet) for packet in leaked(sealed.packets)} == set()
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("name", sorted(OUTCOMES))
 def test_an_attempt_fails_as_on_a_kernel_that_cannot(sealed: Run, native: Run, pooled: bool, name: str) -> None:
     in_sandbox = {} if pooled else {"a_network_namespace": "EPERM"}
     expected = in_sandbox.get(name, OUTCOMES[name])

@@ -6,10 +6,12 @@ import json
 import os
 import resource
 import select
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,9 +82,36 @@ os.wait()
 """
 
 
+KILLED = """
+import os, signal, time
+own = os.getpid()
+if os.fork() == 0:
+    os.kill(own, signal.SIGSTOP)
+    while open(f"/proc/{own}/stat").read().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+    # The launcher has time to stop, if it does.
+    time.sleep(0.2)
+    os.kill(own, signal.SIGKILL)
+    os._exit(0)
+os.wait()
+"""
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGCONT, 0), (signal.SIGKILL, -signal.SIGKILL)])
 def test_a_stopped_program_that_another_process_continues(both: Both, number: int, status: int) -> None:
-    assert both.socksify("--seal=on", "-c", STOPPED, str(int(number))).returncode == status
+    # A group whose members have all their parents in it is orphaned, and the kernel does not stop a launcher there.
+    job = replace(both, process_group=0)
+    assert job.socksify("--seal=on", "-c", STOPPED, str(int(number))).returncode == status
+
+
+def test_a_stopped_program_that_is_killed_leaves_its_group_alone(both: Both) -> None:
+    """setpgid(2): a group that becomes orphaned, and has a stopped process, gets SIGHUP."""
+    words = [sys.executable, "-m", "socksify", "--proxy", "socks5h://127.0.0.1:9", "--seal=on", "-c", KILLED]
+    script = f"{shlex.join(words)}; echo $?"
+    ended = subprocess.run(
+        ["sh", "-c", script], capture_output=True, start_new_session=True, timeout=60, cwd=both.directory
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"137\n")
 
 
 def test_interrupting_ends_as_under_python(both: Both) -> None:
